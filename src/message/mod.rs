@@ -11,6 +11,7 @@ mod devinf;
 mod header;
 mod ids;
 mod meta;
+mod time;
 
 pub use codes::{AlertCode, StatusCode};
 pub use command::{
@@ -23,6 +24,7 @@ pub use devinf::{
 pub use header::{Chal, Cred, Header, Message, Version};
 pub use ids::{CmdId, Location, MsgId, SessionId};
 pub use meta::{Anchor, Mem, Meta};
+pub use time::Timestamp;
 
 use std::borrow::Cow;
 

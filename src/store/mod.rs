@@ -1,1 +1,265 @@
-//! Room under construction.
+//! Where books rest: the traits every store implements, the rows they carry, and the stores that ship.
+//!
+//! A message is one transaction ([`Store::step`]): what it did, the state after it and its answer become durable
+//! together or not at all. A step belongs to one account and sees nothing of any other, so that tables can be
+//! partitioned or sharded by account without a change. Everything is batched: one call for all rows of a message.
+//!
+//! Enters: rows and ids. Leaves: rows. Decisions are made elsewhere (`sync`), and every writer of a book goes through
+//! one door ([`BookWriter`]), which numbers revisions under the book's lock.
+
+mod error;
+pub mod memory;
+mod rows;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+mod writer;
+
+pub use error::StoreError;
+pub use rows::{
+    AccountNo, BookNo, BookRow, DeviceNo, DeviceRow, Guid, ItemRow, Keys, LensNo, Login, MapRow, MapState, NewStaged,
+    OutgoingRow, OutgoingState, PairRow, Phase, Principal, PrincipalKind, Revision, RevisionRow, SentRef, SessionRow,
+    StagedRow, Token, ViewFp,
+};
+pub use writer::{BookWriter, Draft};
+
+use crate::message::{Op, Timestamp};
+
+/// What every call on a store returns.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// What a step wants done with its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Make it durable.
+    Commit,
+    /// Forget it; used by refusals, which leave no trace.
+    Rollback,
+}
+
+/// A store: transactions over accounts, and the directory of who may use them.
+pub trait Store: Send + Sync {
+    /// Runs one step of `account`. All that `work` did through the [`Tx`] is durable when this returns `Ok`, and gone
+    /// when `work` asked for [`Verdict::Rollback`] or anything failed.
+    ///
+    /// Steps that write the same book do not overlap: [`Tx::lock_books`] waits, and what is loaded after it is current.
+    /// `work` may be run again from the start after a conflict, so it must not keep anything from an earlier run.
+    ///
+    /// # Errors
+    /// Whatever `work` returned, or the store's own failure; in both cases nothing was changed.
+    fn step(&self, account: AccountNo, work: &mut dyn FnMut(&mut dyn Tx) -> Result<Verdict>) -> Result<()>;
+
+    /// The directory of accounts, logins and platforms, readable without waiting for a writer.
+    fn directory(&self) -> &dyn Directory;
+
+    /// The keys shared by all nodes of this store, made at random when the store was created.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn keys(&self) -> Result<Keys>;
+}
+
+/// Who may speak for whom. A carrier may plug in its own subscribers here; the stores that ship implement
+/// [`Directory`], which adds the writes.
+pub trait Subscribers: Send + Sync {
+    /// The login of that name.
+    ///
+    /// # Errors
+    /// The directory's own failure; an unknown name is `None`.
+    fn login(&self, name: &str) -> Result<Option<Login>>;
+
+    /// The shared-secret verifiers of a device id, if it is a known platform or handset (mission S3).
+    ///
+    /// # Errors
+    /// The directory's own failure; an unknown device is `None`.
+    fn principal(&self, device_id: &str) -> Result<Option<Principal>>;
+
+    /// The account of that name, if the device has been granted it (mission S2).
+    ///
+    /// # Errors
+    /// The directory's own failure; an unknown or not granted account is `None`.
+    fn granted(&self, device_id: &str, account: &str) -> Result<Option<AccountNo>>;
+}
+
+/// The directory that a store keeps itself.
+pub trait Directory: Subscribers {
+    /// Creates the account with one login of the same name, or sets that login's verifier anew.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn put_login(&self, name: &str, verifier: &crate::auth::Verifier) -> Result<AccountNo>;
+
+    /// The number of an account.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn account(&self, name: &str) -> Result<Option<AccountNo>>;
+
+    /// All accounts by name, in ascending order.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn accounts(&self) -> Result<Vec<(String, AccountNo)>>;
+
+    /// Creates or replaces a platform or handset that authenticates by its device id.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn put_principal(&self, device_id: &str, principal: &Principal) -> Result<()>;
+
+    /// Lets a device speak for an account, or no longer.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such account or device.
+    fn set_grant(&self, device_id: &str, account: &str, granted: bool) -> Result<()>;
+
+    /// The devices granted each account, and the accounts of each device: (device id, account name), ascending.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn grants(&self) -> Result<Vec<(String, String)>>;
+}
+
+/// How to find a session.
+#[derive(Clone, Copy, Debug)]
+pub enum SessionKey<'a> {
+    /// By the token of its RespURI.
+    Token(&'a Token),
+    /// By what the client chose; a guess, so the message must authenticate itself.
+    Ids(DeviceNo, &'a str),
+}
+
+/// One transaction of one account. Slices in, vectors aligned with them out.
+///
+/// Every method fails with the store's own failure only; what is not there is `None`.
+#[allow(clippy::missing_errors_doc)]
+pub trait Tx {
+    // Devices of this account.
+
+    /// The device of that id.
+    fn device(&mut self, device_id: &str) -> Result<Option<DeviceRow>>;
+    /// All devices, ascending by number.
+    fn devices(&mut self) -> Result<Vec<DeviceRow>>;
+    /// Inserts (when `row.device` is [`DeviceNo::NEW`]) or updates; returns the number.
+    fn put_device(&mut self, row: &DeviceRow) -> Result<DeviceNo>;
+
+    // Sessions.
+
+    /// The session, with its row locked.
+    fn session(&mut self, key: SessionKey<'_>) -> Result<Option<SessionRow>>;
+    /// Inserts or updates by token.
+    fn put_session(&mut self, row: &SessionRow) -> Result<()>;
+    /// Removes sessions of `device` other than `keep`, with their queued statuses: a new session supersedes the old.
+    fn drop_other_sessions(&mut self, device: DeviceNo, keep: &Token) -> Result<()>;
+    /// Removes sessions whose deadline has passed; returns how many.
+    fn expire_sessions(&mut self, now: Timestamp) -> Result<usize>;
+    /// Appends statuses that did not fit into a reply.
+    fn queue_statuses(&mut self, token: &Token, statuses: &[Vec<u8>]) -> Result<()>;
+    /// The first `limit` queued statuses in their order, with their sequence numbers.
+    fn queued_statuses(&mut self, token: &Token, limit: usize) -> Result<Vec<(i64, Vec<u8>)>>;
+    /// Removes queued statuses up to and including a sequence number.
+    fn drop_statuses(&mut self, token: &Token, upto: i64) -> Result<()>;
+
+    // Books.
+
+    /// Locks the books and returns their rows, creating what is missing. Call once per step, with ascending numbers,
+    /// before reading anything of a book that a decision depends on.
+    fn lock_books(&mut self, books: &[BookNo]) -> Result<Vec<BookRow>>;
+    /// The row of a book without locking it, for readers.
+    fn book(&mut self, book: BookNo) -> Result<Option<BookRow>>;
+    /// Updates a locked book's row.
+    fn put_book(&mut self, row: &BookRow) -> Result<()>;
+
+    // Items. Writers use `BookWriter`.
+
+    /// Current items.
+    fn items(&mut self, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<ItemRow<'static>>>>;
+    /// Inserts new items.
+    fn insert_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()>;
+    /// Replaces current items in their order; what each held before moves to the superseded revisions.
+    fn update_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()>;
+    /// Items with `after < revision <= upto`, ascending by revision, tombstones included, at most `limit`.
+    fn changes(&mut self, book: BookNo, after: Revision, upto: Revision, limit: usize)
+    -> Result<Vec<ItemRow<'static>>>;
+    /// What an item held as of a revision of it, current or superseded; `None` when purged or never there.
+    fn revisions(&mut self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>>;
+    /// Superseded revisions of an item, newest first.
+    fn history(&mut self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>>;
+    /// Live items with exactly this fingerprint, at most `limit` each, ascending by guid.
+    fn by_fingerprint(&mut self, book: BookNo, prints: &[[u8; 16]], limit: usize) -> Result<Vec<Vec<Guid>>>;
+    /// Live items that have the match key, at most `limit` each, ascending by guid. Complete only once the book is
+    /// indexed ([`BookRow::indexed`]).
+    fn by_match_key(&mut self, book: BookNo, keys: &[u64], limit: usize) -> Result<Vec<Vec<Guid>>>;
+    /// Indexes the match keys of up to `limit` more items; sets and returns [`BookRow::indexed`] when all are. The index
+    /// is kept up by writes from then on.
+    fn index_more(&mut self, book: BookNo, limit: usize) -> Result<bool>;
+
+    // Pairs and maps of a device and a book.
+
+    /// The pair's row.
+    fn pair(&mut self, device: DeviceNo, book: BookNo) -> Result<Option<PairRow>>;
+    /// Inserts or updates a pair.
+    fn put_pair(&mut self, row: &PairRow) -> Result<()>;
+    /// Map entries by LUID, whatever their state.
+    fn maps_by_luid(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        epoch: i64,
+        luids: &[&str],
+    ) -> Result<Vec<Option<MapRow>>>;
+    /// Map entries by GUID that are not retired ([`MapState::Gone`]).
+    fn maps_by_guid(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        epoch: i64,
+        guids: &[Guid],
+    ) -> Result<Vec<Option<MapRow>>>;
+    /// Inserts entries or updates them by (epoch, luid). An entry's guid never changes: an update that would re-point
+    /// one fails with [`StoreError::Corrupt`] (I3).
+    fn put_maps(&mut self, device: DeviceNo, book: BookNo, rows: &[MapRow]) -> Result<()>;
+    /// Copies entries of epoch `from` to epoch `to` whose luid and guid are both unknown there.
+    fn carry_maps(&mut self, device: DeviceNo, book: BookNo, from: i64, to: i64) -> Result<()>;
+    /// Removes all entries of epochs other than `keep`.
+    fn drop_maps(&mut self, device: DeviceNo, book: BookNo, keep: i64) -> Result<()>;
+    /// Entries of an epoch that are not retired, ascending by guid, after `after`.
+    fn map_page(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        epoch: i64,
+        after: Guid,
+        limit: usize,
+    ) -> Result<Vec<MapRow>>;
+
+    // The ledger of what was sent and is not yet acknowledged.
+
+    /// Open rows of these items.
+    fn outgoing(&mut self, device: DeviceNo, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<OutgoingRow>>>;
+    /// Open rows, ascending by guid, after `after`.
+    fn outgoing_page(&mut self, device: DeviceNo, book: BookNo, after: Guid, limit: usize) -> Result<Vec<OutgoingRow>>;
+    /// The open rows that were sent under these references in a session.
+    fn outgoing_by_ref(
+        &mut self,
+        device: DeviceNo,
+        token: &Token,
+        refs: &[SentRef],
+    ) -> Result<Vec<Option<(BookNo, OutgoingRow)>>>;
+    /// Inserts or updates by guid.
+    fn put_outgoing(&mut self, device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> Result<()>;
+    /// Removes rows.
+    fn drop_outgoing(&mut self, device: DeviceNo, book: BookNo, guids: &[Guid]) -> Result<()>;
+    /// Removes all rows of a pair: a slow or refresh sync starts anew.
+    fn clear_outgoing(&mut self, device: DeviceNo, book: BookNo) -> Result<()>;
+
+    // Changes received and acknowledged that wait for the whole set (Settle).
+
+    /// Appends staged changes; a later row of the same (epoch, luid) replaces the earlier one in place.
+    fn stage(&mut self, device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> Result<()>;
+    /// Staged rows in their order, after sequence number `after`.
+    fn staged(&mut self, device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Result<Vec<StagedRow>>;
+    /// Removes staged rows.
+    fn drop_staged(&mut self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()>;
+    /// How many rows are staged with this operation.
+    fn count_staged(&mut self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64>;
+}

@@ -1,0 +1,430 @@
+//! The rows, as plain data. Small integers inside, texts at the edge: see the numbered migrations in `schemas/`.
+
+use crate::auth::Verifier;
+use crate::message::{Op, Timestamp};
+use std::borrow::Cow;
+use std::fmt;
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number! {
+    /// An account: the owner of books.
+    AccountNo
+}
+number! {
+    /// A book of an account. The numbers of the six standard datastores are fixed.
+    BookNo
+}
+number! {
+    /// A device (or, in the client role, a server) that an account's books are synchronized with.
+    DeviceNo
+}
+number! {
+    /// A book's revision: every change of a book gets the next one, under the book's lock.
+    Revision
+}
+number! {
+    /// An item of a book: the revision in which it was created, unique in its book for ever.
+    Guid
+}
+number! {
+    /// A remembered lens.
+    LensNo
+}
+
+impl BookNo {
+    /// Contacts.
+    pub const CONTACTS: Self = Self(1);
+    /// Calendar.
+    pub const CALENDAR: Self = Self(2);
+    /// Tasks.
+    pub const TASKS: Self = Self(3);
+    /// Notes.
+    pub const NOTES: Self = Self(4);
+    /// Bookmarks.
+    pub const BOOKMARKS: Self = Self(5);
+    /// Files.
+    pub const FILES: Self = Self(6);
+}
+
+impl DeviceNo {
+    /// A device that has no number yet.
+    pub const NEW: Self = Self(0);
+}
+
+/// Keys shared by all nodes of a store.
+#[derive(Clone)]
+pub struct Keys {
+    /// Derives challenge nonces.
+    pub nonce: [u8; 32],
+    /// Derives session tokens.
+    pub token: [u8; 32],
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(…)")
+    }
+}
+
+/// A login: a name with which a person's devices authenticate.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The account it opens.
+    pub account: AccountNo,
+    /// What its credentials are checked against.
+    pub verifier: Verifier,
+}
+
+/// What kind of device authenticates by its device id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrincipalKind {
+    /// One person's handset.
+    Handset,
+    /// A platform that speaks for many accounts.
+    Platform,
+}
+
+/// A device that authenticates by its device id and a shared secret (mission S3).
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// Its kind.
+    pub kind: PrincipalKind,
+    /// One verifier per digest: `auth::Verifier::Device` values.
+    pub verifiers: Vec<Verifier>,
+}
+
+/// A device known to an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// Its number, or [`DeviceNo::NEW`].
+    pub device: DeviceNo,
+    /// Its id, as in the header's Source.
+    pub device_id: String,
+    /// Its device information as a stand-alone XML document, if it sent one.
+    pub devinf: Option<Vec<u8>>,
+    /// The name of the profile rule in force.
+    pub profile: Option<String>,
+    /// Counts authenticated sessions; challenge nonces derive from it.
+    pub nonce_count: i64,
+    /// The nonce the device will use next, if one was handed out on success.
+    pub nonce_out: Option<Vec<u8>>,
+    /// The nonce we shall use next towards it, if it handed one out.
+    pub nonce_in: Option<Vec<u8>>,
+    /// When it last authenticated.
+    pub last_seen: Timestamp,
+}
+
+/// A session's 128-bit token, carried in the RespURI.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub [u8; 16]);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// A session: its state after the last message, and the answer to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Its token.
+    pub token: Token,
+    /// The device it is held with.
+    pub device: DeviceNo,
+    /// `SessionID` as the initiator chose it.
+    pub session_id: String,
+    /// The last message processed.
+    pub last_msg_id: u32,
+    /// SHA-256 of that request.
+    pub last_digest: [u8; 32],
+    /// SHA-256 of earlier requests, newest first, a few.
+    pub recent_digests: Vec<[u8; 32]>,
+    /// The reply to the last request, byte for byte (in the client role: the request to be sent).
+    pub last_reply: Vec<u8>,
+    /// Media type of the reply.
+    pub reply_type: String,
+    /// A request answered with 101 and still to be executed.
+    pub deferred_request: Option<Vec<u8>>,
+    /// Version of `state`.
+    pub state_version: i64,
+    /// The session's state, at most 16 KB, without per-item data.
+    pub state: Vec<u8>,
+    /// When the row may be removed.
+    pub deadline: Timestamp,
+}
+
+/// A book: the lock, and what is cheap to know about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookRow {
+    /// Its number.
+    pub book: BookNo,
+    /// A random number drawn when the book was created; part of every GUID on the wire, so that a map made for another
+    /// book's life is never mistaken for one of this.
+    pub stamp: u32,
+    /// The newest revision.
+    pub head: Revision,
+    /// Live items.
+    pub live_items: i64,
+    /// Bytes of live items.
+    pub live_bytes: i64,
+    /// Revisions up to here may have lost their superseded contents.
+    pub purged_upto: Revision,
+    /// Whether all match keys are in the index.
+    pub indexed: bool,
+}
+
+/// An item as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemRow<'a> {
+    /// Its id.
+    pub guid: Guid,
+    /// Its revision.
+    pub revision: Revision,
+    /// Whether it is a tombstone; a tombstone has no content.
+    pub deleted: bool,
+    /// Its folder.
+    pub parent: Option<Guid>,
+    /// How deep in the hierarchy.
+    pub depth: u32,
+    /// Its media type, where it is not the book's own.
+    pub media_type: Option<Cow<'a, str>>,
+    /// Its content, byte for byte.
+    pub content: Cow<'a, [u8]>,
+    /// Fingerprint of the content (`contact::identity`).
+    pub fingerprint: [u8; 16],
+    /// Match keys of the content.
+    pub keys: Cow<'a, [u64]>,
+    /// The device that made this revision; `None` is the host itself.
+    pub origin: Option<DeviceNo>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What an item held as of one of its revisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevisionRow {
+    /// The item.
+    pub guid: Guid,
+    /// The revision.
+    pub revision: Revision,
+    /// Whether it was a tombstone then.
+    pub deleted: bool,
+    /// Its media type, where it is not the book's own.
+    pub media_type: Option<String>,
+    /// Its content then.
+    pub content: Vec<u8>,
+    /// Who made it.
+    pub origin: Option<DeviceNo>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Where a device's sync of a book stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub enum Phase {
+    /// No sync is open.
+    #[default]
+    Idle,
+    /// The peer's package of changes is being received.
+    Receiving,
+    /// Its last message was received; what needed the whole set is being decided.
+    Settling,
+    /// Our changes are being sent.
+    Sending,
+    /// All was sent; statuses and maps are awaited.
+    Confirming,
+}
+
+/// A device and a book: anchors, the frontier of what is agreed, and the state of an open sync (DESIGN "Anchors").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairRow {
+    /// The device.
+    pub device: DeviceNo,
+    /// The book.
+    pub book: BookNo,
+    /// The peer's anchor of the last clean sync (its Last must equal this, or `peer_prev`).
+    pub peer_next: Option<String>,
+    /// The peer's anchor before that: still valid until `peer_next` is used.
+    pub peer_prev: Option<String>,
+    /// Our anchor of the last clean sync.
+    pub own_next: Option<String>,
+    /// Our anchor before that.
+    pub own_prev: Option<String>,
+    /// Every revision up to here is agreed or has an open `outgoing` row.
+    pub cursor: Revision,
+    /// The head frozen when our package of the open sync began.
+    pub upto: Revision,
+    /// The head when the open session began.
+    pub start_head: Revision,
+    /// The epoch of the map in force.
+    pub epoch: i64,
+    /// The lens in force.
+    pub lens: Option<LensNo>,
+    /// Digest of the filter in force.
+    pub filter_hash: Option<Vec<u8>>,
+    /// Alert code of the open or last sync.
+    pub sync_type: u16,
+    /// Where the open sync stands.
+    pub phase: Phase,
+}
+
+impl PairRow {
+    /// A pair that has never synced.
+    #[must_use]
+    pub const fn new(device: DeviceNo, book: BookNo) -> Self {
+        Self {
+            device,
+            book,
+            peer_next: None,
+            peer_prev: None,
+            own_next: None,
+            own_prev: None,
+            cursor: Revision(0),
+            upto: Revision(0),
+            start_head: Revision(0),
+            epoch: 0,
+            lens: None,
+            filter_hash: None,
+            sync_type: 0,
+            phase: Phase::Idle,
+        }
+    }
+}
+
+/// Fingerprint of what a device was shown, or showed, of an item.
+pub type ViewFp = [u8; 16];
+
+/// State of a map entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapState {
+    /// Both sides have the item.
+    Live,
+    /// Retired: the LUID means nothing any more.
+    Gone,
+    /// On the server only, because a filter keeps it from the device.
+    Filtered,
+    /// On the server only, because the device freed its memory.
+    SoftDeleted,
+    /// The device refused it.
+    Refused,
+    /// The device's delete is held for a decision.
+    Held,
+}
+
+impl MapState {
+    /// All states, in the order of their numbers in a store, from 0.
+    pub const ALL: [Self; 6] = [Self::Live, Self::Gone, Self::Filtered, Self::SoftDeleted, Self::Refused, Self::Held];
+}
+
+/// A map entry: what a peer calls an item, and what was last agreed with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapRow {
+    /// The epoch it belongs to.
+    pub epoch: i64,
+    /// The peer's id of the item: the LUID; in the client role, the server's GUID.
+    pub luid: String,
+    /// The item.
+    pub guid: Guid,
+    /// The revision last agreed with the peer.
+    pub agreed_revision: Revision,
+    /// The lens under which it was agreed.
+    pub lens: Option<LensNo>,
+    /// What the peer held then.
+    pub view_fp: ViewFp,
+    /// Its state.
+    pub state: MapState,
+}
+
+/// State of a row of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutgoingState {
+    /// To be sent.
+    Unsent,
+    /// Sent; no final Status yet.
+    Sent,
+    /// An Add answered 2xx, whose Map has not come.
+    AckedUnmapped,
+    /// Kept back, for the reason given; sent when the reason goes away.
+    Withheld,
+    /// The device will not have this revision.
+    Refused,
+}
+
+impl OutgoingState {
+    /// All states, in the order of their numbers in a store, from 0.
+    pub const ALL: [Self; 5] = [Self::Unsent, Self::Sent, Self::AckedUnmapped, Self::Withheld, Self::Refused];
+}
+
+/// Where a command was sent: message and command number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SentRef {
+    /// Our MsgID.
+    pub msg_id: u32,
+    /// Our CmdID.
+    pub cmd_id: u32,
+}
+
+/// A row of the ledger: one item that is to be sent, or was sent and is not finally acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingRow {
+    /// The item.
+    pub guid: Guid,
+    /// The operation.
+    pub op: Op,
+    /// The revision that was sent; it becomes the agreed one, whatever the item has become since.
+    pub sent_revision: Revision,
+    /// Fingerprint of what was sent.
+    pub sent_view_fp: ViewFp,
+    /// The temporary GUID under which an Add was sent.
+    pub temp_guid: Option<String>,
+    /// Its state.
+    pub state: OutgoingState,
+    /// Why it is withheld or refused: a status code, or 0.
+    pub reason: u16,
+    /// The session it was sent in.
+    pub session: Option<Token>,
+    /// Where in that session.
+    pub sent_as: Option<SentRef>,
+}
+
+/// A change to stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewStaged<'a> {
+    /// The epoch it was received for.
+    pub epoch: i64,
+    /// The peer's id of the item.
+    pub luid: Cow<'a, str>,
+    /// Add, Replace or Delete.
+    pub op: Op,
+    /// Media type, where it is not the book's own.
+    pub media_type: Option<Cow<'a, str>>,
+    /// Content.
+    pub content: Cow<'a, [u8]>,
+    /// Fingerprint of the content.
+    pub view_fp: ViewFp,
+    /// Match keys of the content.
+    pub keys: Cow<'a, [u64]>,
+}
+
+/// A staged change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedRow {
+    /// Its place in the order of arrival.
+    pub seq: i64,
+    /// The change.
+    pub change: NewStaged<'static>,
+}

@@ -1,0 +1,126 @@
+//! The one door through which a book is written.
+
+use super::{BookRow, DeviceNo, Guid, ItemRow, Result, Revision, Tx};
+use crate::message::Timestamp;
+use std::borrow::Cow;
+
+/// What an item shall hold.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Draft<'a> {
+    /// Media type, where it is not the book's own.
+    pub media_type: Option<Cow<'a, str>>,
+    /// Content, byte for byte.
+    pub content: Cow<'a, [u8]>,
+    /// Fingerprint of the content.
+    pub fingerprint: [u8; 16],
+    /// Match keys of the content.
+    pub keys: Cow<'a, [u64]>,
+    /// Its folder.
+    pub parent: Option<Guid>,
+    /// How deep in the hierarchy.
+    pub depth: u32,
+}
+
+/// Numbers the revisions of one locked book and collects its writes, so that a message costs one batch.
+///
+/// Every writer uses it: a device's session, an import, a restore, the console. Revisions are `head + 1 …` of the locked
+/// row, so their order is the order of commits (I11); an item's [`Guid`] is the revision that created it.
+#[derive(Debug)]
+pub struct BookWriter<'a> {
+    row: BookRow,
+    origin: Option<DeviceNo>,
+    now: Timestamp,
+    inserts: Vec<ItemRow<'a>>,
+    updates: Vec<ItemRow<'a>>,
+    changed: bool,
+}
+
+impl<'a> BookWriter<'a> {
+    /// A writer for a book that this step has locked.
+    #[must_use]
+    pub const fn new(row: BookRow, origin: Option<DeviceNo>, now: Timestamp) -> Self {
+        Self { row, origin, now, inserts: Vec::new(), updates: Vec::new(), changed: false }
+    }
+
+    /// The book as it will be after [`flush`](Self::flush).
+    #[must_use]
+    pub const fn row(&self) -> &BookRow {
+        &self.row
+    }
+
+    /// Adds an item.
+    pub fn add(&mut self, draft: Draft<'a>) -> ItemRow<'a> {
+        let revision = self.next_revision();
+        self.row.live_items += 1;
+        self.row.live_bytes += draft.content.len() as i64;
+        let item = self.item(Guid(revision.0), revision, draft);
+        self.inserts.push(item.clone());
+        item
+    }
+
+    /// Gives an item new content; a tombstone comes back to life.
+    pub fn replace(&mut self, old: &ItemRow<'_>, draft: Draft<'a>) -> ItemRow<'a> {
+        let revision = self.next_revision();
+        self.row.live_items += i64::from(old.deleted);
+        self.row.live_bytes += draft.content.len() as i64 - old.content.len() as i64;
+        let item = self.item(old.guid, revision, draft);
+        self.updates.push(item.clone());
+        item
+    }
+
+    /// Makes an item a tombstone. Deleting a tombstone changes nothing.
+    pub fn delete(&mut self, old: &ItemRow<'_>) -> ItemRow<'a> {
+        if old.deleted {
+            return self.item(old.guid, old.revision, Draft::default());
+        }
+        let revision = self.next_revision();
+        self.row.live_items -= 1;
+        self.row.live_bytes -= old.content.len() as i64;
+        let draft = Draft { parent: old.parent, depth: old.depth, ..Draft::default() };
+        let item = ItemRow { deleted: true, ..self.item(old.guid, revision, draft) };
+        self.updates.push(item.clone());
+        item
+    }
+
+    /// Writes what was collected.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    pub fn flush(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        if !self.inserts.is_empty() {
+            tx.insert_items(self.row.book, &self.inserts)?;
+            self.inserts.clear();
+        }
+        if !self.updates.is_empty() {
+            tx.update_items(self.row.book, &self.updates)?;
+            self.updates.clear();
+        }
+        if self.changed {
+            tx.put_book(&self.row)?;
+            self.changed = false;
+        }
+        Ok(())
+    }
+
+    fn next_revision(&mut self) -> Revision {
+        self.changed = true;
+        self.row.head = Revision(self.row.head.0 + 1);
+        self.row.head
+    }
+
+    fn item(&self, guid: Guid, revision: Revision, draft: Draft<'a>) -> ItemRow<'a> {
+        ItemRow {
+            guid,
+            revision,
+            deleted: false,
+            parent: draft.parent,
+            depth: draft.depth,
+            media_type: draft.media_type,
+            content: draft.content,
+            fingerprint: draft.fingerprint,
+            keys: draft.keys,
+            origin: self.origin,
+            at: self.now,
+        }
+    }
+}
