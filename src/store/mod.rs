@@ -9,6 +9,7 @@
 
 mod error;
 pub mod memory;
+pub mod replica;
 mod rows;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
