@@ -247,6 +247,14 @@ pub trait Tx {
         upto: Revision,
         limit: usize,
     ) -> Result<Vec<(ItemRow<'static>, Option<MapRow>)>>;
+    /// How many items [`differences`](Self::differences) would give without a limit.
+    fn count_differences(
+        &mut self,
+        pair: (DeviceNo, BookNo),
+        epoch: i64,
+        after: Revision,
+        upto: Revision,
+    ) -> Result<u64>;
 
     // The ledger of what was sent and is not yet acknowledged.
 
@@ -261,6 +269,9 @@ pub trait Tx {
         token: &Token,
         refs: &[SentRef],
     ) -> Result<Vec<Option<(BookNo, OutgoingRow)>>>;
+    /// Open Adds that were sent with this view, acknowledged or not, and have no Map yet.
+    fn outgoing_by_view(&mut self, device: DeviceNo, book: BookNo, views: &[ViewFp])
+    -> Result<Vec<Option<OutgoingRow>>>;
     /// Inserts or updates by guid.
     fn put_outgoing(&mut self, device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> Result<()>;
     /// Removes rows.

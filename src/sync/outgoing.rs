@@ -6,8 +6,10 @@ use crate::store::{ItemRow, MapRow, MapState};
 /// What must be sent so that the peer has the item as it is, or `None` when it has it.
 #[must_use]
 pub fn decide_outgoing(item: &ItemRow<'_>, entry: Option<&MapRow>) -> Option<Op> {
-    match entry.filter(|entry| entry.state == MapState::Live || entry.state == MapState::Unconfirmed) {
+    match entry.filter(|entry| entry.state != MapState::Gone) {
         None => (!item.deleted).then_some(Op::Add),
+        // Kept from the peer, or waiting for a decision.
+        Some(entry) if !matches!(entry.state, MapState::Live | MapState::Unconfirmed) => None,
         Some(_) if item.deleted => Some(Op::Delete),
         Some(entry) if entry.agreed_revision >= item.revision => None,
         // It has been changed and changed back, or a merge left it as the peer has it.
@@ -101,6 +103,7 @@ mod tests {
             (item(3, false, 1), Some(entry(1, 1, live)), None, "changed and changed back"),
             (item(2, true, 0), Some(entry(1, 1, live)), Some(Op::Delete), "deleted here"),
             (item(1, false, 1), Some(entry(1, 1, MapState::Gone)), Some(Op::Add), "the peer dropped it, we kept it"),
+            (item(2, false, 2), Some(entry(1, 1, MapState::Held)), None, "its delete waits for a decision"),
         ];
         for (item, entry, expected, why) in table {
             assert_eq!(decide_outgoing(&item, entry.as_ref()), expected, "{why}");
