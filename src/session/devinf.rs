@@ -32,7 +32,12 @@ pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore
 }
 
 /// What we say of ourselves. Datastores hold every property, so none is declared (CTCap).
-pub(super) fn own(version: Version, device_id: &str, server: bool, named: &[(String, &'static Datastore)]) -> DevInf<'static> {
+pub(super) fn own(
+    version: Version,
+    device_id: &str,
+    server: bool,
+    named: &[(String, &'static Datastore)],
+) -> DevInf<'static> {
     let described = |uri: String, datastore: &Datastore| {
         let types = || datastore.types.iter().map(|(name, version)| ContentType::new(*name, *version));
         DataStore {

@@ -9,8 +9,8 @@ use super::state::StoreState;
 use crate::contact::identity::{Kind, Likeness};
 use crate::message::StatusCode;
 use crate::store::{
-    BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Token,
-    Tx,
+    BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision,
+    Token, Tx,
 };
 use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
 use std::borrow::Cow;
@@ -151,7 +151,8 @@ impl<'m> Overlay<'m> {
             overlay.learn_entry(entry);
         }
         if let Some(old) = open.state.old_epoch {
-            let unknown: Vec<&str> = luids.iter().copied().filter(|luid| !overlay.entries.contains_key(*luid)).collect();
+            let unknown: Vec<&str> =
+                luids.iter().copied().filter(|luid| !overlay.entries.contains_key(*luid)).collect();
             for entry in tx.maps_by_luid(device, book, old, &unknown)?.into_iter().flatten() {
                 wanted.push(entry.guid);
                 overlay.old_entries.insert(entry.luid.clone(), entry);
@@ -239,12 +240,9 @@ impl<'m> Overlay<'m> {
             // §3.4: a delete has no place in a slow sync.
             (Incoming::Delete, _) if full && when == When::Arriving => Ok(Outcome::Done(StatusCode::FORBIDDEN)),
             (Incoming::Delete, Some(entry)) => self.delete(tx, open, received, entry, when),
-            (Incoming::Delete, None) => Ok(Outcome::Done(decide_incoming(
-                Incoming::Delete,
-                Entry::Unknown { twin: Twin::None },
-                Policy::default(),
-            )
-            .status)),
+            (Incoming::Delete, None) => Ok(Outcome::Done(
+                decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
+            )),
             (_, Some(entry)) if entry.state == MapState::Held => {
                 // The id was used again before its delete was decided: the delete is obeyed first.
                 self.carry_out_delete(tx, open, &entry)?;

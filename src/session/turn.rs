@@ -7,7 +7,7 @@ use super::guid;
 use super::outbox::{Outbox, Queued};
 use super::receive::{Key, OpenBook, Outcome, Received, When, receive};
 use super::state::{State, StoreState};
-use crate::message::{AlertCode, Change, Command, Item, Location, Op, StatusCode, Status, Sync, Timestamp};
+use crate::message::{AlertCode, Change, Command, Item, Location, Op, Status, StatusCode, Sync, Timestamp};
 use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, PairRow, Phase, Result, SentRef, StoreError, Token, Tx};
 use crate::sync::{Incoming, Role, SyncType};
 use std::borrow::Cow;
@@ -168,9 +168,12 @@ impl Turn {
             Op::Delete => Incoming::Delete,
             Op::Copy | Op::Move => return Err(StatusCode::UNSUPPORTED_FEATURE),
         };
-        let uri = |place: &Option<Location<'m>>| place.as_ref().map(|place| place.uri.clone()).filter(|u| !u.is_empty());
+        let uri =
+            |place: &Option<Location<'m>>| place.as_ref().map(|place| place.uri.clone()).filter(|u| !u.is_empty());
         let key = match (self.role, op) {
-            (Role::Server, _) => Key::Peer(uri(&item.source).or_else(|| uri(&item.target)).ok_or(StatusCode::INCOMPLETE_COMMAND)?),
+            (Role::Server, _) => {
+                Key::Peer(uri(&item.source).or_else(|| uri(&item.target)).ok_or(StatusCode::INCOMPLETE_COMMAND)?)
+            }
             (Role::Client, Incoming::Add) => Key::Peer(uri(&item.source).ok_or(StatusCode::INCOMPLETE_COMMAND)?),
             (Role::Client, _) => {
                 let luid = uri(&item.target).ok_or(StatusCode::INCOMPLETE_COMMAND)?;
@@ -301,7 +304,6 @@ pub(super) fn refuse_all(commands: &[Command<'_>], msg_ref: &str, code: StatusCo
     }
     out
 }
-
 
 /// An earlier sync of everything broke off: what it bound is true, and what it did not reach is as before.
 pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()> {

@@ -270,8 +270,12 @@ pub trait Tx {
         refs: &[SentRef],
     ) -> Result<Vec<Option<(BookNo, OutgoingRow)>>>;
     /// Open Adds that were sent with this view, acknowledged or not, and have no Map yet.
-    fn outgoing_by_view(&mut self, device: DeviceNo, book: BookNo, views: &[ViewFp])
-    -> Result<Vec<Option<OutgoingRow>>>;
+    fn outgoing_by_view(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        views: &[ViewFp],
+    ) -> Result<Vec<Option<OutgoingRow>>>;
     /// Inserts or updates by guid.
     fn put_outgoing(&mut self, device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> Result<()>;
     /// Removes rows.

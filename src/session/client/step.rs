@@ -3,8 +3,8 @@
 use super::{ClientConfig, Credential};
 use crate::codec::{Encoding, decode_devinf, encode_devinf};
 use crate::message::{
-    Alert, AlertCode, Anchor, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId, Put,
-    SessionId, StatusCode, Status, Timestamp,
+    Alert, AlertCode, Anchor, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
+    Put, SessionId, Status, StatusCode, Timestamp,
 };
 use crate::session::datastore::{self, same_place};
 use crate::session::devinf;
@@ -121,13 +121,8 @@ impl Step<'_> {
                 .map_err(broken)?;
         }
         for store in &mut self.state.stores {
-            let anchor =
-                Anchor { last: store.own_last.clone().map(Into::into), next: store.own_next.clone().into() };
-            let meta = Meta {
-                anchor: Some(anchor),
-                max_obj_size: Some(self.config.max_obj_size),
-                ..Meta::default()
-            };
+            let anchor = Anchor { last: store.own_last.clone().map(Into::into), next: store.own_next.clone().into() };
+            let meta = Meta { anchor: Some(anchor), max_obj_size: Some(self.config.max_obj_size), ..Meta::default() };
             let item = Item {
                 target: Some(Location::new(store.there.clone())),
                 source: Some(Location::new(store.here.clone())),
@@ -265,8 +260,7 @@ impl Step<'_> {
                 if rows.is_empty() {
                     break;
                 }
-                let rows: Vec<MapRow> =
-                    rows.into_iter().map(|row| MapRow { state: MapState::Live, ..row }).collect();
+                let rows: Vec<MapRow> = rows.into_iter().map(|row| MapRow { state: MapState::Live, ..row }).collect();
                 tx.put_maps(device, store.book, &rows)?;
             }
             store.map_sent = None;

@@ -7,8 +7,8 @@ use crate::session::datastore::{self, Datastore};
 use crate::session::devinf;
 use crate::session::outbox::Outbox;
 use crate::session::state::{Package, StoreState};
-use crate::store::{BookNo, Phase, Result, Tx};
 use crate::session::turn::fold_open_epoch;
+use crate::store::{BookNo, Phase, Result, Tx};
 use crate::sync::{AlertDecision, AlertFacts, SyncType, decide_alert, is_no_anchor};
 
 /// The kinds of sync this server holds.
@@ -39,9 +39,9 @@ impl Step<'_, '_> {
                     self.take_sync_alert(tx, index, &slow)?;
                     continue;
                 }
-                Some(
-                    AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::NO_END_OF_DATA | AlertCode::DISPLAY,
-                ) => StatusCode::OK,
+                Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::NO_END_OF_DATA | AlertCode::DISPLAY) => {
+                    StatusCode::OK
+                }
                 Some(_) => StatusCode::UNSUPPORTED_FEATURE,
                 None => StatusCode::INCOMPLETE_COMMAND,
             };
@@ -102,7 +102,8 @@ impl Step<'_, '_> {
         store.there = item.source.as_ref().map_or_else(|| store.here.clone(), |source| source.uri.to_string());
         store.reason.clone_from(&reason);
         store.peer_next = anchor.map(|anchor| anchor.next.to_string());
-        store.peer_last = anchor.and_then(|anchor| anchor.last.as_deref()).filter(|last| !is_no_anchor(last)).map(str::to_owned);
+        store.peer_last =
+            anchor.and_then(|anchor| anchor.last.as_deref()).filter(|last| !is_no_anchor(last)).map(str::to_owned);
         store.own_next = own_next;
         store.own_last = last;
 
@@ -123,7 +124,10 @@ impl Step<'_, '_> {
         let unalerted = |store: &&mut StoreState| store.active() && store.alert_ref.is_none();
         for store in self.state.stores.iter_mut().filter(unalerted) {
             let meta = Meta {
-                anchor: Some(Anchor { last: store.own_last.clone().map(Into::into), next: store.own_next.clone().into() }),
+                anchor: Some(Anchor {
+                    last: store.own_last.clone().map(Into::into),
+                    next: store.own_next.clone().into(),
+                }),
                 max_obj_size: Some(self.config.max_obj_size),
                 ..Meta::default()
             };

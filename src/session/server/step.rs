@@ -2,9 +2,7 @@
 
 use super::ServerConfig;
 use crate::codec::{EncodeError, Encoding, decode_devinf, encode_devinf};
-use crate::message::{
-    Chal, Command, Data, Header, Item, Location, Message, Meta, Results, StatusCode, Timestamp,
-};
+use crate::message::{Chal, Command, Data, Header, Item, Location, Message, Meta, Results, StatusCode, Timestamp};
 use crate::session::confirm::take_map;
 use crate::session::datastore;
 use crate::session::devinf;
@@ -144,7 +142,8 @@ impl Step<'_, '_> {
                 self.statuses[index].push(queued);
                 continue;
             };
-            let pairs: Vec<(&str, &str)> = map.items.iter().map(|item| (&*item.target.uri, &*item.source.uri)).collect();
+            let pairs: Vec<(&str, &str)> =
+                map.items.iter().map(|item| (&*item.target.uri, &*item.source.uri)).collect();
             let codes = self.turn.open(&mut self.state.stores[at], |open, _| take_map(tx, open, &pairs))?;
             if codes.windows(2).all(|pair| pair[0] == pair[1]) {
                 let code = codes.first().copied().unwrap_or(StatusCode::OK);
