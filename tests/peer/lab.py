@@ -198,8 +198,8 @@ def guard():
 
     def on_term(*_):
         raise KeyboardInterrupt
-    signal.signal(signal.SIGTERM, on_term)
-    signal.signal(signal.SIGHUP, on_term)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_term)
 
 
 def free_port():

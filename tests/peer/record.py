@@ -8,7 +8,8 @@ server (`--of-server`), or a folder written by lab.Tap. Several sources become c
 
     NNN-c2s.xml|wbxml, NNN-s2c.xml|wbxml    the bodies as they were on the wire, requests and replies numbered in turn
     edits/NNN.vcf                           cards written by hand in between (only when a run of run.py is recorded)
-    conversation.toml                       what it is, who speaks, and the steps in their order
+    conversation.toml                       what it is, who speaks, and the steps in their order; an edit names its card by guid and, as guids are new
+                                            in every run, by a text that the card `holds`
 
 The last message that SyncEvolution's client dumps without ever sending it is left out."""
 import argparse, os, re, shutil, sys

@@ -167,8 +167,8 @@ class Job:
         for i in range(1, new + 1):
             mine, theirs = cards.card(i + 2, 1), cards.card(i + 2, 2)
             self.client.book.put("new%d.vcf" % i, mine)
-            guid = self.server.put(theirs)
-            self.edited("put", {"guid": guid}, theirs)
+            self.server.put(theirs)
+            self.edited("put", {"holds": cards.tag_of(theirs)}, theirs)
             self.model["client-new%d" % i], self.model["server-new%d" % i] = mine, theirs
         for k, i in enumerate(pick["client-change"]):
             tag, name = of(i)
@@ -179,7 +179,7 @@ class Job:
             tag, name = of(i)
             self.model[name] = cards.changed(held[ids[tag]], k, "server")
             self.server.put(self.model[name], ids[tag])
-            self.edited("put", {"guid": ids[tag]}, self.model[name])
+            self.edited("put", {"guid": ids[tag], "holds": tag}, self.model[name])
         for i in pick["client-delete"]:
             tag, name = of(i)
             self.client.book.remove(names[tag])
@@ -187,7 +187,7 @@ class Job:
         for i in pick["server-delete"]:
             tag, name = of(i)
             self.server.delete(ids[tag])
-            self.edited("delete", {"guid": ids[tag]})
+            self.edited("delete", {"guid": ids[tag], "holds": tag})
             del self.model[name]
         there = (new, len(pick["client-change"]), len(pick["client-delete"]))
         here = (new, len(pick["server-change"]), len(pick["server-delete"]))
@@ -441,21 +441,22 @@ def main():
     except Failed as e:
         print("run.py: %s" % e, file=sys.stderr)
         return 2
-    start, results = time.time(), []
+    start, results, interrupted = time.time(), [], False
     pool = concurrent.futures.ThreadPoolExecutor(max(1, o.jobs))
     try:
         futures = [pool.submit(one, name, function, o) for name, function in chosen]
         for f in concurrent.futures.as_completed(futures):
             results.append(f.result())
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        interrupted = True
+        print("run.py: interrupted", file=sys.stderr)
         lab._stopping.set()
         pool.shutdown(wait=False, cancel_futures=True)
         lab.stop_everything()
     pool.shutdown(wait=True)
     failed = len(chosen) - sum(results)
     print("%d passed, %d failed (%.0f s)" % (sum(results), failed, time.time() - start), flush=True)
-    return 1 if failed else 0
+    return 130 if interrupted else 1 if failed else 0
 
 
 if __name__ == "__main__":
