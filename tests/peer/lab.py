@@ -425,12 +425,12 @@ def brief(counts):
 class SyncEvolutionClient(SyncEvolution):
     """Its command line client with one folder of cards."""
 
-    def __init__(self, home, tools, url, user="alice", password="secret", device="sc-peer-1", encoding="xml", proto="1.2", auth="md5", max_msg=None, uri="addressbook", **more):
+    def __init__(self, home, tools, url, user="alice", password="secret", device="sc-peer-1", encoding="xml", proto="1.2", auth="md5", max_msg=None, uri="addressbook", loglevel=2, **more):
         super().__init__(home, tools, {"LD_PRELOAD": tools + "/curlfix.so"})
         self.book = Book(self.home + "/book")
         self.configure("peer@cli", "addressbook", dict({
             "syncURL": url, "username": user, "password": password, "keyring": "no", "deviceId": device, "clientAuthType": auth, "enableWBXML": int(encoding == "wbxml"),
-            "SyncMLVersion": proto, "maxMsgSize": max_msg, "preventSlowSync": 0, "printChanges": 0, "dumpData": 0, "maxlogdirs": 0, "loglevel": 5,
+            "SyncMLVersion": proto, "maxMsgSize": max_msg, "preventSlowSync": 0, "printChanges": 0, "dumpData": 0, "maxlogdirs": 0, "loglevel": loglevel,
             "backend": "file", "database": "file://" + self.book.path, "databaseFormat": "text/vcard", "sync": "two-way", "uri": uri}, **more))
 
     def sync(self, mode=None, timeout=300, **properties):
@@ -443,7 +443,7 @@ class SyncEvolutionClient(SyncEvolution):
 class SyncEvolutionServer(SyncEvolution):
     """Its HTTP server with one book and one peer configuration per device (it tells clients apart by device id only)."""
 
-    def __init__(self, home, tools, devices=(("sc-peer-1", "alice", "secret"),), loglevel=3, **more):
+    def __init__(self, home, tools, devices=(("sc-peer-1", "alice", "secret"),), loglevel=2, **more):
         super().__init__(home, tools, {})
         self.book = Book(self.home + "/book")
         self.process, self.port, self.url = None, None, None

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the whole job with the real outside peer, SyncEvolution 2.0, on loopback.
 
-    run.py [--only NAME] [--variants xml12,wbxml12,...] [--program PATH] [--peer-only] [--cards N] [--jobs N] [--work DIR] [--record DIR] [--list]
+    run.py [--only NAME] [--variants xml12,wbxml12,...] [--program PATH] [--peer-only] [--cards N] [--jobs N] [--work DIR] [--record DIR] [--peer-log N] [--list]
 
     peer-peer-V    SyncEvolution's client and server with each other (only with --peer-only: proves the harness, needs no program of ours)
     peer-ours-V    SyncEvolution's client, our server
@@ -12,7 +12,8 @@
 V is xml10 xml11 xml12 wbxml10 wbxml11 wbxml12 (MD5), xml12-basic, wbxml12-basic. Each of the four first kinds: slow sync of 500 varied cards into an empty server;
 a sync that must transfer nothing; then cards added, changed and deleted on both sides and one two-way sync; then again nothing. What
 travelled is judged three times: by the peer's own table, by the cards counted on the wire, and by comparing both books with what they should
-hold. --only takes a part of a name or a pattern; --record keeps each run as a conversation of fixtures (best with --cards 12).
+hold. --only takes a part of a name or a pattern; --record keeps each run as a conversation of fixtures (best with --cards 12);
+--peer-log is the loglevel of SyncEvolution (5 = everything, with dumps of its messages, 100 MB a scenario; below 2 it prints no table).
 Prints `ok NAME seconds` or `FAIL NAME: reason (folder)`, at the end `N passed, N failed`; exit 0 = all passed, 1 = not, 2 = could not run.
 Messages stay in WORK/NAME/wire for tests/wbxml.sh."""
 import argparse, concurrent.futures, fnmatch, os, random, shutil, sys, threading, time, traceback
@@ -199,7 +200,7 @@ def main_job(context, client_kind, server_kind, variant):
     context.variant = v
     device = "sc-peer-" + variant
     if server_kind == "peer":
-        server = context.running(SyncEvolutionServer(context.path("server"), options.tools, [(device, USER, PASSWORD)]))
+        server = context.running(SyncEvolutionServer(context.path("server"), options.tools, [(device, USER, PASSWORD)], options.peer_log))
         path, uri = "syncevolution", "addressbook"
     else:
         server = context.running(OurServer(options.program, context.path("server"), [(USER, PASSWORD)], basic=v.auth == "basic"))
@@ -207,7 +208,7 @@ def main_job(context, client_kind, server_kind, variant):
     server.start()
     tap = context.running(Tap(server.port, context.path("wire")))
     if client_kind == "peer":
-        client = SyncEvolutionClient(context.path("client"), options.tools, tap.url(path), USER, PASSWORD, device, v.encoding, v.proto, v.auth, v.max_msg, uri)
+        client = SyncEvolutionClient(context.path("client"), options.tools, tap.url(path), USER, PASSWORD, device, v.encoding, v.proto, v.auth, v.max_msg, uri, options.peer_log)
     else:
         client = OurFolder(options.program, context.path("client"), tap.url(path), USER, PASSWORD, device, v.encoding, v.proto, v.auth, remote_book=uri if uri != "contacts" else None)
     names = {"peer": "SyncEvolution 2.0.0 (libsynthesis 3.4.0.47)", "ours": "syncml"}
@@ -351,7 +352,7 @@ def refused_password(context):
     for encoding in ("xml", "wbxml"):
         for user, password in ((USER, "wrong"), ("nobody", PASSWORD)):
             n += 1
-            peer = SyncEvolutionClient(context.path("client-peer%d" % n), options.tools, tap.url("syncml"), user, password, "sc-peer-%d" % n, encoding)
+            peer = SyncEvolutionClient(context.path("client-peer%d" % n), options.tools, tap.url("syncml"), user, password, "sc-peer-%d" % n, encoding, loglevel=options.peer_log)
             peer.book.put("mine.vcf", cards.card(1, 6))
             out = peer.sync("slow")
             check(out.code == 1 and "status 401" in out.text, "SyncEvolution as %s: exit %d, no status 401 in: %s" % (user, out.code, " | ".join(out.text.split("\n")[-8:])))
@@ -418,6 +419,7 @@ def main():
     p.add_argument("--jobs", type=int, default=3)
     p.add_argument("--work", default=os.path.join(root, "tests", ".work", "peer"))
     p.add_argument("--record")
+    p.add_argument("--peer-log", type=int, default=2)
     p.add_argument("--list", action="store_true")
     o = p.parse_args()
     o.variants = [v for v in o.variants.split(",") if v]
