@@ -6,11 +6,19 @@
 mod b64;
 mod digest;
 pub mod formulas;
+mod mac_header;
+mod nonce;
+mod presented;
 mod scheme;
 mod secret;
 mod verifier;
+mod verify;
 
 pub use digest::{DigestKind, DigestName, Digester};
+pub use mac_header::MacHeader;
+pub use nonce::{Accepted, Candidates, Nonce, Nonces};
+pub use presented::{CredError, Presented};
 pub use scheme::Scheme;
 pub use secret::Secret;
 pub use verifier::Verifier;
+pub use verify::{Proof, verify};
