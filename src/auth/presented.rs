@@ -206,7 +206,8 @@ fn text(octets: &[u8]) -> String {
 /// A digest of `len` octets (any length up to 64, if unknown), from base64 or as raw octets. Raw octets that are base64
 /// as well are never mistaken: they would decode to fewer than `len`.
 fn digest_octets(data: &[u8], len: Option<usize>) -> Option<Zeroizing<Vec<u8>>> {
-    let fits = |octets: &[u8]| len.map_or((1..=64).contains(&octets.len()), |len| octets.len() == len);
+    let (shortest, longest) = len.map_or((1, 64), |len| (len, len));
+    let fits = |octets: &[u8]| (shortest..=longest).contains(&octets.len());
     b64::decode(data).filter(|octets| fits(octets)).or_else(|| fits(data).then(|| Zeroizing::new(data.to_vec())))
 }
 
