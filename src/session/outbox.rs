@@ -272,11 +272,6 @@ impl Outbox {
         self.version
     }
 
-    /// How many commands were written.
-    pub(super) const fn commands(&self) -> u32 {
-        self.next_cmd - 1
-    }
-
     /// The message's bytes.
     pub(super) fn finish(self, last: bool) -> Vec<u8> {
         self.encoder.finish(last)

@@ -1,9 +1,9 @@
 //! One answer of the server, inside its transaction: what it said to rows, then the next request.
 
-use super::{ClientConfig, Credential};
+use super::ClientConfig;
 use crate::codec::{Encoding, decode_devinf, encode_devinf};
 use crate::message::{
-    Alert, AlertCode, Anchor, Command, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
+    Alert, AlertCode, Anchor, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
     Put, SessionId, Status, StatusCode, Timestamp,
 };
 use crate::session::datastore;
@@ -35,7 +35,7 @@ pub(super) struct Step<'s> {
     /// The MsgID of the request to be written.
     pub msg_id: u32,
     /// The credential to put into it.
-    pub credential: Option<Credential>,
+    pub credential: Option<Cred<'static>>,
 }
 
 /// A request written; `None` when there is nothing left to say.
@@ -405,9 +405,7 @@ impl Step<'_> {
 
     fn write_changes(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> Result<bool> {
         let bytes = self.device.devinf.clone();
-        let caps = bytes
-            .as_deref()
-            .and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
+        let caps = bytes.as_deref().and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
             if store.position == Position::End && store.sync_msg != 0 {
                 continue;
@@ -462,7 +460,7 @@ impl Step<'_> {
             Location::new(uri),
             Location::named(self.config.device_id.clone(), self.config.credentials.user().to_owned()),
         );
-        header.cred = self.credential.as_ref().map(Credential::to_cred);
+        header.cred.clone_from(&self.credential);
         header.meta = Some(Meta {
             max_msg_size: Some(self.config.max_msg_size),
             max_obj_size: Some(self.config.max_obj_size),

@@ -361,9 +361,7 @@ impl Step<'_, '_> {
         }
         let msg_id = self.message.header.msg_id.0;
         let device_caps = self.device.devinf.clone();
-        let caps = device_caps
-            .as_deref()
-            .and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
+        let caps = device_caps.as_deref().and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
             if !store.sync.sends(Role::Server) || store.position == Position::End {
                 continue;
