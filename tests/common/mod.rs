@@ -103,11 +103,20 @@ impl World {
                 let encoding = Encoding::from_content_type(&exchange.content_type).unwrap();
                 match syncml::codec::decode(bytes, encoding, &Default::default()) {
                     Ok(message) => {
-                        out += &format!("{} bytes, msg {}{}\n", bytes.len(), message.header.msg_id, if message.last { ", Final" } else { "" });
+                        out += &format!(
+                            "{} bytes, msg {}{}\n",
+                            bytes.len(),
+                            message.header.msg_id,
+                            if message.last { ", Final" } else { "" }
+                        );
                         for command in &message.body {
                             match command {
-                                syncml::message::Command::Status(s) => out += &format!("  Status {} {} {}\n", s.cmd, s.cmd_ref, s.code),
-                                syncml::message::Command::Sync(s) => out += &format!("  Sync with {}\n", s.commands.len()),
+                                syncml::message::Command::Status(s) => {
+                                    out += &format!("  Status {} {} {}\n", s.cmd, s.cmd_ref, s.code)
+                                }
+                                syncml::message::Command::Sync(s) => {
+                                    out += &format!("  Sync with {}\n", s.commands.len())
+                                }
                                 syncml::message::Command::Alert(a) => out += &format!("  Alert {:?}\n", a.code),
                                 other => out += &format!("  {}\n", other.name()),
                             }

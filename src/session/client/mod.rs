@@ -217,7 +217,10 @@ impl Client {
         });
         let code = header_status.map_or(StatusCode::OK, |status| status.code);
         let challenge = header_status.and_then(|status| status.chal.as_ref());
-        let nonce = challenge.and_then(|chal| Challenge::read(chal).ok()).map(|challenge| challenge.nonce).filter(|nonce| !nonce.is_empty());
+        let nonce = challenge
+            .and_then(|chal| Challenge::read(chal).ok())
+            .map(|challenge| challenge.nonce)
+            .filter(|nonce| !nonce.is_empty());
         match code {
             StatusCode::INVALID_CREDENTIALS | StatusCode::MISSING_CREDENTIALS => {
                 return self.answer_challenge(&message, code, nonce, now);

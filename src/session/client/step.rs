@@ -8,7 +8,7 @@ use crate::message::{
 };
 use crate::session::datastore;
 use crate::session::devinf;
-use crate::session::outbox::{Extra, Outbox, Queued};
+use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
 use crate::session::send::{count, send};
 use crate::session::state::{Package, Position, State, StoreState};
 use crate::session::turn::{
@@ -86,7 +86,7 @@ impl Step<'_> {
                 .iter()
                 .filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?)))
                 .collect();
-            let own = devinf::own(version, &self.config.device_id, false, &named);
+            let own = devinf::own(version, &self.config.device_id, Role::Client, true, &named);
             let item = Item {
                 source: Some(Location::new(version.devinf_uri())),
                 data: Some(Data::DevInf(Box::new(own))),
@@ -350,7 +350,8 @@ impl Step<'_> {
         if ends && flushed && self.state.package == Package::Sending {
             self.state.package = Package::Changes;
         }
-        self.state.idle = if heard || outbox.spoke() { 0 } else { self.state.idle + 1 };
+        let idle = outbox.is_idle() && is_idle(message);
+        self.state.idle = if idle { self.state.idle + 1 } else { 0 };
         if self.state.idle > MAX_IDLE {
             self.state.package = Package::Over;
             self.turn.put_pairs(tx)?;
