@@ -216,8 +216,9 @@ pub trait Tx {
         epoch: i64,
         guids: &[Guid],
     ) -> Result<Vec<Option<MapRow>>>;
-    /// Inserts entries or updates them by (epoch, luid). An entry's guid never changes: an update that would re-point
-    /// one fails with [`StoreError::Corrupt`] (I3).
+    /// Inserts entries or updates them by (epoch, luid). A retired entry ([`MapState::Gone`]) gives its luid free, since
+    /// devices use numbers again; the guid of any other never changes: an update that would re-point one fails with
+    /// [`StoreError::Corrupt`] (I3).
     fn put_maps(&mut self, device: DeviceNo, book: BookNo, rows: &[MapRow]) -> Result<()>;
     /// Copies entries of epoch `from` to epoch `to` whose luid and guid are both unknown there.
     fn carry_maps(&mut self, device: DeviceNo, book: BookNo, from: i64, to: i64) -> Result<()>;
@@ -233,6 +234,28 @@ pub trait Tx {
         limit: usize,
     ) -> Result<Vec<MapRow>>;
 
+    /// Entries of an epoch whose Map has no Status yet ([`MapState::Unconfirmed`]), at most `limit`, ascending by guid.
+    fn unconfirmed_maps(&mut self, device: DeviceNo, book: BookNo, epoch: i64, limit: usize) -> Result<Vec<MapRow>>;
+    /// What the peer is not agreed on among items with `after < revision <= upto`: items that have no entry, or a
+    /// retired one, or one agreed at an earlier revision. A tombstone needs an entry to count. Ascending by revision,
+    /// at most `limit`, each with its entry unless that is retired.
+    fn differences(
+        &mut self,
+        pair: (DeviceNo, BookNo),
+        epoch: i64,
+        after: Revision,
+        upto: Revision,
+        limit: usize,
+    ) -> Result<Vec<(ItemRow<'static>, Option<MapRow>)>>;
+    /// How many items [`differences`](Self::differences) would give without a limit.
+    fn count_differences(
+        &mut self,
+        pair: (DeviceNo, BookNo),
+        epoch: i64,
+        after: Revision,
+        upto: Revision,
+    ) -> Result<u64>;
+
     // The ledger of what was sent and is not yet acknowledged.
 
     /// Open rows of these items.
@@ -246,6 +269,9 @@ pub trait Tx {
         token: &Token,
         refs: &[SentRef],
     ) -> Result<Vec<Option<(BookNo, OutgoingRow)>>>;
+    /// Open Adds that were sent with this view, acknowledged or not, and have no Map yet.
+    fn outgoing_by_view(&mut self, device: DeviceNo, book: BookNo, views: &[ViewFp])
+    -> Result<Vec<Option<OutgoingRow>>>;
     /// Inserts or updates by guid.
     fn put_outgoing(&mut self, device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> Result<()>;
     /// Removes rows.
@@ -261,6 +287,8 @@ pub trait Tx {
     fn staged(&mut self, device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Result<Vec<StagedRow>>;
     /// Removes staged rows.
     fn drop_staged(&mut self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()>;
+    /// Gives staged rows of earlier epochs this one; where an id is staged in both, the later row stays.
+    fn adopt_staged(&mut self, device: DeviceNo, book: BookNo, epoch: i64) -> Result<()>;
     /// How many rows are staged with this operation.
     fn count_staged(&mut self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64>;
 }

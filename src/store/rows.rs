@@ -323,11 +323,14 @@ pub enum MapState {
     Refused,
     /// The device's delete is held for a decision.
     Held,
+    /// Client role: we stored it, and the Map that tells the server has no Status yet.
+    Unconfirmed,
 }
 
 impl MapState {
     /// All states, in the order of their numbers in a store, from 0.
-    pub const ALL: [Self; 6] = [Self::Live, Self::Gone, Self::Filtered, Self::SoftDeleted, Self::Refused, Self::Held];
+    pub const ALL: [Self; 7] =
+        [Self::Live, Self::Gone, Self::Filtered, Self::SoftDeleted, Self::Refused, Self::Held, Self::Unconfirmed];
 }
 
 /// A map entry: what a peer calls an item, and what was last agreed with it.
