@@ -7,6 +7,7 @@
 //! Enters: rows and ids. Leaves: rows. Decisions are made elsewhere (`sync`), and every writer of a book goes through
 //! one door ([`BookWriter`]), which numbers revisions under the book's lock.
 
+mod draft;
 mod error;
 pub mod memory;
 pub mod replica;
@@ -270,8 +271,12 @@ pub trait Tx {
         refs: &[SentRef],
     ) -> Result<Vec<Option<(BookNo, OutgoingRow)>>>;
     /// Open Adds that were sent with this view, acknowledged or not, and have no Map yet.
-    fn outgoing_by_view(&mut self, device: DeviceNo, book: BookNo, views: &[ViewFp])
-    -> Result<Vec<Option<OutgoingRow>>>;
+    fn outgoing_by_view(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        views: &[ViewFp],
+    ) -> Result<Vec<Option<OutgoingRow>>>;
     /// Inserts or updates by guid.
     fn put_outgoing(&mut self, device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> Result<()>;
     /// Removes rows.
