@@ -79,8 +79,10 @@ pub(super) enum Settling {
     Start,
     /// Match keys are being indexed.
     Indexing,
-    /// Staged rows are decided, after this sequence number.
+    /// Staged rows are paired where the meaning is equal, after this sequence number.
     Deciding(i64),
+    /// The others are paired by name and number, or added, after this sequence number.
+    Matching(i64),
     /// All is decided.
     End,
 }

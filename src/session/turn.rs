@@ -1,0 +1,286 @@
+//! What one incoming message means, for both roles: its commands in their order, each with the statuses it earns.
+
+use super::confirm::{Answer, confirm, find_answered};
+use super::content::{Content, scoped, unpack};
+use super::datastore::{self, same_place};
+use super::guid;
+use super::outbox::Queued;
+use super::receive::{Key, OpenBook, Outcome, Received, When, receive};
+use super::state::{State, StoreState};
+use crate::message::{Change, Command, Item, Location, Op, StatusCode, Status, Sync, Timestamp};
+use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, PairRow, Result, SentRef, Token, Tx};
+use crate::sync::{Incoming, Role};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// One message's work: who it is with, and the books it holds.
+pub(super) struct Turn {
+    /// Which end this is.
+    pub role: Role,
+    /// The peer.
+    pub device: DeviceNo,
+    /// The session.
+    pub token: Token,
+    /// Now.
+    pub now: Timestamp,
+    /// The largest object taken, in bytes.
+    pub max_obj_size: u64,
+    /// The locked books.
+    pub rows: BTreeMap<BookNo, BookRow>,
+    /// The peer's pairs with them.
+    pub pairs: BTreeMap<BookNo, PairRow>,
+}
+
+impl Turn {
+    /// Locks the session's books, in ascending order, and loads the peer's pairs with them.
+    pub(super) fn lock(&mut self, tx: &mut dyn Tx, books: impl IntoIterator<Item = BookNo>) -> Result<()> {
+        let mut books: Vec<BookNo> = books.into_iter().filter(|book| !self.rows.contains_key(book)).collect();
+        books.sort_unstable();
+        books.dedup();
+        if books.is_empty() {
+            return Ok(());
+        }
+        for row in tx.lock_books(&books)? {
+            let pair = tx.pair(self.device, row.book)?.unwrap_or_else(|| PairRow::new(self.device, row.book));
+            self.pairs.insert(row.book, pair);
+            self.rows.insert(row.book, row);
+        }
+        Ok(())
+    }
+
+    /// Opens a locked book for writing.
+    pub(super) fn open<'m, R>(
+        &mut self,
+        state: &mut StoreState,
+        work: impl FnOnce(&mut OpenBook<'_, 'm>, &mut PairRow) -> Result<R>,
+    ) -> Result<R> {
+        let book = state.book;
+        let missing = || crate::store::StoreError::Corrupt(format!("book {book} is used without its lock"));
+        let row = self.rows.get(&book).ok_or_else(missing)?.clone();
+        let pair = self.pairs.get_mut(&book).ok_or_else(missing)?;
+        let kind = datastore::by_number(book).map_or(crate::contact::Kind::Other, |datastore| datastore.kind);
+        // What a client receives was made by the server; what a server receives, by the device.
+        let writer = BookWriter::new(row, Some(self.device), self.now);
+        let mut open = OpenBook { role: self.role, device: self.device, token: self.token, kind, state, writer };
+        let result = work(&mut open, pair)?;
+        let row = open.writer.row().clone();
+        self.rows.insert(book, row);
+        Ok(result)
+    }
+
+    /// Takes the peer's answers to changes that we sent.
+    pub(super) fn take_answers(&mut self, tx: &mut dyn Tx, state: &mut State, body: &[Command<'_>]) -> Result<()> {
+        let answers: Vec<Answer> = body.iter().filter_map(change_answer).collect();
+        if answers.is_empty() {
+            return Ok(());
+        }
+        for (book, rows) in find_answered(tx, self.device, &self.token, &answers)? {
+            if let Some(store) = state.stores.iter_mut().find(|store| store.book == book) {
+                self.open(store, |open, _| confirm(tx, open, rows))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a Sync's changes into one datastore; the statuses are those of the commands inside, in their order.
+    pub(super) fn take_sync<'m>(
+        &mut self,
+        tx: &mut dyn Tx,
+        store: &mut StoreState,
+        sync: &Sync<'m>,
+        msg_ref: &str,
+    ) -> Result<Vec<Queued>> {
+        let mut batch = Vec::new();
+        let mut asked = Vec::new();
+        let mut kind = crate::contact::Kind::Other;
+        if let Some(datastore) = datastore::by_number(store.book) {
+            kind = datastore.kind;
+        }
+        for command in flatten(&sync.commands) {
+            let (command, refused) = command;
+            let Command::Change(change) = command else {
+                if let Some(cmd_id) = command.cmd_id().filter(|_| !command.no_resp()) {
+                    let code = refused.unwrap_or(StatusCode::OK);
+                    asked.push(Asked::Answered(Queued::new(msg_ref, cmd_id.as_str(), command.name(), code)));
+                }
+                continue;
+            };
+            for item in &change.items {
+                let queued = Queued::new(msg_ref, change.cmd_id.as_str(), change.op.name(), StatusCode::OK).about(item);
+                let read = match refused {
+                    Some(code) => Err(code),
+                    None => self.read_item(kind, change, item, sync),
+                };
+                asked.push(match read {
+                    Ok(received) => {
+                        batch.push(received);
+                        Asked::Waiting(queued, change)
+                    }
+                    Err(code) => {
+                        store.received.refused += 1;
+                        Asked::of(Queued { code: code.0, ..queued }, change)
+                    }
+                });
+            }
+        }
+        let outcomes = self.open(store, |open, _| receive(tx, open, batch, When::Arriving))?;
+        let mut outcomes = outcomes.into_iter();
+        let mut statuses = Vec::with_capacity(asked.len());
+        for asked in asked {
+            match asked {
+                Asked::Answered(queued) => statuses.push(queued),
+                Asked::Silent => {}
+                Asked::Waiting(queued, change) => {
+                    let code = match outcomes.next() {
+                        Some(Outcome::Done(code)) => code,
+                        _ => StatusCode::COMMAND_FAILED,
+                    };
+                    // Archiving is not done here; the delete is (§3.12).
+                    let code = if change.archive && code == StatusCode::OK {
+                        StatusCode::DELETED_WITHOUT_ARCHIVE
+                    } else {
+                        code
+                    };
+                    if !change.no_resp {
+                        statuses.push(Queued { code: code.0, ..queued });
+                    }
+                }
+            }
+        }
+        Ok(statuses)
+    }
+
+    /// Reads one item of a change; the status that refuses it otherwise.
+    fn read_item<'m>(
+        &self,
+        kind: crate::contact::Kind,
+        change: &Change<'m>,
+        item: &Item<'m>,
+        sync: &Sync<'m>,
+    ) -> std::result::Result<Received<'m>, StatusCode> {
+        let op = match change.op {
+            Op::Add => Incoming::Add,
+            Op::Replace => Incoming::Replace,
+            Op::Delete if change.soft_delete => return Err(StatusCode::UNSUPPORTED_FEATURE),
+            Op::Delete => Incoming::Delete,
+            Op::Copy | Op::Move => return Err(StatusCode::UNSUPPORTED_FEATURE),
+        };
+        let uri = |place: &Option<Location<'m>>| place.as_ref().map(|place| place.uri.clone()).filter(|u| !u.is_empty());
+        let key = match (self.role, op) {
+            (Role::Server, _) => Key::Peer(uri(&item.source).or_else(|| uri(&item.target)).ok_or(StatusCode::INCOMPLETE_COMMAND)?),
+            (Role::Client, Incoming::Add) => Key::Peer(uri(&item.source).ok_or(StatusCode::INCOMPLETE_COMMAND)?),
+            (Role::Client, _) => {
+                let luid = uri(&item.target).ok_or(StatusCode::INCOMPLETE_COMMAND)?;
+                match (guid::parse_luid(&luid), op) {
+                    (Some(guid), _) => Key::Own(guid),
+                    (None, Incoming::Delete) => return Err(StatusCode::NOT_DELETED),
+                    (None, _) => return Err(StatusCode::NOT_FOUND),
+                }
+            }
+        };
+        if op == Incoming::Delete {
+            return Ok(Received { op, key, content: None });
+        }
+        if item.more_data {
+            return Err(StatusCode::UNSUPPORTED_FEATURE);
+        }
+        let meta = sync.meta.as_ref();
+        if scoped(item, change, meta, |meta| meta.field_level.then_some(())).is_some() {
+            return Err(StatusCode::UNSUPPORTED_FEATURE);
+        }
+        let bytes = match &item.data {
+            Some(crate::message::Data::Bytes(bytes)) => bytes,
+            Some(_) => return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            None => return Err(StatusCode::INCOMPLETE_COMMAND),
+        };
+        if bytes.len() as u64 > self.max_obj_size {
+            return Err(StatusCode::SIZE_TOO_BIG);
+        }
+        let format = scoped(item, change, meta, |meta| meta.format.as_deref());
+        let bytes: Cow<'m, [u8]> = match unpack(format, bytes).ok_or(StatusCode::UNSUPPORTED_MEDIA_TYPE)? {
+            Cow::Borrowed(_) => bytes.clone(),
+            Cow::Owned(unpacked) => Cow::Owned(unpacked),
+        };
+        let media_type = scoped(item, change, meta, |meta| meta.media_type.as_deref())
+            .filter(|_| kind != crate::contact::Kind::Contact)
+            .map(|media_type| Cow::Owned(media_type.to_owned()));
+        Ok(Received { op, key, content: Some(Content::new(kind, media_type, bytes)) })
+    }
+
+    /// Writes the pairs back.
+    pub(super) fn put_pairs(&self, tx: &mut dyn Tx) -> Result<()> {
+        self.pairs.values().try_for_each(|pair| tx.put_pair(pair))
+    }
+}
+
+enum Asked<'c, 'm> {
+    /// Answered without asking the store.
+    Answered(Queued),
+    /// In the batch.
+    Waiting(Queued, &'c Change<'m>),
+    /// Answered, but nobody wants to hear.
+    Silent,
+}
+
+impl Asked<'_, '_> {
+    fn of(queued: Queued, change: &Change<'_>) -> Self {
+        if change.no_resp { Self::Silent } else { Self::Answered(queued) }
+    }
+}
+
+/// The commands of a Sync, those of a Sequence in its place; an Atomic is refused with all it holds (§6.3).
+fn flatten<'c, 'm>(commands: &'c [Command<'m>]) -> Vec<(&'c Command<'m>, Option<StatusCode>)> {
+    fn walk<'c, 'm>(
+        commands: &'c [Command<'m>],
+        refused: Option<StatusCode>,
+        out: &mut Vec<(&'c Command<'m>, Option<StatusCode>)>,
+    ) {
+        for command in commands {
+            match command {
+                Command::Container(container) => {
+                    let atomic = container.kind == crate::message::ContainerKind::Atomic;
+                    let refused = refused.or(atomic.then_some(StatusCode::UNSUPPORTED_FEATURE));
+                    out.push((command, refused));
+                    walk(&container.commands, refused, out);
+                }
+                Command::Change(_) => out.push((command, refused)),
+                // Nothing else has a place in a Sync.
+                _ => out.push((command, Some(StatusCode::NOT_IMPLEMENTED))),
+            }
+        }
+    }
+    let mut out = Vec::with_capacity(commands.len());
+    walk(commands, None, &mut out);
+    out
+}
+
+/// A Status that may answer a change of ours.
+fn change_answer(command: &Command<'_>) -> Option<Answer> {
+    let Command::Status(status) = command else { return None };
+    match &*status.cmd {
+        "Add" | "Replace" | "Delete" | "Copy" | "Move" => {
+            Some(Answer { sent_as: sent_ref(status)?, code: status.code })
+        }
+        _ => None,
+    }
+}
+
+/// Which command of ours a Status answers.
+pub(super) fn sent_ref(status: &Status<'_>) -> Option<SentRef> {
+    Some(SentRef { msg_id: status.msg_ref.trim().parse().ok()?, cmd_id: status.cmd_ref.as_str().trim().parse().ok()? })
+}
+
+/// The datastore of the session that a Sync or Map speaks of, by the peer's words for it.
+pub(super) fn find_store(
+    stores: &mut [StoreState],
+    target: Option<&Location<'_>>,
+    source: Option<&Location<'_>>,
+) -> Option<usize> {
+    let here = |store: &StoreState| target.is_some_and(|target| same_place(&target.uri, &store.here));
+    let there = |store: &StoreState| source.is_some_and(|source| same_place(&source.uri, &store.there));
+    stores
+        .iter()
+        .position(|store| here(store) && there(store))
+        .or_else(|| stores.iter().position(here))
+        .or_else(|| if target.is_none() { stores.iter().position(there) } else { None })
+}
