@@ -1,25 +1,46 @@
 //! What a writer needs to know of a content before it stores it.
 
 use super::{BookNo, Draft};
-use sha2::{Digest, Sha256};
+use crate::contact::identity::{Kind, identify};
+use crate::contact::merge::union;
 use std::borrow::Cow;
+
+impl BookNo {
+    /// What the items of this book are.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::CONTACTS => Kind::Contact,
+            Self::CALENDAR => Kind::Calendar,
+            Self::TASKS => Kind::Task,
+            Self::NOTES => Kind::Note,
+            Self::BOOKMARKS => Kind::Bookmark,
+            Self::FILES => Kind::File,
+            _ => Kind::Other,
+        }
+    }
+}
 
 impl<'a> Draft<'a> {
     /// The draft of an item of `book` that holds `content`, with its fingerprint and match keys.
     #[must_use]
     pub fn of(book: BookNo, content: impl Into<Cow<'a, [u8]>>) -> Self {
         let content = content.into();
-        let _ = book;
-        let digest = Sha256::digest(&content);
-        let mut fingerprint = [0; 16];
-        fingerprint.copy_from_slice(&digest[..16]);
-        Self { content, fingerprint, ..Self::default() }
+        let identity = identify(book.kind(), &content);
+        Self {
+            fingerprint: identity.fingerprint.0,
+            keys: identity.keys.iter().map(|key| key.0).collect(),
+            content,
+            ..Self::default()
+        }
     }
 }
 
-/// The union of two versions of one item that both come from `base`; `None` where nothing but bytes are known of the
-/// book's items, or they cannot be read.
-pub(super) fn merge(book: BookNo, base: &[u8], current: &[u8], new: &[u8]) -> Option<Vec<u8>> {
-    let _ = (book, base, current, new);
-    None
+/// The merge of the current version of an item with a new one; `None` where nothing but bytes are known of the book's
+/// items, or they cannot be read.
+pub(super) fn merge(book: BookNo, _base: Option<&[u8]>, current: &[u8], new: &[u8]) -> Option<Vec<u8>> {
+    match book.kind() {
+        Kind::Contact => union(new, current).map(|merged| merged.content),
+        _ => None,
+    }
 }

@@ -229,8 +229,7 @@ fn conflict<'a>(
     content: &'a [u8],
 ) -> Revision {
     let said = writer.replace(item, Draft::of(replica.book, content));
-    let merged =
-        if item.deleted { None } else { merge(replica.book, base.unwrap_or_default(), &item.content, content) };
+    let merged = if item.deleted { None } else { merge(replica.book, base, &item.content, content) };
     if let Some(merged) = merged.filter(|merged| merged.as_slice() != content) {
         writer.replace(&said, Draft::of(replica.book, merged));
     }
