@@ -104,7 +104,11 @@ fn unsent(row: OutgoingRow, code: StatusCode) -> OutgoingRow {
 }
 
 /// Takes the pairs of a Map: (GUID, LUID) texts. One status each, in their order (§3.6).
-pub(super) fn take_map(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, pairs: &[(&str, &str)]) -> Result<Vec<StatusCode>> {
+pub(super) fn take_map(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    pairs: &[(&str, &str)],
+) -> Result<Vec<StatusCode>> {
     let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
     let stamp = open.writer.row().stamp;
     let parsed: Vec<Option<Parsed>> = pairs.iter().map(|(guid, _)| guid::parse(guid)).collect();

@@ -1,8 +1,9 @@
 //! What a datastore's items mean, for the rooms of the session: one place that asks `contact`.
 
-use crate::contact::{Kind, Likeness, MatchRules, compare_items, identify};
+use crate::contact::identity::{Kind, Likeness, MatchRules, compare_items, identify};
+use crate::contact::{card, merge};
 use crate::message::{Change, Item, Meta};
-use crate::store::Draft;
+use crate::store::{Draft, ItemRow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
@@ -63,5 +64,78 @@ pub(super) fn unpack<'a>(format: Option<&str>, bytes: &'a [u8]) -> Option<Cow<'a
             STANDARD.decode(packed).ok().map(Cow::Owned)
         }
         _ => Some(Cow::Borrowed(bytes)),
+    }
+}
+
+/// An item as a peer wants it: its media type and its bytes, in the version the peer asked for, with CRLF line ends
+/// where the format has lines (field note 36).
+pub(super) fn render<'i>(
+    kind: Kind,
+    item: &'i ItemRow<'_>,
+    wanted: Option<&(String, String)>,
+) -> (Cow<'static, str>, Cow<'i, [u8]>) {
+    let own = |fallback: &'static str| match (&item.media_type, wanted) {
+        (Some(own), _) => Cow::Owned(own.clone().into_owned()),
+        (None, Some((wanted, _))) => Cow::Owned(wanted.clone()),
+        (None, None) => Cow::Borrowed(fallback),
+    };
+    match kind {
+        Kind::Contact => render_card(&item.content, wanted),
+        Kind::Calendar | Kind::Task => (own("text/calendar"), with_crlf(&item.content)),
+        Kind::Note => (own("text/plain"), Cow::Borrowed(&*item.content)),
+        Kind::Bookmark => (own("text/x-vbookmark"), with_crlf(&item.content)),
+        _ => (own("application/octet-stream"), Cow::Borrowed(&*item.content)),
+    }
+}
+
+fn render_card<'i>(content: &'i [u8], wanted: Option<&(String, String)>) -> (Cow<'static, str>, Cow<'i, [u8]>) {
+    let media_type = |version| if version == card::Version::V2_1 { "text/x-vcard" } else { "text/vcard" };
+    let decoded = card::decode_document(content);
+    let Ok(parsed) = card::Card::parse(&decoded) else {
+        return (Cow::Borrowed("text/x-vcard"), Cow::Borrowed(content));
+    };
+    let version = match wanted {
+        Some((media_type, version)) => wanted_version(media_type, version).unwrap_or_else(|| parsed.version()),
+        None => parsed.version(),
+    };
+    let bytes = if parsed.version() == version && matches!(decoded, Cow::Borrowed(_)) {
+        with_crlf(content)
+    } else {
+        Cow::Owned(card::convert(&parsed, version))
+    };
+    (Cow::Borrowed(media_type(version)), bytes)
+}
+
+fn wanted_version(media_type: &str, version: &str) -> Option<card::Version> {
+    match version.trim() {
+        "2.1" => Some(card::Version::V2_1),
+        "3.0" => Some(card::Version::V3_0),
+        "4.0" => Some(card::Version::V4_0),
+        _ if media_type.eq_ignore_ascii_case("text/x-vcard") => Some(card::Version::V2_1),
+        _ => None,
+    }
+}
+
+fn with_crlf(content: &[u8]) -> Cow<'_, [u8]> {
+    let bare = |at: usize| content[at] == b'\n' && (at == 0 || content[at - 1] != b'\r');
+    if !(0..content.len()).any(bare) {
+        return Cow::Borrowed(content);
+    }
+    let mut out = Vec::with_capacity(content.len() + content.len() / 32);
+    for at in 0..content.len() {
+        if bare(at) {
+            out.push(b'\r');
+        }
+        out.push(content[at]);
+    }
+    Cow::Owned(out)
+}
+
+/// The merge of what is here with what a peer told, where the kind can be merged: nothing that either side has in
+/// several instances is lost, and where only one value can be, the peer's stands – ours is in history.
+pub(super) fn merged(kind: Kind, here: &[u8], told: &[u8]) -> Option<Vec<u8>> {
+    match kind {
+        Kind::Contact => merge::union(told, here).map(|merged| merged.content),
+        _ => None,
     }
 }

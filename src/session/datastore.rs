@@ -1,6 +1,6 @@
 //! The datastores of an account, and the many names that devices have for them (§1.3, mission "names that devices use").
 
-use crate::contact::Kind;
+use crate::contact::identity::Kind;
 use crate::store::BookNo;
 
 /// One of the datastores that every account has.

@@ -7,8 +7,19 @@
 //! Enters: bytes of a message and what the transport knows of it. Leaves: bytes of the answer, and a report.
 
 mod client;
+mod confirm;
+mod content;
+pub mod datastore;
+mod devinf;
+pub mod guid;
+mod outbox;
+mod receive;
 mod report;
+mod send;
 mod server;
+mod settle;
+mod state;
+mod turn;
 
 pub use client::{Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing};
 pub use report::{BookReport, Counts, Report};

@@ -2,8 +2,8 @@
 
 use crate::codec::{EncodeError, EncodeOptions, Encoder, Encoding, xml_can_carry};
 use crate::message::{
-    Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Meta, StatusCode, Status, Sync,
-    Version, names,
+    Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Meta, Status, StatusCode,
+    Sync, Version, names,
 };
 use crate::store::SentRef;
 use base64::Engine as _;
@@ -170,11 +170,7 @@ impl<'h> Outbox<'h> {
     /// Asks for the peer's next message (222). Always fits: room is reserved.
     pub(super) fn next_message(&mut self, target: &str, source: &str) -> Result<(), EncodeError> {
         let cmd_id = self.take_cmd();
-        let item = Item {
-            target: Some(Location::new(target)),
-            source: Some(Location::new(source)),
-            ..Item::default()
-        };
+        let item = Item { target: Some(Location::new(target)), source: Some(Location::new(source)), ..Item::default() };
         self.encoder.command(&Command::Alert(Alert {
             cmd_id,
             no_resp: false,

@@ -4,13 +4,13 @@
 //! In a sync of changes every change is decided at once, but for deletes, which wait for the whole set ([`super::settle`]).
 //! In a sync of everything, an item is bound at once where there is no doubt; all others wait.
 
-use super::content::{Content, likeness};
+use super::content::{Content, likeness, merged};
 use super::state::StoreState;
-use crate::contact::{Kind, Likeness, merge};
+use crate::contact::identity::{Kind, Likeness};
 use crate::message::StatusCode;
 use crate::store::{
-    BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Token,
-    Tx,
+    BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision,
+    Token, Tx,
 };
 use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
 use std::borrow::Cow;
@@ -151,7 +151,8 @@ impl<'m> Overlay<'m> {
             overlay.learn_entry(entry);
         }
         if let Some(old) = open.state.old_epoch {
-            let unknown: Vec<&str> = luids.iter().copied().filter(|luid| !overlay.entries.contains_key(*luid)).collect();
+            let unknown: Vec<&str> =
+                luids.iter().copied().filter(|luid| !overlay.entries.contains_key(*luid)).collect();
             for entry in tx.maps_by_luid(device, book, old, &unknown)?.into_iter().flatten() {
                 wanted.push(entry.guid);
                 overlay.old_entries.insert(entry.luid.clone(), entry);
@@ -239,12 +240,9 @@ impl<'m> Overlay<'m> {
             // §3.4: a delete has no place in a slow sync.
             (Incoming::Delete, _) if full && when == When::Arriving => Ok(Outcome::Done(StatusCode::FORBIDDEN)),
             (Incoming::Delete, Some(entry)) => self.delete(tx, open, received, entry, when),
-            (Incoming::Delete, None) => Ok(Outcome::Done(decide_incoming(
-                Incoming::Delete,
-                Entry::Unknown { twin: Twin::None },
-                Policy::default(),
-            )
-            .status)),
+            (Incoming::Delete, None) => Ok(Outcome::Done(
+                decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
+            )),
             (_, Some(entry)) if entry.state == MapState::Held => {
                 // The id was used again before its delete was decided: the delete is obeyed first.
                 self.carry_out_delete(tx, open, &entry)?;
@@ -264,10 +262,17 @@ impl<'m> Overlay<'m> {
         entry: MapRow,
     ) -> Result<Outcome> {
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
+        let mut entry = entry;
+        if open.role == Role::Client && received.op == Incoming::Add {
+            // The server adds again what is here already: it never got the Map.
+            entry.state = MapState::Unconfirmed;
+            self.learn_and_write(entry.clone());
+        }
         let item = self.item(entry.guid)?;
         let echo = entry.view_fp == content.print;
         let now = item_now(&entry, item, Some(&content.print));
         let stranger = received.op == Incoming::Add
+            && open.role == Role::Server
             && !echo
             && match now {
                 ItemNow::Deleted => true,
@@ -289,11 +294,10 @@ impl<'m> Overlay<'m> {
                 open.state.received.changed += 1 - added;
             }
             Action::Merge | Action::Overrule => {
-                let base = tx.revisions(open.book(), &[(guid, entry.agreed_revision)])?.pop().flatten();
                 let told = self.replace(open, &item, content.clone());
                 self.bind(open, luid, guid, told.revision, content.print);
                 let result = if decision.action == Action::Merge {
-                    merged(open.kind, base.as_ref().map(|base| &*base.content), &item, &content)
+                    merged(open.kind, &item.content, &content.bytes)
                 } else {
                     Some(item.content.to_vec())
                 };
@@ -386,7 +390,7 @@ impl<'m> Overlay<'m> {
             let item = self.item(guid)?.clone();
             let told = self.replace(open, &item, content.clone());
             self.bind(open, luid, guid, told.revision, content.print);
-            let result = merged(open.kind, None, &item, &content);
+            let result = merged(open.kind, &item.content, &content.bytes);
             self.rewrite(open, &told, result);
             open.state.received.matched += 1;
             return Ok(Outcome::Done(status(Twin::Strong)));
@@ -416,7 +420,7 @@ impl<'m> Overlay<'m> {
         let told = self.replace(open, &item, content.clone());
         self.bind(open, luid.clone(), old.guid, told.revision, content.print);
         if changed {
-            let result = merged(open.kind, Some(&base.content), &item, content);
+            let result = merged(open.kind, &item.content, &content.bytes);
             self.rewrite(open, &told, result);
             open.state.received.conflicts += 1;
         } else {
@@ -627,10 +631,4 @@ fn item_now(entry: &MapRow, item: &ItemRow<'_>, incoming: Option<&[u8; 16]>) -> 
 /// Whether no live item of the book is left that the peer does not map, so that everything unknown is new.
 fn nothing_to_match(open: &OpenBook<'_, '_>) -> bool {
     open.role == Role::Client || (open.state.old_epoch.is_some() && open.writer.row().live_items <= open.state.bound)
-}
-
-/// The merge of what is here with what the peer told, or `None` where the kind cannot be merged: then the peer's stays,
-/// and what was here is in history.
-fn merged(kind: Kind, base: Option<&[u8]>, item: &ItemRow<'_>, content: &Content<'_>) -> Option<Vec<u8>> {
-    merge::merge(kind, base, &item.content, &content.bytes)
 }

@@ -10,9 +10,7 @@ use super::outbox::{Fit, Outbox};
 use super::receive::OpenBook;
 use super::state::Position;
 use crate::message::{Change, Item, Location, Meta, Op};
-use crate::store::{
-    Guid, ItemRow, MapRow, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx,
-};
+use crate::store::{Guid, ItemRow, MapRow, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx};
 use crate::sync::{Role, decide_outgoing};
 use std::collections::HashMap;
 
@@ -167,8 +165,7 @@ fn send_item(
     match (open.role, op) {
         (Role::Client, _) => data.source = Some(Location::new(guid::luid(item.guid))),
         (Role::Server, Op::Add) => {
-            let (text, temporary) =
-                guid::to_short_text(item.guid, open.writer.row().stamp, open.state.max_guid);
+            let (text, temporary) = guid::to_short_text(item.guid, open.writer.row().stamp, open.state.max_guid);
             row.temp_guid = temporary.then(|| text.clone());
             data.source = Some(Location::new(text));
         }

@@ -1,8 +1,8 @@
 //! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
 
-use super::Counts;
-use crate::message::Version;
-use crate::store::{BookNo, Guid, Revision};
+use super::{BookReport, Counts};
+use crate::message::{StatusCode, Version};
+use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
 use crate::sync::{Role, SyncType};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,8 @@ pub(super) struct State {
     pub stores: Vec<StoreState>,
     /// Whether we asked for the peer's device information in this session.
     pub asked_devinf: bool,
+    /// Whether our package is complete but for its Final, which waits until no Status is left over.
+    pub owes_final: bool,
     /// Consecutive messages in which neither side said anything but "go on".
     pub idle: u32,
     /// Messages and bytes, for the report.
@@ -104,13 +106,17 @@ pub(super) struct StoreState {
     pub epoch: i64,
     /// In a sync of everything: the epoch before, which is the first matching rule.
     pub old_epoch: Option<i64>,
-    /// The peer's new anchor.
+    /// The peer's new anchor, and the Last it showed: what it will show again if it never learns that this sync ended.
     pub peer_next: Option<String>,
-    /// Our new anchor.
+    pub peer_last: Option<String>,
+    /// Our new anchor, and the Last we showed.
     pub own_next: String,
+    pub own_last: Option<String>,
     /// The CmdID of our Alert, and the message it was in.
     pub alert_ref: Option<(u32, u32)>,
-    /// The CmdIDs of our Sync commands in the last message.
+    /// Our last message that held Syncs of it.
+    pub sync_msg: u32,
+    /// Their CmdIDs.
     pub sync_refs: Vec<u32>,
     /// The book's head when our package began: nothing newer is sent.
     pub upto: Revision,
@@ -122,6 +128,8 @@ pub(super) struct StoreState {
     pub sync_seen: bool,
     /// Live items bound in the new epoch of a sync of everything: when these are all there are, nothing is left to match.
     pub bound: i64,
+    /// Client: the last Map sent – message, command, and the last item in it – while its Status is awaited.
+    pub map_sent: Option<(u32, u32, Guid)>,
     /// Items sent in this session that wait for their Status or Map.
     pub awaiting: i64,
     /// The peer is full: no more Adds.
@@ -140,9 +148,111 @@ pub(super) struct StoreState {
     pub sent: Counts,
 }
 
+impl State {
+    /// A session that has heard nothing yet.
+    pub(super) fn new(role: Role, version: Version, peer: (String, Option<String>), own: String) -> Self {
+        Self {
+            role,
+            version,
+            peer,
+            own,
+            resp_uri: None,
+            authenticated: false,
+            max_msg_size: None,
+            max_obj_size: None,
+            package: Package::Init,
+            stores: Vec::new(),
+            asked_devinf: false,
+            owes_final: false,
+            idle: 0,
+            messages: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+}
+
 impl StoreState {
+    /// A datastore whose sync begins; `epoch` is that of the map in force.
+    pub(super) fn new(book: BookNo, sync: SyncType, epoch: i64) -> Self {
+        Self {
+            book,
+            here: String::new(),
+            there: String::new(),
+            sync,
+            reason: None,
+            epoch: epoch + i64::from(sync.is_full()),
+            old_epoch: sync.is_full().then_some(epoch),
+            peer_next: None,
+            peer_last: None,
+            own_next: String::new(),
+            own_last: None,
+            alert_ref: None,
+            sync_msg: 0,
+            sync_refs: Vec::new(),
+            upto: Revision(0),
+            position: Position::Start,
+            settling: Settling::Start,
+            sync_seen: false,
+            bound: 0,
+            map_sent: None,
+            awaiting: 0,
+            full: false,
+            media: None,
+            max_guid: None,
+            failed: None,
+            clean: false,
+            received: Counts::default(),
+            sent: Counts::default(),
+        }
+    }
+
+    /// Makes the sync one of everything: the map is written anew; `epoch` is that of the map in force.
+    pub(super) fn escalate(&mut self, reason: &str, epoch: i64) {
+        if self.old_epoch.is_none() {
+            self.sync = self.sync.full();
+            self.reason = Some(reason.to_owned());
+            self.old_epoch = Some(epoch);
+            self.epoch = epoch + 1;
+        }
+    }
+
     /// Whether it still takes part in the session.
     pub(super) const fn active(&self) -> bool {
         self.failed.is_none()
+    }
+
+    /// The datastore's sync is over: if it ended cleanly, anchors and map move (DESIGN "Anchors"). The anchors before
+    /// stay valid until the new ones are used.
+    pub(super) fn finish(&mut self, role: Role, pair: &mut PairRow) {
+        let other = if role == Role::Server { Role::Client } else { Role::Server };
+        let received = self.sync_seen || !self.sync.sends(other);
+        let sent = self.position == Position::End || !self.sync.sends(role);
+        if !self.active() || self.clean || !received || !sent || self.awaiting > 0 || self.map_sent.is_some() {
+            return;
+        }
+        self.clean = true;
+        pair.peer_prev.clone_from(&self.peer_last);
+        pair.own_prev.clone_from(&self.own_last);
+        pair.peer_next.clone_from(&self.peer_next);
+        pair.own_next = Some(self.own_next.clone());
+        pair.phase = Phase::Idle;
+        if self.old_epoch.is_some() {
+            pair.epoch = self.epoch;
+            pair.cursor = self.upto;
+        }
+    }
+
+    /// What became of it.
+    pub(super) fn report(&self) -> BookReport {
+        BookReport {
+            book: super::datastore::by_number(self.book).map_or("?", |datastore| datastore.name).to_owned(),
+            mode: self.sync.name().to_owned(),
+            reason: self.reason.clone(),
+            clean: self.clean,
+            failed: self.failed.map(StatusCode),
+            received: self.received,
+            sent: self.sent,
+        }
     }
 }

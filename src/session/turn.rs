@@ -4,14 +4,17 @@ use super::confirm::{Answer, confirm, find_answered};
 use super::content::{Content, scoped, unpack};
 use super::datastore::{self, same_place};
 use super::guid;
-use super::outbox::Queued;
+use super::outbox::{Outbox, Queued};
 use super::receive::{Key, OpenBook, Outcome, Received, When, receive};
 use super::state::{State, StoreState};
-use crate::message::{Change, Command, Item, Location, Op, StatusCode, Status, Sync, Timestamp};
-use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, PairRow, Result, SentRef, Token, Tx};
-use crate::sync::{Incoming, Role};
+use crate::message::{AlertCode, Change, Command, Item, Location, Op, Status, StatusCode, Sync, Timestamp};
+use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, PairRow, Phase, Result, SentRef, StoreError, Token, Tx};
+use crate::sync::{Incoming, Role, SyncType};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+/// Statuses taken out of the queue at a time.
+const QUEUE_PAGE: usize = 500;
 
 /// One message's work: who it is with, and the books it holds.
 pub(super) struct Turn {
@@ -55,10 +58,10 @@ impl Turn {
         work: impl FnOnce(&mut OpenBook<'_, 'm>, &mut PairRow) -> Result<R>,
     ) -> Result<R> {
         let book = state.book;
-        let missing = || crate::store::StoreError::Corrupt(format!("book {book} is used without its lock"));
+        let missing = || StoreError::Corrupt(format!("book {book} is used without its lock"));
         let row = self.rows.get(&book).ok_or_else(missing)?.clone();
         let pair = self.pairs.get_mut(&book).ok_or_else(missing)?;
-        let kind = datastore::by_number(book).map_or(crate::contact::Kind::Other, |datastore| datastore.kind);
+        let kind = datastore::by_number(book).map_or(crate::contact::identity::Kind::Other, |datastore| datastore.kind);
         // What a client receives was made by the server; what a server receives, by the device.
         let writer = BookWriter::new(row, Some(self.device), self.now);
         let mut open = OpenBook { role: self.role, device: self.device, token: self.token, kind, state, writer };
@@ -92,7 +95,7 @@ impl Turn {
     ) -> Result<Vec<Queued>> {
         let mut batch = Vec::new();
         let mut asked = Vec::new();
-        let mut kind = crate::contact::Kind::Other;
+        let mut kind = crate::contact::identity::Kind::Other;
         if let Some(datastore) = datastore::by_number(store.book) {
             kind = datastore.kind;
         }
@@ -153,7 +156,7 @@ impl Turn {
     /// Reads one item of a change; the status that refuses it otherwise.
     fn read_item<'m>(
         &self,
-        kind: crate::contact::Kind,
+        kind: crate::contact::identity::Kind,
         change: &Change<'m>,
         item: &Item<'m>,
         sync: &Sync<'m>,
@@ -165,9 +168,12 @@ impl Turn {
             Op::Delete => Incoming::Delete,
             Op::Copy | Op::Move => return Err(StatusCode::UNSUPPORTED_FEATURE),
         };
-        let uri = |place: &Option<Location<'m>>| place.as_ref().map(|place| place.uri.clone()).filter(|u| !u.is_empty());
+        let uri =
+            |place: &Option<Location<'m>>| place.as_ref().map(|place| place.uri.clone()).filter(|u| !u.is_empty());
         let key = match (self.role, op) {
-            (Role::Server, _) => Key::Peer(uri(&item.source).or_else(|| uri(&item.target)).ok_or(StatusCode::INCOMPLETE_COMMAND)?),
+            (Role::Server, _) => {
+                Key::Peer(uri(&item.source).or_else(|| uri(&item.target)).ok_or(StatusCode::INCOMPLETE_COMMAND)?)
+            }
             (Role::Client, Incoming::Add) => Key::Peer(uri(&item.source).ok_or(StatusCode::INCOMPLETE_COMMAND)?),
             (Role::Client, _) => {
                 let luid = uri(&item.target).ok_or(StatusCode::INCOMPLETE_COMMAND)?;
@@ -202,7 +208,7 @@ impl Turn {
             Cow::Owned(unpacked) => Cow::Owned(unpacked),
         };
         let media_type = scoped(item, change, meta, |meta| meta.media_type.as_deref())
-            .filter(|_| kind != crate::contact::Kind::Contact)
+            .filter(|_| kind != crate::contact::identity::Kind::Contact)
             .map(|media_type| Cow::Owned(media_type.to_owned()));
         Ok(Received { op, key, content: Some(Content::new(kind, media_type, bytes)) })
     }
@@ -283,4 +289,63 @@ pub(super) fn find_store(
         .position(|store| here(store) && there(store))
         .or_else(|| stores.iter().position(here))
         .or_else(|| if target.is_none() { stores.iter().position(there) } else { None })
+}
+
+/// One Status for each command inside something that was refused.
+pub(super) fn refuse_all(commands: &[Command<'_>], msg_ref: &str, code: StatusCode) -> Vec<Queued> {
+    let mut out = Vec::new();
+    for command in commands {
+        if let Some(cmd_id) = command.cmd_id().filter(|_| !command.no_resp()) {
+            out.push(Queued::new(msg_ref, cmd_id.as_str(), command.name(), code));
+        }
+        if let Command::Container(container) = command {
+            out.extend(refuse_all(&container.commands, msg_ref, code));
+        }
+    }
+    out
+}
+
+/// An earlier sync of everything broke off: what it bound is true, and what it did not reach is as before.
+pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()> {
+    let full = SyncType::from_alert(AlertCode(pair.sync_type)).is_some_and(SyncType::is_full);
+    if pair.phase != Phase::Idle && full {
+        let new = pair.epoch + 1;
+        tx.carry_maps(pair.device, pair.book, pair.epoch, new)?;
+        tx.drop_maps(pair.device, pair.book, new)?;
+        pair.epoch = new;
+    }
+    pair.phase = Phase::Idle;
+    Ok(())
+}
+
+/// Writes the statuses left over from earlier messages, then those of this one.
+pub(super) fn write_statuses(
+    tx: &mut dyn Tx,
+    token: &Token,
+    outbox: &mut Outbox<'_>,
+    statuses: impl IntoIterator<Item = Queued>,
+) -> Result<()> {
+    let waiting = tx.queued_statuses(token, QUEUE_PAGE)?;
+    if let Some((last, _)) = waiting.last() {
+        tx.drop_statuses(token, *last)?;
+    }
+    for (_, bytes) in waiting {
+        outbox.status(serde_json::from_slice(&bytes).map_err(broken)?).map_err(broken)?;
+    }
+    statuses.into_iter().try_for_each(|queued| outbox.status(queued).map_err(broken))
+}
+
+/// Keeps the statuses that found no room for the next message; `true` when there are none.
+pub(super) fn keep_overflow(tx: &mut dyn Tx, token: &Token, outbox: &mut Outbox<'_>) -> Result<bool> {
+    let overflow = outbox.take_overflow();
+    let bytes = overflow.iter().map(serde_json::to_vec).collect::<std::result::Result<Vec<_>, _>>().map_err(broken)?;
+    if !bytes.is_empty() {
+        tx.queue_statuses(token, &bytes)?;
+    }
+    Ok(bytes.is_empty())
+}
+
+/// A reply that cannot be written is a fault of this engine; nothing of the message stays.
+pub(super) fn broken(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Failed(format!("the message cannot be written: {error}"))
 }

@@ -128,6 +128,23 @@ pub struct DeviceRow {
     pub last_seen: Timestamp,
 }
 
+impl DeviceRow {
+    /// A device seen for the first time.
+    #[must_use]
+    pub fn new(device_id: &str, now: Timestamp) -> Self {
+        Self {
+            device: DeviceNo::NEW,
+            device_id: device_id.to_owned(),
+            devinf: None,
+            profile: None,
+            nonce_count: 0,
+            nonce_out: None,
+            nonce_in: None,
+            last_seen: now,
+        }
+    }
+}
+
 /// A session's 128-bit token, carried in the RespURI.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub [u8; 16]);

@@ -1,5 +1,8 @@
 //! The server's side of the conversation.
 
+mod init;
+mod step;
+
 use super::Report;
 use crate::message::Timestamp;
 use crate::store::Store;

@@ -1,0 +1,516 @@
+//! One answer of the server, inside its transaction: what it said to rows, then the next request.
+
+use super::{ClientConfig, Credential};
+use crate::codec::{Encoding, decode_devinf, encode_devinf};
+use crate::message::{
+    Alert, AlertCode, Anchor, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
+    Put, SessionId, Status, StatusCode, Timestamp,
+};
+use crate::session::datastore::{self, same_place};
+use crate::session::devinf;
+use crate::session::outbox::{Extra, Outbox, Queued};
+use crate::session::send::{count, send};
+use crate::session::state::{Package, Position, State, StoreState};
+use crate::session::turn::{
+    Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_statuses,
+};
+use crate::store::{BookNo, DeviceRow, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
+use crate::sync::{Role, SyncType};
+
+/// Map entries sent in one message.
+const MAP_PAGE: usize = 200;
+
+/// Exchanges in which neither side says anything before the session is given up (loop guard, §3.7).
+const MAX_IDLE: u32 = 5;
+
+/// What a step of the client works with.
+pub(super) struct Step<'s> {
+    pub config: &'s ClientConfig,
+    pub now: Timestamp,
+    pub turn: Turn,
+    pub state: State,
+    pub device: DeviceRow,
+    /// The session's id.
+    pub session_id: String,
+    /// The MsgID of the request to be written.
+    pub msg_id: u32,
+    /// The credential to put into it.
+    pub credential: Option<Credential>,
+}
+
+/// A request written; `None` when there is nothing left to say.
+pub(super) type Request = Option<Vec<u8>>;
+
+impl Step<'_> {
+    /// Chooses how each book is synced, from its anchors and what was asked for.
+    pub(super) fn open_books(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        self.turn.lock(tx, self.config.books.iter().map(|book| book.book))?;
+        for book in &self.config.books {
+            let head = self.turn.rows.get(&book.book).map_or_else(Default::default, |row| row.head);
+            let Some(pair) = self.turn.pairs.get_mut(&book.book) else { continue };
+            fold_open_epoch(tx, pair)?;
+            let asked = SyncType::from_alert(book.mode).unwrap_or(SyncType::TwoWay);
+            // Without an anchor there is nothing to count changes from: the first sync compares everything.
+            let sync = if pair.own_next.is_none() { asked.full() } else { asked };
+            let mut store = StoreState::new(book.book, sync, pair.epoch);
+            store.here.clone_from(&book.local_uri);
+            store.there.clone_from(&book.remote_uri);
+            store.reason = (sync != asked).then(|| "this book never synced with this server".to_owned());
+            store.own_last.clone_from(&pair.own_next);
+            store.own_next = self.now.to_string();
+            if store.own_last.as_ref() == Some(&store.own_next) {
+                store.own_next = self.now.plus_seconds(1).to_string();
+            }
+            pair.phase = Phase::Sending;
+            pair.sync_type = sync.alert().0;
+            pair.start_head = head;
+            self.state.stores.push(store);
+        }
+        Ok(())
+    }
+
+    /// Package 1: alerts and device information. Also repeated, whole, when the server asks for a credential.
+    pub(super) fn initialise(&mut self, tx: &mut dyn Tx, challenge: Option<&Message<'_>>) -> Result<Vec<u8>> {
+        let header = self.header();
+        let mut outbox = self.outbox(&header)?;
+        if let Some(challenge) = challenge {
+            self.write_header_status(&mut outbox, challenge)?;
+        }
+        let first_sync = self.state.stores.iter().any(|store| store.own_last.is_none());
+        let version = self.state.version;
+        let media_type = devinf::media_type(self.config.encoding);
+        if first_sync {
+            let named: Vec<_> = self
+                .state
+                .stores
+                .iter()
+                .filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?)))
+                .collect();
+            let own = devinf::own(version, &self.config.device_id, false, &named);
+            let item = Item {
+                source: Some(Location::new(version.devinf_uri())),
+                data: Some(Data::DevInf(Box::new(own))),
+                ..Item::default()
+            };
+            outbox
+                .command(|cmd_id| {
+                    Command::Put(Put {
+                        cmd_id,
+                        no_resp: false,
+                        lang: None,
+                        cred: None,
+                        meta: Some(Meta::of_type(media_type)),
+                        items: vec![item],
+                    })
+                })
+                .map_err(broken)?;
+        }
+        if self.device.devinf.is_none() {
+            let item = Item { target: Some(Location::new(version.devinf_uri())), ..Item::default() };
+            outbox
+                .command(|cmd_id| {
+                    Command::Get(Get {
+                        cmd_id,
+                        no_resp: false,
+                        lang: None,
+                        cred: None,
+                        meta: Some(Meta::of_type(media_type)),
+                        items: vec![item],
+                    })
+                })
+                .map_err(broken)?;
+        }
+        for store in &mut self.state.stores {
+            let anchor = Anchor { last: store.own_last.clone().map(Into::into), next: store.own_next.clone().into() };
+            let meta = Meta { anchor: Some(anchor), max_obj_size: Some(self.config.max_obj_size), ..Meta::default() };
+            let item = Item {
+                target: Some(Location::new(store.there.clone())),
+                source: Some(Location::new(store.here.clone())),
+                meta: Some(meta),
+                ..Item::default()
+            };
+            let code = store.sync.alert();
+            let cmd = outbox.command(|cmd_id| alert(cmd_id, code, item)).map_err(broken)?;
+            store.alert_ref = cmd.map(|cmd| (self.msg_id, cmd));
+        }
+        self.turn.put_pairs(tx)?;
+        Ok(outbox.finish(true))
+    }
+
+    /// Takes an answer and writes the next request.
+    pub(super) fn run(&mut self, tx: &mut dyn Tx, message: &Message<'_>) -> Result<Request> {
+        if let Some(meta) = &message.header.meta {
+            self.state.max_msg_size = meta.max_msg_size.or(self.state.max_msg_size);
+            self.state.max_obj_size = meta.max_obj_size.or(self.state.max_obj_size);
+        }
+        if let Some(uri) = &message.header.resp_uri {
+            self.state.resp_uri = Some(uri.clone().into_owned());
+        }
+        self.turn.lock(tx, self.state.stores.iter().map(|store| store.book))?;
+        let mut statuses = self.take_devinf(message);
+        statuses.extend(self.take_alerts(message));
+        self.take_own_statuses(tx, message)?;
+        self.turn.take_answers(tx, &mut self.state, &message.body)?;
+        statuses.extend(self.take_syncs(tx, message)?);
+        self.advance(message);
+        self.request(tx, message, statuses)
+    }
+
+    fn take_devinf(&mut self, message: &Message<'_>) -> Vec<Queued> {
+        let mut statuses = Vec::new();
+        for command in &message.body {
+            let items = match command {
+                Command::Put(put) => &put.items,
+                Command::Results(results) => &results.items,
+                _ => continue,
+            };
+            for item in items {
+                if let Some(Data::DevInf(devinf)) = &item.data {
+                    self.device.devinf = Some(encode_devinf(devinf, self.state.version, Encoding::Xml));
+                }
+                statuses.push(queued(message, command, StatusCode::OK).about(item));
+            }
+        }
+        statuses
+    }
+
+    /// The server's alerts say which sync is held; a kind that we do not hold ends the book's sync.
+    fn take_alerts(&mut self, message: &Message<'_>) -> Vec<Queued> {
+        let mut statuses = Vec::new();
+        for command in &message.body {
+            let Command::Alert(alert) = command else { continue };
+            let item = alert.items.first();
+            let sync = alert.code.and_then(SyncType::from_alert);
+            let (Some(sync), Some(item)) = (sync, item) else {
+                let code = match alert.code {
+                    Some(AlertCode::NEXT_MESSAGE | AlertCode::NO_END_OF_DATA | AlertCode::DISPLAY) => StatusCode::OK,
+                    _ => StatusCode::UNSUPPORTED_FEATURE,
+                };
+                let status = queued(message, command, code);
+                statuses.push(match item {
+                    Some(item) => status.about(item),
+                    None => status,
+                });
+                continue;
+            };
+            let found = find_store(&mut self.state.stores, item.target.as_ref(), item.source.as_ref());
+            let (code, next) = match found.map(|at| &mut self.state.stores[at]) {
+                None => (StatusCode::NOT_FOUND, None),
+                Some(store) => {
+                    let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
+                    store.peer_next = anchor.map(|anchor| anchor.next.to_string());
+                    store.peer_last = anchor.and_then(|anchor| anchor.last.as_deref()).map(str::to_owned);
+                    let pair = self.turn.pairs.get_mut(&store.book);
+                    (take_alert(store, pair, sync), store.peer_next.clone())
+                }
+            };
+            let status = queued(message, command, code).about(item);
+            statuses.push(match next {
+                Some(next) => status.saying(Extra::Next(next)),
+                None => status,
+            });
+        }
+        statuses
+    }
+
+    /// What the server says of our alerts, Syncs and Maps as such.
+    fn take_own_statuses(&mut self, tx: &mut dyn Tx, message: &Message<'_>) -> Result<()> {
+        for command in &message.body {
+            let Command::Status(status) = command else { continue };
+            let Some(sent_as) = sent_ref(status) else { continue };
+            let reference = (sent_as.msg_id, sent_as.cmd_id);
+            match &*status.cmd {
+                "Alert" => {
+                    let store = self.state.stores.iter_mut().find(|store| store.alert_ref == Some(reference));
+                    if let Some(store) = store {
+                        // 508 comes with an Alert that says what to do instead.
+                        if status.code.0 >= 400 && status.code != StatusCode::REFRESH_REQUIRED {
+                            store.failed = Some(status.code.0);
+                        }
+                    }
+                }
+                "Sync" => {
+                    let of = |store: &&mut StoreState| {
+                        store.sync_msg == sent_as.msg_id && store.sync_refs.contains(&sent_as.cmd_id)
+                    };
+                    if let Some(store) = self.state.stores.iter_mut().find(of)
+                        && status.code.0 >= 400
+                    {
+                        store.failed = Some(status.code.0);
+                    }
+                }
+                "Map" => self.take_map_status(tx, reference, status)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take_map_status(&mut self, tx: &mut dyn Tx, reference: (u32, u32), _status: &Status<'_>) -> Result<()> {
+        let device = self.turn.device;
+        for store in &mut self.state.stores {
+            let Some((msg, cmd, upto)) = store.map_sent.filter(|(msg, cmd, _)| (*msg, *cmd) == reference) else {
+                continue;
+            };
+            debug_assert_eq!((msg, cmd), reference);
+            // Whatever the server says of it, it has been told; should it have forgotten the item, it adds it again.
+            loop {
+                let mut rows = tx.unconfirmed_maps(device, store.book, store.epoch, MAP_PAGE)?;
+                rows.retain(|row| row.guid <= upto);
+                if rows.is_empty() {
+                    break;
+                }
+                let rows: Vec<MapRow> = rows.into_iter().map(|row| MapRow { state: MapState::Live, ..row }).collect();
+                tx.put_maps(device, store.book, &rows)?;
+            }
+            store.map_sent = None;
+        }
+        Ok(())
+    }
+
+    fn take_syncs(&mut self, tx: &mut dyn Tx, message: &Message<'_>) -> Result<Vec<Queued>> {
+        let msg_ref = message.header.msg_id.to_string();
+        let mut statuses = Vec::new();
+        for command in &message.body {
+            match command {
+                Command::Sync(sync) => {
+                    let found = find_store(&mut self.state.stores, sync.target.as_ref(), sync.source.as_ref());
+                    let code = match found.map(|at| &self.state.stores[at]) {
+                        None => StatusCode::NOT_FOUND,
+                        Some(store) => store.failed.map_or(StatusCode::OK, StatusCode),
+                    };
+                    if !sync.no_resp {
+                        statuses.push(queued(message, command, code).at(sync.target.as_ref(), sync.source.as_ref()));
+                    }
+                    statuses.extend(match found {
+                        Some(at) if code == StatusCode::OK => {
+                            let store = &mut self.state.stores[at];
+                            store.sync_seen = true;
+                            self.turn.take_sync(tx, store, sync, &msg_ref)?
+                        }
+                        _ => refuse_all(&sync.commands, &msg_ref, code),
+                    });
+                }
+                Command::Get(get) => {
+                    for item in &get.items {
+                        statuses.push(queued(message, command, StatusCode::NOT_FOUND).about(item));
+                    }
+                }
+                Command::Alert(_) | Command::Status(_) | Command::Put(_) | Command::Results(_) => {}
+                _ if command.no_resp() => {}
+                _ => statuses.push(queued(message, command, StatusCode::NOT_IMPLEMENTED)),
+            }
+        }
+        Ok(statuses)
+    }
+
+    /// Moves on with the server's packages.
+    fn advance(&mut self, message: &Message<'_>) {
+        let active = self.state.stores.iter().any(StoreState::active);
+        self.state.package = match self.state.package {
+            _ if !active => Package::Over,
+            Package::Init if message.last => {
+                for store in &mut self.state.stores {
+                    store.upto = self.turn.rows.get(&store.book).map_or(store.upto, |row| row.head);
+                }
+                Package::Sending
+            }
+            Package::Changes if message.last => Package::Confirming,
+            Package::Confirming if message.last => Package::Over,
+            other => other,
+        };
+    }
+
+    fn request(&mut self, tx: &mut dyn Tx, message: &Message<'_>, statuses: Vec<Queued>) -> Result<Request> {
+        let header = self.header();
+        let mut outbox = self.outbox(&header)?;
+        let heard = !statuses.is_empty();
+        self.write_header_status(&mut outbox, message)?;
+        write_statuses(tx, &self.turn.token, &mut outbox, statuses)?;
+        let mut ends = false;
+        match self.state.package {
+            Package::Sending => {
+                // Maps that an earlier session could not deliver go first (§3.6).
+                if self.write_maps(tx, &mut outbox)? {
+                    ends = self.write_changes(tx, &mut outbox)?;
+                }
+            }
+            Package::Confirming => ends = self.write_maps(tx, &mut outbox)?,
+            Package::Over => {
+                self.finish(tx)?;
+                if !heard {
+                    self.turn.put_pairs(tx)?;
+                    return Ok(None);
+                }
+                ends = true;
+            }
+            Package::Init | Package::Changes | Package::Settling => {}
+        }
+        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)?;
+        if ends && flushed && self.state.package == Package::Sending {
+            self.state.package = Package::Changes;
+        }
+        self.state.idle = if heard || outbox.spoke() { 0 } else { self.state.idle + 1 };
+        if self.state.idle > MAX_IDLE {
+            self.state.package = Package::Over;
+            self.turn.put_pairs(tx)?;
+            return Ok(None);
+        }
+        let last = ends && flushed;
+        if !last && !message.last && !outbox.spoke() {
+            outbox.next_message(&self.config.server_uri, &self.config.device_id).map_err(broken)?;
+        }
+        self.turn.put_pairs(tx)?;
+        Ok(Some(outbox.finish(last)))
+    }
+
+    /// Tells which of the server's items became which of ours; `true` when all of them are told.
+    fn write_maps(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox<'_>) -> Result<bool> {
+        let device = self.turn.device;
+        for store in self.state.stores.iter_mut().filter(|store| store.active()) {
+            let told = store.map_sent.map_or(Guid(0), |(_, _, upto)| upto);
+            let mut rows = tx.unconfirmed_maps(device, store.book, store.epoch, MAP_PAGE + 1)?;
+            rows.retain(|row| row.guid > told);
+            let more = rows.len() > MAP_PAGE;
+            rows.truncate(MAP_PAGE);
+            let Some(last) = rows.last().map(|row| row.guid) else { continue };
+            let (there, here) = (store.there.clone(), store.here.clone());
+            let items: Vec<MapItem<'_>> = rows
+                .iter()
+                .map(|row| MapItem {
+                    target: Location::new(row.luid.as_str()),
+                    source: Location::new(crate::session::guid::luid(row.guid)),
+                })
+                .collect();
+            let cmd = outbox
+                .command(|cmd_id| {
+                    Command::Map(Map {
+                        cmd_id,
+                        target: Location::new(there),
+                        source: Location::new(here),
+                        cred: None,
+                        meta: None,
+                        items,
+                    })
+                })
+                .map_err(broken)?;
+            let Some(cmd) = cmd else { return Ok(false) };
+            store.map_sent = Some((self.msg_id, cmd, last));
+            if more {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn write_changes(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox<'_>) -> Result<bool> {
+        let bytes = self.device.devinf.clone();
+        let caps = bytes
+            .as_deref()
+            .and_then(|bytes| decode_devinf(bytes, Encoding::Xml, &crate::codec::Limits::default()).ok());
+        for store in self.state.stores.iter_mut().filter(|store| store.active()) {
+            if store.position == Position::End && store.sync_msg != 0 {
+                continue;
+            }
+            let mut wants_count = false;
+            if let (Some(caps), Some(datastore)) = (&caps, datastore::by_number(store.book)) {
+                let caps = devinf::capability(caps, &store.there, datastore);
+                store.media = caps.media;
+                wants_count = caps.number_of_changes;
+            }
+            let sends = store.sync.sends(Role::Client);
+            let (there, here) = (store.there.clone(), store.here.clone());
+            let msg_id = self.msg_id;
+            let done = self.turn.open(store, |open, pair| {
+                let begins = wants_count && sends && open.state.position == Position::Start;
+                let changes = if begins { Some(count(tx, open, pair)?) } else { None };
+                let Some(cmd) = outbox.open_sync(&there, &here, changes).map_err(broken)? else { return Ok(false) };
+                if open.state.sync_msg != msg_id {
+                    open.state.sync_msg = msg_id;
+                    open.state.sync_refs.clear();
+                }
+                open.state.sync_refs.push(cmd);
+                // One-way from the server: an empty Sync (§10.2 row 35).
+                let done = if sends { send(tx, open, pair, outbox)? } else { true };
+                outbox.close_sync();
+                Ok(done)
+            })?;
+            if !done {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn finish(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        for store in &mut self.state.stores {
+            let Some(pair) = self.turn.pairs.get_mut(&store.book) else { continue };
+            store.finish(Role::Client, pair);
+            if store.clean && store.old_epoch.is_some() {
+                tx.drop_maps(self.turn.device, store.book, pair.epoch)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn header(&self) -> Header<'static> {
+        let uri = self.state.resp_uri.clone().unwrap_or_else(|| self.config.server_uri.clone());
+        let mut header = Header::new(
+            self.state.version,
+            SessionId::from(self.session_id.clone()),
+            MsgId(self.msg_id),
+            Location::new(uri),
+            Location::named(self.config.device_id.clone(), self.config.credentials.user().to_owned()),
+        );
+        header.cred = self.credential.as_ref().map(Credential::to_cred);
+        header.meta = Some(Meta {
+            max_msg_size: Some(self.config.max_msg_size),
+            max_obj_size: Some(self.config.max_obj_size),
+            ..Meta::default()
+        });
+        header
+    }
+
+    fn outbox<'h>(&self, header: &'h Header<'h>) -> Result<Outbox<'h>> {
+        Outbox::new(header, self.config.encoding, self.state.version, self.state.max_msg_size).map_err(broken)
+    }
+
+    fn write_header_status(&self, outbox: &mut Outbox<'_>, message: &Message<'_>) -> Result<()> {
+        let header = &message.header;
+        outbox
+            .header_status(
+                &header.msg_id.to_string(),
+                &header.target.uri,
+                &header.source.uri,
+                StatusCode::OK,
+                None,
+                None,
+            )
+            .map_err(broken)
+    }
+}
+
+/// What the server's Alert makes of a book's sync, and the answer to it.
+fn take_alert(store: &mut StoreState, pair: Option<&mut PairRow>, sync: SyncType) -> StatusCode {
+    let Some(pair) = pair else { return StatusCode::NOT_FOUND };
+    if sync == store.sync {
+        return StatusCode::OK;
+    }
+    // The server may turn a sync of changes into one of everything; anything else we did not ask for (§3.5).
+    if sync != store.sync.full() {
+        store.failed = Some(StatusCode::FORBIDDEN.0);
+        return StatusCode::FORBIDDEN;
+    }
+    store.escalate("the server wants everything compared", pair.epoch);
+    pair.sync_type = store.sync.alert().0;
+    StatusCode::OK
+}
+
+fn alert(cmd_id: crate::message::CmdId<'static>, code: AlertCode, item: Item<'static>) -> Command<'static> {
+    Command::Alert(Alert { cmd_id, no_resp: false, cred: None, code: Some(code), correlator: None, items: vec![item] })
+}
+
+fn queued(message: &Message<'_>, command: &Command<'_>, code: StatusCode) -> Queued {
+    let cmd_id = command.cmd_id().map(|id| id.as_str()).unwrap_or_default();
+    Queued::new(&message.header.msg_id.to_string(), cmd_id, command.name(), code)
+}

@@ -1,0 +1,84 @@
+//! Device information: what we say of ourselves, and what a session needs to know of the peer (§3.19).
+
+use super::datastore::{DATASTORES, Datastore, same_place};
+use crate::message::{ContentType, DataStore, DevInf, SyncKind, Text, Version};
+
+/// What a session needs to know of a peer's datastore. Without device information, what is safe with any peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Capability {
+    /// The media type and version it prefers to receive, among those of our datastore.
+    pub media: Option<(String, String)>,
+    /// The longest GUID it keeps.
+    pub max_guid: Option<u64>,
+    /// Whether it wants NumberOfChanges.
+    pub number_of_changes: bool,
+}
+
+/// Reads off a peer's device information what concerns one of its datastores.
+pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore) -> Capability {
+    let number_of_changes = devinf.number_of_changes;
+    let store = devinf.stores.iter().find(|store| same_place(&store.source_ref, there)).or(match &*devinf.stores {
+        [only] => Some(only),
+        _ => None,
+    });
+    let Some(store) = store else { return Capability { number_of_changes, ..Capability::default() } };
+    let media = store
+        .rx_pref
+        .iter()
+        .chain(&store.rx)
+        .find(|wanted| datastore.types.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted.media_type.trim())))
+        .map(|wanted| (wanted.media_type.trim().to_owned(), wanted.version.trim().to_owned()));
+    Capability { media, max_guid: store.max_guid_size.filter(|max| *max > 0), number_of_changes }
+}
+
+/// What we say of ourselves. Datastores hold every property, so none is declared (CTCap).
+pub(super) fn own(
+    version: Version,
+    device_id: &str,
+    server: bool,
+    named: &[(String, &'static Datastore)],
+) -> DevInf<'static> {
+    let described = |uri: String, datastore: &Datastore| {
+        let types = || datastore.types.iter().map(|(name, version)| ContentType::new(*name, *version));
+        DataStore {
+            source_ref: uri.into(),
+            display_name: Some(datastore.name.into()),
+            max_guid_size: (!server).then_some(64),
+            rx_pref: types().take(1).collect(),
+            rx: types().skip(1).collect(),
+            tx_pref: types().take(1).collect(),
+            tx: types().skip(1).collect(),
+            sync_kinds: vec![SyncKind::TWO_WAY, SyncKind::SLOW],
+            ..DataStore::default()
+        }
+    };
+    let mut stores: Vec<DataStore<'static>> =
+        named.iter().map(|(uri, datastore)| described(uri.clone(), datastore)).collect();
+    if server {
+        let missing = DATASTORES.iter().filter(|one| named.iter().all(|(_, named)| named.book != one.book));
+        stores.extend(missing.map(|datastore| described(format!("./{}", datastore.name), datastore)));
+    }
+    let text = |text: &'static str| Some(Text::Borrowed(text));
+    DevInf {
+        ver_dtd: version.dtd().into(),
+        man: text("syncml"),
+        model: text(if server { "syncml server" } else { "syncml client" }),
+        fwv: text(env!("CARGO_PKG_VERSION")),
+        swv: text(env!("CARGO_PKG_VERSION")),
+        hwv: text("none"),
+        dev_id: device_id.to_owned().into(),
+        dev_type: if server { "server" } else { "workstation" }.into(),
+        utc: true,
+        number_of_changes: true,
+        stores,
+        ..DevInf::default()
+    }
+}
+
+/// The media type of a DevInf in a message of that encoding.
+pub(super) const fn media_type(encoding: crate::codec::Encoding) -> &'static str {
+    match encoding {
+        crate::codec::Encoding::Xml => "application/vnd.syncml-devinf+xml",
+        crate::codec::Encoding::Wbxml => "application/vnd.syncml-devinf+wbxml",
+    }
+}
