@@ -113,8 +113,8 @@ impl World {
     fn server_names(&self) -> BTreeSet<String> {
         let (code, out, err) = run(self.with_db(&["list", "--user", "ada", "--json"]).args(["--book", "addressbook"]));
         assert_eq!(code, 0, "{err}");
-        let name = |line: &str| serde_json::from_str::<Value>(line).unwrap()["name"].as_str().unwrap().to_owned();
-        out.lines().map(name).collect()
+        let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
+        rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
     }
 }
 

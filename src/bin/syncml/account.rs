@@ -4,7 +4,6 @@ use crate::database::DatabaseArgs;
 use crate::failure::Result;
 use crate::output::{self, Table};
 use crate::secret::PasswordArgs;
-use md5::{Digest, Md5};
 use syncml::auth::Verifier;
 
 /// Commands about accounts.
@@ -61,11 +60,7 @@ fn add(args: &AddArgs) -> Result<()> {
     let password = args.password.read_new()?;
     let store = args.db.create()?;
     let existed = store.directory().account(&args.name)?.is_some();
-    let verifier = if args.hashed {
-        Verifier::Md5(Md5::digest(format!("{}:{}", args.name, password.expose())).into())
-    } else {
-        Verifier::Password(password)
-    };
+    let verifier = if args.hashed { Verifier::md5(&args.name, &password) } else { Verifier::Password(password) };
     store.directory().put_login(&args.name, &verifier)?;
     if args.json {
         output::json(&serde_json::json!({ "ok": true, "account": args.name, "new": !existed }));

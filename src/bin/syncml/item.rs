@@ -90,7 +90,7 @@ fn put(args: &PutArgs) -> Result<()> {
     if args.place.json {
         output::json(&serde_json::json!({ "ok": true, "guid": guid }));
     } else {
-        println!("{} {guid} is stored", book.noun);
+        println!("stored as {guid}");
     }
     Ok(())
 }

@@ -5,7 +5,6 @@ use crate::database::{self, DatabaseArgs};
 use crate::failure::{Failure, Result};
 use crate::folder::safe_name;
 use crate::output::{self, Table, moment};
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use syncml::store::{AccountNo, ItemRow, Revision, Store, StoreError, Verdict};
@@ -23,10 +22,10 @@ pub(crate) struct Args {
     /// The book: contacts, calendar, tasks, notes, bookmarks or files
     #[arg(long, default_value = "contacts")]
     book: String,
-    /// Write each item to a file in this folder
+    /// Write each item to a file in this folder, called by its name and GUID
     #[arg(long, value_name = "DIR")]
     export: Option<PathBuf>,
-    /// Output for machines: one object per line, with the content
+    /// Output for machines, with the content
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -43,8 +42,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             println!("{count} items written to {}", folder.display());
         }
     } else if args.json {
+        let mut list = output::List::begin();
         for_each(store.as_ref(), account, book, |item| {
-            output::json(&serde_json::json!({
+            list.item(&serde_json::json!({
                 "guid": item.guid,
                 "revision": item.revision,
                 "changed": moment(item.at),
@@ -53,6 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }));
             Ok(())
         })?;
+        list.end();
     } else {
         print(store.as_ref(), account, book)?;
     }
@@ -80,20 +81,15 @@ pub(crate) fn print(store: &dyn Store, account: AccountNo, book: &BookKind) -> R
 
 fn export(store: &dyn Store, account: AccountNo, book: &BookKind, folder: &Path) -> Result<usize> {
     fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "made", &error))?;
-    let mut taken = HashSet::new();
+    let mut count = 0;
+    let ending = book.ending.map(|ending| format!(".{ending}")).unwrap_or_default();
     for_each(store, account, book, |item| {
-        let label = book.label(&item.content);
-        let stem = safe_name(label.as_deref().unwrap_or(book.noun), book.noun);
-        let ending = book.ending.map(|ending| format!(".{ending}")).unwrap_or_default();
-        let mut name = format!("{stem}{ending}");
-        if !taken.insert(name.to_lowercase()) {
-            name = format!("{stem} #{}{ending}", item.guid);
-            taken.insert(name.to_lowercase());
-        }
-        let path = folder.join(name);
+        count += 1;
+        let stem = safe_name(&book.label(&item.content).unwrap_or_default(), book.noun);
+        let path = folder.join(format!("{stem} #{}{ending}", item.guid));
         fs::write(&path, &item.content).map_err(|error| Failure::file(&path, "written", &error))
     })?;
-    Ok(taken.len())
+    Ok(count)
 }
 
 /// Visits all live items, page by page, in the order of their revisions.

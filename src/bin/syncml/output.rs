@@ -12,6 +12,29 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) {
     }
 }
 
+/// A list of JSON values, written one by one.
+pub(crate) struct List {
+    empty: bool,
+}
+
+impl List {
+    pub(crate) fn begin() -> Self {
+        print!("[");
+        Self { empty: true }
+    }
+
+    pub(crate) fn item<T: Serialize + ?Sized>(&mut self, value: &T) {
+        println!("{}", if self.empty { "" } else { "," });
+        self.empty = false;
+        // Our own values, as above.
+        print!("{}", serde_json::to_string(value).unwrap_or_default());
+    }
+
+    pub(crate) fn end(self) {
+        println!("{}]", if self.empty { "" } else { "\n" });
+    }
+}
+
 /// Columns, each as wide as its widest cell; columns of numbers are aligned to the right.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,

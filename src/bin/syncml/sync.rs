@@ -235,7 +235,7 @@ impl Job<'_> {
         skipped.sort();
         skipped.dedup();
         Ok(Outcome {
-            report: session.report().clone(),
+            report: session.report(),
             collected,
             delivered,
             seconds: start.elapsed().as_secs_f64(),

@@ -117,7 +117,7 @@ struct World {
 
 impl World {
     fn new(entries: &[(&str, &str)]) -> Self {
-        let store = MemoryStore::new();
+        let store = MemoryStore::new([7; 32]);
         let account = store.directory().put_login("me", &Verifier::Md5([0; 16])).unwrap();
         let mut world = Self { store, account, shelf: Shelf::of(entries) };
         world.collect();
@@ -429,7 +429,7 @@ fn a_book_that_lost_most_deletes_nothing_unasked() {
 
 #[test]
 fn other_kinds_are_kept_as_they_are() {
-    let store = MemoryStore::new();
+    let store = MemoryStore::new([7; 32]);
     let account = store.directory().put_login("me", &Verifier::Md5([0; 16])).unwrap();
     let mut shelf = Shelf::default();
     shelf.entries.insert("a.txt".to_owned(), b"milk\nbread".to_vec());

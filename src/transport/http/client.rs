@@ -358,7 +358,7 @@ impl Watch for () {}
 /// [`RunError`].
 pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Result<(), RunError> {
     let mut number = 0;
-    while let Some(request) = client.outgoing(now())? {
+    while let Some(request) = client.outgoing() {
         if watch.stop() {
             return Err(RunError::Stopped);
         }
@@ -370,7 +370,7 @@ pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Res
             http.post_until_answered(&request.uri, request.content_type, &request.body, None)?
         };
         let taken = client.received(&answer.content_type, &answer.body, now());
-        watch.received(number, &answer, client.report());
+        watch.received(number, &answer, &client.report());
         taken?;
     }
     Ok(())
