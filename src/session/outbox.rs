@@ -1,6 +1,6 @@
 //! The message being written: statuses first and in order, then commands, up to the peer's MaxMsgSize (§2.4, §3.7).
 
-use crate::codec::{EncodeError, EncodeOptions, Encoder, Encoding, xml_can_carry};
+use crate::codec::{EncodeError, Encoder, Encoding, Options, xml_can_carry};
 use crate::message::{
     Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Meta, Status, StatusCode,
     Sync, Version, names,
@@ -60,8 +60,8 @@ pub(super) enum Fit {
 }
 
 /// A message being written.
-pub(super) struct Outbox<'h> {
-    encoder: Encoder<'h>,
+pub(super) struct Outbox {
+    encoder: Encoder,
     encoding: Encoding,
     version: Version,
     msg_id: u32,
@@ -74,15 +74,15 @@ pub(super) struct Outbox<'h> {
     overflow: Vec<Queued>,
 }
 
-impl<'h> Outbox<'h> {
+impl Outbox {
     /// Begins a message.
     pub(super) fn new(
-        header: &'h Header<'h>,
+        header: &Header<'_>,
         encoding: Encoding,
         version: Version,
         max_msg_size: Option<u64>,
     ) -> Result<Self, EncodeError> {
-        let encoder = Encoder::new(encoding, version, header, EncodeOptions::default())?;
+        let encoder = Encoder::new(encoding, version, header, Options::default())?;
         let budget = usize::try_from(max_msg_size.unwrap_or(UNSTATED_MAX)).unwrap_or(usize::MAX);
         let mut outbox = Self {
             encoder,

@@ -24,7 +24,7 @@ pub(super) fn send(
     tx: &mut dyn Tx,
     open: &mut OpenBook<'_, '_>,
     pair: &mut PairRow,
-    outbox: &mut Outbox<'_>,
+    outbox: &mut Outbox,
 ) -> Result<bool> {
     let (device, book) = (open.device, open.book());
     loop {
@@ -72,7 +72,7 @@ const fn range_start(open: &OpenBook<'_, '_>, pair: &PairRow) -> Revision {
 fn send_open_rows(
     tx: &mut dyn Tx,
     open: &mut OpenBook<'_, '_>,
-    outbox: &mut Outbox<'_>,
+    outbox: &mut Outbox,
     rows: Vec<OutgoingRow>,
 ) -> Result<bool> {
     let (device, book) = (open.device, open.book());
@@ -111,7 +111,7 @@ fn send_open_rows(
 fn send_range(
     tx: &mut dyn Tx,
     open: &mut OpenBook<'_, '_>,
-    outbox: &mut Outbox<'_>,
+    outbox: &mut Outbox,
     page: Vec<(ItemRow<'static>, Option<MapRow>)>,
 ) -> Result<bool> {
     let (device, book) = (open.device, open.book());
@@ -142,7 +142,7 @@ fn send_range(
 /// Puts one change into the outbox and gives its row for the ledger; `None` when this message is full.
 fn send_item(
     open: &mut OpenBook<'_, '_>,
-    outbox: &mut Outbox<'_>,
+    outbox: &mut Outbox,
     item: &ItemRow<'_>,
     entry: Option<&MapRow>,
     op: Op,

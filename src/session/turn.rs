@@ -298,9 +298,12 @@ pub(super) fn refuse_all(commands: &[Command<'_>], msg_ref: &str, code: StatusCo
         if let Some(cmd_id) = command.cmd_id().filter(|_| !command.no_resp()) {
             out.push(Queued::new(msg_ref, cmd_id.as_str(), command.name(), code));
         }
-        if let Command::Container(container) = command {
-            out.extend(refuse_all(&container.commands, msg_ref, code));
-        }
+        let inside = match command {
+            Command::Container(container) => &container.commands,
+            Command::Sync(sync) => &sync.commands,
+            _ => continue,
+        };
+        out.extend(refuse_all(inside, msg_ref, code));
     }
     out
 }
@@ -322,7 +325,7 @@ pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()>
 pub(super) fn write_statuses(
     tx: &mut dyn Tx,
     token: &Token,
-    outbox: &mut Outbox<'_>,
+    outbox: &mut Outbox,
     statuses: impl IntoIterator<Item = Queued>,
 ) -> Result<()> {
     let waiting = tx.queued_statuses(token, QUEUE_PAGE)?;
@@ -336,7 +339,7 @@ pub(super) fn write_statuses(
 }
 
 /// Keeps the statuses that found no room for the next message; `true` when there are none.
-pub(super) fn keep_overflow(tx: &mut dyn Tx, token: &Token, outbox: &mut Outbox<'_>) -> Result<bool> {
+pub(super) fn keep_overflow(tx: &mut dyn Tx, token: &Token, outbox: &mut Outbox) -> Result<bool> {
     let overflow = outbox.take_overflow();
     let bytes = overflow.iter().map(serde_json::to_vec).collect::<std::result::Result<Vec<_>, _>>().map_err(broken)?;
     if !bytes.is_empty() {

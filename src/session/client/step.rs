@@ -3,10 +3,10 @@
 use super::{ClientConfig, Credential};
 use crate::codec::{Encoding, decode_devinf, encode_devinf};
 use crate::message::{
-    Alert, AlertCode, Anchor, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
+    Alert, AlertCode, Anchor, Command, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
     Put, SessionId, Status, StatusCode, Timestamp,
 };
-use crate::session::datastore::{self, same_place};
+use crate::session::datastore;
 use crate::session::devinf;
 use crate::session::outbox::{Extra, Outbox, Queued};
 use crate::session::send::{count, send};
@@ -14,7 +14,7 @@ use crate::session::state::{Package, Position, State, StoreState};
 use crate::session::turn::{
     Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_statuses,
 };
-use crate::store::{BookNo, DeviceRow, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
+use crate::store::{DeviceRow, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
 use crate::sync::{Role, SyncType};
 
 /// Map entries sent in one message.
@@ -166,7 +166,7 @@ impl Step<'_> {
             };
             for item in items {
                 if let Some(Data::DevInf(devinf)) = &item.data {
-                    self.device.devinf = Some(encode_devinf(devinf, self.state.version, Encoding::Xml));
+                    self.device.devinf = encode_devinf(devinf, self.state.version, Encoding::Xml).ok();
                 }
                 statuses.push(queued(message, command, StatusCode::OK).about(item));
             }
@@ -365,7 +365,7 @@ impl Step<'_> {
     }
 
     /// Tells which of the server's items became which of ours; `true` when all of them are told.
-    fn write_maps(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox<'_>) -> Result<bool> {
+    fn write_maps(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> Result<bool> {
         let device = self.turn.device;
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
             let told = store.map_sent.map_or(Guid(0), |(_, _, upto)| upto);
@@ -403,11 +403,11 @@ impl Step<'_> {
         Ok(true)
     }
 
-    fn write_changes(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox<'_>) -> Result<bool> {
+    fn write_changes(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> Result<bool> {
         let bytes = self.device.devinf.clone();
         let caps = bytes
             .as_deref()
-            .and_then(|bytes| decode_devinf(bytes, Encoding::Xml, &crate::codec::Limits::default()).ok());
+            .and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
             if store.position == Position::End && store.sync_msg != 0 {
                 continue;
@@ -471,11 +471,11 @@ impl Step<'_> {
         header
     }
 
-    fn outbox<'h>(&self, header: &'h Header<'h>) -> Result<Outbox<'h>> {
+    fn outbox(&self, header: &Header<'_>) -> Result<Outbox> {
         Outbox::new(header, self.config.encoding, self.state.version, self.state.max_msg_size).map_err(broken)
     }
 
-    fn write_header_status(&self, outbox: &mut Outbox<'_>, message: &Message<'_>) -> Result<()> {
+    fn write_header_status(&self, outbox: &mut Outbox, message: &Message<'_>) -> Result<()> {
         let header = &message.header;
         outbox
             .header_status(

@@ -120,7 +120,7 @@ impl Step<'_, '_> {
     }
 
     /// Our alerts, and a Get if the device never said what it is.
-    pub(super) fn write_alerts(&mut self, outbox: &mut Outbox<'_>) -> std::result::Result<(), EncodeError> {
+    pub(super) fn write_alerts(&mut self, outbox: &mut Outbox) -> std::result::Result<(), EncodeError> {
         let unalerted = |store: &&mut StoreState| store.active() && store.alert_ref.is_none();
         for store in self.state.stores.iter_mut().filter(unalerted) {
             let meta = Meta {

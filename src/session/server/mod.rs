@@ -1,11 +1,16 @@
 //! The server's side of the conversation.
 
+mod admit;
 mod init;
+mod refusal;
 mod step;
 
 use super::Report;
-use crate::message::Timestamp;
+use crate::auth::{Nonces, Tokens};
+use crate::codec::{Encoding, Limits, decode_header};
+use crate::message::{Chal, Header, StatusCode, Timestamp, Version};
 use crate::store::Store;
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -19,13 +24,15 @@ pub struct ServerConfig {
     pub max_obj_size: u64,
     /// Accept basic and static credentials on loopback although the transport is not protected.
     pub allow_basic: bool,
+    /// The URL under which devices reach this server, for RespURI; where there is none, the one a device used.
+    pub public_uri: Option<String>,
     /// How long a session waits for its next message, in seconds; its last reply is kept as long.
     pub session_seconds: i64,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { max_msg_size: 150_000, max_obj_size: 4_000_000, allow_basic: false, session_seconds: 900 }
+        Self { max_msg_size: 150_000, max_obj_size: 4_000_000, allow_basic: false, public_uri: None, session_seconds: 900 }
     }
 }
 
@@ -105,6 +112,14 @@ impl Refusal {
 pub struct Server {
     store: Arc<dyn Store>,
     config: ServerConfig,
+    nonces: Nonces,
+    tokens: Tokens,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -113,7 +128,8 @@ impl Server {
     /// # Errors
     /// The store's own failure to give its keys.
     pub fn new(store: Arc<dyn Store>, config: ServerConfig) -> crate::store::Result<Self> {
-        Ok(Self { store, config })
+        let keys = store.keys()?;
+        Ok(Self { store, config, nonces: Nonces::new(&keys.nonce), tokens: Tokens::new(&keys.token) })
     }
 
     /// The store served.
@@ -133,6 +149,66 @@ impl Server {
     /// # Errors
     /// [`Refusal`] where no SyncML message can be the answer; the host turns it into its transport's error.
     pub fn answer(&self, request: &Request<'_>) -> Result<Reply, Refusal> {
-        Err(Refusal::Unreadable(request.content_type.to_owned()))
+        let encoding = Encoding::from_content_type(request.content_type)
+            .ok_or_else(|| Refusal::UnknownType(request.content_type.to_owned()))?;
+        let limits = self.limits();
+        if request.body.len() > limits.max_message {
+            return Err(Refusal::TooLarge { size: request.body.len(), limit: limits.max_message });
+        }
+        let header = decode_header(request.body, encoding, &limits).map_err(|e| Refusal::Unreadable(e.to_string()))?;
+        let asked = Asked { request, encoding, header: &header, digest: Sha256::digest(request.body).into() };
+        if let Some((code, versions)) = unspoken_version(&header) {
+            return Ok(self.refuse(&asked, &limits, code, None, Some(versions)));
+        }
+        match self.admit(&asked, &limits)? {
+            Admission::Reply(reply) => Ok(reply),
+            Admission::Refused(code, chal) => Ok(self.refuse(&asked, &limits, code, chal, None)),
+        }
+    }
+
+    /// What is read of a message: peers exceed the size we announce (SyncEvolution by up to 1.6 times).
+    fn limits(&self) -> Limits {
+        let announced = usize::try_from(self.config.max_msg_size).unwrap_or(usize::MAX);
+        Limits { max_message: announced.saturating_mul(4).max(1 << 20), ..Limits::default() }
+    }
+
+    /// An answer that does nothing: the header's Status, and the same for every command (§5.3). It is not stored.
+    fn refuse(
+        &self,
+        asked: &Asked<'_>,
+        limits: &Limits,
+        code: StatusCode,
+        chal: Option<Chal<'static>>,
+        says: Option<&'static str>,
+    ) -> Reply {
+        let body = refusal::write(asked, limits, code, chal, says).unwrap_or_default();
+        Reply { content_type: asked.encoding.media_type(), body, report: None }
+    }
+}
+
+/// A request as far as it was read without doing anything.
+pub(super) struct Asked<'a> {
+    request: &'a Request<'a>,
+    encoding: Encoding,
+    header: &'a Header<'a>,
+    digest: [u8; 32],
+}
+
+/// What came of letting a message in.
+pub(super) enum Admission {
+    /// It was executed, or had been before.
+    Reply(Reply),
+    /// It was not let in; nothing was changed.
+    Refused(StatusCode, Option<Chal<'static>>),
+}
+
+/// 513 or 505 for a version that is not spoken here, and what is (§1.4).
+fn unspoken_version(header: &Header<'_>) -> Option<(StatusCode, &'static str)> {
+    if Version::from_proto(&header.ver_proto).is_none() {
+        Some((StatusCode::PROTOCOL_NOT_SUPPORTED, "SyncML/1.2,SyncML/1.1,SyncML/1.0"))
+    } else if header.version().is_none() {
+        Some((StatusCode::VERSION_NOT_SUPPORTED, "1.2,1.1,1.0"))
+    } else {
+        None
     }
 }

@@ -91,7 +91,7 @@ impl Step<'_, '_> {
             for item in items {
                 let code = match &item.data {
                     Some(Data::DevInf(devinf)) => {
-                        self.device.devinf = Some(encode_devinf(devinf, self.state.version, Encoding::Xml));
+                        self.device.devinf = encode_devinf(devinf, self.state.version, Encoding::Xml).ok();
                         StatusCode::OK
                     }
                     _ => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -322,7 +322,7 @@ impl Step<'_, '_> {
         Ok(outbox.finish(last))
     }
 
-    fn write_results(&mut self, outbox: &mut Outbox<'_>) -> std::result::Result<(), EncodeError> {
+    fn write_results(&mut self, outbox: &mut Outbox) -> std::result::Result<(), EncodeError> {
         let message = self.message;
         for index in std::mem::take(&mut self.wanted_devinf) {
             let Some(cmd_ref) = message.body[index].cmd_id() else { continue };
@@ -355,7 +355,7 @@ impl Step<'_, '_> {
     }
 
     /// Our changes; `true` when this completes our package.
-    fn write_changes(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox<'_>) -> Result<bool> {
+    fn write_changes(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> Result<bool> {
         if self.state.package != Package::Sending || outbox.overflows() {
             return Ok(false);
         }
@@ -363,7 +363,7 @@ impl Step<'_, '_> {
         let device_caps = self.device.devinf.clone();
         let caps = device_caps
             .as_deref()
-            .and_then(|bytes| decode_devinf(bytes, Encoding::Xml, &crate::codec::Limits::default()).ok());
+            .and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
             if !store.sync.sends(Role::Server) || store.position == Position::End {
                 continue;

@@ -1,0 +1,1 @@
+//! What the two directions owe each other.
