@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use syncml::codec::Encoding;
-use syncml::transport::http;
 
 /// A folder that gets every message. They hold cards and digests of credentials, so only their owner may read them.
 pub(crate) struct Trace {
@@ -20,7 +19,7 @@ impl Trace {
 
     /// Writes message `number`; a trace that fails does not stop a sync.
     pub(crate) fn write(&self, number: u32, way: &str, content_type: &str, body: &[u8]) {
-        let ending = match http::encoding(content_type) {
+        let ending = match Encoding::from_content_type(content_type) {
             Some(Encoding::Wbxml) => "wbxml",
             _ => "xml",
         };

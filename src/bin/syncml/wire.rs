@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use syncml::codec::{self, Encoding, Limits};
-use syncml::message::Message;
+use syncml::message::Version;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DecodeArgs {
@@ -29,26 +29,29 @@ pub(crate) struct EncodeArgs {
 }
 
 pub(crate) fn decode(args: &DecodeArgs) -> Result<()> {
-    let bytes = read(&args.file)?;
-    let xml = codec::encode(&message(&args.file, &bytes)?, Encoding::Xml).map_err(|error| unwritable(&error))?;
+    let xml = transcode(&args.file, Encoding::Xml)?;
     let text = indent(&xml).unwrap_or_else(|| String::from_utf8_lossy(&xml).into_owned());
     write(args.output.as_deref(), text.as_bytes())
 }
 
 pub(crate) fn encode(args: &EncodeArgs) -> Result<()> {
-    let bytes = read(&args.file)?;
-    let wbxml = codec::encode(&message(&args.file, &bytes)?, Encoding::Wbxml).map_err(|error| unwritable(&error))?;
-    write(args.output.as_deref(), &wbxml)
+    write(args.output.as_deref(), &transcode(&args.file, Encoding::Wbxml)?)
 }
 
-fn message<'a>(path: &Path, bytes: &'a [u8]) -> Result<Message<'a>> {
+/// Reads a message, or device information that stands alone, in either encoding, and writes it in one.
+fn transcode(path: &Path, to: Encoding) -> Result<Vec<u8>> {
+    let bytes = read(path)?;
     let cannot = |reason: String| Failure::new(Exit::File, format!("{}: {reason}", path.display()));
-    let encoding = Encoding::sniff(bytes).ok_or_else(|| cannot("this is neither XML nor WBXML".to_owned()))?;
-    codec::decode(bytes, encoding, &Limits::default()).map_err(|error| cannot(error.to_string()))
-}
-
-fn unwritable(error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(Exit::File, format!("the message cannot be written: {error}"))
+    let from = Encoding::sniff(&bytes).ok_or_else(|| cannot("this is neither XML nor WBXML".to_owned()))?;
+    let limits = Limits::default();
+    let written = match codec::decode(&bytes, from, &limits) {
+        Ok(message) => codec::encode(&message, to),
+        Err(error) => match codec::decode_devinf(&bytes, &limits) {
+            Ok(devinf) => codec::encode_devinf(&devinf, devinf.version().unwrap_or(Version::V12), to),
+            Err(_) => return Err(cannot(error.to_string())),
+        },
+    };
+    written.map_err(|error| cannot(format!("it cannot be written: {error}")))
 }
 
 fn write(path: Option<&Path>, bytes: &[u8]) -> Result<()> {

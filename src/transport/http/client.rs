@@ -3,7 +3,8 @@
 //! A failed post is repeated with the identical bytes, which a server answers from what it stored. The very first
 //! message of a session is never repeated unasked: the server may have begun a session for it (§9.1).
 
-use super::{MAC_HEADER, body_limit, encoding, now, resolve};
+use super::{MAC_HEADER, body_limit, now, resolve};
+use crate::codec::Encoding;
 use crate::session::{Client, ClientError, Outgoing, Report};
 use std::io;
 use std::sync::Arc;
@@ -244,7 +245,7 @@ impl HttpClient {
             ureq::Error::BodyExceedsLimit(_) => HttpError::TooLarge { uri: uri.to_owned(), limit },
             other => HttpError::Broken { uri: uri.to_owned(), reason: other.to_string() },
         })?;
-        if encoding(&answer_type).is_none() {
+        if Encoding::from_content_type(&answer_type).is_none() {
             return Err(HttpError::ContentType { uri: uri.to_owned(), content_type: answer_type });
         }
         Ok(Step::Done(Answer { content_type: answer_type, body, mac }))

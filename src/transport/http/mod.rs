@@ -10,7 +10,6 @@
 pub mod client;
 pub mod server;
 
-use crate::codec::Encoding;
 use crate::message::Timestamp;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,22 +18,6 @@ pub const MAC_HEADER: &str = "x-syncml-hmac";
 
 /// The path that the shipped program announces. The server answers on every path.
 pub const PATH: &str = "/syncml";
-
-/// The media type of an encoding (§1.2).
-#[must_use]
-pub const fn media_type(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Xml => "application/vnd.syncml+xml",
-        Encoding::Wbxml => "application/vnd.syncml+wbxml",
-    }
-}
-
-/// The encoding that a `Content-Type` names: parameters, case and blanks do not count (field note 39).
-#[must_use]
-pub fn encoding(content_type: &str) -> Option<Encoding> {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    [Encoding::Xml, Encoding::Wbxml].into_iter().find(|encoding| essence.eq_ignore_ascii_case(media_type(*encoding)))
-}
 
 /// The session's token: the `s` parameter of a URL's query.
 #[must_use]
@@ -87,20 +70,6 @@ pub fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_content_types_leniently() {
-        for (text, expected) in [
-            ("application/vnd.syncml+xml", Some(Encoding::Xml)),
-            ("Application/VND.SyncML+XML ; charset=\"utf-8\"", Some(Encoding::Xml)),
-            (" application/vnd.syncml+wbxml;charset=UTF-8", Some(Encoding::Wbxml)),
-            ("application/vnd.syncml", None),
-            ("text/html", None),
-            ("", None),
-        ] {
-            assert_eq!(encoding(text), expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn finds_the_token() {

@@ -3,7 +3,8 @@
 //! Every path is answered, because users type what they were once told. A message is decided on a thread that may
 //! block; the runtime's own threads only move bytes. No cookie is ever set: some phones break on one.
 
-use super::{MAC_HEADER, body_limit, encoding, now, token};
+use super::{MAC_HEADER, body_limit, now, token};
+use crate::codec::Encoding;
 use crate::session::{Refusal, Reply, Report, Request as Message, Server};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -92,7 +93,7 @@ async fn handle(State(binding): State<Arc<Binding>>, request: Request) -> Respon
 async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let content_type = text(&parts.headers, &CONTENT_TYPE).unwrap_or_default();
-    if encoding(&content_type).is_none() {
+    if Encoding::from_content_type(&content_type).is_none() {
         return refused(&Refusal::UnknownType(content_type));
     }
     let limit = body_limit(binding.server.config().max_msg_size);
