@@ -138,6 +138,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         allow_mass_delete: args.allow_mass_delete,
         http,
     };
+    if args.auth != Auth::Md5 && in_the_open(&args.to) {
+        eprintln!("syncml: {} is not protected; everybody on the way can read and use the credential", args.to);
+    }
     let mut progress = Progress::new(args.json, trace);
     let outcome = job.run(&mut progress);
     progress.end();
@@ -153,6 +156,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None if outcome.clean() => Ok(()),
         None => Err(Failure::told(Exit::Problems)),
     }
+}
+
+/// Whether what is posted there can be read on the way.
+fn in_the_open(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    !["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
 }
 
 fn credentials(args: &Args) -> Result<Credentials> {

@@ -178,3 +178,31 @@ fn respond(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Resp
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::runtime::Runtime;
+
+    fn read_with(headers: &[(&HeaderName, &str)], body: Body) -> Result<Bytes, u16> {
+        let headers = headers.iter().map(|(name, value)| ((*name).clone(), value.parse().unwrap())).collect();
+        let patience = Duration::from_secs(5);
+        let reading = async { read(&headers, body, 10, patience).await.map_err(|response| response.status().as_u16()) };
+        Runtime::new().unwrap().block_on(reading)
+    }
+
+    #[test]
+    fn bodies_are_bounded() {
+        assert_eq!(read_with(&[], Body::from(vec![0; 10])).map(|body| body.len()), Ok(10));
+        assert_eq!(read_with(&[], Body::from(vec![0; 11])), Err(413));
+        assert_eq!(read_with(&[(&CONTENT_LENGTH, "11")], Body::empty()), Err(413), "without reading");
+    }
+
+    #[test]
+    fn answers_are_private_and_have_a_length() {
+        let response = refused(&Refusal::UnknownType("text/html".to_owned()));
+        let header = |name| response.headers().get(name).unwrap().to_str().unwrap();
+        assert_eq!(response.status().as_u16(), 415);
+        assert_eq!((header(CACHE_CONTROL), header(CONTENT_LENGTH)), ("private", "109"));
+    }
+}
