@@ -18,7 +18,7 @@ use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
 use syncml::session::{Counts, Credentials, ServerConfig};
-use syncml::store::{AccountNo, Guid, Revision, Store, StoreError, Tx, Verdict, replica};
+use syncml::store::{AccountNo, Draft, Guid, Revision, Store, StoreError, Tx, Verdict, replica};
 use syncml::transport::http::client;
 use uuid::Uuid;
 
@@ -47,24 +47,37 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     println!("Before the first sync");
     demo.show()?;
-    for name in ["phone", "desktop", "phone"] {
-        demo.sync(name, "first sync")?;
+    for (name, what) in [("phone", "first sync"), ("desktop", "first sync"), ("phone", "changes")] {
+        demo.sync(name, what)?;
     }
     println!("\nAfter the first sync: who was in both books is there once, with the details of both");
     demo.show()?;
 
     println!("Edits on both sides");
     demo.edit("phone", "dana-levi.vcf", "+972541230044", "+972541239999", "changes Dana's number")?;
-    demo.edit("phone", "mama.vcf", "BDAY:19570611\r\n", "BDAY:19570611\r\nNOTE:Call on Sundays.\r\n", "adds a note")?;
+    demo.edit(
+        "phone",
+        "Katarzyna Nowak.vcf",
+        "END:VCARD",
+        "NOTE:Met in Kraków.\r\nEND:VCARD",
+        "adds a note to Katarzyna",
+    )?;
     demo.delete("phone", "fox-taxi.vcf", "deletes the taxi")?;
     demo.add("phone", "yara.vcf", "Yara;Moreau", "+33612300201", "adds Yara")?;
     demo.edit("desktop", "Luca Ferraro.vcf", "555 0160", "555 0166", "changes Luca's number")?;
+    demo.edit(
+        "desktop",
+        "Katarzyna Nowak.vcf",
+        "END:VCARD",
+        "NICKNAME:Kasia\r\nEND:VCARD",
+        "adds a nickname to Katarzyna",
+    )?;
     demo.add("desktop", "Tomas Vesely.vcf", "Tomáš;Veselý", "+420601123202", "adds Tomáš")?;
     println!();
     for name in ["phone", "desktop", "phone", "desktop"] {
         demo.sync(name, "changes")?;
     }
-    println!("\nAfter the edits");
+    println!("\nAfter the edits: Katarzyna, changed on both sides, has the note and the nickname everywhere");
     demo.show()?;
     demo.print_steps();
     demo.verdict()
@@ -219,7 +232,7 @@ impl Demo {
         }
         head.push("name".to_owned());
         let mut table = Table::new(&head.iter().map(String::as_str).collect::<Vec<_>>());
-        for (guid, name) in &items {
+        for (guid, (name, _)) in &items {
             let mut row = vec![guid.to_string()];
             for (luids, files) in &mut maps {
                 let luid = luids.get(guid).cloned().unwrap_or_default();
@@ -270,11 +283,10 @@ impl Demo {
 
     /// Whether all three books hold the same contacts.
     fn verdict(&self) -> Result<()> {
-        let here: Vec<_> = items(self.store.as_ref(), self.account, self.book)?.into_values().collect();
-        let here: BTreeSet<_> = here.into_iter().collect();
+        let here: BTreeSet<_> =
+            items(self.store.as_ref(), self.account, self.book)?.into_values().map(|it| it.1).collect();
         for (name, platform) in &self.platforms {
-            let there = files(&platform.folder, self.book)?.names();
-            if there != here {
+            if files(&platform.folder, self.book)?.meanings != here {
                 return Err(Failure::new(Exit::Problems, format!("the book on {name} is not the server's")));
             }
         }
@@ -297,8 +309,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Live items by GUID, with their names.
-fn items(store: &dyn Store, account: AccountNo, book: &BookKind) -> Result<BTreeMap<Guid, String>> {
+/// Live items by GUID, with their names and fingerprints.
+fn items(store: &dyn Store, account: AccountNo, book: &BookKind) -> Result<BTreeMap<Guid, (String, [u8; 16])>> {
     let mut items = BTreeMap::new();
     store.step(account, &mut |tx| {
         items.clear();
@@ -309,7 +321,9 @@ fn items(store: &dyn Store, account: AccountNo, book: &BookKind) -> Result<BTree
             let Some(last) = page.last() else { return Ok(Verdict::Rollback) };
             after = last.revision;
             let live = page.into_iter().filter(|item| !item.deleted);
-            items.extend(live.map(|item| (item.guid, book.label(&item.content).unwrap_or_default())));
+            items.extend(
+                live.map(|item| (item.guid, (book.label(&item.content).unwrap_or_default(), item.fingerprint))),
+            );
         }
     })?;
     Ok(items)
@@ -342,13 +356,8 @@ fn map_of(tx: &mut dyn Tx, book: &BookKind, device: &str) -> std::result::Result
 struct Files {
     by_luid: BTreeMap<String, String>,
     unknown: Vec<(String, String)>,
-    all: BTreeSet<String>,
-}
-
-impl Files {
-    fn names(self) -> BTreeSet<String> {
-        self.all
-    }
+    /// Fingerprints of the cards.
+    meanings: BTreeSet<[u8; 16]>,
 }
 
 fn files(folder: &Path, book: &BookKind) -> Result<Files> {
@@ -362,7 +371,7 @@ fn files(folder: &Path, book: &BookKind) -> Result<Files> {
                 .collect();
         }
     }
-    let mut files = Files { by_luid: BTreeMap::new(), unknown: Vec::new(), all: BTreeSet::new() };
+    let mut files = Files { by_luid: BTreeMap::new(), unknown: Vec::new(), meanings: BTreeSet::new() };
     let mut paths: Vec<_> = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
         .map_err(|error| Failure::file(folder, "read", &error))?;
@@ -374,7 +383,7 @@ fn files(folder: &Path, book: &BookKind) -> Result<Files> {
         }
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = book.label(&content).unwrap_or_default();
-        files.all.insert(name.clone());
+        files.meanings.insert(Draft::of(book.book, content.as_slice()).fingerprint);
         match known.remove(&file) {
             Some(luid) => drop(files.by_luid.insert(luid, file)),
             None => files.unknown.push((file, name)),

@@ -9,15 +9,61 @@ use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 use syncml::store::replica::{Applied, Book, BookOp, Entry};
 use unicode_normalization::UnicodeNormalization;
 
 /// The hidden database beside the cards.
 pub(crate) const STATE: &str = ".syncml.db";
 const LOCK: &str = ".syncml.lock";
+/// How hidden files that wait for their place begin.
+const TEMPORARY: &str = ".syncml.tmp";
+
+/// Files open at once.
+const OPEN_FILES: usize = 128;
+/// Threads that wait for the disk.
+const THREADS: usize = 16;
 
 /// The longest file name made here, in bytes, without its ending; file systems stop at 255.
 const MAX_NAME: usize = 120;
+
+/// What an operation has come to before the files are durable.
+enum Prepared {
+    Answered(Applied),
+    Written(Written),
+}
+
+/// A file that waits under a hidden name for its place.
+struct Written {
+    file: File,
+    temporary: PathBuf,
+    name: String,
+    /// What must be in its place; `None` is nothing.
+    expected: Option<Vec<u8>>,
+    version: Vec<u8>,
+}
+
+/// Has the files on the disk before anything points to them. Several threads wait at once, because a file system then
+/// writes its journal once for all: 0.2 ms a file instead of 4.
+fn make_durable(prepared: &[Prepared]) -> io::Result<()> {
+    let files: Vec<_> = prepared
+        .iter()
+        .filter_map(|prepared| match prepared {
+            Prepared::Written(written) => Some(&written.file),
+            Prepared::Answered(_) => None,
+        })
+        .collect();
+    let share = files.len().div_ceil(THREADS).max(1);
+    thread::scope(|scope| {
+        let waiting: Vec<_> = files
+            .chunks(share)
+            .map(|files| scope.spawn(|| files.iter().try_for_each(|file| file.sync_all())))
+            .collect();
+        waiting.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that waited for the disk failed")))
+        })
+    })
+}
 
 /// A folder, locked against a second sync.
 pub(crate) struct Folder {
@@ -47,6 +93,7 @@ impl Folder {
             // A file system without locks; the user knows what they run.
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
+        remove_left_over(path);
         Ok(Self { path: path.to_owned(), book, taken: HashSet::new(), unusable: Vec::new(), _lock: lock })
     }
 
@@ -88,15 +135,6 @@ impl Folder {
         name
     }
 
-    /// Writes a file whole or not at all.
-    fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let temporary = self.path.join(".syncml.tmp");
-        let mut file = File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.path.join(name))
-    }
-
     fn version(&self, id: &str) -> io::Result<Option<Vec<u8>>> {
         match fs::read(self.path.join(id)) {
             Ok(content) => Ok(Some(digest(&content))),
@@ -105,31 +143,65 @@ impl Folder {
         }
     }
 
-    fn do_one(&mut self, op: &BookOp<'_>) -> io::Result<Applied> {
+    /// Does deletes at once, and writes what others bring into hidden files beside their places.
+    fn prepare(&mut self, number: usize, op: &BookOp<'_>) -> io::Result<Prepared> {
         match *op {
             BookOp::Add { content, .. } => {
                 let name = self.name_for(content);
-                self.write(&name, content)?;
                 self.taken.insert(name.to_lowercase());
-                Ok(Applied::Done(Entry { id: name, version: digest(content) }))
+                self.write_beside(number, name, None, content)
             }
             BookOp::Replace { id, expected, content } => {
                 if self.version(id)?.as_deref() != Some(expected) {
-                    return Ok(Applied::Changed);
+                    return Ok(Prepared::Answered(Applied::Changed));
                 }
-                self.write(id, content)?;
-                Ok(Applied::Done(Entry { id: id.to_owned(), version: digest(content) }))
+                self.write_beside(number, id.to_owned(), Some(expected.to_vec()), content)
             }
             BookOp::Delete { id, expected } => {
                 match self.version(id)? {
-                    Some(version) if version != expected => return Ok(Applied::Changed),
+                    Some(version) if version != expected => return Ok(Prepared::Answered(Applied::Changed)),
                     Some(_) => fs::remove_file(self.path.join(id))?,
                     None => {}
                 }
                 self.taken.remove(&id.to_lowercase());
-                Ok(Applied::Done(Entry { id: id.to_owned(), version: expected.to_vec() }))
+                let was = Entry { id: id.to_owned(), version: expected.to_vec() };
+                Ok(Prepared::Answered(Applied::Done(was)))
             }
         }
+    }
+
+    fn write_beside(
+        &self,
+        number: usize,
+        name: String,
+        expected: Option<Vec<u8>>,
+        content: &[u8],
+    ) -> io::Result<Prepared> {
+        let temporary = self.path.join(format!("{TEMPORARY}{number}"));
+        let mut file = File::create(&temporary)?;
+        file.write_all(content)?;
+        Ok(Prepared::Written(Written { file, temporary, name, expected, version: digest(content) }))
+    }
+
+    /// Puts a prepared file in its place, unless the user was faster.
+    fn finish(&self, prepared: Prepared) -> io::Result<Applied> {
+        let Written { temporary, name, expected, version, .. } = match prepared {
+            Prepared::Answered(answer) => return Ok(answer),
+            Prepared::Written(written) => written,
+        };
+        if self.version(&name)? != expected {
+            fs::remove_file(temporary)?;
+            return Ok(Applied::Changed);
+        }
+        fs::rename(temporary, self.path.join(&name))?;
+        Ok(Applied::Done(Entry { id: name, version }))
+    }
+
+    fn apply_some(&mut self, ops: &[BookOp<'_>]) -> io::Result<Vec<Applied>> {
+        let prepared = ops.iter().enumerate().map(|(number, op)| self.prepare(number, op));
+        let prepared = prepared.collect::<io::Result<Vec<_>>>()?;
+        make_durable(&prepared)?;
+        prepared.into_iter().map(|prepared| self.finish(prepared)).collect()
     }
 
     fn words(&self, error: &io::Error) -> String {
@@ -173,7 +245,20 @@ impl Book for Folder {
     }
 
     fn apply(&mut self, ops: &[BookOp<'_>]) -> std::result::Result<Vec<Applied>, String> {
-        ops.iter().map(|op| self.do_one(op).map_err(|error| self.words(&error))).collect()
+        let mut done = Vec::with_capacity(ops.len());
+        for ops in ops.chunks(OPEN_FILES) {
+            done.extend(self.apply_some(ops).map_err(|error| self.words(&error))?);
+        }
+        Ok(done)
+    }
+}
+
+/// Removes what an interrupted sync left; what cannot be removed is overwritten later.
+fn remove_left_over(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
+            drop(fs::remove_file(entry.path()));
+        }
     }
 }
 

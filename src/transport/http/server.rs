@@ -203,6 +203,7 @@ mod tests {
         let response = refused(&Refusal::UnknownType("text/html".to_owned()));
         let header = |name| response.headers().get(name).unwrap().to_str().unwrap();
         assert_eq!(response.status().as_u16(), 415);
-        assert_eq!((header(CACHE_CONTROL), header(CONTENT_LENGTH)), ("private", "109"));
+        let length = format!("{}\n", Refusal::UnknownType("text/html".to_owned())).len().to_string();
+        assert_eq!((header(CACHE_CONTROL), header(CONTENT_LENGTH)), ("private", length.as_str()));
     }
 }
