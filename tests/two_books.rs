@@ -51,7 +51,14 @@ fn s5_first_sync_then_nothing_then_changes_of_both_sides() {
         let store = world.server.store().clone();
         let at = |name| common::find(store.as_ref(), world.account, syncml::store::BookNo::CONTACTS, name);
         let contacts = syncml::store::BookNo::CONTACTS;
-        common::put(store.as_ref(), world.account, contacts, Some(at("Name0003")), &card("Name0003", "+4930333"), world.now);
+        common::put(
+            store.as_ref(),
+            world.account,
+            contacts,
+            Some(at("Name0003")),
+            &card("Name0003", "+4930333"),
+            world.now,
+        );
         common::delete(store.as_ref(), world.account, contacts, at("Name0004"), world.now);
         let report = world.sync(&phone).unwrap();
         assert!(report.clean, "{variant:?}: {report:?}");
@@ -159,7 +166,7 @@ fn x1_each_request_sent_twice_gets_the_same_bytes() {
     while let Some(out) = client.outgoing() {
         let first = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
         let again = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
-        assert_eq!(first.body, again.body, "{}", String::from_utf8_lossy(&out.body));
+        assert!(first.body == again.body, "{}", String::from_utf8_lossy(&out.body));
         client.received(first.content_type, &first.body, world.now).unwrap();
     }
     assert!(client.report().clean);

@@ -2,6 +2,7 @@
 
 use super::datastore::{DATASTORES, Datastore, same_place};
 use crate::message::{ContentType, DataStore, DevInf, SyncKind, Text, Version};
+use crate::sync::Role;
 
 /// What a session needs to know of a peer's datastore. Without device information, what is safe with any peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,11 +32,13 @@ pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore
     Capability { media, max_guid: store.max_guid_size.filter(|max| *max > 0), number_of_changes }
 }
 
-/// What we say of ourselves. Datastores hold every property, so none is declared (CTCap).
+/// What we say of ourselves, with datastores by the names that the peer has for them; a server adds those that nobody
+/// asked for, if `whole`. Datastores hold every property, so none is declared (CTCap).
 pub(super) fn own(
     version: Version,
     device_id: &str,
-    server: bool,
+    role: Role,
+    whole: bool,
     named: &[(String, &'static Datastore)],
 ) -> DevInf<'static> {
     let described = |uri: String, datastore: &Datastore| {
@@ -43,7 +46,7 @@ pub(super) fn own(
         DataStore {
             source_ref: uri.into(),
             display_name: Some(datastore.name.into()),
-            max_guid_size: (!server).then_some(64),
+            max_guid_size: (role == Role::Client).then_some(64),
             rx_pref: types().take(1).collect(),
             rx: types().skip(1).collect(),
             tx_pref: types().take(1).collect(),
@@ -54,7 +57,7 @@ pub(super) fn own(
     };
     let mut stores: Vec<DataStore<'static>> =
         named.iter().map(|(uri, datastore)| described(uri.clone(), datastore)).collect();
-    if server {
+    if whole && role == Role::Server {
         let missing = DATASTORES.iter().filter(|one| named.iter().all(|(_, named)| named.book != one.book));
         stores.extend(missing.map(|datastore| described(format!("./{}", datastore.name), datastore)));
     }
@@ -62,12 +65,12 @@ pub(super) fn own(
     DevInf {
         ver_dtd: version.dtd().into(),
         man: text("syncml"),
-        model: text(if server { "syncml server" } else { "syncml client" }),
+        model: text(if role == Role::Server { "syncml server" } else { "syncml client" }),
         fwv: text(env!("CARGO_PKG_VERSION")),
         swv: text(env!("CARGO_PKG_VERSION")),
         hwv: text("none"),
         dev_id: device_id.to_owned().into(),
-        dev_type: if server { "server" } else { "workstation" }.into(),
+        dev_type: if role == Role::Server { "server" } else { "workstation" }.into(),
         utc: true,
         number_of_changes: true,
         stores,

@@ -2,8 +2,8 @@
 
 use crate::codec::{EncodeError, Encoder, Encoding, Options, xml_can_carry};
 use crate::message::{
-    Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Meta, Status, StatusCode,
-    Sync, Version, names,
+    Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Message, Meta, Status,
+    StatusCode, Sync, Version, names,
 };
 use crate::store::SentRef;
 use base64::Engine as _;
@@ -158,7 +158,8 @@ impl Outbox {
         let number = self.next_cmd;
         let cmd_id = self.take_cmd();
         self.encoder.command(&make(cmd_id))?;
-        if self.spoke && self.encoder.len_if_closed(true) > self.budget {
+        // The first after the header's Status always goes in, or nothing would ever move.
+        if number > 2 && self.encoder.len_if_closed(true) > self.budget {
             self.encoder.rollback(before);
             self.next_cmd = number;
             return Ok(None);
@@ -267,14 +268,14 @@ impl Outbox {
         self.spoke
     }
 
+    /// Whether the message says nothing that moves the session: the header's Status, that of a 222, and a 222.
+    pub(super) const fn is_idle(&self) -> bool {
+        !self.spoke && self.next_cmd <= 4
+    }
+
     /// The version written.
     pub(super) const fn version(&self) -> Version {
         self.version
-    }
-
-    /// How many commands were written.
-    pub(super) const fn commands(&self) -> u32 {
-        self.next_cmd - 1
     }
 
     /// The message's bytes.
@@ -345,4 +346,14 @@ fn extra_item(extra: &Extra) -> Item<'_> {
         Extra::Text(text) => Data::text(text.as_str()),
     };
     Item { data: Some(data), ..Item::default() }
+}
+
+/// Whether a message says nothing that moves the session: the header's Status, that of a 222, and a 222.
+pub(super) fn is_idle(message: &Message<'_>) -> bool {
+    message.body.len() <= 3
+        && message.body.iter().all(|command| match command {
+            Command::Status(status) => matches!(&*status.cmd, names::SYNC_HDR | "Alert"),
+            Command::Alert(alert) => alert.code == Some(AlertCode::NEXT_MESSAGE),
+            _ => false,
+        })
 }

@@ -245,7 +245,7 @@ impl<'m> Overlay<'m> {
             )),
             (_, Some(entry)) if entry.state == MapState::Held => {
                 // The id was used again before its delete was decided: the delete is obeyed first.
-                self.carry_out_delete(tx, open, &entry)?;
+                self.carry_out_delete(open, &entry)?;
                 self.unknown(tx, open, received, when, full)
             }
             (_, Some(entry)) => self.known(tx, open, received, entry),
@@ -450,15 +450,10 @@ impl<'m> Overlay<'m> {
         if when != When::Arriving && entry.state != MapState::Held {
             return Ok(Outcome::Done(StatusCode::OK));
         }
-        self.carry_out_delete(tx, open, &entry).map(Outcome::Done)
+        self.carry_out_delete(open, &entry).map(Outcome::Done)
     }
 
-    fn carry_out_delete(
-        &mut self,
-        _tx: &mut dyn Tx,
-        open: &mut OpenBook<'_, 'm>,
-        entry: &MapRow,
-    ) -> Result<StatusCode> {
+    fn carry_out_delete(&mut self, open: &mut OpenBook<'_, 'm>, entry: &MapRow) -> Result<StatusCode> {
         let item = self.item(entry.guid)?.clone();
         let known = Entry::Known { item: item_now(entry, &item, None), echo: false, stranger: false };
         let decision = decide_incoming(Incoming::Delete, known, Policy::default());

@@ -41,6 +41,8 @@ pub(super) struct State {
     pub resp_uri: Option<String>,
     /// Whether the session as such is authenticated (212), so that no more Cred is needed.
     pub authenticated: bool,
+    /// Whether the last message proved itself by its own credential; only then its bytes alone earn the same reply again.
+    pub proven: bool,
     /// The peer's MaxMsgSize.
     pub max_msg_size: Option<u64>,
     /// The peer's MaxObjSize.
@@ -158,6 +160,7 @@ impl State {
             own,
             resp_uri: None,
             authenticated: false,
+            proven: false,
             max_msg_size: None,
             max_obj_size: None,
             package: Package::Init,

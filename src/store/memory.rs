@@ -4,9 +4,9 @@
 //! nothing. Steps of one account wait for each other.
 
 use super::{
-    AccountNo, BookNo, BookRow, DeviceNo, DeviceRow, Directory, Guid, ItemRow, Keys, Login, MapRow, MapState, NewStaged,
-    OutgoingRow, OutgoingState, PairRow, Principal, Result, Revision, RevisionRow, SentRef, SessionKey, SessionRow,
-    StagedRow, Store, StoreError, Subscribers, Token, Tx, Verdict, ViewFp,
+    AccountNo, BookNo, BookRow, DeviceNo, DeviceRow, Directory, Guid, ItemRow, Keys, Login, MapRow, MapState,
+    NewStaged, OutgoingRow, OutgoingState, PairRow, Principal, Result, Revision, RevisionRow, SentRef, SessionKey,
+    SessionRow, StagedRow, Store, StoreError, Subscribers, Token, Tx, Verdict, ViewFp,
 };
 use crate::auth::Verifier;
 use crate::message::{Op, Timestamp};
@@ -164,9 +164,10 @@ struct MemoryTx<'s> {
 impl MemoryTx<'_> {
     fn map_range(&self, pair: Pair, epoch: i64, after: Guid) -> impl Iterator<Item = &MapRow> {
         let range = (pair, epoch, Guid(after.0 + 1))..=(pair, epoch, Guid(i64::MAX));
-        self.account.map_guids.range(range).filter_map(move |((_, _, _), luid)| {
-            self.account.maps.get(&(pair, epoch, luid.clone()))
-        })
+        self.account
+            .map_guids
+            .range(range)
+            .filter_map(move |((_, _, _), luid)| self.account.maps.get(&(pair, epoch, luid.clone())))
     }
 
     fn differing(
@@ -177,9 +178,8 @@ impl MemoryTx<'_> {
         upto: Revision,
     ) -> impl Iterator<Item = (&ItemRow<'static>, Option<&MapRow>)> {
         let book = pair.1;
-        let range = (after < upto).then(|| {
-            self.account.by_revision.range((book, Revision(after.0 + 1))..=(book, upto))
-        });
+        let range =
+            (after < upto).then(|| self.account.by_revision.range((book, Revision(after.0 + 1))..=(book, upto)));
         range.into_iter().flatten().filter_map(move |(_, guid)| {
             let item = self.account.items.get(&(book, *guid))?;
             let entry = self.account.map_guids.get(&(pair, epoch, *guid));

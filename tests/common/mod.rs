@@ -1,5 +1,5 @@
 //! A world in memory: one server, any number of clients, a clock that only moves when told.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,9 @@ use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::contact::identity::{Kind, identify};
 use syncml::message::{AlertCode, Timestamp, Version};
-use syncml::session::{Client, ClientBook, ClientConfig, ClientError, Credentials, Report, Request, Server, ServerConfig};
+use syncml::session::{
+    Client, ClientBook, ClientConfig, ClientError, Credentials, Report, Request, Server, ServerConfig,
+};
 use syncml::store::memory::MemoryStore;
 use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Guid, ItemRow, Revision, Store, Verdict};
 
@@ -47,7 +49,8 @@ impl World {
     }
 
     pub fn with(store: Arc<dyn Store>, config: ServerConfig) -> Self {
-        let account = store.directory().put_login("alice", &Verifier::Password(Secret::new(PASSWORD.to_owned()))).unwrap();
+        let account =
+            store.directory().put_login("alice", &Verifier::Password(Secret::new(PASSWORD.to_owned()))).unwrap();
         let server = Server::new(store, config).unwrap();
         Self { server, account, now: Timestamp(1_700_000_000_000), wire: Vec::new() }
     }
@@ -77,7 +80,10 @@ impl World {
         while let Some(out) = client.outgoing() {
             messages += 1;
             assert!(messages < 10_000, "the session does not end");
-            let reply = self.server.answer(&self.request(&out.uri, out.content_type, &out.body)).expect("a SyncML answer");
+            let reply = match self.server.answer(&self.request(&out.uri, out.content_type, &out.body)) {
+                Ok(reply) => reply,
+                Err(refusal) => panic!("{refusal}\n{}", self.outline()),
+            };
             self.wire.push(Exchange {
                 uri: out.uri,
                 content_type: out.content_type.to_owned(),
@@ -87,6 +93,40 @@ impl World {
             client.received(reply.content_type, &reply.body, self.now)?;
         }
         Ok(client.report())
+    }
+
+    /// The last exchanges in short, for a failing test.
+    pub fn outline(&self) -> String {
+        let mut out = String::new();
+        for exchange in self.wire.iter().rev().take(4).rev() {
+            for bytes in [&exchange.request, &exchange.reply] {
+                let encoding = Encoding::from_content_type(&exchange.content_type).unwrap();
+                match syncml::codec::decode(bytes, encoding, &Default::default()) {
+                    Ok(message) => {
+                        out += &format!(
+                            "{} bytes, msg {}{}\n",
+                            bytes.len(),
+                            message.header.msg_id,
+                            if message.last { ", Final" } else { "" }
+                        );
+                        for command in &message.body {
+                            match command {
+                                syncml::message::Command::Status(s) => {
+                                    out += &format!("  Status {} {} {}\n", s.cmd, s.cmd_ref, s.code)
+                                }
+                                syncml::message::Command::Sync(s) => {
+                                    out += &format!("  Sync with {}\n", s.commands.len())
+                                }
+                                syncml::message::Command::Alert(a) => out += &format!("  Alert {:?}\n", a.code),
+                                other => out += &format!("  {}\n", other.name()),
+                            }
+                        }
+                    }
+                    Err(error) => out += &format!("{error}\n"),
+                }
+            }
+        }
+        out
     }
 
     pub fn put(&self, content: &str) -> Guid {
@@ -143,7 +183,14 @@ impl Device {
     }
 }
 
-pub fn put(store: &dyn Store, account: AccountNo, book: BookNo, guid: Option<Guid>, content: &str, now: Timestamp) -> Guid {
+pub fn put(
+    store: &dyn Store,
+    account: AccountNo,
+    book: BookNo,
+    guid: Option<Guid>,
+    content: &str,
+    now: Timestamp,
+) -> Guid {
     let identity = identify(Kind::Contact, content.as_bytes());
     let mut result = Guid(0);
     store

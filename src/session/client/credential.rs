@@ -1,9 +1,7 @@
 //! The client's credential: what it presents, and what it makes of a challenge (§5.3).
 
-use crate::auth::Secret;
-use crate::message::{Bytes, Cred, Meta, Version};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::auth::{DigestName, Identity, Scheme, Secret};
+use crate::message::{Cred, Version};
 
 /// With what a client authenticates.
 #[derive(Clone, Debug)]
@@ -42,35 +40,20 @@ impl Credentials {
     }
 
     /// What to present unasked: nothing to MD5 before a nonce is known, so that nothing is ever signed without one.
-    pub(super) fn first(&self, version: Version, nonce: Option<&[u8]>) -> Option<Credential> {
+    pub(super) fn first(&self, device_id: &str, version: Version, nonce: Option<&[u8]>) -> Option<Cred<'static>> {
         match (self, nonce) {
             (Self::Md5 { .. }, None) => None,
-            _ => self.again(version, nonce),
+            _ => self.again(device_id, version, nonce),
         }
     }
 
-    /// What to present when asked.
-    pub(super) fn again(&self, version: Version, nonce: Option<&[u8]>) -> Option<Credential> {
-        let _ = (version, nonce);
-        None
+    /// What to present when asked: the scheme chosen, whatever the server would like, but never a weaker one.
+    pub(super) fn again(&self, device_id: &str, version: Version, nonce: Option<&[u8]>) -> Option<Cred<'static>> {
+        let (user, secret, scheme) = match self {
+            Self::Basic { user, password } => (user, password, Scheme::Basic),
+            Self::Md5 { user, password } => (user, password, Scheme::Md5),
+            Self::Device { account, secret } => (account, secret, Scheme::Device(DigestName::MD5)),
+        };
+        Identity { user, device_id, secret }.answer(scheme, nonce.unwrap_or_default(), version)
     }
-}
-
-/// A credential made for one message.
-#[derive(Clone)]
-pub(super) struct Credential {
-    scheme: String,
-    data: String,
-}
-
-impl Credential {
-    pub(super) fn to_cred(&self) -> Cred<'static> {
-        let meta = Meta { format: Some("b64".into()), ..Meta::of_type(self.scheme.clone()) };
-        Cred { meta: Some(meta), data: Bytes::Owned(self.data.clone().into_bytes()) }
-    }
-}
-
-/// The octets of a NextNonce (§5.2).
-pub(super) fn decode_nonce(text: &str) -> Option<Vec<u8>> {
-    STANDARD.decode(text.trim()).ok()
 }

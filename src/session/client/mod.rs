@@ -5,11 +5,11 @@ mod step;
 
 pub use credential::Credentials;
 
-use self::credential::{Credential, decode_nonce};
 use self::step::Step;
 use super::Report;
 use super::state::{Package, State, StoreState};
 use super::turn::Turn;
+use crate::auth::Challenge;
 use crate::codec::{Encoding, Limits, decode};
 use crate::message::{AlertCode, Command, Message, StatusCode, Text, Timestamp, Version};
 use crate::store::{AccountNo, BookNo, DeviceRow, Store, StoreError, Token, Tx, Verdict};
@@ -193,7 +193,8 @@ impl Client {
             token = client_token(&step.config.device_id, &step.config.server_uri, count);
             step.turn.token = token;
             nonce.clone_from(&step.device.nonce_in);
-            step.credential = step.config.credentials.first(step.state.version, nonce.as_deref());
+            step.credential =
+                step.config.credentials.first(&step.config.device_id, step.state.version, nonce.as_deref());
             step.state.stores.clear();
             step.open_books(tx)?;
             step.initialise(tx, None).map(Some)
@@ -216,7 +217,10 @@ impl Client {
         });
         let code = header_status.map_or(StatusCode::OK, |status| status.code);
         let challenge = header_status.and_then(|status| status.chal.as_ref());
-        let nonce = challenge.and_then(|chal| chal.meta.next_nonce.as_deref()).and_then(decode_nonce);
+        let nonce = challenge
+            .and_then(|chal| Challenge::read(chal).ok())
+            .map(|challenge| challenge.nonce)
+            .filter(|nonce| !nonce.is_empty());
         match code {
             StatusCode::INVALID_CREDENTIALS | StatusCode::MISSING_CREDENTIALS => {
                 return self.answer_challenge(&message, code, nonce, now);
@@ -236,7 +240,8 @@ impl Client {
                 step.device.nonce_in = Some(nonce.clone());
             }
             if !authenticated {
-                step.credential = step.config.credentials.first(step.state.version, known_nonce.as_deref());
+                step.credential =
+                    step.config.credentials.first(&step.config.device_id, step.state.version, known_nonce.as_deref());
             }
             step.run(tx, &message)
         })?;
@@ -269,7 +274,8 @@ impl Client {
         let nonce = self.nonce.clone();
         let resp_uri = message.header.resp_uri.clone().map(Text::into_owned);
         let (state, request) = self.step(now, |step, tx| {
-            step.credential = step.config.credentials.again(step.state.version, nonce.as_deref());
+            step.credential =
+                step.config.credentials.again(&step.config.device_id, step.state.version, nonce.as_deref());
             if resp_uri.is_some() {
                 step.state.resp_uri.clone_from(&resp_uri);
             }

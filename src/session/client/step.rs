@@ -1,14 +1,14 @@
 //! One answer of the server, inside its transaction: what it said to rows, then the next request.
 
-use super::{ClientConfig, Credential};
+use super::ClientConfig;
 use crate::codec::{Encoding, decode_devinf, encode_devinf};
 use crate::message::{
-    Alert, AlertCode, Anchor, Command, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
+    Alert, AlertCode, Anchor, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
     Put, SessionId, Status, StatusCode, Timestamp,
 };
 use crate::session::datastore;
 use crate::session::devinf;
-use crate::session::outbox::{Extra, Outbox, Queued};
+use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
 use crate::session::send::{count, send};
 use crate::session::state::{Package, Position, State, StoreState};
 use crate::session::turn::{
@@ -35,7 +35,7 @@ pub(super) struct Step<'s> {
     /// The MsgID of the request to be written.
     pub msg_id: u32,
     /// The credential to put into it.
-    pub credential: Option<Credential>,
+    pub credential: Option<Cred<'static>>,
 }
 
 /// A request written; `None` when there is nothing left to say.
@@ -86,7 +86,7 @@ impl Step<'_> {
                 .iter()
                 .filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?)))
                 .collect();
-            let own = devinf::own(version, &self.config.device_id, false, &named);
+            let own = devinf::own(version, &self.config.device_id, Role::Client, true, &named);
             let item = Item {
                 source: Some(Location::new(version.devinf_uri())),
                 data: Some(Data::DevInf(Box::new(own))),
@@ -350,7 +350,8 @@ impl Step<'_> {
         if ends && flushed && self.state.package == Package::Sending {
             self.state.package = Package::Changes;
         }
-        self.state.idle = if heard || outbox.spoke() { 0 } else { self.state.idle + 1 };
+        let idle = outbox.is_idle() && is_idle(message);
+        self.state.idle = if idle { self.state.idle + 1 } else { 0 };
         if self.state.idle > MAX_IDLE {
             self.state.package = Package::Over;
             self.turn.put_pairs(tx)?;
@@ -405,9 +406,7 @@ impl Step<'_> {
 
     fn write_changes(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> Result<bool> {
         let bytes = self.device.devinf.clone();
-        let caps = bytes
-            .as_deref()
-            .and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
+        let caps = bytes.as_deref().and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
             if store.position == Position::End && store.sync_msg != 0 {
                 continue;
@@ -462,7 +461,7 @@ impl Step<'_> {
             Location::new(uri),
             Location::named(self.config.device_id.clone(), self.config.credentials.user().to_owned()),
         );
-        header.cred = self.credential.as_ref().map(Credential::to_cred);
+        header.cred.clone_from(&self.credential);
         header.meta = Some(Meta {
             max_msg_size: Some(self.config.max_msg_size),
             max_obj_size: Some(self.config.max_obj_size),

@@ -5,7 +5,7 @@
 
 use super::step::{Step, report};
 use super::{Admission, Asked, Refusal, Reply, Server};
-use crate::auth::{PolicyFacts, Presented, Proof, Scheme, Verifier, accepts, chal, verify};
+use crate::auth::{Challenge, Policy, Presented, Scheme, Transport, Verifier, parse_token, token_text, verify};
 use crate::codec::{Encoding, Limits, decode};
 use crate::message::{Chal, Message, StatusCode, Version};
 use crate::session::state::{Package, STATE_VERSION, State};
@@ -45,7 +45,7 @@ impl Server {
     fn token(&self, asked: &Asked<'_>) -> Option<(AccountNo, Token)> {
         let in_target = || token_parameter(&asked.header.target.uri);
         let text = asked.request.token.or_else(in_target)?;
-        let (account, token) = self.tokens.parse(text)?;
+        let (account, token) = parse_token(text)?;
         Some((AccountNo(account), Token(token)))
     }
 
@@ -97,6 +97,8 @@ impl Server {
             let Some(device) = tx.devices()?.into_iter().find(|device| device.device == row.device) else {
                 return Ok(Verdict::Rollback);
             };
+            let mut state = state;
+            state.proven = !state.authenticated;
             let (header_code, device, next) = if state.authenticated {
                 (StatusCode::OK, device, None)
             } else {
@@ -138,6 +140,15 @@ impl Server {
         self.step(account, &mut |tx| {
             let device_id = &asked.header.source.uri;
             let device = tx.device(device_id)?.unwrap_or_else(|| DeviceRow::new(device_id, asked.request.now));
+            let session_id = asked.header.session_id.as_str();
+            // The same bytes carry the credential that was good then; its nonce is used up since.
+            if let Some(row) = tx.session(SessionKey::Ids(device.device, session_id))?
+                && read_state(&row).is_some_and(|state| state.proven)
+                && let Some(known @ Admission::Reply(_)) = self.repeated(asked, &row)
+            {
+                outcome = Ok(known);
+                return Ok(Verdict::Rollback);
+            }
             let (mut device, next) = match self.prove(asked, Some(claim), account, device) {
                 Ok(proven) => proven,
                 Err(refused) => {
@@ -146,13 +157,13 @@ impl Server {
                 }
             };
             device.device = tx.put_device(&device)?;
-            let session_id = asked.header.session_id.as_str();
             if let Some(row) = tx.session(SessionKey::Ids(device.device, session_id))? {
                 if let Some(known) = self.repeated(asked, &row) {
                     outcome = Ok(known);
                     return Ok(Verdict::Commit);
                 }
-                if let Some(state) = read_state(&row).filter(|state| goes_on(asked, &row, state)) {
+                if let Some(mut state) = read_state(&row).filter(|state| goes_on(asked, &row, state)) {
+                    state.proven = true;
                     let code = StatusCode::OK;
                     return self.execute(tx, asked, limits, row, state, device, code, next, &mut outcome);
                 }
@@ -183,19 +194,15 @@ impl Server {
         let scheme = claim.presented.scheme();
         let nonces = self.nonces.candidates(source, count, device.nonce_out.as_deref(), now);
         let proof = verify(&claim.presented, &claim.verifiers, &nonces.as_slices());
-        let facts = PolicyFacts {
-            protected: asked.request.protected,
-            loopback: asked.request.loopback,
-            allow_basic: self.config.allow_basic,
-        };
         match proof {
-            Some(proof) if claim.account == Some(account) && accepts(scheme, &facts) => {
+            Some(_) if claim.account == Some(account) && self.policy().accepts(scheme, transport(asked)) => {
                 let accepted = self.nonces.accepted(source, count, now);
                 device.nonce_count = accepted.count;
                 device.nonce_out = Some(accepted.next.as_bytes().to_vec());
                 device.last_seen = now;
-                // Only who uses nonces is given the next one.
-                let next = matches!(proof, Proof::Nonce(_)).then(|| chal(scheme, Some(accepted.next.as_bytes())));
+                // Who presented a basic credential is shown the better way for next time.
+                let next = self.policy().challenge(Some(scheme), transport(asked));
+                let next = next.wants_nonce().then(|| Challenge::new(next, accepted.next.as_bytes()).to_chal());
                 Ok((device, next))
             }
             _ => Err(refused(StatusCode::INVALID_CREDENTIALS, Some(scheme))),
@@ -222,10 +229,12 @@ impl Server {
 
     fn challenge(&self, asked: &Asked<'_>, scheme: Option<Scheme>, count: i64) -> Chal<'static> {
         let nonce = self.nonces.challenge(&asked.header.source.uri, count, asked.request.now);
-        match scheme {
-            Some(scheme @ Scheme::Device(_)) => chal(scheme, None),
-            _ => chal(Scheme::Md5, Some(nonce.as_bytes())),
-        }
+        let wanted = self.policy().challenge(scheme, transport(asked));
+        Challenge::new(wanted, nonce.as_bytes()).to_chal()
+    }
+
+    const fn policy(&self) -> Policy {
+        Policy { allow_basic: self.config.allow_basic, allow_device: self.config.allow_device }
     }
 
     /// What was answered before is answered again, byte for byte; an older message is not done again.
@@ -253,10 +262,11 @@ impl Server {
             let absolute = own.starts_with("http://") || own.starts_with("https://");
             absolute.then(|| own.split('?').next().unwrap_or_default().to_owned())
         });
-        state.resp_uri = base.map(|base| format!("{base}?s={}", self.tokens.to_text(account.0, &token.0)));
+        state.resp_uri = base.map(|base| format!("{base}?s={}", token_text(account.0, &token.0)));
         // Without an address of its own the session is only known by what the client chose, which anybody may guess: every
         // message must then bring its credential (200 instead of 212).
         state.authenticated = state.resp_uri.is_some();
+        state.proven = true;
         let row = SessionRow {
             token,
             device: device.device,
@@ -365,6 +375,10 @@ fn read_state(row: &SessionRow) -> Option<State> {
 
 fn token_parameter(uri: &str) -> Option<&str> {
     uri.split_once('?')?.1.split('&').find_map(|pair| pair.strip_prefix("s="))
+}
+
+const fn transport(asked: &Asked<'_>) -> Transport {
+    Transport { protected: asked.request.protected, loopback: asked.request.loopback }
 }
 
 fn unavailable(error: StoreError) -> Refusal {

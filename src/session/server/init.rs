@@ -119,6 +119,11 @@ impl Step<'_, '_> {
         Ok(())
     }
 
+    /// Whether alerts of ours did not fit yet.
+    pub(super) fn owes_alerts(&self) -> bool {
+        self.state.stores.iter().any(|store| store.active() && store.alert_ref.is_none())
+    }
+
     /// Our alerts, and a Get if the device never said what it is.
     pub(super) fn write_alerts(&mut self, outbox: &mut Outbox) -> std::result::Result<(), EncodeError> {
         let unalerted = |store: &&mut StoreState| store.active() && store.alert_ref.is_none();

@@ -22,8 +22,10 @@ pub struct ServerConfig {
     pub max_msg_size: u64,
     /// The largest object this server accepts and announces, in bytes.
     pub max_obj_size: u64,
-    /// Accept basic and static credentials on loopback although the transport is not protected.
+    /// Accept basic credentials on loopback although the transport is not protected.
     pub allow_basic: bool,
+    /// Accept DeviceID credentials over any transport: who overhears one can use it until the secret is changed.
+    pub allow_device: bool,
     /// The URL under which devices reach this server, for RespURI; where there is none, the one a device used.
     pub public_uri: Option<String>,
     /// How long a session waits for its next message, in seconds; its last reply is kept as long.
@@ -32,7 +34,14 @@ pub struct ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { max_msg_size: 150_000, max_obj_size: 4_000_000, allow_basic: false, public_uri: None, session_seconds: 900 }
+        Self {
+            max_msg_size: 150_000,
+            max_obj_size: 4_000_000,
+            allow_basic: false,
+            allow_device: false,
+            public_uri: None,
+            session_seconds: 900,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::message::{Chal, Command, Data, Header, Item, Location, Message, Meta,
 use crate::session::confirm::take_map;
 use crate::session::datastore;
 use crate::session::devinf;
-use crate::session::outbox::{Extra, Outbox, Queued};
+use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
 use crate::session::send::{count, send};
 use crate::session::settle::settle;
 use crate::session::state::{Package, Position, Settling, State, StoreState};
@@ -59,9 +59,8 @@ impl Step<'_, '_> {
         self.take_maps(tx)?;
         self.take_syncs(tx)?;
         self.take_the_rest();
-        let heard = self.message.body.iter().any(|command| !matches!(command, Command::Status(_)) && !is_222(command));
         self.advance(tx)?;
-        let reply = self.reply(tx, heard)?;
+        let reply = self.reply(tx)?;
         self.turn.put_pairs(tx)?;
         Ok((reply, self.state, self.device))
     }
@@ -267,7 +266,7 @@ impl Step<'_, '_> {
         Ok(())
     }
 
-    fn reply(&mut self, tx: &mut dyn Tx, heard: bool) -> Result<Vec<u8>> {
+    fn reply(&mut self, tx: &mut dyn Tx) -> Result<Vec<u8>> {
         let message = self.message;
         let state = &self.state;
         let mut header = Header::new(
@@ -304,15 +303,15 @@ impl Step<'_, '_> {
         let sent_all = self.write_changes(tx, &mut outbox)?;
 
         let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)?;
-        let idle = !heard && !outbox.spoke();
+        let idle = outbox.is_idle() && is_idle(message);
         self.state.idle = if idle { self.state.idle + 1 } else { 0 };
         if self.state.idle > MAX_IDLE {
             self.state.package = Package::Over;
         }
         // A package ends when all its statuses found room; the end of the session is the end of a package.
         let ends = sent_all || self.state.owes_final || self.state.package == Package::Over;
-        let last = flushed && ends;
-        self.state.owes_final = ends && !flushed && self.state.package != Package::Confirming;
+        let last = ends && flushed && !self.owes_alerts();
+        self.state.owes_final = ends && !last;
         if !last && !message.last && !outbox.spoke() {
             outbox.next_message(&self.state.peer.0, &self.state.own).map_err(broken)?;
         }
@@ -332,24 +331,30 @@ impl Step<'_, '_> {
                 .iter()
                 .filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?)))
                 .collect();
-            let devinf = devinf::own(outbox.version(), &self.state.own, true, &named);
             let uri = outbox.version().devinf_uri();
             let (encoding, msg_ref) = (self.encoding, message.header.msg_id.to_string());
-            outbox.command(|cmd_id| {
-                Command::Results(Results {
-                    cmd_id,
-                    msg_ref: Some(msg_ref.into()),
-                    cmd_ref: cmd_ref.clone(),
-                    meta: Some(Meta::of_type(devinf::media_type(encoding))),
-                    target_ref: None,
-                    source_ref: None,
-                    items: vec![Item {
-                        source: Some(Location::new(uri)),
-                        data: Some(Data::DevInf(Box::new(devinf))),
-                        ..Item::default()
-                    }],
-                })
-            })?;
+            // What does not fit is left out: first the datastores that nobody asked for (I8).
+            for whole in [true, false] {
+                let devinf = devinf::own(outbox.version(), &self.state.own, Role::Server, whole, &named);
+                let written = outbox.command(|cmd_id| {
+                    Command::Results(Results {
+                        cmd_id,
+                        msg_ref: Some(msg_ref.as_str().into()),
+                        cmd_ref: cmd_ref.clone(),
+                        meta: Some(Meta::of_type(devinf::media_type(encoding))),
+                        target_ref: None,
+                        source_ref: None,
+                        items: vec![Item {
+                            source: Some(Location::new(uri)),
+                            data: Some(Data::DevInf(Box::new(devinf))),
+                            ..Item::default()
+                        }],
+                    })
+                })?;
+                if written.is_some() {
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -361,9 +366,7 @@ impl Step<'_, '_> {
         }
         let msg_id = self.message.header.msg_id.0;
         let device_caps = self.device.devinf.clone();
-        let caps = device_caps
-            .as_deref()
-            .and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
+        let caps = device_caps.as_deref().and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
             if !store.sync.sends(Role::Server) || store.position == Position::End {
                 continue;
@@ -424,10 +427,6 @@ pub(super) fn report(state: &State) -> Report {
         bytes_received: state.bytes_in,
         problems: Vec::new(),
     }
-}
-
-fn is_222(command: &Command<'_>) -> bool {
-    matches!(command, Command::Alert(alert) if alert.code == Some(crate::message::AlertCode::NEXT_MESSAGE))
 }
 
 fn is_devinf_uri(uri: &str) -> bool {
