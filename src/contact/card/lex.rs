@@ -58,6 +58,10 @@ pub(super) fn lex<'a>(
         }
         let line = lexer.line;
         let Some(property) = lexer.property()? else { continue };
+        // With a group or parameters it is no marker, and a property it is not either.
+        if property.is("BEGIN") || property.is("END") {
+            continue;
+        }
         if properties.len() >= limits.max_properties {
             return Err(Error::TooManyProperties { line, limit: limits.max_properties });
         }
@@ -136,14 +140,12 @@ pub(super) fn find(byte: u8, hay: &[u8]) -> Option<usize> {
 /// phones send `CR CR LF`); CR alone only in a document without any LF.
 fn physical(bytes: &[u8], pos: usize, cr_only: bool) -> (&[u8], usize) {
     let rest = &bytes[pos..];
-    let Some(at) = find(if cr_only { b'\r' } else { b'\n' }, rest) else {
-        return (rest, bytes.len());
-    };
-    let mut text = &rest[..at];
+    let at = find(if cr_only { b'\r' } else { b'\n' }, rest);
+    let mut text = &rest[..at.unwrap_or(rest.len())];
     while let [head @ .., b'\r'] = text {
         text = head;
     }
-    (text, pos + at + 1)
+    (text, at.map_or(bytes.len(), |at| pos + at + 1))
 }
 
 /// Is this line `word:VCARD`? In any letter case, with blanks around the parts.

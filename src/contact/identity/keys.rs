@@ -175,7 +175,7 @@ pub(in crate::contact) fn is_rendering(full: &str, components: &[String]) -> boo
     let separator = |char: char| char.is_whitespace() || char == ',';
     let mut required: Vec<&str> = Vec::new();
     let mut optional: Vec<&str> = Vec::new();
-    for (at, component) in components.iter().enumerate() {
+    for (at, component) in components.iter().take(5).enumerate() {
         let list = if at < 2 { &mut required } else { &mut optional };
         list.extend(component.split(separator).filter(|word| !word.is_empty()));
     }

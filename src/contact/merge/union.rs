@@ -137,7 +137,7 @@ impl Groups {
 /// Copies a property of the editor's version: its bytes if they can stand anywhere, else spelt anew.
 fn copy(property: &Property<'_>, group: Option<&str>, editor: &mut Editor<'_, '_>) {
     let raw = property.raw();
-    let whole = raw.ends_with(b"\n") || raw.ends_with(b"\r");
+    let whole = raw.last() == editor.card().line_break().last();
     let tail = match property.group() {
         None => Some(raw),
         Some(old) => raw.strip_prefix(old.as_bytes()).and_then(|rest| rest.strip_prefix(b".")),
