@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 use super::{Class, MAX_KEYS, MatchKey};
 use crate::contact::card::{Card, render_name};
@@ -224,8 +225,9 @@ fn normal(text: &str) -> String {
         .nfkd()
         // Latin accents only: a dakuten or a vowel sign is part of the letter.
         .filter(|char| !('\u{300}'..='\u{36F}').contains(char))
+        .nfc()
         .flat_map(char::to_lowercase)
-        .map(|char| if char.is_alphanumeric() { char } else { ' ' })
+        .map(|char| if char.is_alphanumeric() || is_combining_mark(char) { char } else { ' ' })
         .collect();
     or_itself(out, text)
 }
