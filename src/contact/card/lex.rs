@@ -217,18 +217,20 @@ impl<'a> Lexer<'a, '_> {
         // The header itself may have been folded over several lines.
         self.line += 1 + if header.folded { count_breaks(raw_header, self.cr_only) } else { 0 };
         let mut value = &self.bytes[header.colon + 1..header.colon + 1 + first.len()];
+        let mut nested = false;
         match property.encoding() {
             Encoding::Base64 => self.base64_block(header.colon + 1, &mut value, &mut next),
             Encoding::QuotedPrintable => self.quoted_printable(first, header.colon + 1, &mut value, &mut next),
             Encoding::Plain => {
                 let agent = value.trim_ascii().is_empty() && property.is("AGENT");
-                if !(agent && self.nested(&mut value, &mut next)?) {
+                nested = agent && self.nested(&mut value, &mut next)?;
+                if !nested {
                     self.plain(first, header.colon + 1, &mut value, &mut next);
                 }
             }
         }
         self.pos = next;
-        property.place(&self.bytes[start..next], value);
+        property.place(&self.bytes[start..next], value, nested);
         Ok(Some(property))
     }
 

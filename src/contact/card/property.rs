@@ -35,6 +35,8 @@ pub struct Property<'a> {
     encoding: Encoding,
     version: Version,
     cr_only: bool,
+    /// The value is a whole card on lines of its own.
+    nested: bool,
 }
 
 impl<'a> Property<'a> {
@@ -125,7 +127,7 @@ impl<'a> Property<'a> {
     pub fn value_bytes(&self) -> Cow<'a, [u8]> {
         match self.encoding {
             Encoding::Plain => {
-                if self.is_nested() {
+                if self.nested {
                     return Cow::Borrowed(self.value);
                 }
                 decode::unfold(self.value, self.version == Version::V2_1, self.cr_only)
@@ -144,8 +146,11 @@ impl<'a> Property<'a> {
 
     /// The value as one text: decoded and unescaped, line breaks as `\n`. Separators stay in place.
     pub fn text(&self) -> Cow<'a, str> {
-        if self.is_nested() {
-            return Cow::Owned(self.value().replace("\r\n", "\n").replace('\r', "\n"));
+        if self.nested {
+            let mut text = self.value().replace("\r\n", "\n").replace('\r', "\n");
+            // Cut off in transit it says the same as closed.
+            text.extend(std::iter::repeat_n("\nEND:VCARD", self.missing_ends()));
+            return Cow::Owned(text);
         }
         match self.value() {
             Cow::Borrowed(value) => decode::unescape(value, self.version),
@@ -263,6 +268,7 @@ impl<'a> Property<'a> {
             encoding: Encoding::Plain,
             version: Version::V3_0,
             cr_only,
+            nested: false,
         };
         let (mut encoding, mut charset) = (Encoding::Plain, None);
         for param in property.params() {
@@ -276,14 +282,6 @@ impl<'a> Property<'a> {
         property
     }
 
-    /// Is the value a whole card on lines of its own?
-    fn is_nested(&self) -> bool {
-        self.value.first().is_some_and(|first| first.eq_ignore_ascii_case(&b'B'))
-            && self.encoding == Encoding::Plain
-            && self.is("AGENT")
-            && self.value.split(|&byte| byte == if self.cr_only { b'\r' } else { b'\n' }).next().is_some_and(is_begin)
-    }
-
     /// Would it swallow a property that is put behind it?
     pub(in crate::contact) fn is_open(&self) -> bool {
         self.missing_ends() > 0 || self.ends_in_soft_break()
@@ -291,7 +289,7 @@ impl<'a> Property<'a> {
 
     /// How many END the card within the card lacks: it would swallow what follows.
     pub(super) fn missing_ends(&self) -> usize {
-        match self.is_nested() {
+        match self.nested {
             false => 0,
             true if self.cr_only => missing_ends(&self.value().replace('\r', "\n")),
             true => missing_ends(&self.value()),
@@ -303,8 +301,8 @@ impl<'a> Property<'a> {
         self.encoding == Encoding::QuotedPrintable && self.value.trim_ascii_end().ends_with(b"=")
     }
 
-    pub(super) fn place(&mut self, raw: &'a [u8], value: &'a [u8]) {
-        (self.raw, self.value) = (raw, value);
+    pub(super) fn place(&mut self, raw: &'a [u8], value: &'a [u8], nested: bool) {
+        (self.raw, self.value, self.nested) = (raw, value, nested);
     }
 
     /// Told when the whole card is read: its version, and where it starts in the document.
@@ -454,10 +452,6 @@ fn missing_ends(text: &str) -> usize {
 /// Has the text of a card within a card as many END as BEGIN, and an END last?
 pub(super) fn is_closed(text: &str) -> bool {
     missing_ends(text) == 0 && text.trim_end().lines().last().is_some_and(|it| is_marker(it.as_bytes(), b"END"))
-}
-
-fn is_begin(line: &[u8]) -> bool {
-    is_marker(line, b"BEGIN")
 }
 
 fn encoding_of(value: &str) -> Option<Encoding> {

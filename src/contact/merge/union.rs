@@ -21,6 +21,9 @@ pub fn union(ours: &[u8], theirs: &[u8]) -> Option<Merged> {
     let (ours, theirs) = (decode_document(ours), decode_document(theirs));
     let ours = Card::parse(&ours).ok()?;
     let their_card = Card::parse(&theirs).ok()?;
+    if ours.as_bytes() == their_card.as_bytes() {
+        return Some(Merged { content: ours.as_bytes().to_vec(), changed: false, conflicts: Vec::new() });
+    }
     let theirs = respelt(&their_card, &ours);
     let theirs = match &theirs {
         Cow::Borrowed(_) => their_card,
@@ -78,7 +81,9 @@ fn has(card: &Card<'_>, name: &str) -> bool {
 
 /// Theirs in the version and with the line breaks of ours, so that its properties can be copied.
 fn respelt<'a>(theirs: &Card<'a>, ours: &Card<'_>) -> Cow<'a, [u8]> {
-    if theirs.version() == ours.version() && theirs.line_break() == ours.line_break() {
+    // Without VERSION the version is guessed from the spelling, which a copied line must not change.
+    let declared = ours.get("VERSION").is_some();
+    if declared && theirs.version() == ours.version() && theirs.line_break() == ours.line_break() {
         return Cow::Borrowed(theirs.as_bytes());
     }
     Cow::Owned(rewrite(theirs, ours.version(), ours.line_break()))
@@ -137,7 +142,8 @@ impl Groups {
 /// Copies a property of the editor's version: its bytes if they can stand anywhere, else spelt anew.
 fn copy(property: &Property<'_>, group: Option<&str>, editor: &mut Editor<'_, '_>) {
     let raw = property.raw();
-    let whole = raw.last() == editor.card().line_break().last();
+    // Indented or without a line break it would become part of its neighbours.
+    let whole = raw.last() == editor.card().line_break().last() && !raw.starts_with(b" ") && !raw.starts_with(b"\t");
     let tail = match property.group() {
         None => Some(raw),
         Some(old) => raw.strip_prefix(old.as_bytes()).and_then(|rest| rest.strip_prefix(b".")),
