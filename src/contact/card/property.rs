@@ -270,6 +270,9 @@ impl<'a> Property<'a> {
             cr_only,
             nested: false,
         };
+        if name_end == property.header.len() {
+            return property;
+        }
         let (mut encoding, mut charset) = (Encoding::Plain, None);
         for param in property.params() {
             if param.is("ENCODING") {
