@@ -21,13 +21,9 @@ pub fn convert(card: &Card<'_>, version: Version) -> Vec<u8> {
     if card.version() == version {
         return card.as_bytes().to_vec();
     }
-    rewrite(card, version, b"\r\n")
-}
-
-/// The card spelt anew, in any version.
-pub(in crate::contact) fn rewrite(card: &Card<'_>, version: Version, line_break: &[u8]) -> Vec<u8> {
+    let line_break = b"\r\n";
     let mut out = Vec::with_capacity(card.body().len() + card.body().len() / 4);
-    for part in [b"BEGIN:VCARD", line_break, b"VERSION:", version.as_str().as_bytes(), line_break] {
+    for part in [b"BEGIN:VCARD", &line_break[..], b"VERSION:", version.as_str().as_bytes(), line_break] {
         out.extend_from_slice(part);
     }
     let kept = |property: &&Property<'_>| !property.is("VERSION") && property.param(DERIVED).is_none();

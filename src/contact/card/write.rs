@@ -89,6 +89,11 @@ impl PropertyBuf {
         &self.name
     }
 
+    /// Gives it another value.
+    pub fn set_value(&mut self, value: Value) {
+        self.value = value;
+    }
+
     /// Its value.
     pub const fn value(&self) -> &Value {
         &self.value

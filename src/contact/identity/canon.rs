@@ -14,8 +14,6 @@ use crate::contact::card::{
     Card, Property, Shape, canonical_name, canonical_param, clean_name, is_internal_param, shape, stand_in, unpack,
 };
 
-/// Between the parts of a line; cannot stand in a name.
-const PART: u8 = 0x1F;
 /// Between components of a value.
 const COMPONENT: u8 = 0x1E;
 
@@ -35,6 +33,9 @@ struct Line {
 }
 
 impl Canon {
+    /// Between the parts of a line: name, label, value, then each parameter.
+    pub(in crate::contact) const PART: u8 = 0x1F;
+
     /// Reads a card. Properties that say nothing (empty, VERSION, PRODID, REV, UID) have no line.
     pub(in crate::contact) fn of(card: &Card<'_>) -> Self {
         let mut this = Self { text: Vec::with_capacity(card.body().len()), lines: Vec::new() };
@@ -103,19 +104,19 @@ impl Canon {
     ) {
         let start = self.text.len();
         self.text.extend(name.bytes().map(|byte| byte.to_ascii_uppercase()));
-        self.text.push(PART);
+        self.text.push(Self::PART);
         // N and FN stand for each other, so a label of one of them says nothing.
         if !matches!(name, "N" | "FN")
             && let Some(label) = labels.of_property(property)
         {
             self.text.extend_from_slice(&label);
         }
-        self.text.push(PART);
+        self.text.push(Self::PART);
         value(&mut self.text);
         let params = self.text.len();
         read_params(name, property, scratch);
         for param in scratch.drain(..) {
-            self.text.push(PART);
+            self.text.push(Self::PART);
             push_nfc(&param, &mut self.text);
         }
         self.lines.push(Line { property: at, start, params, end: self.text.len() });
