@@ -2,7 +2,7 @@
 
 use super::{BookNo, Draft};
 use crate::contact::identity::{Kind, identify};
-use crate::contact::merge::union;
+use crate::contact::merge::{Prefer, merge3, union};
 use std::borrow::Cow;
 
 impl BookNo {
@@ -36,11 +36,13 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The merge of the current version of an item with a new one; `None` where nothing but bytes are known of the book's
-/// items, or they cannot be read.
-pub(super) fn merge(book: BookNo, _base: Option<&[u8]>, current: &[u8], new: &[u8]) -> Option<Vec<u8>> {
-    match book.kind() {
-        Kind::Contact => union(new, current).map(|merged| merged.content),
+/// The merge of the current version of an item with a user's new one, both made from `base`; where both changed the same
+/// thing, the new one wins. `None` where nothing but bytes are known of the book's items, or they cannot be read.
+pub(super) fn merge(book: BookNo, base: Option<&[u8]>, current: &[u8], new: &[u8]) -> Option<Vec<u8>> {
+    let merged = match (book.kind(), base) {
+        (Kind::Contact, Some(base)) => merge3(base, current, new, Prefer::Incoming),
+        (Kind::Contact, None) => union(new, current),
         _ => None,
-    }
+    };
+    merged.map(|merged| merged.content)
 }
