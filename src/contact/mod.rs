@@ -8,3 +8,6 @@
 pub mod card;
 pub mod identity;
 pub mod merge;
+
+#[cfg(test)]
+mod testing;

@@ -7,6 +7,7 @@
 //! Enters: rows and ids. Leaves: rows. Decisions are made elsewhere (`sync`), and every writer of a book goes through
 //! one door ([`BookWriter`]), which numbers revisions under the book's lock.
 
+mod draft;
 mod error;
 pub mod memory;
 pub mod replica;

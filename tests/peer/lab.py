@@ -579,15 +579,15 @@ class OurServer(OurProgram):
         return sorted(json.dumps(r, sort_keys=True) for r in self.listing(user, book))
 
     def cards(self, user="alice", book="contacts"):
-        """The book by `syncml list --export`: guid -> card. The guid is looked for in the file name."""
+        """The book by `syncml list --export`: guid -> card. Files are called NAME #GUID.vcf."""
         self.exports += 1
         folder = "%s/exports/%03d-%s" % (self.home, self.exports, user)
         os.makedirs(folder)
         self.command("list", "--db", self.db, "--user", user, "--book", book, "--export", folder).must()
         files, cards = Book(folder).cards(), {}
-        stems = {n.rsplit(".", 1)[0]: n for n in files}
+        named = {n.rsplit(".", 1)[0].rpartition("#")[2]: n for n in files}
         for guid in [str(r["guid"]) for r in self.listing(user, book)]:
-            name = stems.get(guid) or next((n for n in files if guid in n), None)
+            name = named.get(guid)
             if name is None:
                 raise Failed("no exported file is named after guid %s in %s" % (guid, folder))
             cards[guid] = files.pop(name)

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::names::{Shape, canonical_name, canonical_param, shape};
-use super::write::{DERIVED, is_internal_param, unpack};
+use super::write::{DERIVED, clean_name, is_internal_param, unpack};
 use super::{Card, Property, PropertyBuf, Value, Version};
 
 /// Carries a preference other than 1 where only "preferred" can be said.
@@ -21,13 +21,9 @@ pub fn convert(card: &Card<'_>, version: Version) -> Vec<u8> {
     if card.version() == version {
         return card.as_bytes().to_vec();
     }
-    rewrite(card, version, b"\r\n")
-}
-
-/// The card spelt anew, in any version.
-pub(in crate::contact) fn rewrite(card: &Card<'_>, version: Version, line_break: &[u8]) -> Vec<u8> {
+    let line_break = b"\r\n";
     let mut out = Vec::with_capacity(card.body().len() + card.body().len() / 4);
-    for part in [b"BEGIN:VCARD", line_break, b"VERSION:", version.as_str().as_bytes(), line_break] {
+    for part in [b"BEGIN:VCARD", &line_break[..], b"VERSION:", version.as_str().as_bytes(), line_break] {
         out.extend_from_slice(part);
     }
     let kept = |property: &&Property<'_>| !property.is("VERSION") && property.param(DERIVED).is_none();
@@ -55,15 +51,23 @@ fn derived(property: PropertyBuf) -> PropertyBuf {
 
 /// What a card without FN or N is called.
 fn name_for(card: &Card<'_>) -> String {
-    if let Some(n) = card.all("N").find(|n| !n.is_empty()) {
+    if let Some(n) = card.all("N").find(|n| !n.is_empty() && !n.is_binary()) {
         return render_name(&n.components());
     }
-    card.text("FN").or_else(|| stand_in(card)).map(Cow::into_owned).unwrap_or_default()
+    said(card, "FN").or_else(|| stand_in(card)).map(Cow::into_owned).unwrap_or_default()
+}
+
+fn said<'c>(card: &'c Card<'_>, name: &str) -> Option<Cow<'c, str>> {
+    card.properties().iter().find(|it| it.is(name) && !it.is_empty() && !it.is_binary()).map(Property::text)
 }
 
 /// What a card without any name is listed under.
 pub(in crate::contact) fn stand_in<'c>(card: &'c Card<'_>) -> Option<Cow<'c, str>> {
-    ["NICKNAME", "ORG", "EMAIL", "TEL"].iter().find_map(|name| card.text(name))
+    ["NICKNAME", "ORG", "EMAIL"].iter().find_map(|name| said(card, name)).or_else(|| {
+        let number = said(card, "TEL")?;
+        let scheme = number.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"));
+        Some(if scheme { Cow::Owned(number[4..].to_owned()) } else { number })
+    })
 }
 
 /// Components of N (family, given, additional, prefix, suffix) in the order one says them.
@@ -103,7 +107,7 @@ fn read_params(property: &Property<'_>, shape: Shape, out: &mut PropertyBuf) {
         let name = canonical_param(param.name());
         for value in param.values() {
             if let Some((name, value)) = unpack(param.name(), &value) {
-                out.params.push((name, value));
+                out.params.push((canonical_param(&name).to_ascii_uppercase(), value));
             } else if param.is("TYPE") && value.eq_ignore_ascii_case("PREF") {
                 push_preference(&mut out.params, "1");
             } else if param.is("PREF") || param.is(PREFERENCE) {
@@ -112,7 +116,7 @@ fn read_params(property: &Property<'_>, shape: Shape, out: &mut PropertyBuf) {
             } else if param.is("VALUE") && shape == Shape::Binary {
                 // Data or reference: the value itself says it.
             } else {
-                out.params.push((name.to_ascii_uppercase(), value.into_owned()));
+                out.params.push((clean_name(name).to_ascii_uppercase(), value.into_owned()));
             }
         }
     }

@@ -155,22 +155,27 @@ pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     );
     let end = text.iter().rposition(|&byte| byte != b'=').map_or(0, |at| at + 1);
     // One digit over holds less than a byte: cut off in transit.
-    let end = if end % 4 == 1 { end - 1 } else { end };
+    let digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let end = if end % 4 == 1 && digit(text[end - 1]) { end - 1 } else { end };
     ENGINE.decode(&text[..end]).ok()
 }
 
 /// The media type of a `data:` URI in base64 and where its data begins (RFC 2397).
 pub(super) fn data_uri(value: &[u8]) -> Option<(String, usize)> {
-    // Commas are escaped by some writers of 3.0; folds may fall into the head.
+    // Folds may fall anywhere in the head, and some writers of 3.0 escape its separators.
+    if !matches!(value.trim_ascii_start().first(), Some(b'd' | b'D')) {
+        return None;
+    }
     let comma = find(b',', value)?;
-    let head = value.get(5..comma)?;
-    let head: String = head
+    let head: String = value[..comma]
         .iter()
         .filter(|byte| !byte.is_ascii_whitespace() && **byte != b'\\' && byte.is_ascii())
         .map(|&byte| char::from(byte))
         .collect();
-    let media = head.strip_suffix("base64").or_else(|| head.strip_suffix("BASE64"))?;
-    Some((media.trim_end_matches(';').to_owned(), comma + 1))
+    let (scheme, rest) = head.split_at_checked(5)?;
+    let (media, encoding) = rest.split_at_checked(rest.len().checked_sub(6)?)?;
+    let ours = scheme.eq_ignore_ascii_case("data:") && encoding.eq_ignore_ascii_case("base64");
+    ours.then(|| (media.trim_end_matches(';').to_owned(), comma + 1))
 }
 
 /// Splits at a separator that no backslash precedes.

@@ -93,14 +93,14 @@ impl<'c, 'a> Editor<'c, 'a> {
         out.extend_from_slice(&whole[from..self.card.end_line.max(from)]);
         if !self.added.is_empty() {
             // A card cut off in transit may end within a line.
-            if !out.ends_with(b"\n") && !out.ends_with(b"\r") {
+            if out.last() != self.card.line_break().last() {
                 out.extend_from_slice(self.card.line_break());
             }
             if self.card.properties.last().is_some_and(|last| last.ends_in_soft_break()) {
                 // Else the dangling soft break would swallow what is added.
                 out.extend_from_slice(self.card.line_break());
             }
-            if self.card.properties.last().is_some_and(|last| last.is_unclosed()) {
+            for _ in 0..self.card.properties.last().map_or(0, |last| last.missing_ends()) {
                 out.extend_from_slice(b"END:VCARD");
                 out.extend_from_slice(self.card.line_break());
             }

@@ -58,13 +58,19 @@ pub(super) fn lex<'a>(
         }
         let line = lexer.line;
         let Some(property) = lexer.property()? else { continue };
+        // With a group or parameters it is no marker, and a property it is not either.
+        if property.is("BEGIN") || property.is("END") {
+            continue;
+        }
         if properties.len() >= limits.max_properties {
             return Err(Error::TooManyProperties { line, limit: limits.max_properties });
         }
-        if version.is_none() && property.is("VERSION") {
-            version = Some(Version::of_value(&property.value()));
+        if version.is_none() {
+            if property.is("VERSION") {
+                version = Some(Version::of_value(&property.value()));
+            }
+            looks_2_1 |= property.encoding() == Encoding::QuotedPrintable || property.params().any(|it| it.is_bare());
         }
-        looks_2_1 |= property.encoding() == Encoding::QuotedPrintable || property.params().any(|param| param.is_bare());
         properties.push(property);
     }
 }
@@ -136,14 +142,12 @@ pub(super) fn find(byte: u8, hay: &[u8]) -> Option<usize> {
 /// phones send `CR CR LF`); CR alone only in a document without any LF.
 fn physical(bytes: &[u8], pos: usize, cr_only: bool) -> (&[u8], usize) {
     let rest = &bytes[pos..];
-    let Some(at) = find(if cr_only { b'\r' } else { b'\n' }, rest) else {
-        return (rest, bytes.len());
-    };
-    let mut text = &rest[..at];
+    let at = find(if cr_only { b'\r' } else { b'\n' }, rest);
+    let mut text = &rest[..at.unwrap_or(rest.len())];
     while let [head @ .., b'\r'] = text {
         text = head;
     }
-    (text, pos + at + 1)
+    (text, at.map_or(bytes.len(), |at| pos + at + 1))
 }
 
 /// Is this line `word:VCARD`? In any letter case, with blanks around the parts.
@@ -166,10 +170,13 @@ struct Lexer<'a, 'l> {
 }
 
 /// What stands before the colon.
-struct Header {
+struct Header<'a> {
     colon: usize,
     folded: bool,
     params: usize,
+    /// The rest of the line after the colon, and where the next line begins.
+    first: &'a [u8],
+    next: usize,
 }
 
 impl<'a> Lexer<'a, '_> {
@@ -211,36 +218,43 @@ impl<'a> Lexer<'a, '_> {
             return Err(Error::TooManyParams { line, property, limit: self.limits.max_params });
         }
         let mut property = Property::new(text, name_start, name_end, start, line, self.cr_only, self.fallback);
-        let (first, mut next) = self.physical(header.colon + 1);
+        let (first, mut next) = (header.first, header.next);
         // The header itself may have been folded over several lines.
         self.line += 1 + if header.folded { count_breaks(raw_header, self.cr_only) } else { 0 };
         let mut value = &self.bytes[header.colon + 1..header.colon + 1 + first.len()];
+        let mut nested = false;
         match property.encoding() {
             Encoding::Base64 => self.base64_block(header.colon + 1, &mut value, &mut next),
             Encoding::QuotedPrintable => self.quoted_printable(first, header.colon + 1, &mut value, &mut next),
             Encoding::Plain => {
                 let agent = value.trim_ascii().is_empty() && property.is("AGENT");
-                if !(agent && self.nested(&mut value, &mut next)?) {
+                nested = agent && self.nested(&mut value, &mut next)?;
+                if !nested {
                     self.plain(first, header.colon + 1, &mut value, &mut next);
                 }
             }
         }
         self.pos = next;
-        property.place(&self.bytes[start..next], value);
+        property.place(&self.bytes[start..next], value, nested);
         Ok(Some(property))
     }
 
     /// Finds the colon. One inside a quoted parameter value does not count, unless the quote is never closed.
-    fn header(&self) -> Option<Header> {
+    fn header(&self) -> Option<Header<'a>> {
         let (mut pos, mut folded) = (self.pos, false);
         let (mut quoted, mut params) = (false, 0);
-        let mut unquoted: Option<(usize, bool, usize)> = None;
+        let mut unquoted = None;
         loop {
             let (text, next) = self.physical(pos);
             for (at, &byte) in text.iter().enumerate() {
                 match byte {
-                    b':' if !quoted => return Some(Header { colon: pos + at, folded, params }),
-                    b':' if unquoted.is_none() => unquoted = Some((pos + at, folded, params)),
+                    b':' if !quoted => {
+                        return Some(Header { colon: pos + at, folded, params, first: &text[at + 1..], next });
+                    }
+                    b':' if unquoted.is_none() => {
+                        let header = Header { colon: pos + at, folded, params: 0, first: &text[at + 1..], next };
+                        unquoted = Some(header);
+                    }
                     b';' if !quoted => params += 1,
                     b'"' if params > 0 => quoted = !quoted,
                     _ => {}
@@ -251,9 +265,9 @@ impl<'a> Lexer<'a, '_> {
             }
             (pos, folded) = (next, true);
         }
-        let (colon, folded, _) = unquoted?;
-        let params = self.bytes[self.pos..colon].iter().filter(|&&byte| byte == b';').count();
-        Some(Header { colon, folded, params })
+        let mut header = unquoted?;
+        header.params = self.bytes[self.pos..header.colon].iter().filter(|&&byte| byte == b';').count();
+        Some(header)
     }
 
     fn skip_junk(&mut self) {

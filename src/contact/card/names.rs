@@ -40,67 +40,82 @@ const fn entry(name: &'static str, shape: Shape, versions: u8, single: bool) -> 
     Entry { name, shape, versions, single }
 }
 
-/// Of this table, the common ones first.
+/// All of them, by name. RFC 2426, RFC 6350; RFC 6474 (BIRTHPLACE, DEATHPLACE, DEATHDATE), RFC 6715 (EXPERTISE, HOBBY,
+/// INTEREST, ORG-DIRECTORY), RFC 8605 (CONTACT-URI), RFC 9554 (CREATED to SOCIALPROFILE), RFC 9555 (JSPROP).
 const TABLE: &[Entry] = &[
-    entry("TEL", Shape::Phone, 7, false),
-    entry("EMAIL", Shape::Text, 7, false),
-    entry("N", Shape::Structured, 7, true),
-    entry("FN", Shape::Text, 7, true),
-    entry("VERSION", Shape::Text, 7, true),
     entry("ADR", Shape::Structured, 7, false),
-    entry("ORG", Shape::Structured, 7, true),
-    entry("TITLE", Shape::Text, 7, true),
-    entry("URL", Shape::Uri, 7, false),
-    entry("NOTE", Shape::Text, 7, false),
-    entry("BDAY", Shape::Date, 7, true),
-    entry("PHOTO", Shape::Binary, 7, true),
-    entry("NICKNAME", Shape::List, 7, false),
-    entry("CATEGORIES", Shape::List, 7, false),
-    entry("UID", Shape::Text, 7, true),
-    entry("REV", Shape::Text, 7, true),
-    entry("PRODID", Shape::Text, 7, true),
-    entry("ROLE", Shape::Text, 7, true),
-    entry("LABEL", Shape::Text, 3, false),
-    entry("LOGO", Shape::Binary, 7, true),
-    entry("SOUND", Shape::Binary, 7, false),
-    entry("KEY", Shape::Binary, 7, false),
-    entry("GEO", Shape::Geo, 7, true),
-    entry("TZ", Shape::Text, 7, true),
-    entry("MAILER", Shape::Text, 3, true),
     entry("AGENT", Shape::Agent, 3, true),
-    entry("CLASS", Shape::Text, 3, true),
-    entry("SORT-STRING", Shape::Text, 3, true),
-    entry("NAME", Shape::Text, 2, true),
-    entry("PROFILE", Shape::Text, 2, true),
-    entry("SOURCE", Shape::Uri, 6, false),
-    entry("IMPP", Shape::Uri, 6, false),
-    entry("KIND", Shape::Text, 4, true),
-    entry("XML", Shape::Text, 4, false),
-    entry("GENDER", Shape::Structured, 4, true),
     entry("ANNIVERSARY", Shape::Date, 4, true),
-    entry("LANG", Shape::Text, 4, false),
-    entry("RELATED", Shape::Text, 4, false),
-    entry("MEMBER", Shape::Uri, 4, false),
-    entry("CLIENTPIDMAP", Shape::Structured, 4, false),
-    entry("FBURL", Shape::Uri, 4, false),
+    entry("BDAY", Shape::Date, 7, true),
+    entry("BIRTHPLACE", Shape::Text, 4, true),
     entry("CALADRURI", Shape::Uri, 4, false),
     entry("CALURI", Shape::Uri, 4, false),
-    // RFC 6474, RFC 6715, RFC 8605, RFC 9554, RFC 9555
-    entry("BIRTHPLACE", Shape::Text, 4, true),
-    entry("DEATHPLACE", Shape::Text, 4, true),
-    entry("DEATHDATE", Shape::Date, 4, true),
-    entry("EXPERTISE", Shape::Text, 4, false),
-    entry("HOBBY", Shape::Text, 4, false),
-    entry("INTEREST", Shape::Text, 4, false),
-    entry("ORG-DIRECTORY", Shape::Uri, 4, false),
+    entry("CATEGORIES", Shape::List, 7, false),
+    entry("CLASS", Shape::Text, 3, true),
+    entry("CLIENTPIDMAP", Shape::Structured, 4, false),
     entry("CONTACT-URI", Shape::Uri, 4, false),
     entry("CREATED", Shape::Text, 4, true),
+    entry("DEATHDATE", Shape::Date, 4, true),
+    entry("DEATHPLACE", Shape::Text, 4, true),
+    entry("EMAIL", Shape::Text, 7, false),
+    entry("EXPERTISE", Shape::Text, 4, false),
+    entry("FBURL", Shape::Uri, 4, false),
+    entry("FN", Shape::Text, 7, true),
+    entry("GENDER", Shape::Structured, 4, true),
+    entry("GEO", Shape::Geo, 7, true),
     entry("GRAMGENDER", Shape::Text, 4, false),
-    entry("LANGUAGE", Shape::Text, 4, true),
-    entry("PRONOUNS", Shape::Text, 4, false),
-    entry("SOCIALPROFILE", Shape::Text, 4, false),
+    entry("HOBBY", Shape::Text, 4, false),
+    entry("IMPP", Shape::Uri, 6, false),
+    entry("INTEREST", Shape::Text, 4, false),
     entry("JSPROP", Shape::Text, 4, false),
+    entry("KEY", Shape::Binary, 7, false),
+    entry("KIND", Shape::Text, 4, true),
+    entry("LABEL", Shape::Text, 3, false),
+    entry("LANG", Shape::Text, 4, false),
+    entry("LANGUAGE", Shape::Text, 4, true),
+    entry("LOGO", Shape::Binary, 7, true),
+    entry("MAILER", Shape::Text, 3, true),
+    entry("MEMBER", Shape::Uri, 4, false),
+    entry("N", Shape::Structured, 7, true),
+    entry("NAME", Shape::Text, 2, true),
+    entry("NICKNAME", Shape::List, 7, false),
+    entry("NOTE", Shape::Text, 7, false),
+    entry("ORG", Shape::Structured, 7, true),
+    entry("ORG-DIRECTORY", Shape::Uri, 4, false),
+    entry("PHOTO", Shape::Binary, 7, true),
+    entry("PRODID", Shape::Text, 7, true),
+    entry("PROFILE", Shape::Text, 2, true),
+    entry("PRONOUNS", Shape::Text, 4, false),
+    entry("RELATED", Shape::Text, 4, false),
+    entry("REV", Shape::Text, 7, true),
+    entry("ROLE", Shape::Text, 7, true),
+    entry("SOCIALPROFILE", Shape::Text, 4, false),
+    entry("SORT-STRING", Shape::Text, 3, true),
+    entry("SOUND", Shape::Binary, 7, false),
+    entry("SOURCE", Shape::Uri, 6, false),
+    entry("TEL", Shape::Phone, 7, false),
+    entry("TITLE", Shape::Text, 7, true),
+    entry("TZ", Shape::Text, 7, true),
+    entry("UID", Shape::Text, 7, true),
+    entry("URL", Shape::Uri, 7, false),
+    entry("VERSION", Shape::Text, 7, true),
+    entry("XML", Shape::Text, 4, false),
 ];
+
+/// Where the names with each first letter begin in [`TABLE`]: they are looked up several times for every property.
+const FIRST: [u8; 27] = {
+    let mut first = [0; 27];
+    let mut letter = 0;
+    while letter < 27 {
+        let mut at = 0;
+        while at < TABLE.len() && TABLE[at].name.as_bytes()[0] < b'A' + letter as u8 {
+            at += 1;
+        }
+        first[letter] = at as u8;
+        letter += 1;
+    }
+    first
+};
 
 /// Parameters of 4.0 that earlier versions do not have, except PREF, TYPE and VALUE. They travel there as `X-…`.
 const PARAMS_4_0: &[&str] = &[
@@ -129,7 +144,9 @@ const PARAMS_4_0: &[&str] = &[
 ];
 
 fn find(name: &str) -> Option<&'static Entry> {
-    TABLE.iter().find(|entry| entry.name.eq_ignore_ascii_case(name))
+    let letter = usize::from(name.as_bytes().first()?.to_ascii_uppercase().checked_sub(b'A')?);
+    let (from, to) = (*FIRST.get(letter)?, *FIRST.get(letter + 1)?);
+    TABLE[usize::from(from)..usize::from(to)].iter().find(|entry| entry.name.eq_ignore_ascii_case(name))
 }
 
 /// The standard spelling of a standard name.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::charset::to_text;
 use super::decode;
-use super::lex::{find, is_marker};
+use super::lex::is_marker;
 use super::{Card, Charset, Error, Limits, Version};
 
 /// How the bytes of a value are wrapped for transfer.
@@ -35,6 +35,8 @@ pub struct Property<'a> {
     encoding: Encoding,
     version: Version,
     cr_only: bool,
+    /// The value is a whole card on lines of its own.
+    nested: bool,
 }
 
 impl<'a> Property<'a> {
@@ -105,18 +107,27 @@ impl<'a> Property<'a> {
         self.charset
     }
 
-    /// Is there nothing in it but blanks and separators?
+    /// Is there nothing in it but blanks and separators, even escaped ones?
     pub fn is_empty(&self) -> bool {
-        let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b';' | b',');
-        self.value.iter().all(blank)
-            || self.encoding == Encoding::QuotedPrintable && self.value_bytes().iter().all(blank)
+        let says = |byte: &u8| byte.is_ascii_graphic() && !b";,\\nN".contains(byte) || *byte >= 0x80;
+        match self.encoding {
+            Encoding::Base64 => return self.value.trim_ascii().is_empty(),
+            _ if self.may_be_uri() => {
+                if let Some((_, data)) = self.base64() {
+                    return data.is_empty();
+                }
+            }
+            Encoding::Plain if self.value.iter().any(says) => return false,
+            _ => {}
+        }
+        self.text().chars().all(|char| char.is_whitespace() || matches!(char, ';' | ','))
     }
 
     /// The value unfolded and, if it is quoted-printable, decoded. Base64 is unfolded only, see [`Property::binary`].
     pub fn value_bytes(&self) -> Cow<'a, [u8]> {
         match self.encoding {
             Encoding::Plain => {
-                if self.is_nested() {
+                if self.nested {
                     return Cow::Borrowed(self.value);
                 }
                 decode::unfold(self.value, self.version == Version::V2_1, self.cr_only)
@@ -135,8 +146,11 @@ impl<'a> Property<'a> {
 
     /// The value as one text: decoded and unescaped, line breaks as `\n`. Separators stay in place.
     pub fn text(&self) -> Cow<'a, str> {
-        if self.is_nested() {
-            return Cow::Owned(self.value().replace("\r\n", "\n"));
+        if self.nested {
+            let mut text = self.value().replace("\r\n", "\n").replace('\r', "\n");
+            // Cut off in transit it says the same as closed.
+            text.extend(std::iter::repeat_n("\nEND:VCARD", self.missing_ends()));
+            return Cow::Owned(text);
         }
         match self.value() {
             Cow::Borrowed(value) => decode::unescape(value, self.version),
@@ -184,18 +198,39 @@ impl<'a> Property<'a> {
         if self.encoding == Encoding::Base64 {
             return Some((None, self.value_bytes()));
         }
-        if !self.value.get(..5)?.eq_ignore_ascii_case(b"data:") {
+        if !self.may_be_uri() {
             return None;
         }
-        let (media, from) = decode::data_uri(self.value)?;
-        Some((Some(media).filter(|media| !media.is_empty()), decode::without_blanks(&self.value[from..])))
+        let named = |media: String| Some(media).filter(|media| !media.is_empty());
+        match self.encoding {
+            Encoding::Plain => {
+                let (media, from) = decode::data_uri(self.value)?;
+                Some((named(media), decode::without_blanks(&self.value[from..])))
+            }
+            _ => {
+                let value = self.value_bytes();
+                let (media, from) = decode::data_uri(&value)?;
+                Some((named(media), Cow::Owned(decode::without_blanks(&value[from..]).into_owned())))
+            }
+        }
     }
 
     /// Is the value base64, well-formed or not?
     pub(in crate::contact) fn is_binary(&self) -> bool {
-        self.encoding == Encoding::Base64
-            || self.value.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"))
-                && decode::data_uri(self.value).is_some()
+        match self.encoding {
+            Encoding::Base64 => true,
+            Encoding::Plain => decode::data_uri(self.value).is_some(),
+            Encoding::QuotedPrintable => self.may_be_uri() && self.base64().is_some(),
+        }
+    }
+
+    /// Cheap test before a `data:` URI is looked for.
+    fn may_be_uri(&self) -> bool {
+        match self.value.trim_ascii_start().first() {
+            Some(b'd' | b'D') => true,
+            Some(b'=') => self.encoding == Encoding::QuotedPrintable,
+            _ => false,
+        }
     }
 
     /// The base64 text without blanks, if the value is one.
@@ -233,7 +268,11 @@ impl<'a> Property<'a> {
             encoding: Encoding::Plain,
             version: Version::V3_0,
             cr_only,
+            nested: false,
         };
+        if name_end == property.header.len() {
+            return property;
+        }
         let (mut encoding, mut charset) = (Encoding::Plain, None);
         for param in property.params() {
             if param.is("ENCODING") {
@@ -246,23 +285,18 @@ impl<'a> Property<'a> {
         property
     }
 
-    /// Is the value a whole card on lines of its own?
-    fn is_nested(&self) -> bool {
-        self.value.first().is_some_and(|first| first.eq_ignore_ascii_case(&b'B'))
-            && self.encoding == Encoding::Plain
-            && self.is("AGENT")
-            && find(if self.cr_only { b'\r' } else { b'\n' }, self.value)
-                .is_some_and(|end| is_marker(&self.value[..end], b"BEGIN"))
-    }
-
     /// Would it swallow a property that is put behind it?
     pub(in crate::contact) fn is_open(&self) -> bool {
-        self.is_unclosed() || self.ends_in_soft_break()
+        self.missing_ends() > 0 || self.ends_in_soft_break()
     }
 
-    /// A card within the card whose END is missing? It would swallow what follows.
-    pub(super) fn is_unclosed(&self) -> bool {
-        self.is_nested() && !is_closed(&self.value().replace('\r', "\n"))
+    /// How many END the card within the card lacks: it would swallow what follows.
+    pub(super) fn missing_ends(&self) -> usize {
+        match self.nested {
+            false => 0,
+            true if self.cr_only => missing_ends(&self.value().replace('\r', "\n")),
+            true => missing_ends(&self.value()),
+        }
     }
 
     /// Quoted-printable that promises one more line?
@@ -270,8 +304,8 @@ impl<'a> Property<'a> {
         self.encoding == Encoding::QuotedPrintable && self.value.trim_ascii_end().ends_with(b"=")
     }
 
-    pub(super) fn place(&mut self, raw: &'a [u8], value: &'a [u8]) {
-        (self.raw, self.value) = (raw, value);
+    pub(super) fn place(&mut self, raw: &'a [u8], value: &'a [u8], nested: bool) {
+        (self.raw, self.value, self.nested) = (raw, value, nested);
     }
 
     /// Told when the whole card is read: its version, and where it starts in the document.
@@ -389,7 +423,7 @@ fn param_text(text: &str) -> Cow<'_, str> {
         .and_then(|text| text.strip_suffix("\\\""))
         .or_else(|| text.strip_prefix('"').and_then(|text| text.strip_suffix('"')))
         .unwrap_or(text);
-    if !inner.contains('^') {
+    if !inner.contains(|char: char| char == '^' || char.is_control()) {
         return Cow::Borrowed(inner);
     }
     let mut out = String::with_capacity(inner.len());
@@ -404,16 +438,23 @@ fn param_text(text: &str) -> Cow<'_, str> {
         if escaped.is_some() {
             chars.next();
         }
-        out.push(escaped.unwrap_or(char));
+        // Control characters cannot stand in a parameter (RFC 6350 §3.3).
+        if escaped.is_some() || !char.is_control() || char == '\t' {
+            out.push(escaped.unwrap_or(char));
+        }
     }
     Cow::Owned(out)
 }
 
+/// How many END the text of a card within a card lacks.
+fn missing_ends(text: &str) -> usize {
+    let count = |word| text.lines().filter(|line| is_marker(line.as_bytes(), word)).count();
+    count(b"BEGIN").saturating_sub(count(b"END"))
+}
+
 /// Has the text of a card within a card as many END as BEGIN, and an END last?
 pub(super) fn is_closed(text: &str) -> bool {
-    let count = |word| text.lines().filter(|line| is_marker(line.as_bytes(), word)).count();
-    count(b"BEGIN") == count(b"END")
-        && text.trim_end().lines().last().is_some_and(|it| is_marker(it.as_bytes(), b"END"))
+    missing_ends(text) == 0 && text.trim_end().lines().last().is_some_and(|it| is_marker(it.as_bytes(), b"END"))
 }
 
 fn encoding_of(value: &str) -> Option<Encoding> {

@@ -89,6 +89,11 @@ impl PropertyBuf {
         &self.name
     }
 
+    /// Gives it another value.
+    pub fn set_value(&mut self, value: Value) {
+        self.value = value;
+    }
+
     /// Its value.
     pub const fn value(&self) -> &Value {
         &self.value
@@ -191,7 +196,7 @@ impl PropertyBuf {
         match &self.value {
             Value::Binary { media_type, base64 } if version == Version::V4_0 => {
                 line.push_str(":data:");
-                line.push_str(media_type.as_deref().unwrap_or_default());
+                line.extend(media_type.iter().flat_map(|it| it.chars()).filter(|&it| is_media_char(it)));
                 line.push_str(";base64,");
                 line.push_str(base64);
             }
@@ -267,7 +272,8 @@ pub(in crate::contact) fn unpack(name: &str, value: &str) -> Option<(String, Str
     }
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?;
     let (name, value) = text.split_once('=')?;
-    Some((clean_name(name), value.to_owned()))
+    let value = value.replace(|char: char| char.is_control() && !matches!(char, '\n' | '\t'), "");
+    Some((clean_name(name), value))
 }
 
 /// Does a parameter of this name only serve to write the property down?
@@ -276,8 +282,13 @@ pub(in crate::contact) fn is_internal_param(name: &str) -> bool {
 }
 
 /// What a name may consist of (RFC 6350 §3.3), so that no value can break out of its line.
-fn clean_name(name: &str) -> String {
+pub(in crate::contact) fn clean_name(name: &str) -> String {
     name.chars().filter(|&char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '/')).collect()
+}
+
+/// What a media type may consist of (RFC 6838 §4.2), so that it cannot break out of a `data:` URI.
+fn is_media_char(char: char) -> bool {
+    char.is_ascii_alphanumeric() || "/!#$&-^_.+".contains(char)
 }
 
 fn write_param_2_1(head: &mut String, name: &str, value: &str) {
@@ -366,15 +377,15 @@ fn quoted_printable(value: &str, mut column: usize, out: &mut Vec<u8>, line_brea
         let mut utf8 = [0; 4];
         let bytes = char.encode_utf8(&mut utf8).as_bytes();
         let at_end = matches!(chars.peek(), None | Some('\r'));
-        let plain = matches!(bytes, [b'!'..=b'<' | b'>'..=b'~']) || bytes == b" " && !at_end && column > 0;
+        let plain = matches!(bytes, [b'!'..=b'<' | b'>'..=b'~']) || bytes == b" " && !at_end;
         let width = if plain { 1 } else { bytes.len() * 3 };
         if column + width > QP_LINE - 1 {
             out.push(b'=');
             out.extend_from_slice(line_break);
             column = 0;
         }
-        // A line that begins with a blank would look folded, one that begins with `.` or a word is fine.
-        if plain && !(bytes == b" " && column == 0) {
+        // A line that begins with a blank looks folded, one with E or B may look like END or BEGIN.
+        if plain && !(column == 0 && b" EeBb".contains(&bytes[0])) {
             out.push(bytes[0]);
             column += 1;
         } else {

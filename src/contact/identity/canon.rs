@@ -11,11 +11,9 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 use super::Fingerprint;
 use super::keys::{is_rendering, push_number};
 use crate::contact::card::{
-    Card, Property, Shape, canonical_name, canonical_param, is_internal_param, shape, stand_in, unpack,
+    Card, Property, Shape, canonical_name, canonical_param, clean_name, is_internal_param, shape, stand_in, unpack,
 };
 
-/// Between the parts of a line; cannot stand in a name.
-const PART: u8 = 0x1F;
 /// Between components of a value.
 const COMPONENT: u8 = 0x1E;
 
@@ -35,6 +33,9 @@ struct Line {
 }
 
 impl Canon {
+    /// Between the parts of a line: name, label, value, then each parameter.
+    pub(in crate::contact) const PART: u8 = 0x1F;
+
     /// Reads a card. Properties that say nothing (empty, VERSION, PRODID, REV, UID) have no line.
     pub(in crate::contact) fn of(card: &Card<'_>) -> Self {
         let mut this = Self { text: Vec::with_capacity(card.body().len()), lines: Vec::new() };
@@ -43,7 +44,7 @@ impl Canon {
         let mut params = Vec::new();
         for (at, property) in card.properties().iter().enumerate() {
             let name = canonical_name(property.name());
-            if matches!(name, "VERSION" | "PRODID" | "REV" | "UID") || property.is_empty() || labels.absorbs(property) {
+            if !says_something(property) || labels.absorbs(property) {
                 continue;
             }
             match name {
@@ -103,16 +104,19 @@ impl Canon {
     ) {
         let start = self.text.len();
         self.text.extend(name.bytes().map(|byte| byte.to_ascii_uppercase()));
-        self.text.push(PART);
-        if let Some(label) = labels.of_property(property) {
+        self.text.push(Self::PART);
+        // N and FN stand for each other, so a label of one of them says nothing.
+        if !matches!(name, "N" | "FN")
+            && let Some(label) = labels.of_property(property)
+        {
             self.text.extend_from_slice(&label);
         }
-        self.text.push(PART);
+        self.text.push(Self::PART);
         value(&mut self.text);
         let params = self.text.len();
         read_params(name, property, scratch);
         for param in scratch.drain(..) {
-            self.text.push(PART);
+            self.text.push(Self::PART);
             push_nfc(&param, &mut self.text);
         }
         self.lines.push(Line { property: at, start, params, end: self.text.len() });
@@ -133,7 +137,17 @@ fn push_nfc(text: &str, out: &mut Vec<u8>) {
 
 fn push_value(name: &str, property: &Property<'_>, out: &mut Vec<u8>) {
     match shape(name) {
-        Shape::Structured if !property.is_binary() => push_components(property, out),
+        _ if property.is_binary() => match property.binary() {
+            Some(bytes) => {
+                out.extend_from_slice(b"data ");
+                out.extend_from_slice(&Sha256::digest(&bytes));
+            }
+            None => {
+                let text = property.base64_text().unwrap_or_default();
+                out.extend_from_slice(String::from_utf8_lossy(&text).as_bytes());
+            }
+        },
+        Shape::Structured => push_components(property, out),
         Shape::Phone => {
             let text = property.text();
             let before = out.len();
@@ -144,13 +158,6 @@ fn push_value(name: &str, property: &Property<'_>, out: &mut Vec<u8>) {
         }
         Shape::Date => push_date(property, out),
         Shape::Geo => push_point(&property.text(), out),
-        _ if property.is_binary() => match property.binary() {
-            Some(bytes) => {
-                out.extend_from_slice(b"data ");
-                out.extend_from_slice(&Sha256::digest(&bytes));
-            }
-            None => out.extend_from_slice(&property.base64_text().unwrap_or_default()),
-        },
         _ => push_nfc(property.text().trim(), out),
     }
 }
@@ -218,36 +225,46 @@ fn push_point(text: &str, out: &mut Vec<u8>) {
 fn read_params(name: &str, property: &Property<'_>, out: &mut Vec<String>) {
     let date = shape(name) == Shape::Date;
     let binary = shape(name) == Shape::Binary || property.is_binary();
+    let mut preference: Option<String> = None;
     for param in property.params() {
         let own = canonical_param(param.name());
         if is_internal_param(own) || date && own.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR") {
             continue;
         }
         for value in param.values() {
-            if param.is("TYPE") {
-                push_type(name, binary, &value, out);
-            } else if let Some((own, value)) = unpack_param(own, &value) {
-                if own.eq_ignore_ascii_case("TYPE") {
-                    push_type(name, binary, &value, out);
-                } else {
-                    push_other(&own, &value, out);
-                }
-            } else {
-                push_other(own, &value, out);
+            match unpack(own, &value) {
+                Some((own, value)) => read_param(name, binary, &own, &value, &mut preference, out),
+                None => read_param(name, binary, own, &value, &mut preference, out),
             }
         }
     }
+    match preference {
+        Some(value) if value == "1" => out.push("pref".to_owned()),
+        Some(value) => out.push(format!("PREF={value}")),
+        None => {}
+    }
     out.sort_unstable();
     out.dedup();
-    // A preference by number says it more exactly than the type.
-    if out.iter().any(|param| param.starts_with("PREF=")) {
-        out.retain(|param| param != "pref");
-    }
 }
 
-fn unpack_param(name: &str, value: &str) -> Option<(String, String)> {
-    let (name, value) = unpack(name, value)?;
-    Some((canonical_param(&name).to_owned(), value))
+fn read_param(
+    property: &str,
+    binary: bool,
+    name: &str,
+    value: &str,
+    preference: &mut Option<String>,
+    out: &mut Vec<String>,
+) {
+    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+    if is("TYPE") && value.eq_ignore_ascii_case("PREF") {
+        preference.get_or_insert_with(|| "1".to_owned());
+    } else if is("TYPE") {
+        push_type(property, binary, value, out);
+    } else if is("PREF") || is("X-PREF") {
+        *preference = Some(value.trim().to_owned());
+    } else if !is("VALUE") && !is("MEDIATYPE") {
+        out.push(format!("{}={}", clean_name(canonical_param(name)).to_ascii_uppercase(), value.trim()));
+    }
 }
 
 fn push_type(name: &str, binary: bool, value: &str, out: &mut Vec<String>) {
@@ -256,26 +273,15 @@ fn push_type(name: &str, binary: bool, value: &str, out: &mut Vec<String>) {
         value = "cell".to_owned();
     }
     let default = match name {
+        // The type of the picture is in the picture.
+        _ if binary => true,
         "TEL" => value == "voice",
         "EMAIL" => matches!(value.as_str(), "internet" | "email"),
         "ADR" | "LABEL" => matches!(value.as_str(), "intl" | "postal" | "parcel"),
-        // The type of the picture is in the picture.
-        _ => binary && value != "pref",
+        _ => false,
     };
-    if !default {
+    if !default && !value.is_empty() {
         out.push(value);
-    }
-}
-
-fn push_other(name: &str, value: &str, out: &mut Vec<String>) {
-    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-    if is("PREF") || is("X-PREF") {
-        match value.trim() {
-            "1" => out.push("pref".to_owned()),
-            value => out.push(format!("PREF={value}")),
-        }
-    } else if !is("VALUE") && !is("MEDIATYPE") {
-        out.push(format!("{}={}", name.to_ascii_uppercase(), value.trim()));
     }
 }
 
@@ -313,7 +319,7 @@ impl Labels {
             groups.push((
                 group[0].0.clone(),
                 digest,
-                group.iter().any(|(_, is_label, it)| !is_label && !it.is_empty()),
+                group.iter().any(|(_, is_label, it)| !is_label && says_something(it)),
             ));
         }
         Self { groups }
@@ -338,6 +344,10 @@ impl Labels {
     }
 }
 
+fn says_something(property: &Property<'_>) -> bool {
+    !matches!(canonical_name(property.name()), "VERSION" | "PRODID" | "REV" | "UID") && !property.is_empty()
+}
+
 fn is_label(property: &Property<'_>) -> bool {
     property.is("X-ABLabel") || property.is("X-ABADR")
 }
@@ -355,7 +365,8 @@ struct Names {
 
 impl Names {
     fn of(card: &Card<'_>) -> Self {
-        let place = |name: &str| card.properties().iter().position(|it| it.is(name) && !it.is_empty());
+        let place =
+            |name: &str| card.properties().iter().position(|it| it.is(name) && !it.is_empty() && !it.is_binary());
         let (n_at, fn_at) = (place("N"), place("FN"));
         let components = n_at.map(|at| card.properties()[at].components()).unwrap_or_default();
         let full: Option<Cow<'_, str>> = fn_at.map(|at| card.properties()[at].text());

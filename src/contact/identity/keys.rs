@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 use super::{Class, MAX_KEYS, MatchKey};
 use crate::contact::card::{Card, render_name};
@@ -175,7 +176,7 @@ pub(in crate::contact) fn is_rendering(full: &str, components: &[String]) -> boo
     let separator = |char: char| char.is_whitespace() || char == ',';
     let mut required: Vec<&str> = Vec::new();
     let mut optional: Vec<&str> = Vec::new();
-    for (at, component) in components.iter().enumerate() {
+    for (at, component) in components.iter().take(5).enumerate() {
         let list = if at < 2 { &mut required } else { &mut optional };
         list.extend(component.split(separator).filter(|word| !word.is_empty()));
     }
@@ -224,8 +225,9 @@ fn normal(text: &str) -> String {
         .nfkd()
         // Latin accents only: a dakuten or a vowel sign is part of the letter.
         .filter(|char| !('\u{300}'..='\u{36F}').contains(char))
+        .nfc()
         .flat_map(char::to_lowercase)
-        .map(|char| if char.is_alphanumeric() { char } else { ' ' })
+        .map(|char| if char.is_alphanumeric() || is_combining_mark(char) { char } else { ' ' })
         .collect();
     or_itself(out, text)
 }

@@ -3,6 +3,8 @@
 //! [`union`] needs no history: it keeps ours and adds what only theirs has, for cards that were matched (mission S7) and
 //! for restores that add and never replace (mission C5).
 
+mod copy;
+mod three;
 mod union;
 
 #[cfg(test)]
@@ -13,6 +15,7 @@ use std::fmt;
 use super::card::{Card, decode_document};
 use super::identity::fingerprint;
 
+pub use three::{Prefer, merge3};
 pub use union::union;
 
 /// A merged card.
@@ -21,9 +24,9 @@ pub use union::union;
 pub struct Merged {
     /// The card's bytes.
     pub content: Vec<u8>,
-    /// Does it differ from ours (of [`union`])?
+    /// Does it differ from ours ([`union`]) or from current ([`merge3`])?
     pub changed: bool,
-    /// What could not be kept: single-valued properties on which both sides say something different.
+    /// What could not be kept, because both sides say something different where only one can stand.
     pub conflicts: Vec<Conflict>,
 }
 

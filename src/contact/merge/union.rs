@@ -1,12 +1,10 @@
 //! The union of two cards without a common ancestor.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::copy::Groups;
 use super::{Conflict, Merged};
-use crate::contact::card::{
-    Card, Editor, Property, PropertyBuf, canonical_name, decode_document, is_single, render_name, rewrite,
-};
+use crate::contact::card::{Card, Editor, Property, canonical_name, decode_document, is_single, render_name};
 use crate::contact::identity::{Canon, is_rendering};
 
 /// Everything of `ours`, byte for byte, and every instance that only `theirs` has, in the spelling of ours.
@@ -20,12 +18,10 @@ use crate::contact::identity::{Canon, is_rendering};
 pub fn union(ours: &[u8], theirs: &[u8]) -> Option<Merged> {
     let (ours, theirs) = (decode_document(ours), decode_document(theirs));
     let ours = Card::parse(&ours).ok()?;
-    let their_card = Card::parse(&theirs).ok()?;
-    let theirs = respelt(&their_card, &ours);
-    let theirs = match &theirs {
-        Cow::Borrowed(_) => their_card,
-        Cow::Owned(bytes) => Card::parse(bytes).ok()?,
-    };
+    let theirs = Card::parse(&theirs).ok()?;
+    if ours.as_bytes() == theirs.as_bytes() {
+        return Some(Merged { content: ours.as_bytes().to_vec(), changed: false, conflicts: Vec::new() });
+    }
     let our_canon = Canon::of(&ours);
     let their_canon = Canon::of(&theirs);
     let our_name = ours.all("N").find(|n| !n.is_empty()).map(Property::components).unwrap_or_default();
@@ -51,7 +47,7 @@ pub fn union(ours: &[u8], theirs: &[u8]) -> Option<Merged> {
             continue;
         }
         known.extend(lines.iter().map(|(_, identity)| identity));
-        groups.append(property, &theirs, &mut editor);
+        editor.append_bytes(&groups.copy(property, &theirs));
         changed = true;
     }
     // These say nothing about the contact and have no lines; still they are not to be lost.
@@ -59,7 +55,7 @@ pub fn union(ours: &[u8], theirs: &[u8]) -> Option<Merged> {
         if let Some(property) = theirs.all(name).find(|it| !it.is_empty())
             && !has(&ours, name)
         {
-            groups.append(property, &theirs, &mut editor);
+            editor.append_bytes(&groups.copy(property, &theirs));
             changed = true;
         }
     }
@@ -74,86 +70,4 @@ fn ours_says_it(name: &Property<'_>, ours: &[String]) -> bool {
 
 fn has(card: &Card<'_>, name: &str) -> bool {
     card.properties().iter().any(|it| canonical_name(it.name()).eq_ignore_ascii_case(name) && !it.is_empty())
-}
-
-/// Theirs in the version and with the line breaks of ours, so that its properties can be copied.
-fn respelt<'a>(theirs: &Card<'a>, ours: &Card<'_>) -> Cow<'a, [u8]> {
-    if theirs.version() == ours.version() && theirs.line_break() == ours.line_break() {
-        return Cow::Borrowed(theirs.as_bytes());
-    }
-    Cow::Owned(rewrite(theirs, ours.version(), ours.line_break()))
-}
-
-/// New names for the groups of theirs, and the labels that come along with a group.
-struct Groups {
-    used: BTreeSet<String>,
-    next: usize,
-    renamed: BTreeMap<String, String>,
-    labels: BTreeMap<String, Vec<usize>>,
-}
-
-impl Groups {
-    fn of(ours: &Card<'_>, theirs: &Card<'_>) -> Self {
-        let group = |it: &Property<'_>| it.group().map(str::to_ascii_lowercase);
-        let mut labels: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (at, property) in theirs.properties().iter().enumerate() {
-            if let Some(group) = group(property)
-                && Canon::is_label(property)
-            {
-                labels.entry(group).or_default().push(at);
-            }
-        }
-        Self { used: ours.properties().iter().filter_map(group).collect(), next: 1, renamed: BTreeMap::new(), labels }
-    }
-
-    /// Appends a property, under a new group name if it has a group, with the group's labels the first time.
-    fn append(&mut self, property: &Property<'_>, theirs: &Card<'_>, editor: &mut Editor<'_, '_>) {
-        let Some(old) = property.group().map(str::to_ascii_lowercase) else {
-            copy(property, None, editor);
-            return;
-        };
-        if let Some(new) = self.renamed.get(&old) {
-            copy(property, Some(new), editor);
-            return;
-        }
-        let new = loop {
-            let name = format!("item{}", self.next);
-            self.next += 1;
-            if !self.used.contains(&name) {
-                break name;
-            }
-        };
-        copy(property, Some(&new), editor);
-        // A label on its own is the property itself.
-        if !Canon::is_label(property) {
-            for &at in self.labels.get(&old).into_iter().flatten() {
-                copy(&theirs.properties()[at], Some(&new), editor);
-            }
-        }
-        self.renamed.insert(old, new);
-    }
-}
-
-/// Copies a property of the editor's version: its bytes if they can stand anywhere, else spelt anew.
-fn copy(property: &Property<'_>, group: Option<&str>, editor: &mut Editor<'_, '_>) {
-    let raw = property.raw();
-    let whole = raw.ends_with(b"\n") || raw.ends_with(b"\r");
-    let tail = match property.group() {
-        None => Some(raw),
-        Some(old) => raw.strip_prefix(old.as_bytes()).and_then(|rest| rest.strip_prefix(b".")),
-    };
-    match (tail, group) {
-        (Some(tail), group) if whole && !property.is_open() => {
-            if let Some(group) = group {
-                editor.append_bytes(group.as_bytes());
-                editor.append_bytes(b".");
-            }
-            editor.append_bytes(tail);
-        }
-        _ => {
-            let mut owned = PropertyBuf::from(property);
-            owned = owned.group(group.unwrap_or_default());
-            editor.append(&owned);
-        }
-    }
 }
