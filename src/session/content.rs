@@ -131,11 +131,13 @@ fn with_crlf(content: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The merge of what is here with what a peer told, where the kind can be merged: nothing that either side has in
-/// several instances is lost, and where only one value can be, the peer's stands – ours is in history.
-pub(super) fn merged(kind: Kind, here: &[u8], told: &[u8]) -> Option<Vec<u8>> {
-    match kind {
-        Kind::Contact => merge::union(told, here).map(|merged| merged.content),
+/// The merge of what is here with what a peer told, where the kind can be merged: three ways against what both last
+/// agreed on, or, where they never did, the union. Where only one value can be, the peer's stands; ours is in history.
+pub(super) fn merged(kind: Kind, base: Option<&[u8]>, here: &[u8], told: &[u8]) -> Option<Vec<u8>> {
+    let merged = match (kind, base) {
+        (Kind::Contact, Some(base)) => merge::merge3(base, here, told, merge::Prefer::Incoming),
+        (Kind::Contact, None) => merge::union(told, here),
         _ => None,
-    }
+    };
+    merged.map(|merged| merged.content)
 }

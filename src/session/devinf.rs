@@ -1,7 +1,12 @@
 //! Device information: what we say of ourselves, and what a session needs to know of the peer (§3.19).
 
-use super::datastore::{DATASTORES, Datastore, same_place};
-use crate::message::{ContentType, DataStore, DevInf, SyncKind, Text, Version};
+use super::datastore::{self, DATASTORES, Datastore, same_place};
+use super::outbox::Outbox;
+use super::state::State;
+use crate::codec::{EncodeError, Encoding};
+use crate::message::{
+    Command, ContentType, Data, DataStore, DevInf, Item, Location, Message, Meta, Results, SyncKind, Text, Version,
+};
 use crate::sync::Role;
 
 /// What a session needs to know of a peer's datastore. Without device information, what is safe with any peer.
@@ -79,9 +84,51 @@ pub(super) fn own(
 }
 
 /// The media type of a DevInf in a message of that encoding.
-pub(super) const fn media_type(encoding: crate::codec::Encoding) -> &'static str {
+pub(super) const fn media_type(encoding: Encoding) -> &'static str {
     match encoding {
-        crate::codec::Encoding::Xml => "application/vnd.syncml-devinf+xml",
-        crate::codec::Encoding::Wbxml => "application/vnd.syncml-devinf+wbxml",
+        Encoding::Xml => "application/vnd.syncml-devinf+xml",
+        Encoding::Wbxml => "application/vnd.syncml-devinf+wbxml",
     }
+}
+
+/// Whether an address is the well-known one of device information, of any version.
+pub(super) fn is_uri(uri: &str) -> bool {
+    uri.trim_start_matches("./").starts_with("devinf1")
+}
+
+/// Answers a Get of our device information with Results. What does not fit is left out: first the datastores that nobody
+/// asked for (I8).
+pub(super) fn write_results(
+    outbox: &mut Outbox,
+    state: &State,
+    encoding: Encoding,
+    message: &Message<'_>,
+    index: usize,
+) -> Result<(), EncodeError> {
+    let Some(cmd_ref) = message.body[index].cmd_id() else { return Ok(()) };
+    let named: Vec<_> =
+        state.stores.iter().filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?))).collect();
+    let (uri, msg_ref) = (outbox.version().devinf_uri(), message.header.msg_id.to_string());
+    for whole in [true, false] {
+        let devinf = own(outbox.version(), &state.own, state.role, whole, &named);
+        let written = outbox.command(|cmd_id| {
+            Command::Results(Results {
+                cmd_id,
+                msg_ref: Some(msg_ref.as_str().into()),
+                cmd_ref: cmd_ref.clone(),
+                meta: Some(Meta::of_type(media_type(encoding))),
+                target_ref: None,
+                source_ref: None,
+                items: vec![Item {
+                    source: Some(Location::new(uri)),
+                    data: Some(Data::DevInf(Box::new(devinf))),
+                    ..Item::default()
+                }],
+            })
+        })?;
+        if written.is_some() {
+            break;
+        }
+    }
+    Ok(())
 }

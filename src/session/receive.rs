@@ -248,13 +248,19 @@ impl<'m> Overlay<'m> {
                 self.carry_out_delete(open, &entry)?;
                 self.unknown(tx, open, received, when, full)
             }
-            (_, Some(entry)) => self.known(open, received, entry),
+            (_, Some(entry)) => self.known(tx, open, received, entry),
             (_, None) => self.unknown(tx, open, received, when, full),
         }
     }
 
     /// A change of an item that the map in force has.
-    fn known(&mut self, open: &mut OpenBook<'_, 'm>, received: Received<'m>, entry: MapRow) -> Result<Outcome> {
+    fn known(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        received: Received<'m>,
+        entry: MapRow,
+    ) -> Result<Outcome> {
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
         let mut entry = entry;
         if open.role == Role::Client && received.op == Incoming::Add {
@@ -291,7 +297,8 @@ impl<'m> Overlay<'m> {
                 let told = self.replace(open, &item, content.clone());
                 self.bind(open, luid, guid, told.revision, content.print);
                 let result = if decision.action == Action::Merge {
-                    merged(open.kind, &item.content, &content.bytes)
+                    let base = tx.revisions(open.book(), &[(guid, entry.agreed_revision)])?.pop().flatten();
+                    merged(open.kind, base.as_ref().map(|base| &*base.content), &item.content, &content.bytes)
                 } else {
                     Some(item.content.to_vec())
                 };
@@ -333,7 +340,7 @@ impl<'m> Overlay<'m> {
                         state: MapState::Live,
                     };
                     self.learn_entry(entry.clone());
-                    return self.known(open, Received { key: Key::Own(guid), ..received }, entry);
+                    return self.known(tx, open, Received { key: Key::Own(guid), ..received }, entry);
                 }
             },
         };
@@ -384,7 +391,7 @@ impl<'m> Overlay<'m> {
             let item = self.item(guid)?.clone();
             let told = self.replace(open, &item, content.clone());
             self.bind(open, luid, guid, told.revision, content.print);
-            let result = merged(open.kind, &item.content, &content.bytes);
+            let result = merged(open.kind, None, &item.content, &content.bytes);
             self.rewrite(open, &told, result);
             open.state.received.matched += 1;
             return Ok(Outcome::Done(status(Twin::Strong)));
@@ -414,7 +421,7 @@ impl<'m> Overlay<'m> {
         let told = self.replace(open, &item, content.clone());
         self.bind(open, luid.clone(), old.guid, told.revision, content.print);
         if changed {
-            let result = merged(open.kind, &item.content, &content.bytes);
+            let result = merged(open.kind, Some(&base.content), &item.content, &content.bytes);
             self.rewrite(open, &told, result);
             open.state.received.conflicts += 1;
         } else {

@@ -36,6 +36,8 @@ pub(super) struct Step<'s> {
     pub msg_id: u32,
     /// The credential to put into it.
     pub credential: Option<Cred<'static>>,
+    /// Get commands for our device information: their places in the message.
+    pub wanted_devinf: Vec<usize>,
 }
 
 /// A request written; `None` when there is nothing left to say.
@@ -271,7 +273,7 @@ impl Step<'_> {
     fn take_syncs(&mut self, tx: &mut dyn Tx, message: &Message<'_>) -> Result<Vec<Queued>> {
         let msg_ref = message.header.msg_id.to_string();
         let mut statuses = Vec::new();
-        for command in &message.body {
+        for (index, command) in message.body.iter().enumerate() {
             match command {
                 Command::Sync(sync) => {
                     let found = find_store(&mut self.state.stores, sync.target.as_ref(), sync.source.as_ref());
@@ -293,7 +295,10 @@ impl Step<'_> {
                 }
                 Command::Get(get) => {
                     for item in &get.items {
-                        statuses.push(queued(message, command, StatusCode::NOT_FOUND).about(item));
+                        let wanted = item.target.as_ref().is_some_and(|target| devinf::is_uri(&target.uri));
+                        let code = if wanted { StatusCode::OK } else { StatusCode::NOT_FOUND };
+                        statuses.push(queued(message, command, code).about(item));
+                        self.wanted_devinf.extend(wanted.then_some(index));
                     }
                 }
                 Command::Alert(_) | Command::Status(_) | Command::Put(_) | Command::Results(_) => {}
@@ -327,6 +332,9 @@ impl Step<'_> {
         let heard = !statuses.is_empty();
         self.write_header_status(&mut outbox, message)?;
         write_statuses(tx, &self.turn.token, &mut outbox, statuses)?;
+        for index in std::mem::take(&mut self.wanted_devinf) {
+            devinf::write_results(&mut outbox, &self.state, self.config.encoding, message, index).map_err(broken)?;
+        }
         let mut ends = false;
         match self.state.package {
             Package::Sending => {

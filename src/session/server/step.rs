@@ -2,7 +2,7 @@
 
 use super::ServerConfig;
 use crate::codec::{EncodeError, Encoding, decode_devinf, encode_devinf};
-use crate::message::{Chal, Command, Data, Header, Item, Location, Message, Meta, Results, StatusCode, Timestamp};
+use crate::message::{Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp};
 use crate::session::confirm::take_map;
 use crate::session::datastore;
 use crate::session::devinf;
@@ -206,7 +206,7 @@ impl Step<'_, '_> {
                 | Command::Sync(_) => continue,
                 Command::Get(get) => {
                     for item in &get.items {
-                        let wanted = item.target.as_ref().is_some_and(|target| is_devinf_uri(&target.uri));
+                        let wanted = item.target.as_ref().is_some_and(|target| devinf::is_uri(&target.uri));
                         let code = if wanted { StatusCode::OK } else { StatusCode::NOT_FOUND };
                         let queued = self.queued(index, code).about(item);
                         self.answer(index, queued);
@@ -322,39 +322,8 @@ impl Step<'_, '_> {
     }
 
     fn write_results(&mut self, outbox: &mut Outbox) -> std::result::Result<(), EncodeError> {
-        let message = self.message;
         for index in std::mem::take(&mut self.wanted_devinf) {
-            let Some(cmd_ref) = message.body[index].cmd_id() else { continue };
-            let named: Vec<_> = self
-                .state
-                .stores
-                .iter()
-                .filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?)))
-                .collect();
-            let uri = outbox.version().devinf_uri();
-            let (encoding, msg_ref) = (self.encoding, message.header.msg_id.to_string());
-            // What does not fit is left out: first the datastores that nobody asked for (I8).
-            for whole in [true, false] {
-                let devinf = devinf::own(outbox.version(), &self.state.own, Role::Server, whole, &named);
-                let written = outbox.command(|cmd_id| {
-                    Command::Results(Results {
-                        cmd_id,
-                        msg_ref: Some(msg_ref.as_str().into()),
-                        cmd_ref: cmd_ref.clone(),
-                        meta: Some(Meta::of_type(devinf::media_type(encoding))),
-                        target_ref: None,
-                        source_ref: None,
-                        items: vec![Item {
-                            source: Some(Location::new(uri)),
-                            data: Some(Data::DevInf(Box::new(devinf))),
-                            ..Item::default()
-                        }],
-                    })
-                })?;
-                if written.is_some() {
-                    break;
-                }
-            }
+            devinf::write_results(outbox, &self.state, self.encoding, self.message, index)?;
         }
         Ok(())
     }
@@ -427,10 +396,6 @@ pub(super) fn report(state: &State) -> Report {
         bytes_received: state.bytes_in,
         problems: Vec::new(),
     }
-}
-
-fn is_devinf_uri(uri: &str) -> bool {
-    uri.trim_start_matches("./").starts_with("devinf1")
 }
 
 /// An Extra for a Status of an Alert.
