@@ -20,8 +20,7 @@ fn device(name: &str, (version, encoding): (Version, Encoding)) -> Device {
 
 #[test]
 fn s5_first_sync_then_nothing_then_changes_of_both_sides() {
-    for variant in variants() {
-        let mut world = World::new();
+    for (variant, mut world) in variants().into_iter().flat_map(|v| World::each().into_iter().map(move |w| (v, w))) {
         let phone = device("phone", variant);
         for n in 0..50 {
             phone.put(&numbered(n));
@@ -79,63 +78,67 @@ fn s5_first_sync_then_nothing_then_changes_of_both_sides() {
 
 #[test]
 fn x6_changes_travel_between_two_devices() {
-    let mut world = World::new();
-    let one = device("one", (Version::V12, Encoding::Wbxml));
-    let two = device("two", (Version::V11, Encoding::Xml));
-    for n in 0..10 {
-        one.put(&numbered(n));
-        two.put(&numbered(n));
+    for mut world in World::each() {
+        let one = device("one", (Version::V12, Encoding::Wbxml));
+        let two = device("two", (Version::V11, Encoding::Xml));
+        for n in 0..10 {
+            one.put(&numbered(n));
+            two.put(&numbered(n));
+        }
+        for device in [&one, &two, &one] {
+            assert!(world.sync(device).unwrap().clean);
+        }
+        assert_eq!(world.cards().len(), 10, "S7: the same cards on both devices are ten contacts");
+        one.edit(one.find("Name0003"), &card("Name0003", "+1555"));
+        one.delete(one.find("Name0004"));
+        two.put(&numbered(77));
+        for device in [&one, &two, &one] {
+            assert!(world.sync(device).unwrap().clean);
+        }
+        assert_eq!(world.cards(), one.cards());
+        assert_eq!(world.cards(), two.cards());
+        assert!(two.cards().concat().contains("+1555"));
     }
-    for device in [&one, &two, &one] {
-        assert!(world.sync(device).unwrap().clean);
-    }
-    assert_eq!(world.cards().len(), 10, "S7: the same cards on both devices are ten contacts");
-    one.edit(one.find("Name0003"), &card("Name0003", "+1555"));
-    one.delete(one.find("Name0004"));
-    two.put(&numbered(77));
-    for device in [&one, &two, &one] {
-        assert!(world.sync(device).unwrap().clean);
-    }
-    assert_eq!(world.cards(), one.cards());
-    assert_eq!(world.cards(), two.cards());
-    assert!(two.cards().concat().contains("+1555"));
 }
 
 #[test]
 fn slow_sync_again_doubles_nothing() {
-    let mut world = World::new();
-    let mut phone = Device::new("phone");
-    for n in 0..30 {
-        phone.put(&numbered(n));
-    }
-    world.sync(&phone).unwrap();
-    phone.config.books[0].mode = AlertCode::SLOW;
-    for _ in 0..3 {
-        let report = world.sync(&phone).unwrap();
-        assert!(report.clean, "{report:?}");
-        assert_eq!(report.books[0].received, Default::default());
-        assert_eq!(world.cards().len(), 30);
-        assert_eq!(phone.cards().len(), 30);
+    for mut world in World::each() {
+        let mut phone = Device::new("phone");
+        for n in 0..30 {
+            phone.put(&numbered(n));
+        }
+        world.sync(&phone).unwrap();
+        phone.config.books[0].mode = AlertCode::SLOW;
+        for _ in 0..3 {
+            let report = world.sync(&phone).unwrap();
+            assert!(report.clean, "{report:?}");
+            assert_eq!(report.books[0].received, Default::default());
+            assert_eq!(world.cards().len(), 30);
+            assert_eq!(phone.cards().len(), 30);
+        }
     }
 }
 
 #[test]
 fn s7_name_and_number_equal_other_fields_different_are_merged() {
-    let mut world = World::new();
-    let phone = Device::new("phone");
-    phone.put("BEGIN:VCARD\r\nVERSION:3.0\r\nN:Doe;Jane;;;\r\nFN:Jane Doe\r\nTEL:+49 30 12345678\r\nEMAIL:j@x.example\r\nEND:VCARD\r\n");
-    world.put("BEGIN:VCARD\r\nVERSION:3.0\r\nN:Doe;Jane;;;\r\nFN:Jane Doe\r\nTEL:+493012345678\r\nNOTE:likes tea\r\nEND:VCARD\r\n");
-    assert!(world.sync(&phone).unwrap().clean);
-    for cards in [world.cards(), phone.cards()] {
-        assert_eq!(cards.len(), 1, "{cards:?}");
-        assert!(cards[0].contains("EMAIL") && cards[0].contains("NOTE"), "{cards:?}");
+    for mut world in World::each() {
+        let phone = Device::new("phone");
+        phone.put("BEGIN:VCARD\r\nVERSION:3.0\r\nN:Doe;Jane;;;\r\nFN:Jane Doe\r\nTEL:+49 30 12345678\r\nEMAIL:j@x.example\r\nEND:VCARD\r\n");
+        world.put("BEGIN:VCARD\r\nVERSION:3.0\r\nN:Doe;Jane;;;\r\nFN:Jane Doe\r\nTEL:+493012345678\r\nNOTE:likes tea\r\nEND:VCARD\r\n");
+        assert!(world.sync(&phone).unwrap().clean);
+        for cards in [world.cards(), phone.cards()] {
+            assert_eq!(cards.len(), 1, "{cards:?}");
+            assert!(cards[0].contains("EMAIL") && cards[0].contains("NOTE"), "{cards:?}");
+        }
     }
 }
 
 #[test]
 fn msg_3_tiny_messages() {
-    for encoding in [Encoding::Xml, Encoding::Wbxml] {
-        let mut world = World::new();
+    for (encoding, mut world) in
+        [Encoding::Xml, Encoding::Wbxml].into_iter().flat_map(|e| World::each().into_iter().map(move |w| (e, w)))
+    {
         let mut phone = device("phone", (Version::V12, encoding));
         phone.config.max_msg_size = 3_000;
         for n in 0..100 {
@@ -154,22 +157,24 @@ fn msg_3_tiny_messages() {
 
 #[test]
 fn x1_each_request_sent_twice_gets_the_same_bytes() {
-    let mut world = World::new();
-    let phone = Device::new("phone");
-    for n in 0..20 {
-        phone.put(&numbered(n));
-        world.put(&numbered(n + 10));
+    for mut world in World::each() {
+        let phone = Device::new("phone");
+        for n in 0..20 {
+            phone.put(&numbered(n));
+            world.put(&numbered(n + 10));
+        }
+        world.tick();
+        let mut client =
+            syncml::session::Client::begin(phone.store.clone(), phone.account, phone.config.clone(), world.now)
+                .unwrap();
+        while let Some(out) = client.outgoing() {
+            let first = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
+            let again = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
+            assert!(first.body == again.body, "{}", String::from_utf8_lossy(&out.body));
+            client.received(first.content_type, &first.body, world.now).unwrap();
+        }
+        assert!(client.report().clean);
+        assert_eq!(world.cards().len(), 30);
+        assert_eq!(world.cards(), phone.cards());
     }
-    world.tick();
-    let mut client =
-        syncml::session::Client::begin(phone.store.clone(), phone.account, phone.config.clone(), world.now).unwrap();
-    while let Some(out) = client.outgoing() {
-        let first = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
-        let again = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
-        assert!(first.body == again.body, "{}", String::from_utf8_lossy(&out.body));
-        client.received(first.content_type, &first.body, world.now).unwrap();
-    }
-    assert!(client.report().clean);
-    assert_eq!(world.cards().len(), 30);
-    assert_eq!(world.cards(), phone.cards());
 }

@@ -36,12 +36,9 @@ impl Attempts {
     #[must_use]
     pub fn wait(&self, name: &str, address: &str, now: Timestamp) -> Option<i64> {
         let entry = self.entries.get(&key(name, address))?;
-        let since = now.0.saturating_sub(entry.last.0);
-        if since >= Self::FORGET_SECONDS * 1000 {
-            return None;
-        }
         // A clock set back must not make the wait longer.
-        let left = entry.wait_seconds() * 1000 - since.max(0);
+        let since = now.0.saturating_sub(entry.last.0).max(0);
+        let left = entry.wait_seconds() * 1000 - since;
         (left > 0).then(|| (left + 999) / 1000)
     }
 

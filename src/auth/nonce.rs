@@ -1,6 +1,6 @@
 //! Nonces that need not be stored to be known again (§5.3; DESIGN, "Challenge nonces are derived").
 
-use crate::message::Timestamp;
+use crate::message::{Location, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 
 /// Makes and knows nonces. Two kinds:
 ///
-/// - A **challenge** (401, 407) is derived from a key of the store, the Source's `LocURI`, the device's count of successes
-///   and ten minutes of time. A failed message thus writes nothing, a resent one gets the same bytes, any node makes the
-///   same nonce, and for a device nobody knows it looks like any other. The SessionID does not enter: clients answer a
-///   401 in a new session. It holds for the ten minutes it was made in and the ten after.
+/// - A **challenge** (401, 407) is derived from a key of the store, the message's Source, the device's count of successes
+///   and ten minutes of time. A failed message thus writes nothing, a resent one gets the same bytes, and any node makes
+///   the same nonce. The SessionID does not enter: clients answer a 401 in a new session. The Source's name does: else
+///   two names tried with one device id would get equal nonces unless one of them has that device. A challenge holds for
+///   the ten minutes it was made in and the ten after.
 /// - The **next** nonce, handed out with a success (212 or 200), is for the first message after it, perhaps weeks later.
 ///   It is stored beside the count when that is raised, and holds until the device succeeds again. It is made with the
 ///   time as well, so that one handed out before the device was forgotten does not come back when it is counted anew.
@@ -32,39 +33,48 @@ impl Nonces {
         Self(Zeroizing::new(*key))
     }
 
-    /// The nonce of a challenge to `source`, the `LocURI` of the message's Source. `count` is the device's count of
-    /// successes, 0 for one that is not known.
+    /// The nonce of a challenge to `source`, the Source of the message's header. `count` is the device's count of
+    /// successes, 0 for one that is not known or when no name says whose it is.
     #[must_use]
-    pub fn challenge(&self, source: &str, count: i64, now: Timestamp) -> Nonce {
+    pub fn challenge(&self, source: &Location<'_>, count: i64, now: Timestamp) -> Nonce {
         self.derive(Kind::Challenge, source, count, bucket(now))
     }
 
     /// What to store for the device when it has authenticated: the raised count, and the nonce to hand out with it.
     #[must_use]
-    pub fn accepted(&self, source: &str, count: i64, now: Timestamp) -> Accepted {
+    pub fn accepted(&self, source: &Location<'_>, count: i64, now: Timestamp) -> Accepted {
         let count = count.wrapping_add(1);
         Accepted { count, next: self.derive(Kind::Next, source, count, now.0) }
     }
 
     /// The nonces that count for a credential from `source`: the one handed out with the last success, as stored, and
-    /// the challenges of now. The work is the same whether one is stored or not.
+    /// the challenges of now. Before a device's first success these include the challenges put to it when it had not yet
+    /// named its user. The work is the same whether one is stored or not, and whatever the count.
     #[must_use]
-    pub fn candidates(&self, source: &str, count: i64, stored: Option<&[u8]>, now: Timestamp) -> Candidates {
+    pub fn candidates(&self, source: &Location<'_>, count: i64, stored: Option<&[u8]>, now: Timestamp) -> Candidates {
         // A challenge of the coming bucket was made by a node whose clock is ahead.
-        let [current, previous, coming] =
-            [0, -1, 1].map(|step| self.derive(Kind::Challenge, source, count, bucket(now).saturating_add(step)));
-        let stored = stored.unwrap_or_else(|| current.as_bytes()).to_vec();
-        Candidates { stored, challenges: [current, previous, coming] }
+        let around = |source: &Location<'_>| {
+            [0, -1, 1].map(|step| self.derive(Kind::Challenge, source, count, bucket(now).saturating_add(step)))
+        };
+        let named = around(source);
+        let nameless = around(&Location::new(&*source.uri));
+        // Later they would not be void after one success: no count enters them when they are put.
+        let nameless = if count == 0 { nameless } else { named };
+        let stored = stored.unwrap_or_else(|| named[0].as_bytes()).to_vec();
+        Candidates { stored, named, nameless }
     }
 
-    fn derive(&self, kind: Kind, source: &str, count: i64, time: i64) -> Nonce {
+    fn derive(&self, kind: Kind, source: &Location<'_>, count: i64, time: i64) -> Nonce {
         let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
         mac.update(match kind {
             Kind::Challenge => b"syncml challenge nonce\0",
             Kind::Next => b"syncml next nonce\0",
         });
-        mac.update(&(source.len() as u64).to_be_bytes());
-        mac.update(source.as_bytes());
+        let name = source.name.as_deref().unwrap_or_default().trim();
+        for text in [&*source.uri, name] {
+            mac.update(&(text.len() as u64).to_be_bytes());
+            mac.update(text.as_bytes());
+        }
         mac.update(&count.to_be_bytes());
         mac.update(&time.to_be_bytes());
         let full = mac.finalize().into_bytes();
@@ -113,15 +123,17 @@ pub struct Accepted {
 #[derive(Clone)]
 pub struct Candidates {
     stored: Vec<u8>,
-    challenges: [Nonce; 3],
+    named: [Nonce; 3],
+    nameless: [Nonce; 3],
 }
 
 impl Candidates {
     /// As [`verify`](super::verify) takes them.
     #[must_use]
-    pub fn as_slices(&self) -> [&[u8]; 4] {
-        let [current, previous, coming] = &self.challenges;
-        [&self.stored, current.as_bytes(), previous.as_bytes(), coming.as_bytes()]
+    pub fn as_slices(&self) -> [&[u8]; 7] {
+        let [a, b, c] = self.named.each_ref().map(Nonce::as_bytes);
+        let [d, e, f] = self.nameless.each_ref().map(Nonce::as_bytes);
+        [&self.stored, a, b, c, d, e, f]
     }
 }
 
@@ -144,7 +156,7 @@ const fn bucket(now: Timestamp) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::{Nonce, Nonces};
-    use crate::message::Timestamp;
+    use crate::message::{Location, Timestamp};
 
     const NOW: Timestamp = Timestamp(1_700_000_400_000);
 
@@ -152,15 +164,19 @@ mod tests {
         Nonces::new(&[7; 32])
     }
 
+    fn alice() -> Location<'static> {
+        Location::named("IMEI:1", "alice")
+    }
+
     fn counts(nonce: Nonce, count: i64, stored: Option<Nonce>, now: Timestamp) -> bool {
-        let candidates = nonces().candidates("IMEI:1", count, stored.as_ref().map(Nonce::as_bytes), now);
+        let candidates = nonces().candidates(&alice(), count, stored.as_ref().map(Nonce::as_bytes), now);
         candidates.as_slices().contains(&nonce.as_bytes())
     }
 
     #[test]
     fn a_challenge_is_repeated_for_ten_minutes_and_counts_for_ten_more() {
         // NOW is the first second of its bucket.
-        let challenge = nonces().challenge("IMEI:1", 3, NOW);
+        let challenge = nonces().challenge(&alice(), 3, NOW);
         for (seconds, same, good) in [
             (0, true, true),
             (599, true, true),
@@ -172,39 +188,59 @@ mod tests {
             (-601, false, false),
         ] {
             let then = NOW.plus_seconds(seconds);
-            assert_eq!(nonces().challenge("IMEI:1", 3, then) == challenge, same, "{seconds}");
+            assert_eq!(nonces().challenge(&alice(), 3, then) == challenge, same, "{seconds}");
             assert_eq!(counts(challenge, 3, None, then), good, "{seconds}");
         }
     }
 
     #[test]
     fn a_challenge_is_good_for_its_device_and_count_only() {
-        let challenge = nonces().challenge("IMEI:1", 3, NOW);
-        assert_ne!(nonces().challenge("IMEI:2", 3, NOW), challenge);
-        assert_ne!(Nonces::new(&[8; 32]).challenge("IMEI:1", 3, NOW), challenge);
+        let challenge = nonces().challenge(&alice(), 3, NOW);
+        for (uri, name) in [("IMEI:2", "alice"), ("IMEI:1", "bob"), ("IMEI:1a", "lice"), ("IMEI:1", "")] {
+            assert_ne!(nonces().challenge(&Location::named(uri, name), 3, NOW), challenge, "{uri} {name}");
+        }
+        assert_ne!(Nonces::new(&[8; 32]).challenge(&alice(), 3, NOW), challenge);
         for count in [2, 4, 0, -1] {
             assert!(!counts(challenge, count, None, NOW));
         }
     }
 
+    /// A peer that names its user only with its credential gets on at its first contact, and once.
+    #[test]
+    fn a_challenge_put_before_the_user_was_named_counts_until_the_first_success() {
+        for name in [None, Some(""), Some(" ")] {
+            let source = Location { uri: "IMEI:1".into(), name: name.map(Into::into) };
+            for seconds in [-600, 0, 600] {
+                let challenge = nonces().challenge(&source, 0, NOW.plus_seconds(seconds));
+                for (count, good) in [(0, true), (1, false), (2, false)] {
+                    assert_eq!(counts(challenge, count, None, NOW), good, "{seconds} {count}");
+                }
+            }
+            for count in [1, 2] {
+                assert!(!counts(nonces().challenge(&source, count, NOW), count, None, NOW));
+            }
+        }
+        assert!(!counts(nonces().challenge(&Location::named("IMEI:1", "bob"), 0, NOW), 0, None, NOW));
+    }
+
     #[test]
     fn a_success_voids_what_was_put_before_and_hands_out_one_that_lasts() {
-        let challenge = nonces().challenge("IMEI:1", 3, NOW);
-        let first = nonces().accepted("IMEI:1", 3, NOW);
+        let challenge = nonces().challenge(&alice(), 3, NOW);
+        let first = nonces().accepted(&alice(), 3, NOW);
         assert_eq!(first.count, 4);
         assert!(!counts(challenge, first.count, Some(first.next), NOW));
         // Weeks later, and after any number of challenges.
         let later = NOW.plus_seconds(90 * 86_400);
         assert!(counts(first.next, first.count, Some(first.next), later));
-        assert!(counts(nonces().challenge("IMEI:1", first.count, later), first.count, Some(first.next), later));
-        let second = nonces().accepted("IMEI:1", first.count, later);
+        assert!(counts(nonces().challenge(&alice(), first.count, later), first.count, Some(first.next), later));
+        let second = nonces().accepted(&alice(), first.count, later);
         assert!(!counts(first.next, second.count, Some(second.next), later));
     }
 
     #[test]
     fn what_was_handed_out_does_not_come_back_when_the_device_is_counted_anew() {
-        let before = nonces().accepted("IMEI:1", 0, NOW);
-        let after = nonces().accepted("IMEI:1", 0, NOW.plus_seconds(1));
+        let before = nonces().accepted(&alice(), 0, NOW);
+        let after = nonces().accepted(&alice(), 0, NOW.plus_seconds(1));
         assert_eq!(before.count, after.count);
         assert_ne!(before.next, after.next);
         assert!(!counts(before.next, 0, None, NOW));
@@ -213,7 +249,7 @@ mod tests {
     #[test]
     fn nonces_survive_peers_that_keep_them_as_text() {
         for count in 0..500 {
-            let nonce = nonces().challenge("IMEI:1", count, NOW);
+            let nonce = nonces().challenge(&alice(), count, NOW);
             assert!(nonce.as_bytes().iter().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(octet)));
         }
     }
@@ -222,13 +258,13 @@ mod tests {
     #[test]
     fn derivation_is_pinned() {
         let nonce = |nonce: Nonce| String::from_utf8(nonce.as_bytes().to_vec()).unwrap();
-        assert_eq!(nonce(nonces().challenge("IMEI:1", 3, NOW)), "g9G63giNnaz1mIp-");
-        assert_eq!(nonce(nonces().accepted("IMEI:1", 3, NOW).next), "5jaD1cxK1eXxeGAD");
+        assert_eq!(nonce(nonces().challenge(&alice(), 3, NOW)), "KACOyVJts_Eg5oKp");
+        assert_eq!(nonce(nonces().accepted(&alice(), 3, NOW).next), "pBRGdFPA6gTUCKb1");
     }
 
     #[test]
     fn shows_no_key() {
         assert_eq!(format!("{:?}", nonces()), "Nonces(…)");
-        assert_eq!(format!("{:?}", nonces().candidates("a", 0, None, NOW)), "Candidates(…)");
+        assert_eq!(format!("{:?}", nonces().candidates(&alice(), 0, None, NOW)), "Candidates(…)");
     }
 }

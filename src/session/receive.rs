@@ -239,7 +239,7 @@ impl<'m> Overlay<'m> {
         match (received.op, entry) {
             // §3.4: a delete has no place in a slow sync.
             (Incoming::Delete, _) if full && when == When::Arriving => Ok(Outcome::Done(StatusCode::FORBIDDEN)),
-            (Incoming::Delete, Some(entry)) => self.delete(tx, open, received, entry, when),
+            (Incoming::Delete, Some(entry)) => self.delete(open, received, entry, when),
             (Incoming::Delete, None) => Ok(Outcome::Done(
                 decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
             )),
@@ -248,19 +248,13 @@ impl<'m> Overlay<'m> {
                 self.carry_out_delete(open, &entry)?;
                 self.unknown(tx, open, received, when, full)
             }
-            (_, Some(entry)) => self.known(tx, open, received, entry),
+            (_, Some(entry)) => self.known(open, received, entry),
             (_, None) => self.unknown(tx, open, received, when, full),
         }
     }
 
     /// A change of an item that the map in force has.
-    fn known(
-        &mut self,
-        tx: &mut dyn Tx,
-        open: &mut OpenBook<'_, 'm>,
-        received: Received<'m>,
-        entry: MapRow,
-    ) -> Result<Outcome> {
+    fn known(&mut self, open: &mut OpenBook<'_, 'm>, received: Received<'m>, entry: MapRow) -> Result<Outcome> {
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
         let mut entry = entry;
         if open.role == Role::Client && received.op == Incoming::Add {
@@ -339,7 +333,7 @@ impl<'m> Overlay<'m> {
                         state: MapState::Live,
                     };
                     self.learn_entry(entry.clone());
-                    return self.known(tx, open, Received { key: Key::Own(guid), ..received }, entry);
+                    return self.known(open, Received { key: Key::Own(guid), ..received }, entry);
                 }
             },
         };
@@ -431,7 +425,6 @@ impl<'m> Overlay<'m> {
 
     fn delete(
         &mut self,
-        tx: &mut dyn Tx,
         open: &mut OpenBook<'_, 'm>,
         received: Received<'m>,
         entry: MapRow,

@@ -43,9 +43,23 @@ pub fn token_of(uri: &str) -> Option<&str> {
     uri.split_once('?')?.1.split('&').find_map(|pair| pair.strip_prefix("s="))
 }
 
+/// A server's stores, each empty.
+pub fn stores() -> Vec<Arc<dyn Store>> {
+    vec![
+        Arc::new(MemoryStore::new([1; 32])),
+        #[cfg(feature = "sqlite")]
+        Arc::new(syncml::store::sqlite::SqliteStore::open_in_memory().unwrap()),
+    ]
+}
+
 impl World {
     pub fn new() -> Self {
         Self::with(Arc::new(MemoryStore::new([1; 32])), ServerConfig::default())
+    }
+
+    /// A world for each kind of store that a server can have.
+    pub fn each() -> Vec<Self> {
+        stores().into_iter().map(|store| Self::with(store, ServerConfig::default())).collect()
     }
 
     pub fn with(store: Arc<dyn Store>, config: ServerConfig) -> Self {

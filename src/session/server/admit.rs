@@ -126,7 +126,7 @@ impl Server {
     fn admit_claim(&self, asked: &Asked<'_>, limits: &Limits, claim: &Claim<'_>) -> Result<Admission, Refusal> {
         let Some(account) = claim.account else {
             // The same work and the same answer as for a wrong secret.
-            let nonces = self.nonces.candidates(&asked.header.source.uri, 0, None, asked.request.now);
+            let nonces = self.nonces.candidates(&asked.header.source, 0, None, asked.request.now);
             let known: &[Verifier] = match claim.presented {
                 Presented::Device { .. } => &claim.verifiers,
                 _ => &[],
@@ -186,7 +186,7 @@ impl Server {
         account: AccountNo,
         mut device: DeviceRow,
     ) -> Result<(DeviceRow, Option<Chal<'static>>), Admission> {
-        let source = &asked.header.source.uri;
+        let source = &asked.header.source;
         let now = asked.request.now;
         let count = device.nonce_count;
         let refused = |code, scheme| Admission::Refused(code, Some(self.challenge(asked, scheme, count)));
@@ -228,7 +228,7 @@ impl Server {
     }
 
     fn challenge(&self, asked: &Asked<'_>, scheme: Option<Scheme>, count: i64) -> Chal<'static> {
-        let nonce = self.nonces.challenge(&asked.header.source.uri, count, asked.request.now);
+        let nonce = self.nonces.challenge(&asked.header.source, count, asked.request.now);
         let wanted = self.policy().challenge(scheme, transport(asked));
         Challenge::new(wanted, nonce.as_bytes()).to_chal()
     }
