@@ -299,9 +299,9 @@ fn a_platform_speaks_for_the_accounts_granted_to_it() {
     let world = World::new(&["--allow-basic"]);
     world.write("secret", "open sesame\n");
     world.write("one/a.vcf", &card("A", ""));
-    let (code, _, err) = run(world
-        .with_db(&["platform", "add", "gateway-7", "--grant", "ada", "--secret-file"])
-        .arg(world.path("secret")));
+    let secret = world.path("secret");
+    let add = ["platform", "add", "gateway-7", "--grant", "ada", "--secret-file", secret.to_str().unwrap()];
+    let (code, _, err) = run(&mut world.with_db(&add));
     assert_eq!(code, 0, "{err}");
     let (_, out, _) = run(&mut world.with_db(&["platform", "list", "--json"]));
     assert_eq!(out.trim(), r#"[{"accounts":["ada"],"platform":"gateway-7"}]"#);
@@ -349,7 +349,8 @@ fn books_are_edited_on_the_server() {
     assert_eq!(world.server_names(), set(["Ada One", "Ada Third", "Ada Two"]));
     assert_eq!(run(&mut world.with_db(&["item", "delete", "--user", "ada", "--guid", &guid])).0, 0);
     assert_eq!(run(&mut world.with_db(&["item", "delete", "--user", "ada", "--guid", &guid])).0, 2);
-    let (code, _, err) = run(world.with_db(&["list", "--user", "ada", "--export"]).arg(world.path("out")));
+    let out = world.path("out");
+    let (code, _, err) = run(&mut world.with_db(&["list", "--user", "ada", "--export", out.to_str().unwrap()]));
     assert_eq!(code, 0, "{err}");
     assert_eq!(world.names("out"), set(["Ada One", "Ada Two"]));
 }

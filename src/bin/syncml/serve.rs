@@ -53,23 +53,28 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             println!("listening on {url}");
         }
     };
-    listen(store, config, options, &args.listen, announce, interrupted())
+    listen(store, config, options, &args.listen, announce, interrupted)
 }
 
-/// Serves until `shutdown`; `ready` learns the address.
-fn listen(
+/// Serves until what `shutdown` gives completes; `ready` learns the address.
+fn listen<F>(
     store: Arc<dyn Store>,
     config: ServerConfig,
     options: Options,
     address: &str,
     ready: impl FnOnce(SocketAddr),
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
+    shutdown: impl FnOnce() -> F,
+) -> Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let server = Arc::new(Server::new(store, config)?);
     let runtime = Runtime::new().map_err(|error| Failure::new(Exit::Problems, format!("no threads: {error}")))?;
     runtime.block_on(async {
         let cannot = |error| Failure::usage(format!("cannot listen on {address:?}: {error}"));
         let listener = TcpListener::bind(address).await.map_err(cannot)?;
+        // Before anybody is told that the server stands, so that no signal is lost.
+        let shutdown = shutdown();
         ready(listener.local_addr().map_err(cannot)?);
         serve(listener, server, options, shutdown)
             .await
@@ -91,7 +96,7 @@ impl InProcess {
         let thread = std::thread::spawn(move || {
             let ready: Sender<SocketAddr> = ready;
             let announce = move |address| ready.send(address).unwrap_or_default();
-            listen(store, config, Options::default(), "127.0.0.1:0", announce, async move { drop(stopped.await) })
+            listen(store, config, Options::default(), "127.0.0.1:0", announce, || async { drop(stopped.await) })
         });
         match address.recv() {
             Ok(address) => Ok(Self { url: format!("http://{address}{PATH}"), stop: Some(stop), thread: Some(thread) }),
@@ -137,18 +142,25 @@ fn tell(report: &Report, json: bool) {
     }
 }
 
-/// Completes on Ctrl-C, and where there is such a thing on SIGTERM.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+/// Completes on Ctrl-C or SIGTERM; both are caught from this call on.
+#[cfg(unix)]
+fn interrupted() -> impl Future<Output = ()> + Send + 'static {
+    use tokio::signal::unix::{SignalKind, signal};
+    let caught = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    async move {
+        match caught {
+            [Ok(mut interrupt), Ok(mut terminate)] => tokio::select! {
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
-            }
-            return;
+            },
+            // Without handlers a signal ends the program at once, which costs nothing that was acknowledged.
+            _ => std::future::pending().await,
         }
     }
-    drop(tokio::signal::ctrl_c().await);
+}
+
+/// Completes on Ctrl-C.
+#[cfg(not(unix))]
+fn interrupted() -> impl Future<Output = ()> + Send + 'static {
+    async { drop(tokio::signal::ctrl_c().await) }
 }
