@@ -500,7 +500,14 @@ proptest! {
                 let mut editor = Editor::new(&card);
                 editor.remove(at);
                 let edited = editor.finish();
-                prop_assert_eq!(edited.len(), bytes.len() - card.properties()[at].raw().len());
+                let edited = parse(&edited);
+                let texts = |card: &Card<'_>| card.properties().iter().map(|it| it.text().into_owned()).collect::<Vec<_>>();
+                let mut wanted = texts(&card);
+                wanted.remove(at);
+                // Without VERSION the version is guessed from what is left.
+                if card.get("VERSION").is_some() && !card.properties()[at].is("VERSION") {
+                    prop_assert_eq!(texts(&edited), wanted);
+                }
             }
         }
     }
