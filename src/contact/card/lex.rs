@@ -218,7 +218,7 @@ impl<'a> Lexer<'a, '_> {
             return Ok(None);
         }
         if header.params > self.limits.max_params {
-            let property = known(&text[name.clone()]).unwrap_or("an extension");
+            let property = known(&text[name]).unwrap_or("an extension");
             return Err(Error::TooManyParams { line, property, limit: self.limits.max_params });
         }
         let marks = Marks { group: name_start, name, params: name_end };

@@ -349,6 +349,16 @@ fn long_lines_are_folded_between_characters() {
 }
 
 #[test]
+fn a_soft_break_never_makes_a_line_look_like_an_end() {
+    for lead in 40..80 {
+        let text = format!("{}ä END:VCARD", "x".repeat(lead)).replace(' ', "");
+        let bytes = build(Version::V2_1, &[PropertyBuf::text("NOTE", &*text), PropertyBuf::text("TEL", "1")]);
+        let card = parse(&bytes);
+        assert_eq!((card.get("NOTE").unwrap().text(), card.properties().len()), (text.into(), 3));
+    }
+}
+
+#[test]
 fn row22_conversion_keeps_preference_and_photo() {
     let bytes = card(
         "4.0",
