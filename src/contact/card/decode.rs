@@ -202,23 +202,24 @@ pub(super) fn unescape(value: &str, version: Version) -> Cow<'_, str> {
         return Cow::Borrowed(value);
     }
     let mut out = String::with_capacity(value.len());
-    let mut chars = value.chars().peekable();
-    while let Some(char) = chars.next() {
-        let resolved = match (char, chars.peek()) {
-            ('\\', Some(&next @ ('\\' | ',' | ';' | ':'))) => Some(next),
-            ('\\', Some('n' | 'N')) if version != Version::V2_1 => Some('\n'),
-            ('\\', Some('"')) if version != Version::V2_1 => Some('"'),
-            ('\r', Some('\n')) => Some('\n'),
-            _ => None,
+    let mut rest = value;
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\\' | b'\r')) {
+        out.push_str(&rest[..at]);
+        let modern = version != Version::V2_1;
+        let (text, length) = match (rest.as_bytes()[at], rest.as_bytes().get(at + 1)) {
+            (b'\\', Some(b'\\')) => ("\\", 2),
+            (b'\\', Some(b',')) => (",", 2),
+            (b'\\', Some(b';')) => (";", 2),
+            (b'\\', Some(b':')) => (":", 2),
+            (b'\\', Some(b'n' | b'N')) if modern => ("\n", 2),
+            (b'\\', Some(b'"')) if modern => ("\"", 2),
+            (b'\\', _) => ("\\", 1),
+            (_, Some(b'\n')) => ("\n", 2),
+            _ => ("\n", 1),
         };
-        if resolved.is_some() {
-            chars.next();
-        }
-        out.push(match resolved {
-            Some(resolved) => resolved,
-            None if char == '\r' => '\n',
-            None => char,
-        });
+        out.push_str(text);
+        rest = &rest[at + length..];
     }
+    out.push_str(rest);
     Cow::Owned(out)
 }

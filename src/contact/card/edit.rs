@@ -1,6 +1,6 @@
 //! Changing a card without touching the rest of it.
 
-use super::{Card, PropertyBuf, Version};
+use super::{Card, Encoding, Property, PropertyBuf, Version};
 
 /// Edits a card: what is not named stays byte for byte, what is new is spelt in the card's version.
 #[derive(Debug, Clone)]
@@ -83,11 +83,20 @@ impl<'c, 'a> Editor<'c, 'a> {
         let whole = self.card.whole;
         let mut out = Vec::with_capacity(whole.len() + self.added.len());
         let mut from = 0;
-        for (property, slot) in self.card.properties.iter().zip(&self.slots) {
-            if let Slot::Put(bytes) = slot {
-                out.extend_from_slice(&whole[from..property.at()]);
-                out.extend_from_slice(bytes);
-                from = property.at() + property.raw().len();
+        let starts = self.card.properties.iter().skip(1).map(Property::at).chain([self.card.end_line]);
+        let mut after_base64 = false;
+        for ((property, slot), next) in self.card.properties.iter().zip(&self.slots).zip(starts) {
+            let Slot::Put(bytes) = slot else {
+                after_base64 = property.encoding() == Encoding::Base64;
+                continue;
+            };
+            out.extend_from_slice(&whole[from..property.at()]);
+            out.extend_from_slice(bytes);
+            from = property.at() + property.raw().len();
+            after_base64 = if bytes.is_empty() { after_base64 } else { is_base64(bytes) };
+            // A junk line here may look like more base64: keep it apart.
+            if after_base64 && from < next && !matches!(whole[from], b'\r' | b'\n') {
+                out.extend_from_slice(self.card.line_break());
             }
         }
         out.extend_from_slice(&whole[from..self.card.end_line.max(from)]);
@@ -109,6 +118,12 @@ impl<'c, 'a> Editor<'c, 'a> {
         out.extend_from_slice(&whole[self.card.end_line.max(from)..]);
         out
     }
+}
+
+/// Does a written property hold base64?
+fn is_base64(bytes: &[u8]) -> bool {
+    let header = &bytes[..bytes.iter().position(|&byte| byte == b':').unwrap_or(bytes.len())].to_ascii_uppercase();
+    [&b"BASE64"[..], b"=B"].iter().any(|word| header.windows(word.len()).any(|it| it == *word))
 }
 
 /// Writes a new card.

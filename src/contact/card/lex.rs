@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::charset::to_text;
 use super::decode::unfold;
 use super::names::known;
-use super::property::{Encoding, Property};
+use super::property::{Encoding, Marks, Property};
 use super::{Charset, Error, Limits, Version};
 
 /// A card between `begin` (given by the caller) and `stop`.
@@ -207,17 +207,22 @@ impl<'a> Lexer<'a, '_> {
         } else {
             to_text(Cow::Borrowed(raw_header), None, self.fallback)
         };
-        let name_end = text.find(';').unwrap_or(text.len());
-        let name_start = text[..name_end].rfind('.').map_or(0, |dot| dot + 1);
-        if !is_name(text[name_start..name_end].trim()) {
+        let name_end = find(b';', text.as_bytes()).unwrap_or(text.len());
+        let name_start = text.as_bytes()[..name_end].iter().rposition(|&byte| byte == b'.').map_or(0, |dot| dot + 1);
+        // Blanks around the name are not part of it; it is ASCII, so any place in it is a character boundary.
+        let untrimmed = &text.as_bytes()[name_start..name_end];
+        let from = name_start + untrimmed.len() - untrimmed.trim_ascii_start().len();
+        let name = from..from + untrimmed.trim_ascii().len();
+        if !is_name(&text.as_bytes()[name.clone()]) {
             self.skip_junk();
             return Ok(None);
         }
         if header.params > self.limits.max_params {
-            let property = known(&text[name_start..name_end]).unwrap_or("an extension");
+            let property = known(&text[name]).unwrap_or("an extension");
             return Err(Error::TooManyParams { line, property, limit: self.limits.max_params });
         }
-        let mut property = Property::new(text, name_start, name_end, start, line, self.cr_only, self.fallback);
+        let marks = Marks { group: name_start, name, params: name_end };
+        let mut property = Property::new(text, marks, start, line, self.cr_only, self.fallback);
         let (first, mut next) = (header.first, header.next);
         // The header itself may have been folded over several lines.
         self.line += 1 + if header.folded { count_breaks(raw_header, self.cr_only) } else { 0 };
@@ -386,8 +391,8 @@ impl<'a> Lexer<'a, '_> {
     }
 }
 
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(is_name_byte)
+fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().copied().all(is_name_byte)
 }
 
 fn is_name_byte(byte: u8) -> bool {

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use super::charset::to_text;
 use super::decode;
-use super::lex::is_marker;
+use super::lex::{find, is_marker};
 use super::{Card, Charset, Error, Limits, Version};
 
 /// How the bytes of a value are wrapped for transfer.
@@ -26,8 +27,10 @@ pub struct Property<'a> {
     value: &'a [u8],
     /// Group, name and parameters, unfolded.
     header: Cow<'a, str>,
-    name_start: u32,
-    name_end: u32,
+    /// Behind the dot of the group; 0 without one.
+    group: u32,
+    name: (u32, u32),
+    params: u32,
     at: u32,
     line: u32,
     fallback: Charset,
@@ -62,7 +65,7 @@ impl<'a> Property<'a> {
 
     /// The name as written, without group.
     pub fn name(&self) -> &str {
-        self.header[self.name_start as usize..self.name_end as usize].trim()
+        &self.header[self.name.0 as usize..self.name.1 as usize]
     }
 
     /// Has it this name? Letter case does not matter (RFC 6350 §3.3).
@@ -72,13 +75,13 @@ impl<'a> Property<'a> {
 
     /// The group before the dot, as in `item1.TEL` (RFC 2426 §4, field note 20).
     pub fn group(&self) -> Option<&str> {
-        (self.name_start > 0).then(|| self.header[..self.name_start as usize - 1].trim())
+        (self.group > 0).then(|| self.header[..self.group as usize - 1].trim())
     }
 
     /// Its parameters, in order.
     pub fn params(&self) -> Params<'_> {
-        let rest = &self.header[self.name_end as usize..];
-        let quotes = rest.bytes().filter(|&byte| byte == b'"').count();
+        let rest = &self.header[self.params as usize..];
+        let quotes = rest.as_bytes().iter().filter(|&&byte| byte == b'"').count();
         Params { rest, quoting: quotes > 0 && quotes % 2 == 0 }
     }
 
@@ -248,8 +251,7 @@ impl<'a> Property<'a> {
 
     pub(super) fn new(
         header: Cow<'a, str>,
-        name_start: usize,
-        name_end: usize,
+        marks: Marks,
         at: usize,
         line: u32,
         cr_only: bool,
@@ -259,8 +261,9 @@ impl<'a> Property<'a> {
             raw: &[],
             value: &[],
             header,
-            name_start: name_start as u32,
-            name_end: name_end as u32,
+            group: marks.group as u32,
+            name: (marks.name.start as u32, marks.name.end as u32),
+            params: marks.params as u32,
             at: at as u32,
             line,
             fallback,
@@ -270,7 +273,7 @@ impl<'a> Property<'a> {
             cr_only,
             nested: false,
         };
-        if name_end == property.header.len() {
+        if marks.params == property.header.len() {
             return property;
         }
         let (mut encoding, mut charset) = (Encoding::Plain, None);
@@ -327,6 +330,13 @@ impl fmt::Debug for Property<'_> {
     }
 }
 
+/// Where the parts of a header are: behind the group's dot (0 without group), the name, and where parameters begin.
+pub(super) struct Marks {
+    pub(super) group: usize,
+    pub(super) name: Range<usize>,
+    pub(super) params: usize,
+}
+
 /// Iterator over parameters.
 #[derive(Clone)]
 pub struct Params<'p> {
@@ -342,15 +352,19 @@ impl<'p> Iterator for Params<'p> {
             let rest = self.rest.strip_prefix(';')?;
             let end = position(rest, b';', self.quoting).unwrap_or(rest.len());
             self.rest = &rest[end..];
-            let raw = rest[..end].trim();
+            let raw = rest[..end].trim_ascii();
             if raw.is_empty() {
                 continue;
             }
             // An equals sign inside quotes belongs to a bare quoted value.
             return Some(match raw.split_once('=') {
-                Some((name, value)) if !name.contains('"') => {
-                    Param { raw, name: name.trim_end(), value: value.trim_start(), bare: false, quoting: self.quoting }
-                }
+                Some((name, value)) if !name.contains('"') => Param {
+                    raw,
+                    name: name.trim_ascii_end(),
+                    value: value.trim_ascii_start(),
+                    bare: false,
+                    quoting: self.quoting,
+                },
                 _ => Param { raw, name: bare_name(raw), value: raw, bare: true, quoting: self.quoting },
             });
         }
@@ -401,7 +415,7 @@ impl<'p> Param<'p> {
             let text = rest?;
             let end = position(text, b',', quoting);
             rest = end.map(|end| &text[end + 1..]);
-            Some(param_text(text[..end.unwrap_or(text.len())].trim()))
+            Some(param_text(text[..end.unwrap_or(text.len())].trim_ascii()))
         })
         .filter(|value| !value.is_empty())
     }
@@ -409,9 +423,12 @@ impl<'p> Param<'p> {
 
 /// First place of a byte, outside quotes if quotes are in order.
 fn position(text: &str, wanted: u8, quoting: bool) -> Option<usize> {
+    if !quoting {
+        return find(wanted, text.as_bytes());
+    }
     let mut quoted = false;
     text.bytes().position(|byte| {
-        quoted ^= quoting && byte == b'"';
+        quoted ^= byte == b'"';
         byte == wanted && !quoted
     })
 }

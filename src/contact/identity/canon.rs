@@ -56,8 +56,7 @@ impl Canon {
                     this.line(at, "FN", &labels, property, &mut params, |out| push_nfc(single, out));
                 }
                 _ if shape(name) == Shape::List => {
-                    // An escaped comma separates as well: 2.1 cannot escape it.
-                    for item in property.text().split(',').map(str::trim).filter(|item| !item.is_empty()) {
+                    for item in Self::items(&property.text()) {
                         this.line(at, name, &labels, property, &mut params, |out| push_nfc(item, out));
                     }
                 }
@@ -79,6 +78,11 @@ impl Canon {
             hash.update(line);
         }
         Fingerprint::finish(hash)
+    }
+
+    /// The items of a list that say something. An escaped comma separates as well, since 2.1 cannot escape it.
+    pub(in crate::contact) fn items(text: &str) -> impl Iterator<Item = &str> {
+        text.split(',').map(str::trim).filter(|item| item.contains(|char: char| char != ';' && !char.is_whitespace()))
     }
 
     /// Is this property a label of the others in its group?
@@ -112,8 +116,13 @@ impl Canon {
             self.text.extend_from_slice(&label);
         }
         self.text.push(Self::PART);
+        let from = self.text.len();
         value(&mut self.text);
         let params = self.text.len();
+        if params == from {
+            self.text.truncate(start);
+            return;
+        }
         read_params(name, property, scratch);
         for param in scratch.drain(..) {
             self.text.push(Self::PART);
@@ -153,7 +162,8 @@ fn push_value(name: &str, property: &Property<'_>, out: &mut Vec<u8>) {
             let before = out.len();
             push_number(&text, out);
             if out.len() == before {
-                push_nfc(text.trim(), out);
+                let scheme = text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"));
+                push_nfc(text[if scheme { 4 } else { 0 }..].trim(), out);
             }
         }
         Shape::Date => push_date(property, out),

@@ -224,6 +224,10 @@ fn identity_of_other_kinds() {
     let (a, b) = (identify(Kind::Calendar, one.as_bytes()), identify(Kind::Calendar, two.as_bytes()));
     assert_eq!(a, b);
     assert_eq!((a.keys.len(), a.label.as_deref()), (2, Some("Tea")));
+    // The first event is the item's; changed instances may follow it.
+    let series =
+        one.replace("END:VEVENT\r\n", "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:u2\r\nSUMMARY:Late\r\nEND:VEVENT\r\n");
+    assert_eq!(identify(Kind::Calendar, series.as_bytes()).keys, a.keys);
     let moved = one.replace("T100000Z", "T110000Z");
     let instance = one.replace("UID:u1", "UID:u1\r\nRECURRENCE-ID:20240101");
     let lost_uid = one.replace("UID:u1\r\n", "").replace("Tea", "tea");

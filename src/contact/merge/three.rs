@@ -66,14 +66,17 @@ struct Place {
     item: usize,
 }
 
+/// Where a key has its lines, and what they say.
+type Lines<'c> = Vec<(Place, Cow<'c, [u8]>)>;
+
 struct Side<'c> {
     card: &'c Card<'c>,
-    keys: BTreeMap<Key<'c>, Vec<(Place, Cow<'c, [u8]>)>>,
+    keys: BTreeMap<Key<'c>, Lines<'c>>,
 }
 
 impl<'c> Side<'c> {
     fn of(card: &'c Card<'c>, canon: &'c Canon) -> Self {
-        let mut keys: BTreeMap<Key<'c>, Vec<(Place, Cow<'c, [u8]>)>> = BTreeMap::new();
+        let mut keys: BTreeMap<Key<'c>, Lines<'c>> = BTreeMap::new();
         let mut last = Place { property: usize::MAX, item: 0 };
         for (property, identity, full) in canon.lines() {
             last = Place { property, item: if property == last.property { last.item + 1 } else { 0 } };
@@ -173,7 +176,7 @@ impl<'c> Merge<'_, 'c> {
             self.report(Key::Single("N"), loser);
         }
         if let Some((place, _)) = self.current.lines(Key::Single("N")).first()
-            && merged != current
+            && !same_parts(&merged, &current)
         {
             let mut property = PropertyBuf::from(&self.current.card.properties()[place.property]);
             property.set_value(Value::Structured(merged.into_iter().map(|part| vec![part]).collect()));
@@ -218,10 +221,12 @@ impl<'c> Merge<'_, 'c> {
             let (current, incoming) = (property(self.current, ours), property(self.incoming, theirs));
             let (merged, clash) = self.components(&base, &current.components(), &incoming.components());
             if !clash {
+                self.take.remove(&theirs);
+            }
+            if !clash && !same_parts(&merged, &current.components()) {
                 let mut owned = PropertyBuf::from(&current);
                 owned.set_value(Value::Structured(merged.into_iter().map(|part| vec![part]).collect()));
                 self.replace.insert(ours.property, owned);
-                self.take.remove(&theirs);
             }
         }
     }
@@ -231,10 +236,8 @@ impl<'c> Merge<'_, 'c> {
         let card = self.current.card;
         let mut editor = Editor::new(card);
         let mut groups = Groups::of(card, self.incoming.card);
-        let mut changed = !self.take.is_empty();
         for lines in places(&self.drop) {
             let at = lines[0].property;
-            changed = true;
             match without(&card.properties()[at], &lines) {
                 Some(rest) => editor.replace(at, &rest),
                 None => editor.remove(at),
@@ -242,26 +245,37 @@ impl<'c> Merge<'_, 'c> {
         }
         self.drop_labels(&mut editor);
         for (at, property) in &self.replace {
-            changed = true;
             editor.replace(*at, property);
         }
+        // A property that a card has once comes into the place of the old one, also of one that says nothing by itself.
         let mut homes: BTreeMap<&str, usize> = BTreeMap::new();
-        for place in &self.drop {
-            homes.entry(canonical_name(card.properties()[place.property].name())).or_insert(place.property);
+        for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| !it.is_empty()) {
+            let name = canonical_name(property.name());
+            if is_single(name) {
+                homes.entry(name).or_insert(at);
+            }
         }
         for lines in places(&self.take) {
             let property = &self.incoming.card.properties()[lines[0].property];
             let name = canonical_name(property.name());
+            let home = homes.remove(name);
+            if let Some(at) = home
+                && !self.drop.contains(&Place { property: at, item: 0 })
+                && card.properties()[at].text() == property.text()
+            {
+                continue;
+            }
             let bytes = match only(property, &lines) {
                 Some(part) => part.write(card.version(), card.line_break()),
                 None => groups.copy(property, self.incoming.card),
             };
-            match homes.remove(name).filter(|_| is_single(name)) {
+            match home {
                 Some(at) => editor.put(at, bytes),
                 None => editor.append_bytes(&bytes),
             }
         }
-        Merged { content: editor.finish(), changed, conflicts: self.conflicts }
+        let content = editor.finish();
+        Merged { changed: content != card.as_bytes(), content, conflicts: self.conflicts }
     }
 
     /// FN that only repeated N goes with it.
@@ -312,6 +326,12 @@ impl<'c> Merge<'_, 'c> {
     }
 }
 
+/// Are these the same components, blanks at their ends and empty ones at the end aside?
+fn same_parts(a: &[String], b: &[String]) -> bool {
+    let part = |list: &[String], at: usize| list.get(at).map_or("", |part| part.trim()).to_owned();
+    (0..a.len().max(b.len())).all(|at| part(a, at) == part(b, at))
+}
+
 /// The instances of a property of this name, with their full lines.
 fn instances<'s, 'c>(side: &'s Side<'c>, name: &str) -> impl Iterator<Item = (Key<'c>, &'s [u8])> {
     side.keys.iter().filter_map(move |(key, lines)| {
@@ -337,7 +357,7 @@ fn places(set: &BTreeSet<Place>) -> Vec<Vec<Place>> {
 /// The items of a list in the order of its lines.
 fn items(property: &Property<'_>) -> Option<Vec<String>> {
     let list = shape(canonical_name(property.name())) == Shape::List;
-    list.then(|| property.text().split(',').map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect())
+    list.then(|| Canon::items(&property.text()).map(str::to_owned).collect())
 }
 
 /// The property without these of its items; `None` if nothing is left.

@@ -42,7 +42,11 @@ pub fn union(ours: &[u8], theirs: &[u8]) -> Option<Merged> {
         if matches!(name, "N" | "FN") && ours_says_it(property, &our_name) {
             continue;
         }
-        if is_single(name) && has(&ours, name) {
+        if let Some(kept) = first(&ours, name).filter(|_| is_single(name)) {
+            // A name that says nothing by itself has no line, but may well be the same.
+            if matches!(name, "N" | "FN") && kept.text() == property.text() {
+                continue;
+            }
             conflicts.push(Conflict { property: name.to_owned(), losing: property.raw().to_vec() });
             continue;
         }
@@ -53,7 +57,7 @@ pub fn union(ours: &[u8], theirs: &[u8]) -> Option<Merged> {
     // These say nothing about the contact and have no lines; still they are not to be lost.
     for name in ["UID", "REV", "PRODID"] {
         if let Some(property) = theirs.all(name).find(|it| !it.is_empty())
-            && !has(&ours, name)
+            && first(&ours, name).is_none()
         {
             editor.append_bytes(&groups.copy(property, &theirs));
             changed = true;
@@ -68,6 +72,6 @@ fn ours_says_it(name: &Property<'_>, ours: &[String]) -> bool {
     !ours.is_empty() && is_rendering(&text, ours)
 }
 
-fn has(card: &Card<'_>, name: &str) -> bool {
-    card.properties().iter().any(|it| canonical_name(it.name()).eq_ignore_ascii_case(name) && !it.is_empty())
+fn first<'c, 'a>(card: &'c Card<'a>, name: &str) -> Option<&'c Property<'a>> {
+    card.properties().iter().find(|it| canonical_name(it.name()).eq_ignore_ascii_case(name) && !it.is_empty())
 }
