@@ -117,10 +117,16 @@ pub(super) fn cdata(out: &mut Vec<u8>, text: &[u8], has_greater: bool) {
     out.extend_from_slice(b"<![CDATA[");
     let mut rest = text;
     if has_greater {
-        while let Some(position) = rest.windows(3).position(|window| window == b"]]>") {
-            out.extend_from_slice(&rest[..position + 2]);
-            out.extend_from_slice(b"]]><![CDATA[");
-            rest = &rest[position + 2..];
+        let mut from = 0;
+        while let Some(position) = scan::find(&rest[from..], b'>').map(|position| from + position) {
+            if rest[..position].ends_with(b"]]") {
+                out.extend_from_slice(&rest[..position]);
+                out.extend_from_slice(b"]]><![CDATA[");
+                rest = &rest[position..];
+                from = 1;
+            } else {
+                from = position + 1;
+            }
         }
     }
     out.extend_from_slice(rest);
