@@ -106,10 +106,9 @@ fn metinf_part<'a, S: Source<'a>>(
 pub(super) fn unwrap<'a, S: Source<'a>>(s: &mut S, items: &mut [Item<'a>], outer: Option<&Meta<'a>>) -> Result<()> {
     for item in items {
         let Some(Data::Bytes(bytes)) = &mut item.data else { continue };
-        let start = bytes.trim_ascii_start();
         let types = [item.meta.as_ref(), outer].into_iter().flatten().filter_map(|meta| meta.media_type.as_deref());
         let says_devinf = types.into_iter().any(|media_type| media_type.contains("devinf"));
-        if (says_devinf || start.starts_with(b"<DevInf"))
+        if (says_devinf || bytes.trim_ascii_start().starts_with(b"<DevInf") || wbxml::is_devinf(bytes))
             && let Some(devinf) = quoted_devinf(s, std::mem::take(bytes), bytes)?
         {
             item.data = Some(Data::DevInf(Box::new(devinf)));

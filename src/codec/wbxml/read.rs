@@ -432,6 +432,16 @@ impl<'a> source::Source<'a> for Source<'a> {
     }
 }
 
+/// Whether a document says in its header that it is device information.
+pub(in crate::codec) fn is_devinf(document: &[u8]) -> bool {
+    match document {
+        [1..=3, high @ (0x9F | 0xA4), low, ..] => matches!((high, low), (0x9F, 0x52 | 0x54) | (0xA4, 0x03)),
+        // By name, in a string table.
+        [1..=3, 0, rest @ ..] => rest[..rest.len().min(48)].windows(6).any(|name| name == b"DevInf"),
+        _ => false,
+    }
+}
+
 /// Octets as a text. What is no UTF-8 is read as ISO-8859-1, which never fails and keeps different octets different.
 #[inline]
 fn text(bytes: Bytes<'_>) -> Text<'_> {
