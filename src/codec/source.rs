@@ -97,12 +97,20 @@ pub(super) struct Guard {
     pub(super) limits: Limits,
     pub(super) elements: usize,
     open: Vec<Tag>,
+    /// The element that ended last.
+    closed: Tag,
     error: Option<DecodeError>,
 }
 
 impl Guard {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { limits: *limits, elements: 0, open: Vec::with_capacity(limits.max_depth.min(32)), error: None }
+        Self {
+            limits: *limits,
+            elements: 0,
+            open: Vec::with_capacity(limits.max_depth.min(32)),
+            closed: Tag::Unknown,
+            error: None,
+        }
     }
 
     /// An element begins.
@@ -122,7 +130,7 @@ impl Guard {
     /// An element ends.
     #[inline]
     pub(super) fn leave(&mut self) {
-        self.open.pop();
+        self.closed = self.open.pop().unwrap_or(Tag::Unknown);
     }
 
     /// Whether no element is open.
@@ -154,6 +162,13 @@ impl Guard {
     pub(super) fn into_error(self) -> DecodeError {
         // Only `fail` makes a Stop, so that there is an error.
         self.error.unwrap_or(DecodeError::Malformed { rule: "unreadable", at: At { element: "message", offset: 0 } })
+    }
+
+    /// Stops because the element that ended last lacks a child.
+    #[cold]
+    pub(super) fn missing(&mut self, child: Tag, offset: usize) -> Stop {
+        let at = At { element: self.closed.name(), offset };
+        self.fail(DecodeError::Missing { element: child.name(), at })
     }
 
     pub(super) fn at(&self, offset: usize) -> At {

@@ -247,8 +247,8 @@ fn decimal(digits: &str, bits: u32) -> Option<u64> {
 /// The error for an element that the one just closed should have had.
 #[cold]
 fn missing<'a, S: Source<'a>>(s: &mut S, tag: Tag) -> Stop {
-    let at = s.at();
-    s.fail(DecodeError::Missing { element: tag.name(), at })
+    let offset = s.offset();
+    s.guard_mut().missing(tag, offset)
 }
 
 /// Reads octets where elements mean nothing.

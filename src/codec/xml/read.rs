@@ -186,6 +186,9 @@ impl<'a> Source<'a> {
             Ok(Event::GeneralRef(reference)) => self.resolve(&reference).map(drop),
             Ok(Event::Eof) => {
                 let at = self.guard.at(self.input.len());
+                if self.guard.elements == 0 && !self.input.trim_ascii().is_empty() {
+                    return Err(self.guard.fail(DecodeError::Malformed { rule: "there is no element", at }));
+                }
                 Err(self.guard.fail(DecodeError::Truncated { at }))
             }
             Ok(_) => Ok(()),
