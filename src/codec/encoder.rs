@@ -5,7 +5,7 @@ use super::error::EncodeError;
 use super::tag::Tag;
 use super::write::{Sink as _, Writer};
 use super::{wbxml, xml};
-use crate::message::{Change, Command, DevInf, Header, Message, Sync, Version};
+use crate::message::{Change, Command, Data, DevInf, Header, Item, Message, Sync, Version};
 
 type Result<T> = std::result::Result<T, EncodeError>;
 
@@ -126,6 +126,9 @@ impl Encoder {
     /// What the encoding or the version cannot carry.
     pub fn command(&mut self, command: &Command<'_>) -> Result<()> {
         let version = self.version;
+        if let Command::Sync(sync) = command {
+            self.sink.reserve(sync.commands.iter().map(roughly).sum());
+        }
         self.or_nothing(|sink| sink.command(command, version))
     }
 
@@ -206,6 +209,13 @@ impl Encoder {
     }
 }
 
+/// About the size of a change, so that a Sync is not copied again and again while it grows.
+fn roughly(command: &Command<'_>) -> usize {
+    let Command::Change(change) = command else { return 0 };
+    let data = |item: &Item<'_>| item.data.as_ref().and_then(Data::as_bytes).map_or(0, <[u8]>::len);
+    128 + change.items.iter().map(|item| 128 + data(item)).sum::<usize>()
+}
+
 /// One of the two encodings.
 enum AnySink {
     Xml(xml::Sink),
@@ -249,6 +259,10 @@ impl AnySink {
 
     fn open_sync(&mut self, sync: &Sync<'_>, version: Version) -> Result<()> {
         either!(self, sink => Writer { sink, version }.open_sync(sync))
+    }
+
+    fn reserve(&mut self, bytes: usize) {
+        either!(self, sink => sink.out.reserve(bytes));
     }
 
     fn end(&mut self, tag: Tag) {

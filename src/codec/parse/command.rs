@@ -92,7 +92,7 @@ impl<'a> Common<'a> {
         Ok(())
     }
 
-    fn cmd_id<S: Source<'a>>(&mut self, s: &S) -> Result<CmdId<'a>> {
+    fn cmd_id<S: Source<'a>>(&mut self, s: &mut S) -> Result<CmdId<'a>> {
         self.cmd_id.take().ok_or_else(|| missing(s, Tag::CmdID))
     }
 }
@@ -123,7 +123,7 @@ fn alert_code<'a, S: Source<'a>>(s: &mut S) -> Result<Option<AlertCode>> {
         None => Ok(None),
         Some(code) => match u16::try_from(code) {
             Ok(code) => Ok(Some(AlertCode(code))),
-            Err(_) => Err(crate::codec::DecodeError::BadNumber { bits: 16, at }),
+            Err(_) => Err(s.fail(crate::codec::DecodeError::BadNumber { bits: 16, at })),
         },
     }
 }

@@ -1,6 +1,6 @@
 //! `Item`, its data, and filters.
 
-use super::{Result, content_octets, devinf, filtered_location, flag, inner_address, location, meta, token};
+use super::{Result, content_octets, devinf, filtered_location, flag, inner_address, location, meta, token, whole};
 use crate::codec::error::DecodeError;
 use crate::codec::limits::Limits;
 use crate::codec::source::{Content, Source};
@@ -8,6 +8,9 @@ use crate::codec::tag::Tag;
 use crate::codec::{Encoding, wbxml, xml};
 use crate::message::{Anchor, Bytes, Data, DevInf, Filter, Item, Mem, Meta};
 use std::borrow::Cow;
+
+/// The result of reading a document inside the document.
+type Nested<T> = std::result::Result<T, DecodeError>;
 
 /// Reads an item to the end of the list.
 pub(super) fn push<'a, S: Source<'a>>(s: &mut S, items: &mut Vec<Item<'a>>) -> Result<()> {
@@ -103,10 +106,9 @@ fn metinf_part<'a, S: Source<'a>>(
 pub(super) fn unwrap<'a, S: Source<'a>>(s: &mut S, items: &mut [Item<'a>], outer: Option<&Meta<'a>>) -> Result<()> {
     for item in items {
         let Some(Data::Bytes(bytes)) = &mut item.data else { continue };
-        let start = bytes.trim_ascii_start();
         let types = [item.meta.as_ref(), outer].into_iter().flatten().filter_map(|meta| meta.media_type.as_deref());
         let says_devinf = types.into_iter().any(|media_type| media_type.contains("devinf"));
-        if (says_devinf || start.starts_with(b"<DevInf"))
+        if (says_devinf || bytes.trim_ascii_start().starts_with(b"<DevInf") || wbxml::is_devinf(bytes))
             && let Some(devinf) = quoted_devinf(s, std::mem::take(bytes), bytes)?
         {
             item.data = Some(Data::DevInf(Box::new(devinf)));
@@ -135,24 +137,25 @@ pub(super) fn unwrap_metinf<'a, S: Source<'a>>(s: &mut S, items: &mut [Item<'a>]
                 item.data = Some(data);
             }
             Ok(None) => {}
-            Err(error) if error.is_limit() => return Err(error),
+            Err(error) if error.is_limit() => return Err(s.fail(error)),
             Err(_) => {}
         }
     }
     Ok(())
 }
 
-fn quoted_metinf<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<(Data<'b>, usize)>> {
-    let mut inner = xml::Source::new(bytes, limits)?;
-    let found = match inner.child()? {
-        Some(tag @ (Tag::Anchor | Tag::Mem | Tag::MetInf | Tag::Next | Tag::Last)) => {
-            let (mut anchor, mut memory) = (None, None);
-            metinf_part(&mut inner, tag, &mut anchor, &mut memory)?;
-            anchor.map(Data::Anchor).or_else(|| memory.map(Data::Mem))
-        }
-        _ => None,
-    };
-    Ok(found.map(|data| (data, inner.guard().elements)))
+fn quoted_metinf<'b>(bytes: &'b [u8], limits: &Limits) -> Nested<Option<(Data<'b>, usize)>> {
+    whole(xml::Source::new(bytes, limits)?, |inner| {
+        let found = match inner.child()? {
+            Some(tag @ (Tag::Anchor | Tag::Mem | Tag::MetInf | Tag::Next | Tag::Last)) => {
+                let (mut anchor, mut memory) = (None, None);
+                metinf_part(inner, tag, &mut anchor, &mut memory)?;
+                anchor.map(Data::Anchor).or_else(|| memory.map(Data::Mem))
+            }
+            _ => None,
+        };
+        Ok(found.map(|data| (data, inner.guard().elements)))
+    })
 }
 
 fn into_owned(data: Data<'_>) -> Data<'static> {
@@ -179,7 +182,7 @@ fn quoted_devinf<'a, S: Source<'a>>(s: &mut S, bytes: Bytes<'a>, back: &mut Byte
             s.count_nested(elements);
             Ok(Some(devinf))
         }
-        Err(error) if error.is_limit() => Err(error),
+        Err(error) if error.is_limit() => Err(s.fail(error)),
         Err(_) => {
             *back = bytes;
             Ok(None)
@@ -187,10 +190,9 @@ fn quoted_devinf<'a, S: Source<'a>>(s: &mut S, bytes: Bytes<'a>, back: &mut Byte
     }
 }
 
-fn nested_devinf<'b>(bytes: &'b [u8], limits: &Limits) -> Result<(DevInf<'b>, usize)> {
-    fn read<'b, S: Source<'b>>(mut inner: S) -> std::result::Result<(DevInf<'b>, usize), DecodeError> {
-        let devinf = super::devinf_document(&mut inner)?;
-        Ok((devinf, inner.guard().elements))
+fn nested_devinf<'b>(bytes: &'b [u8], limits: &Limits) -> Nested<(DevInf<'b>, usize)> {
+    fn read<'b, S: Source<'b>>(inner: S) -> Nested<(DevInf<'b>, usize)> {
+        whole(inner, |inner| Ok((super::devinf_document(inner)?, inner.guard().elements)))
     }
     match Encoding::sniff(bytes) {
         Some(Encoding::Wbxml) => read(wbxml::Source::devinf(bytes, limits)?),

@@ -7,12 +7,18 @@ mod item;
 mod meta;
 
 use super::error::DecodeError;
-use super::source::{Content, Source};
+use super::source::{Content, Source, Step as Result, Stop};
 use super::tag::Tag;
 use crate::message::{Bytes, Chal, CmdId, Cred, DevInf, Filter, Header, Location, Message, MsgId, SessionId, Text};
 use std::borrow::Cow;
 
-type Result<T> = std::result::Result<T, DecodeError>;
+/// Parses a whole source.
+pub(super) fn whole<'a, S: Source<'a>, T>(
+    mut s: S,
+    parse: impl FnOnce(&mut S) -> Result<T>,
+) -> std::result::Result<T, DecodeError> {
+    parse(&mut s).map_err(|Stop| s.into_error())
+}
 
 /// A whole message.
 pub(super) fn message<'a, S: Source<'a>>(s: &mut S) -> Result<Message<'a>> {
@@ -56,8 +62,8 @@ fn root<'a, S: Source<'a>>(s: &mut S, expected: Tag) -> Result<()> {
     let at = s.at();
     match s.child()? {
         Some(tag) if tag == expected => Ok(()),
-        Some(_) => Err(DecodeError::WrongRoot { expected: expected.name(), at }),
-        None => Err(DecodeError::Truncated { at }),
+        Some(_) => Err(s.fail(DecodeError::WrongRoot { expected: expected.name(), at })),
+        None => Err(s.fail(DecodeError::Truncated { at })),
     }
 }
 
@@ -220,7 +226,7 @@ fn number<'a, S: Source<'a>>(s: &mut S) -> Result<Option<u64>> {
     let text = s.text()?;
     match text.trim() {
         "" => Ok(None),
-        digits => decimal(digits, 64).map(Some).ok_or(DecodeError::BadNumber { bits: 64, at }),
+        digits => decimal(digits, 64).map(Some).ok_or_else(|| s.fail(DecodeError::BadNumber { bits: 64, at })),
     }
 }
 
@@ -228,7 +234,7 @@ fn number<'a, S: Source<'a>>(s: &mut S) -> Result<Option<u64>> {
 fn number_of_bits<'a, S: Source<'a>>(s: &mut S, bits: u32) -> Result<u64> {
     let at = s.at();
     let text = s.text()?;
-    decimal(text.trim(), bits).ok_or(DecodeError::BadNumber { bits, at })
+    decimal(text.trim(), bits).ok_or_else(|| s.fail(DecodeError::BadNumber { bits, at }))
 }
 
 fn decimal(digits: &str, bits: u32) -> Option<u64> {
@@ -239,8 +245,10 @@ fn decimal(digits: &str, bits: u32) -> Option<u64> {
 }
 
 /// The error for an element that the one just closed should have had.
-fn missing<'a, S: Source<'a>>(s: &S, tag: Tag) -> DecodeError {
-    DecodeError::Missing { element: tag.name(), at: s.at() }
+#[cold]
+fn missing<'a, S: Source<'a>>(s: &mut S, tag: Tag) -> Stop {
+    let offset = s.offset();
+    s.guard_mut().missing(tag, offset)
 }
 
 /// Reads octets where elements mean nothing.

@@ -3,7 +3,7 @@
 mod read;
 mod write;
 
-pub(super) use read::Source;
+pub(super) use read::{Source, is_devinf};
 pub(super) use write::Sink;
 
 /// Global tokens (§7.2).

@@ -3,12 +3,10 @@
 use super::{charset, token};
 use crate::codec::error::{At, DecodeError, Limit};
 use crate::codec::limits::Limits;
-use crate::codec::source::{self, Content, Guard, Octets};
+use crate::codec::source::{self, Content, Guard, Octets, Step, Stop};
 use crate::codec::tag::{Page, Tag};
 use crate::message::{Bytes, Text};
 use std::borrow::Cow;
-
-type Result<T> = std::result::Result<T, DecodeError>;
 
 /// A WBXML document. Every length is compared with what is left of the input before anything else is done with it.
 pub(in crate::codec) struct Source<'a> {
@@ -37,16 +35,16 @@ enum Piece<'a> {
 
 impl<'a> Source<'a> {
     /// A message. Its public identifier is not looked at: the root and `VerDTD` say the same and are always right.
-    pub(in crate::codec) fn message(input: &'a [u8], limits: &Limits) -> Result<Self> {
+    pub(in crate::codec) fn message(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         Self::new(input, limits, [Page::SyncMl, Page::MetInf, Page::DevInf])
     }
 
     /// A device information document.
-    pub(in crate::codec) fn devinf(input: &'a [u8], limits: &Limits) -> Result<Self> {
+    pub(in crate::codec) fn devinf(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         Self::new(input, limits, [Page::DevInf, Page::MetInf, Page::DevInf])
     }
 
-    fn new(input: &'a [u8], limits: &Limits, pages: [Page; 3]) -> Result<Self> {
+    fn new(input: &'a [u8], limits: &Limits, pages: [Page; 3]) -> Result<Self, DecodeError> {
         let mut source = Self {
             input,
             position: 0,
@@ -59,17 +57,18 @@ impl<'a> Source<'a> {
             unknown: Text::default(),
             expansion: limits.max_message,
         };
-        source.document_header()?;
-        Ok(source)
+        match source.document_header() {
+            Ok(()) => Ok(source),
+            Err(Stop) => Err(source.guard.into_error()),
+        }
     }
 
     /// Version, public identifier, character set, string table (§7.1).
-    fn document_header(&mut self) -> Result<()> {
+    fn document_header(&mut self) -> Step<()> {
         if !matches!(self.byte()?, 1..=3) {
-            return Err(DecodeError::Malformed {
-                rule: "the WBXML version is not 1.1, 1.2 or 1.3",
-                at: self.at_byte(0),
-            });
+            let at = self.at_byte(0);
+            let rule = "the WBXML version is not 1.1, 1.2 or 1.3";
+            return Err(self.guard.fail(DecodeError::Malformed { rule, at }));
         }
         if self.number()? == 0 {
             self.number()?; // the index of the identifier in the string table
@@ -80,7 +79,7 @@ impl<'a> Source<'a> {
             charset::LATIN1 => self.latin1 = true,
             _ => {
                 let rule = "the character set is not UTF-8, US-ASCII or ISO-8859-1, which alone are read here";
-                return Err(DecodeError::Charset { rule, at });
+                return Err(self.guard.fail(DecodeError::Charset { rule, at }));
             }
         }
         let at = self.position;
@@ -98,17 +97,19 @@ impl<'a> Source<'a> {
     }
 
     #[cold]
-    fn truncated(&self) -> DecodeError {
-        DecodeError::Truncated { at: self.at_byte(self.input.len()) }
+    fn truncated(&mut self) -> Stop {
+        let at = self.at_byte(self.input.len());
+        self.guard.fail(DecodeError::Truncated { at })
     }
 
     #[cold]
-    fn malformed(&self, rule: &'static str) -> DecodeError {
-        DecodeError::Malformed { rule, at: self.at_byte(self.position) }
+    fn malformed(&mut self, rule: &'static str) -> Stop {
+        let at = self.at_byte(self.position);
+        self.guard.fail(DecodeError::Malformed { rule, at })
     }
 
     #[inline]
-    fn byte(&mut self) -> Result<u8> {
+    fn byte(&mut self) -> Step<u8> {
         let Some(&byte) = self.input.get(self.position) else { return Err(self.truncated()) };
         self.position += 1;
         Ok(byte)
@@ -116,7 +117,7 @@ impl<'a> Source<'a> {
 
     /// `mb_u_int32`: seven bits a byte, the high bit says that more follow.
     #[inline]
-    fn number(&mut self) -> Result<u32> {
+    fn number(&mut self) -> Step<u32> {
         let mut number = 0_u32;
         for _ in 0..5 {
             let byte = self.byte()?;
@@ -132,7 +133,7 @@ impl<'a> Source<'a> {
     }
 
     #[inline]
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
+    fn take(&mut self, length: usize) -> Step<&'a [u8]> {
         let rest = self.input.get(self.position..).unwrap_or_default();
         let Some((taken, _)) = rest.split_at_checked(length) else { return Err(self.truncated()) };
         self.position += length;
@@ -141,7 +142,7 @@ impl<'a> Source<'a> {
 
     /// A string up to its NUL.
     #[inline]
-    fn inline_string(&mut self) -> Result<&'a [u8]> {
+    fn inline_string(&mut self) -> Step<&'a [u8]> {
         let rest = self.input.get(self.position..).unwrap_or_default();
         let Some(length) = crate::codec::scan::find(rest, 0) else { return Err(self.truncated()) };
         self.position += length + 1;
@@ -149,7 +150,7 @@ impl<'a> Source<'a> {
     }
 
     /// A string of the string table. What is taken from it is bounded: two bytes may stand for the whole table.
-    fn table_string(&mut self) -> Result<&'a [u8]> {
+    fn table_string(&mut self) -> Step<&'a [u8]> {
         let index = self.number()? as usize;
         let Some(rest) = self.strings.get(index..).filter(|rest| !rest.is_empty()) else {
             return Err(self.malformed("an index beyond the string table"));
@@ -172,7 +173,7 @@ impl<'a> Source<'a> {
 
     /// The next token of a content.
     #[inline]
-    fn piece(&mut self) -> Result<Piece<'a>> {
+    fn piece(&mut self) -> Step<Piece<'a>> {
         let start = self.position;
         let byte = self.byte()?;
         match byte {
@@ -214,7 +215,7 @@ impl<'a> Source<'a> {
     }
 
     #[inline]
-    fn element(&mut self, byte: u8, start: usize) -> Result<Tag> {
+    fn element(&mut self, byte: u8, start: usize) -> Step<Tag> {
         let tag = if byte & 0x3F == token::LITERAL {
             self.literal()?
         } else {
@@ -240,7 +241,7 @@ impl<'a> Source<'a> {
     }
 
     /// A tag that is written out, in the string table.
-    fn literal(&mut self) -> Result<Tag> {
+    fn literal(&mut self) -> Step<Tag> {
         let name = self.table_string()?;
         let local = name.rsplit(|byte| *byte == b':').next().unwrap_or(name);
         let tag = Tag::from_name(local);
@@ -252,7 +253,7 @@ impl<'a> Source<'a> {
 
     /// Passes over a list of attributes up to its END. Nobody means anything by them; Nokia writes the namespace as one
     /// whose name points nowhere.
-    fn attributes(&mut self) -> Result<()> {
+    fn attributes(&mut self) -> Step<()> {
         loop {
             match self.byte()? {
                 token::END => return Ok(()),
@@ -274,9 +275,34 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The content of the open element and its end if it is one string or block, as nearly always.
+    #[inline]
+    fn only_piece(&mut self) -> Option<Octets<'a>> {
+        let rest = self.input.get(self.position..)?;
+        let (bytes, opaque, used) = match rest {
+            [token::STR_I, rest @ ..] if !self.latin1 => {
+                let length = rest.iter().take(64).position(|byte| *byte == 0)?;
+                (&rest[..length], false, length + 2) // `position` found the NUL at `length`
+            }
+            // Up to 16,383 bytes.
+            [token::OPAQUE, low @ 0..0x80, rest @ ..] => (rest.get(..usize::from(*low))?, true, usize::from(*low) + 2),
+            [token::OPAQUE, high @ 0x80..=0xFF, low @ 0..0x80, rest @ ..] => {
+                let length = usize::from(*high & 0x7F) << 7 | usize::from(*low);
+                (rest.get(..length)?, true, length + 3)
+            }
+            _ => return None,
+        };
+        if rest.get(used) != Some(&token::END) || bytes.len() > self.guard.limits.max_text {
+            return None;
+        }
+        self.position += used + 1;
+        self.guard.leave();
+        Some(Octets { bytes: Bytes::Borrowed(bytes), opaque })
+    }
+
     /// The octets from here to the end of the open element. They are opaque if all of them are.
     #[inline]
-    fn rest_of_octets(&mut self, mut octets: Octets<'a>) -> Result<Octets<'a>> {
+    fn rest_of_octets(&mut self, mut octets: Octets<'a>) -> Step<Octets<'a>> {
         loop {
             match self.piece()? {
                 Piece::Octets(bytes, opaque) => self.append(&mut octets, bytes, opaque)?,
@@ -288,7 +314,7 @@ impl<'a> Source<'a> {
     }
 
     #[inline]
-    fn append(&self, octets: &mut Octets<'a>, bytes: Bytes<'a>, opaque: bool) -> Result<()> {
+    fn append(&mut self, octets: &mut Octets<'a>, bytes: Bytes<'a>, opaque: bool) -> Step<()> {
         self.guard.check_text(octets.bytes.len() + bytes.len(), self.position)?;
         if octets.bytes.is_empty() {
             *octets = Octets { bytes, opaque };
@@ -313,11 +339,30 @@ const NOTHING: Octets<'static> = Octets { bytes: Cow::Borrowed(&[]), opaque: fal
 
 impl<'a> source::Source<'a> for Source<'a> {
     #[inline]
-    fn child(&mut self) -> Result<Option<Tag>> {
+    fn child(&mut self) -> Step<Option<Tag>> {
         if self.end_of_empty() {
             return Ok(None);
         }
         loop {
+            // The two that are nearly all.
+            match self.input.get(self.position) {
+                Some(&token::END) => {
+                    self.position += 1;
+                    self.guard.leave();
+                    return Ok(None);
+                }
+                Some(&token::SWITCH_PAGE) => {
+                    self.position += 1;
+                    self.page = self.byte()?;
+                    continue;
+                }
+                Some(&byte) if byte & 0x3F > token::LITERAL => {
+                    let start = self.position;
+                    self.position += 1;
+                    return self.element(byte, start).map(Some);
+                }
+                _ => {}
+            }
             match self.piece()? {
                 Piece::Child(tag) => return Ok(Some(tag)),
                 Piece::End => return Ok(None),
@@ -331,21 +376,27 @@ impl<'a> source::Source<'a> for Source<'a> {
     }
 
     #[inline]
-    fn text(&mut self) -> Result<Text<'a>> {
+    fn text(&mut self) -> Step<Text<'a>> {
         Ok(text(source::Source::octets(self)?.bytes))
     }
 
     #[inline]
-    fn octets(&mut self) -> Result<Octets<'a>> {
+    fn octets(&mut self) -> Step<Octets<'a>> {
         if self.end_of_empty() {
             return Ok(NOTHING);
         }
-        self.rest_of_octets(NOTHING)
+        match self.only_piece() {
+            Some(octets) => Ok(octets),
+            None => self.rest_of_octets(NOTHING),
+        }
     }
 
-    fn content(&mut self) -> Result<Content<'a>> {
+    fn content(&mut self) -> Step<Content<'a>> {
         if self.end_of_empty() {
             return Ok(Content::Octets(NOTHING));
+        }
+        if let Some(octets) = self.only_piece() {
+            return Ok(Content::Octets(octets));
         }
         let mut octets = NOTHING;
         loop {
@@ -359,7 +410,7 @@ impl<'a> source::Source<'a> for Source<'a> {
     }
 
     /// Markup that means nothing to us has no text in WBXML: only the strings after it are kept.
-    fn verbatim(&mut self) -> Result<Bytes<'a>> {
+    fn verbatim(&mut self) -> Step<Bytes<'a>> {
         source::Source::skip(self)?;
         Ok(self.rest_of_octets(NOTHING)?.bytes)
     }
@@ -368,12 +419,26 @@ impl<'a> source::Source<'a> for Source<'a> {
         &self.guard
     }
 
-    fn count_nested(&mut self, elements: usize) {
-        self.guard.elements += elements;
+    fn guard_mut(&mut self) -> &mut Guard {
+        &mut self.guard
+    }
+
+    fn into_error(self) -> DecodeError {
+        self.guard.into_error()
     }
 
     fn offset(&self) -> usize {
         self.position
+    }
+}
+
+/// Whether a document says in its header that it is device information.
+pub(in crate::codec) fn is_devinf(document: &[u8]) -> bool {
+    match document {
+        [1..=3, high @ (0x9F | 0xA4), low, ..] => matches!((high, low), (0x9F, 0x52 | 0x54) | (0xA4, 0x03)),
+        // By name, in a string table.
+        [1..=3, 0, rest @ ..] => rest[..rest.len().min(48)].windows(6).any(|name| name == b"DevInf"),
+        _ => false,
     }
 }
 

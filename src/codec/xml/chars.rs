@@ -2,61 +2,45 @@
 
 use crate::codec::scan;
 
-/// What kinds of bytes a text has.
-#[derive(Clone, Copy)]
-pub(super) struct Kinds(u8);
-
-/// A control character other than tab, line feed and carriage return.
-const CONTROL: u8 = 1;
-/// `<` or `&`.
-const MARKUP: u8 = 2;
-/// A line feed or carriage return.
-const BREAK: u8 = 4;
-/// `>`.
-const GREATER: u8 = 8;
-/// The first byte of, among others, U+FFFE and U+FFFF.
-const MAYBE_NONCHARACTER: u8 = 16;
-/// A carriage return.
-const RETURN: u8 = 32;
-
-impl Kinds {
-    #[inline]
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        Self(scan::union(bytes, |byte| {
-            let is = |condition: bool, kind: u8| if condition { kind } else { 0 };
-            is(byte < 0x20 && byte != b'\t' && byte != b'\n' && byte != b'\r', CONTROL)
-                | is(byte == b'<' || byte == b'&', MARKUP)
-                | is(byte == b'\n' || byte == b'\r', BREAK)
-                | is(byte == b'>', GREATER)
-                | is(byte == 0xEF, MAYBE_NONCHARACTER)
-                | is(byte == b'\r', RETURN)
-        }))
+/// Whether a text needs a closer look before it can be written: a control character, or the first byte of, among others,
+/// U+FFFE and U+FFFF.
+#[inline]
+pub(super) fn is_suspect(text: &[u8]) -> bool {
+    if text.len() < SHORT {
+        return text.iter().fold(0, |kinds, byte| kinds | KINDS[*byte as usize]) & SUSPECT != 0;
     }
-
-    const fn has(self, kinds: u8) -> bool {
-        self.0 & kinds != 0
-    }
-
-    /// Whether the text needs a closer look before it can be written.
-    pub(super) const fn is_suspect(self) -> bool {
-        self.has(CONTROL | MAYBE_NONCHARACTER)
-    }
-
-    /// Whether the text is easier to read in a CDATA section, or better off there: line ends survive.
-    pub(super) const fn wants_cdata(self) -> bool {
-        self.has(MARKUP | BREAK)
-    }
-
-    /// Whether a CDATA section might end too early.
-    pub(super) const fn has_greater(self) -> bool {
-        self.has(GREATER)
-    }
-
-    /// Whether anything has to be escaped.
-    pub(super) const fn wants_escape(self) -> bool {
-        self.has(MARKUP | GREATER | RETURN)
-    }
+    scan::any(text, |byte| (byte < 0x20) & (byte != b'\t') & (byte != b'\n') & (byte != b'\r') | (byte == 0xEF))
 }
+
+/// Whether a text is easier to read in a CDATA section, or better off there: line ends survive.
+#[inline]
+pub(super) fn wants_cdata(text: &[u8]) -> bool {
+    scan::find_if(text, |byte| (byte == b'<') | (byte == b'&') | (byte == b'\n') | (byte == b'\r')).is_some()
+}
+
+/// Texts below this length are looked at byte by byte.
+const SHORT: usize = 32;
+/// A control character other than tab, line feed and carriage return, or 0xEF.
+const SUSPECT: u8 = 1;
+/// `<`, `>`, `&` or a carriage return.
+const ESCAPED: u8 = 2;
+
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        kinds[control] = SUSPECT;
+        control += 1;
+    }
+    kinds[b'\t' as usize] = 0;
+    kinds[b'\n' as usize] = 0;
+    kinds[0xEF] = SUSPECT;
+    kinds[b'<' as usize] = ESCAPED;
+    kinds[b'>' as usize] = ESCAPED;
+    kinds[b'&' as usize] = ESCAPED;
+    kinds[b'\r' as usize] = ESCAPED;
+    kinds
+};
 
 /// Whether XML can carry these octets as character data: UTF-8 without control characters (tab and line ends excepted)
 /// and without U+FFFE and U+FFFF. What it cannot carry is written as base64 by whoever makes the message.
@@ -76,7 +60,7 @@ pub(super) fn first_uncarriable(bytes: &[u8]) -> Option<usize> {
 
 /// The position of the first character that XML forbids in what is UTF-8.
 pub(super) fn first_forbidden(text: &[u8]) -> Option<usize> {
-    if !Kinds::of(text).is_suspect() {
+    if !is_suspect(text) {
         return None;
     }
     text.iter().enumerate().position(|(position, byte)| match byte {
@@ -90,7 +74,7 @@ pub(super) fn first_forbidden(text: &[u8]) -> Option<usize> {
 /// Appends `text` with markup and carriage returns escaped.
 pub(super) fn escape(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
-    while let Some(position) = rest.iter().position(|byte| ESCAPED[*byte as usize]) {
+    while let Some(position) = rest.iter().position(|byte| KINDS[*byte as usize] & ESCAPED != 0) {
         out.extend_from_slice(&rest[..position]);
         out.extend_from_slice(match rest[position] {
             b'<' => b"&lt;",
@@ -103,24 +87,19 @@ pub(super) fn escape(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(rest);
 }
 
-static ESCAPED: [bool; 256] = {
-    let mut table = [false; 256];
-    table[b'<' as usize] = true;
-    table[b'>' as usize] = true;
-    table[b'&' as usize] = true;
-    table[b'\r' as usize] = true;
-    table
-};
-
 /// Appends `text` in CDATA sections; `]]>` is divided between two.
-pub(super) fn cdata(out: &mut Vec<u8>, text: &[u8], has_greater: bool) {
+pub(super) fn cdata(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(b"<![CDATA[");
     let mut rest = text;
-    if has_greater {
-        while let Some(position) = rest.windows(3).position(|window| window == b"]]>") {
-            out.extend_from_slice(&rest[..position + 2]);
+    let mut from = 0;
+    while let Some(position) = scan::find(&rest[from..], b'>').map(|position| from + position) {
+        if rest[..position].ends_with(b"]]") {
+            out.extend_from_slice(&rest[..position]);
             out.extend_from_slice(b"]]><![CDATA[");
-            rest = &rest[position + 2..];
+            rest = &rest[position..];
+            from = 1;
+        } else {
+            from = position + 1;
         }
     }
     out.extend_from_slice(rest);
@@ -163,7 +142,7 @@ mod tests {
         ] {
             let (mut one, mut other) = (Vec::new(), Vec::new());
             escape(&mut one, text.as_bytes());
-            cdata(&mut other, text.as_bytes(), true);
+            cdata(&mut other, text.as_bytes());
             assert_eq!(one, escaped.as_bytes());
             assert_eq!(other, sections.as_bytes());
         }

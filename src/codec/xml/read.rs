@@ -2,15 +2,15 @@
 
 use crate::codec::error::{At, DecodeError};
 use crate::codec::limits::Limits;
-use crate::codec::source::{self, Content, Guard, Octets};
+use crate::codec::scan;
+use crate::codec::source::{self, Content, Guard, Octets, Step, Stop};
 use crate::codec::tag::Tag;
 use crate::message::{Bytes, Text};
 use quick_xml::Reader;
 use quick_xml::errors::{Error, SyntaxError};
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 use std::borrow::Cow;
-
-type Result<T> = std::result::Result<T, DecodeError>;
+use std::io::BufRead as _;
 
 /// An XML document. References and CDATA sections vanish here: a text is one piece, however it was written. Line ends
 /// stay as they are. Nothing outside the document is ever looked at.
@@ -36,7 +36,7 @@ enum Piece<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(in crate::codec) fn new(input: &'a [u8], limits: &Limits) -> Result<Self> {
+    pub(in crate::codec) fn new(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         if let [0xFE, 0xFF, ..] | [0xFF, 0xFE, ..] = input {
             let at = At { element: "message", offset: 0 };
             return Err(DecodeError::Charset { rule: "the text is UTF-16; UTF-8 is read here", at });
@@ -52,71 +52,82 @@ impl<'a> Source<'a> {
         })
     }
 
+    #[inline]
     fn position(&self) -> usize {
         self.reader.buffer_position() as usize // never past the input, whose length is a usize
     }
 
     #[inline]
-    fn event(&mut self) -> Result<Event<'a>> {
-        self.event_start = self.position();
-        match self.reader.read_event() {
-            Ok(Event::Eof) => Err(DecodeError::Truncated { at: self.guard.at(self.input.len()) }),
-            Ok(event) => Ok(event),
-            Err(error) => Err(self.not_well_formed(&error)),
-        }
-    }
-
-    #[inline]
-    fn enter(&mut self, start: &BytesStart<'a>, empty: bool) -> Result<Tag> {
+    fn enter(&mut self, start: &BytesStart<'a>, empty: bool) -> Step<Tag> {
         let name = start.name();
-        let name = name.as_ref();
+        let name: &str = name.as_ref();
         let mut tag = Tag::from_name(name.as_bytes());
         if tag == Tag::Unknown {
-            let local = name.rsplit_once(':').map_or(name, |(_, local)| local);
-            tag = Tag::from_name(local.as_bytes());
-            if tag == Tag::Unknown {
-                self.unknown = Text::Owned(local.to_owned());
-            }
+            tag = self.prefixed(name);
         }
         self.guard.enter(tag, self.event_start)?;
         self.empty = empty;
         Ok(tag)
     }
 
+    /// A name with a prefix, or one that nobody knows.
+    #[cold]
+    fn prefixed(&mut self, name: &str) -> Tag {
+        let local = name.rsplit_once(':').map_or(name, |(_, local)| local);
+        let tag = Tag::from_name(local.as_bytes());
+        if tag == Tag::Unknown {
+            self.unknown = Text::Owned(local.to_owned());
+        }
+        tag
+    }
+
     /// One event inside a text.
     #[inline]
-    fn piece(&mut self) -> Result<Piece<'a>> {
-        Ok(match self.event()? {
-            Event::Text(text) => Piece::Text(text.into_inner()),
-            Event::CData(text) => Piece::Text(text.into_inner()),
-            Event::GeneralRef(reference) => Piece::Text(self.resolve(&reference)?),
-            Event::Start(start) => Piece::Child(self.enter(&start, false)?),
-            Event::Empty(start) => Piece::Child(self.enter(&start, true)?),
-            Event::End(_) => {
+    fn piece(&mut self) -> Step<Piece<'a>> {
+        self.event_start = self.position();
+        Ok(match self.reader.read_event() {
+            Ok(Event::End(_)) => {
                 self.guard.leave();
                 Piece::End
             }
+            Ok(Event::Text(text)) => Piece::Text(text.into_inner()),
+            Ok(Event::CData(text)) => Piece::Text(text.into_inner()),
+            Ok(Event::GeneralRef(reference)) => Piece::Text(self.resolve(&reference)?),
+            Ok(Event::Start(start)) => Piece::Child(self.enter(&start, false)?),
+            Ok(Event::Empty(start)) => Piece::Child(self.enter(&start, true)?),
             other => {
-                self.aside(&other)?;
+                self.aside(other)?;
                 Piece::Nothing
             }
         })
     }
 
+    /// The text up to the next `<` if there is no reference in it: what nearly every element begins with, and all that
+    /// most have. It is taken from under the reader, which goes on behind it.
+    #[inline]
+    fn plain_text(&mut self) -> Step<Text<'a>> {
+        let rest: &'a [u8] = self.reader.get_ref();
+        let Some(length) = scan::find_if(rest, |byte| byte == b'<' || byte == b'&') else { return Ok(Text::default()) };
+        let Ok(text) = std::str::from_utf8(&rest[..length]) else { return Err(self.not_utf8()) };
+        self.guard.check_text(length, self.position())?;
+        self.reader.stream().consume(length);
+        Ok(Text::Borrowed(text))
+    }
+
     /// The text from here to the end of the open element.
-    fn rest_of_text(&mut self, mut text: Text<'a>) -> Result<Text<'a>> {
+    fn rest_of_text(&mut self, mut text: Text<'a>) -> Step<Text<'a>> {
         loop {
             match self.piece()? {
+                Piece::End => return Ok(text),
                 Piece::Text(piece) => self.append(&mut text, piece)?,
                 Piece::Child(_) => source::Source::skip(self)?,
                 Piece::Nothing => {}
-                Piece::End => return Ok(text),
             }
         }
     }
 
     #[inline]
-    fn append(&self, text: &mut Text<'a>, piece: Text<'a>) -> Result<()> {
+    fn append(&mut self, text: &mut Text<'a>, piece: Text<'a>) -> Step<()> {
         self.guard.check_text(text.len() + piece.len(), self.position())?;
         if text.is_empty() {
             *text = piece;
@@ -127,7 +138,7 @@ impl<'a> Source<'a> {
     }
 
     /// The five names of XML and numbers. Anything else would need a DTD.
-    fn resolve(&self, reference: &BytesRef<'a>) -> Result<Text<'a>> {
+    fn resolve(&mut self, reference: &BytesRef<'a>) -> Step<Text<'a>> {
         let name: &str = reference;
         let known = match name {
             "amp" => "&",
@@ -135,63 +146,85 @@ impl<'a> Source<'a> {
             "gt" => ">",
             "quot" => "\"",
             "apos" => "'",
+            "#13" | "#xD" => "\r",
+            "#10" | "#xA" => "\n",
             _ => {
                 let at = self.guard.at(self.event_start);
                 if !name.starts_with('#') {
-                    return Err(DecodeError::Refused { rule: "an entity that is not one of the five of XML", at });
+                    let rule = "an entity that is not one of the five of XML";
+                    return Err(self.guard.fail(DecodeError::Refused { rule, at }));
                 }
                 return match reference.resolve_char_ref() {
                     Ok(Some(c)) if c != '\0' => Ok(Text::Owned(c.to_string())),
-                    _ => Err(DecodeError::Malformed { rule: "a character reference to no character", at }),
+                    _ => {
+                        let rule = "a character reference to no character";
+                        Err(self.guard.fail(DecodeError::Malformed { rule, at }))
+                    }
                 };
             }
         };
         Ok(Text::Borrowed(known))
     }
 
-    /// What stands beside elements and text.
-    fn aside(&self, event: &Event<'a>) -> Result<()> {
+    /// What is neither an element nor a text.
+    #[cold]
+    fn aside(&mut self, event: Result<Event<'a>, Error>) -> Step<()> {
         match event {
-            Event::DocType(doctype) => {
+            Ok(Event::DocType(doctype)) => {
                 let at = self.guard.at(self.event_start);
                 if !self.guard.is_outside() {
-                    return Err(DecodeError::Malformed { rule: "a DOCTYPE inside the document", at });
+                    let rule = "a DOCTYPE inside the document";
+                    return Err(self.guard.fail(DecodeError::Malformed { rule, at }));
                 }
                 if doctype.contains('[') {
-                    return Err(DecodeError::Refused { rule: "a DOCTYPE with an internal subset", at });
+                    let rule = "a DOCTYPE with an internal subset";
+                    return Err(self.guard.fail(DecodeError::Refused { rule, at }));
                 }
                 Ok(())
             }
-            Event::Decl(declaration) => self.declaration(declaration),
-            Event::GeneralRef(reference) => self.resolve(reference).map(drop),
-            _ => Ok(()),
+            Ok(Event::Decl(declaration)) => self.declaration(&declaration),
+            Ok(Event::GeneralRef(reference)) => self.resolve(&reference).map(drop),
+            Ok(Event::Eof) => {
+                let at = self.guard.at(self.input.len());
+                if self.guard.elements == 0 && !self.input.trim_ascii().is_empty() {
+                    return Err(self.guard.fail(DecodeError::Malformed { rule: "there is no element", at }));
+                }
+                Err(self.guard.fail(DecodeError::Truncated { at }))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let error = self.not_well_formed(&error);
+                Err(self.guard.fail(error))
+            }
         }
     }
 
     /// Many declare a character set that they do not use: only if the bytes are no UTF-8 does the declaration matter,
     /// and then the error says what was declared.
-    fn declaration(&self, declaration: &BytesDecl<'a>) -> Result<()> {
+    fn declaration(&mut self, declaration: &BytesDecl<'a>) -> Step<()> {
         let Some(Ok(name)) = declaration.encoding() else { return Ok(()) };
-        if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("us-ascii") || self.input.is_ascii() {
+        if ["utf-8", "utf8", "us-ascii"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
             return Ok(());
         }
         if std::str::from_utf8(self.input).is_ok() {
             return Ok(());
         }
-        Err(DecodeError::Charset {
-            rule: "the declared character set is not UTF-8, which alone is read here",
-            at: self.guard.at(0),
-        })
+        let rule = "the declared character set is not UTF-8, which alone is read here";
+        let at = self.guard.at(self.event_start);
+        Err(self.guard.fail(DecodeError::Charset { rule, at }))
     }
 
     #[cold]
+    fn not_utf8(&mut self) -> Stop {
+        let at = self.guard.at(self.position());
+        self.guard.fail(DecodeError::Charset { rule: "the text is not UTF-8", at })
+    }
+
     fn not_well_formed(&self, error: &Error) -> DecodeError {
         let at = self.guard.at(self.position());
         let rule = match error {
-            Error::Syntax(error) => match error {
-                SyntaxError::InvalidBangMarkup => "`<!` begins nothing that exists",
-                _ => return DecodeError::Truncated { at },
-            },
+            Error::Syntax(SyntaxError::InvalidBangMarkup) => "`<!` begins nothing that exists",
+            Error::Syntax(_) => return DecodeError::Truncated { at },
             Error::IllFormed(error) => {
                 use quick_xml::errors::IllFormedError as E;
                 let at = self.guard.at(self.reader.error_position() as usize);
@@ -209,26 +242,35 @@ impl<'a> Source<'a> {
         };
         DecodeError::Malformed { rule, at }
     }
+
+    #[inline]
+    fn end_of_empty(&mut self) -> bool {
+        if self.empty {
+            self.empty = false;
+            self.guard.leave();
+            return true;
+        }
+        false
+    }
 }
 
 impl<'a> source::Source<'a> for Source<'a> {
     #[inline]
-    fn child(&mut self) -> Result<Option<Tag>> {
-        if self.empty {
-            self.empty = false;
-            self.guard.leave();
+    fn child(&mut self) -> Step<Option<Tag>> {
+        if self.end_of_empty() {
             return Ok(None);
         }
         loop {
-            match self.event()? {
-                Event::Start(start) => return self.enter(&start, false).map(Some),
-                Event::Empty(start) => return self.enter(&start, true).map(Some),
-                Event::End(_) => {
+            self.event_start = self.position();
+            match self.reader.read_event() {
+                Ok(Event::Start(start)) => return self.enter(&start, false).map(Some),
+                Ok(Event::End(_)) => {
                     self.guard.leave();
                     return Ok(None);
                 }
-                Event::Text(_) | Event::CData(_) => {}
-                other => self.aside(&other)?,
+                Ok(Event::Empty(start)) => return self.enter(&start, true).map(Some),
+                Ok(Event::Text(_) | Event::CData(_)) => {}
+                other => self.aside(other)?,
             }
         }
     }
@@ -237,25 +279,26 @@ impl<'a> source::Source<'a> for Source<'a> {
         self.unknown.clone()
     }
 
-    fn text(&mut self) -> Result<Text<'a>> {
-        if self.empty {
-            self.empty = false;
-            self.guard.leave();
+    #[inline]
+    fn text(&mut self) -> Step<Text<'a>> {
+        if self.end_of_empty() {
             return Ok(Text::default());
         }
-        self.rest_of_text(Text::default())
+        let text = self.plain_text()?;
+        self.rest_of_text(text)
     }
 
-    fn octets(&mut self) -> Result<Octets<'a>> {
+    fn octets(&mut self) -> Step<Octets<'a>> {
         Ok(octets(self.text()?))
     }
 
-    fn content(&mut self) -> Result<Content<'a>> {
-        if self.empty {
-            return self.octets().map(Content::Octets);
+    #[inline]
+    fn content(&mut self) -> Step<Content<'a>> {
+        if self.end_of_empty() {
+            return Ok(Content::Octets(octets(Text::default())));
         }
         self.content_start = self.position();
-        let mut text = Text::default();
+        let mut text = self.plain_text()?;
         loop {
             match self.piece()? {
                 Piece::Text(piece) => self.append(&mut text, piece)?,
@@ -266,7 +309,7 @@ impl<'a> source::Source<'a> for Source<'a> {
         }
     }
 
-    fn verbatim(&mut self) -> Result<Bytes<'a>> {
+    fn verbatim(&mut self) -> Step<Bytes<'a>> {
         let start = self.content_start;
         source::Source::skip(self)?;
         loop {
@@ -287,8 +330,12 @@ impl<'a> source::Source<'a> for Source<'a> {
         &self.guard
     }
 
-    fn count_nested(&mut self, elements: usize) {
-        self.guard.elements += elements;
+    fn guard_mut(&mut self) -> &mut Guard {
+        &mut self.guard
+    }
+
+    fn into_error(self) -> DecodeError {
+        self.guard.into_error()
     }
 
     fn offset(&self) -> usize {

@@ -1,6 +1,6 @@
 //! Writing XML by hand.
 
-use super::chars::{self, Kinds};
+use super::chars;
 use crate::codec::encoder::{DataStyle, Options};
 use crate::codec::encoding::names;
 use crate::codec::error::EncodeError;
@@ -96,17 +96,12 @@ impl write::Sink for Sink {
         let text = text.as_bytes();
         self.reserve(text.len());
         self.open(tag);
-        let kinds = Kinds::of(text);
-        if kinds.is_suspect()
+        if chars::is_suspect(text)
             && let Some(offset) = chars::first_forbidden(text)
         {
             return Err(not_xml(tag, offset));
         }
-        if kinds.wants_escape() {
-            chars::escape(&mut self.out, text);
-        } else {
-            self.out.extend_from_slice(text);
-        }
+        chars::escape(&mut self.out, text);
         self.end(tag);
         Ok(())
     }
@@ -115,16 +110,15 @@ impl write::Sink for Sink {
     fn octets(&mut self, tag: Tag, octets: &[u8]) -> Result {
         self.reserve(octets.len());
         self.open(tag);
-        let kinds = Kinds::of(octets);
-        if (kinds.is_suspect() || std::str::from_utf8(octets).is_err())
+        if (chars::is_suspect(octets) || std::str::from_utf8(octets).is_err())
             && let Some(offset) = chars::first_uncarriable(octets)
         {
             return Err(not_xml(tag, offset));
         }
-        match self.style {
-            DataStyle::Cdata if kinds.wants_cdata() => chars::cdata(&mut self.out, octets, kinds.has_greater()),
-            _ if kinds.wants_escape() => chars::escape(&mut self.out, octets),
-            _ => self.out.extend_from_slice(octets),
+        if self.style == DataStyle::Cdata && chars::wants_cdata(octets) {
+            chars::cdata(&mut self.out, octets);
+        } else {
+            chars::escape(&mut self.out, octets);
         }
         self.end(tag);
         Ok(())
