@@ -117,16 +117,17 @@ fn wanted_version(media_type: &str, version: &str) -> Option<card::Version> {
 }
 
 fn with_crlf(content: &[u8]) -> Cow<'_, [u8]> {
-    let bare = |at: usize| content[at] == b'\n' && (at == 0 || content[at - 1] != b'\r');
-    if !(0..content.len()).any(bare) {
+    let pairs = || std::iter::once(0).chain(content.iter().copied()).zip(content.iter().copied());
+    let bare = |(before, byte): &(u8, u8)| *byte == b'\n' && *before != b'\r';
+    if !pairs().any(|pair| bare(&pair)) {
         return Cow::Borrowed(content);
     }
     let mut out = Vec::with_capacity(content.len() + content.len() / 32);
-    for at in 0..content.len() {
-        if bare(at) {
+    for pair in pairs() {
+        if bare(&pair) {
             out.push(b'\r');
         }
-        out.push(content[at]);
+        out.push(pair.1);
     }
     Cow::Owned(out)
 }
@@ -140,4 +141,30 @@ pub(super) fn merged(kind: Kind, base: Option<&[u8]>, here: &[u8], told: &[u8]) 
         _ => None,
     };
     merged.map(|merged| merged.content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{unpack, with_crlf};
+
+    #[test]
+    fn row36_lines_end_in_crlf() {
+        for (content, expected) in [
+            (&b"a\nb\n"[..], &b"a\r\nb\r\n"[..]),
+            (b"a\r\nb\n", b"a\r\nb\r\n"),
+            (b"\n", b"\r\n"),
+            (b"", b""),
+            (b"a\r\nb", b"a\r\nb"),
+        ] {
+            assert_eq!(&*with_crlf(content), expected);
+        }
+    }
+
+    #[test]
+    fn base64_is_undone_only_where_it_is_declared() {
+        assert_eq!(unpack(Some("b64"), b"aGVs\r\nbG8=").as_deref(), Some(&b"hello"[..]));
+        assert_eq!(unpack(Some("b64"), b"!"), None);
+        assert_eq!(unpack(Some("chr"), b"aGVsbG8=").as_deref(), Some(&b"aGVsbG8="[..]));
+        assert_eq!(unpack(None, b"aGVsbG8=").as_deref(), Some(&b"aGVsbG8="[..]));
+    }
 }

@@ -406,7 +406,7 @@ impl<'m> Overlay<'m> {
         &mut self,
         tx: &mut dyn Tx,
         open: &mut OpenBook<'_, 'm>,
-        luid: &Cow<'m, str>,
+        luid: &str,
         old: &MapRow,
         content: &Content<'m>,
     ) -> Result<bool> {
@@ -419,7 +419,7 @@ impl<'m> Overlay<'m> {
         let item = self.item(old.guid)?.clone();
         let changed = item.revision > old.agreed_revision && !item.deleted;
         let told = self.replace(open, &item, content.clone());
-        self.bind(open, luid.clone(), old.guid, told.revision, content.print);
+        self.bind(open, Cow::Owned(luid.to_owned()), old.guid, told.revision, content.print);
         if changed {
             let result = merged(open.kind, Some(&base.content), &item.content, &content.bytes);
             self.rewrite(open, &told, result);

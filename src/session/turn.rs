@@ -245,7 +245,7 @@ fn flatten<'c, 'm>(commands: &'c [Command<'m>]) -> Vec<(&'c Command<'m>, Option<
             match command {
                 Command::Container(container) => {
                     let atomic = container.kind == crate::message::ContainerKind::Atomic;
-                    let refused = refused.or(atomic.then_some(StatusCode::UNSUPPORTED_FEATURE));
+                    let refused = refused.or_else(|| atomic.then_some(StatusCode::UNSUPPORTED_FEATURE));
                     out.push((command, refused));
                     walk(&container.commands, refused, out);
                 }
@@ -278,7 +278,7 @@ pub(super) fn sent_ref(status: &Status<'_>) -> Option<SentRef> {
 
 /// The datastore of the session that a Sync or Map speaks of, by the peer's words for it.
 pub(super) fn find_store(
-    stores: &mut [StoreState],
+    stores: &[StoreState],
     target: Option<&Location<'_>>,
     source: Option<&Location<'_>>,
 ) -> Option<usize> {

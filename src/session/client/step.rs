@@ -195,7 +195,7 @@ impl Step<'_> {
                 });
                 continue;
             };
-            let found = find_store(&mut self.state.stores, item.target.as_ref(), item.source.as_ref());
+            let found = find_store(&self.state.stores, item.target.as_ref(), item.source.as_ref());
             let (code, next) = match found.map(|at| &mut self.state.stores[at]) {
                 None => (StatusCode::NOT_FOUND, None),
                 Some(store) => {
@@ -276,7 +276,7 @@ impl Step<'_> {
         for (index, command) in message.body.iter().enumerate() {
             match command {
                 Command::Sync(sync) => {
-                    let found = find_store(&mut self.state.stores, sync.target.as_ref(), sync.source.as_ref());
+                    let found = find_store(&self.state.stores, sync.target.as_ref(), sync.source.as_ref());
                     let code = match found.map(|at| &self.state.stores[at]) {
                         None => StatusCode::NOT_FOUND,
                         Some(store) => store.failed.map_or(StatusCode::OK, StatusCode),

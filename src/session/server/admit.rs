@@ -13,6 +13,7 @@ use crate::session::turn::{Turn, broken};
 use crate::store::{AccountNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict};
 use crate::sync::Role;
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 /// Digests kept of a session's earlier requests.
 const RECENT: usize = 4;
@@ -37,8 +38,27 @@ impl Server {
         }
         match claim {
             None => self.demand(asked, StatusCode::MISSING_CREDENTIALS),
-            Some(claim) => self.admit_claim(asked, limits, &claim),
+            Some(claim) => self.admit_slowly(asked, limits, &claim),
         }
+    }
+
+    /// Lets a credential in, unless its name failed too often from there: then it is not even looked at for a while. The
+    /// counter is all that a failure leaves behind (I10).
+    fn admit_slowly(&self, asked: &Asked<'_>, limits: &Limits, claim: &Claim<'_>) -> Result<Admission, Refusal> {
+        let name = claim.presented.user().unwrap_or_default();
+        let address = asked.request.address.unwrap_or_default();
+        let now = asked.request.now;
+        let attempts = || self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if attempts().wait(name, address, now).is_some() {
+            return self.demand(asked, StatusCode::INVALID_CREDENTIALS);
+        }
+        let admission = self.admit_claim(asked, limits, claim)?;
+        match &admission {
+            Admission::Refused(StatusCode::INVALID_CREDENTIALS, _) => attempts().failed(name, address, now),
+            Admission::Reply(_) => attempts().succeeded(name, address),
+            Admission::Refused(..) => {}
+        }
+        Ok(admission)
     }
 
     /// The session named by the URL that the message was posted to, or by the address it gives as its target.
@@ -105,7 +125,7 @@ impl Server {
                 match self.prove(asked, claim, account, device) {
                     Ok((device, next)) => (StatusCode::OK, device, next),
                     Err(refused) => {
-                        outcome = Ok(refused);
+                        outcome = Ok(*refused);
                         return Ok(Verdict::Rollback);
                     }
                 }
@@ -114,7 +134,7 @@ impl Server {
         })?;
         match (outcome, claim) {
             // A new session at an old address; it must authenticate like any other.
-            (Err(Refusal::SessionGone), Some(claim)) => self.admit_claim(asked, limits, claim),
+            (Err(Refusal::SessionGone), Some(claim)) => self.admit_slowly(asked, limits, claim),
             (Err(Refusal::SessionGone), None) if asked.header.msg_id.0 == 1 => {
                 self.demand(asked, StatusCode::MISSING_CREDENTIALS)
             }
@@ -152,7 +172,7 @@ impl Server {
             let (mut device, next) = match self.prove(asked, Some(claim), account, device) {
                 Ok(proven) => proven,
                 Err(refused) => {
-                    outcome = Ok(refused);
+                    outcome = Ok(*refused);
                     return Ok(Verdict::Rollback);
                 }
             };
@@ -185,11 +205,11 @@ impl Server {
         claim: Option<&Claim<'_>>,
         account: AccountNo,
         mut device: DeviceRow,
-    ) -> Result<(DeviceRow, Option<Chal<'static>>), Admission> {
+    ) -> Result<(DeviceRow, Option<Chal<'static>>), Box<Admission>> {
         let source = &asked.header.source;
         let now = asked.request.now;
         let count = device.nonce_count;
-        let refused = |code, scheme| Admission::Refused(code, Some(self.challenge(asked, scheme, count)));
+        let refused = |code, scheme| Box::new(Admission::Refused(code, Some(self.challenge(asked, scheme, count))));
         let Some(claim) = claim else { return Err(refused(StatusCode::MISSING_CREDENTIALS, None)) };
         let scheme = claim.presented.scheme();
         let nonces = self.nonces.candidates(source, count, device.nonce_out.as_deref(), now);

@@ -6,13 +6,16 @@ mod refusal;
 mod step;
 
 use super::Report;
-use crate::auth::{Nonces, Tokens};
+use crate::auth::{Attempts, Nonces, Tokens};
 use crate::codec::{Encoding, Limits, decode_header};
 use crate::message::{Chal, Header, StatusCode, Timestamp, Version};
 use crate::store::Store;
 use sha2::{Digest as _, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use thiserror::Error;
+
+/// Names and addresses whose failures are remembered.
+const ATTEMPTS: usize = 10_000;
 
 /// How a server behaves. Every field has a default that suits a server on the open network.
 #[derive(Clone, Debug)]
@@ -117,12 +120,13 @@ impl Refusal {
     }
 }
 
-/// A SyncML server over a store. Cheap to share: all state is in the store.
+/// A SyncML server over a store. All state is in the store, but for a bounded counter of failed credentials.
 pub struct Server {
     store: Arc<dyn Store>,
     config: ServerConfig,
     nonces: Nonces,
     tokens: Tokens,
+    attempts: Mutex<Attempts>,
 }
 
 impl std::fmt::Debug for Server {
@@ -138,7 +142,13 @@ impl Server {
     /// The store's own failure to give its keys.
     pub fn new(store: Arc<dyn Store>, config: ServerConfig) -> crate::store::Result<Self> {
         let keys = store.keys()?;
-        Ok(Self { store, config, nonces: Nonces::new(&keys.nonce), tokens: Tokens::new(&keys.token) })
+        Ok(Self {
+            store,
+            config,
+            nonces: Nonces::new(&keys.nonce),
+            tokens: Tokens::new(&keys.token),
+            attempts: Mutex::new(Attempts::new(ATTEMPTS)),
+        })
     }
 
     /// The store served.

@@ -136,7 +136,7 @@ impl Step<'_, '_> {
         for (index, command) in message.body.iter().enumerate() {
             let Command::Map(map) = command else { continue };
             let whole = |queued: Queued| queued.at(Some(&map.target), Some(&map.source));
-            let Some(at) = find_store(&mut self.state.stores, Some(&map.target), Some(&map.source)) else {
+            let Some(at) = find_store(&self.state.stores, Some(&map.target), Some(&map.source)) else {
                 let queued = whole(self.queued(index, StatusCode::NOT_FOUND));
                 self.statuses[index].push(queued);
                 continue;
@@ -163,7 +163,7 @@ impl Step<'_, '_> {
         let msg_ref = message.header.msg_id.to_string();
         for (index, command) in message.body.iter().enumerate() {
             let Command::Sync(sync) = command else { continue };
-            let found = find_store(&mut self.state.stores, sync.target.as_ref(), sync.source.as_ref());
+            let found = find_store(&self.state.stores, sync.target.as_ref(), sync.source.as_ref());
             let code = match found.map(|at| &self.state.stores[at]) {
                 None => StatusCode::NOT_FOUND,
                 Some(store) => match store.failed {
