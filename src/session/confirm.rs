@@ -183,7 +183,6 @@ impl MapChange {
         for entry in &mut self.retired {
             entry.state = MapState::Gone;
         }
-        open.state.bound += self.bound.len() as i64 - self.retired.len() as i64;
         open.state.awaiting -= self.awaited;
         self.retired.append(&mut self.bound);
         tx.put_maps(device, book, &self.retired)?;

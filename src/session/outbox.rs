@@ -15,7 +15,7 @@ use std::borrow::Cow;
 const UNSTATED_MAX: u64 = 20_000;
 
 /// Kept free for what every message may need after its items: an Alert 222, the end of a Sync.
-const RESERVE: usize = 512;
+const RESERVE: usize = 1024;
 
 /// A Status that may have to wait for a later message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,7 +138,7 @@ impl Outbox {
         self.encoder.command(&Command::Status(queued.to_status(cmd_id)))?;
         // The first always goes in, or nothing would ever move.
         let first = self.next_cmd <= 3;
-        if !first && self.encoder.len_if_closed(true) + RESERVE.min(self.budget / 4) > self.budget {
+        if !first && self.encoder.len_if_closed(true) + self.reserve() > self.budget {
             self.encoder.rollback(before);
             self.next_cmd -= 1;
             self.overflow.push(queued);
@@ -249,7 +249,7 @@ impl Outbox {
         self.encoder.rollback(before);
         self.next_cmd = number;
         // Would it fit into a message of its own, with the Statuses that such a message must carry?
-        let alone = self.bare + (total - size) + RESERVE;
+        let alone = self.bare + (total - size) + self.reserve();
         if written.is_err() || alone > self.budget { Fit::Never } else { Fit::NotNow }
     }
 
@@ -281,6 +281,10 @@ impl Outbox {
     /// The message's bytes.
     pub(super) fn finish(self, last: bool) -> Vec<u8> {
         self.encoder.finish(last)
+    }
+
+    fn reserve(&self) -> usize {
+        RESERVE.min(self.budget / 4)
     }
 
     fn take_cmd(&mut self) -> CmdId<'static> {

@@ -496,7 +496,7 @@ impl<'m> Overlay<'m> {
         }
     }
 
-    fn bind(&mut self, open: &mut OpenBook<'_, 'm>, luid: Cow<'m, str>, guid: Guid, agreed: Revision, view: [u8; 16]) {
+    fn bind(&mut self, open: &OpenBook<'_, 'm>, luid: Cow<'m, str>, guid: Guid, agreed: Revision, view: [u8; 16]) {
         // A server's item that a client has stored is unconfirmed until the Map has its Status.
         let fresh = !self.by_guid.contains_key(&guid);
         let state = match open.role {
@@ -506,9 +506,6 @@ impl<'m> Overlay<'m> {
             }
             Role::Server => MapState::Live,
         };
-        if fresh {
-            open.state.bound += 1;
-        }
         self.learn_and_write(MapRow {
             epoch: open.state.epoch,
             luid: luid.into_owned(),
@@ -623,7 +620,7 @@ fn item_now(entry: &MapRow, item: &ItemRow<'_>, incoming: Option<&[u8; 16]>) -> 
     }
 }
 
-/// Whether no live item of the book is left that the peer does not map, so that everything unknown is new.
-fn nothing_to_match(open: &OpenBook<'_, '_>) -> bool {
-    open.role == Role::Client || (open.state.old_epoch.is_some() && open.writer.row().live_items <= open.state.bound)
+/// Whether there is nothing here that an unknown item could be the same as. A client leaves matching to the server.
+const fn nothing_to_match(open: &OpenBook<'_, '_>) -> bool {
+    matches!(open.role, Role::Client) || open.state.alone
 }

@@ -25,7 +25,7 @@ pub(super) fn settle(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, mut budget: u
             Settling::Indexing => {
                 // Strong matches need the index. It pays only where something could match.
                 let wanted = !tx.staged(device, book, 0, 1)?.is_empty() || open.state.received.added > 0;
-                if !wanted || open.writer.row().indexed || open.writer.row().live_items <= open.state.bound {
+                if !wanted || open.writer.row().indexed || open.state.alone {
                     open.state.settling = Settling::Deciding(0);
                     continue;
                 }

@@ -128,8 +128,11 @@ pub(super) struct StoreState {
     pub settling: Settling,
     /// Whether the peer sent a Sync for it.
     pub sync_seen: bool,
-    /// Live items bound in the new epoch of a sync of everything: when these are all there are, nothing is left to match.
-    pub bound: i64,
+    /// In a sync of everything: the book was empty when it began and nobody else has written it since, so that whatever
+    /// comes is new.
+    pub alone: bool,
+    /// The book's head after our last message.
+    pub seen_head: Revision,
     /// Client: the last Map sent – message, command, and the last item in it – while its Status is awaited.
     pub map_sent: Option<(u32, u32, Guid)>,
     /// Items sent in this session that wait for their Status or Map.
@@ -197,7 +200,8 @@ impl StoreState {
             position: Position::Start,
             settling: Settling::Start,
             sync_seen: false,
-            bound: 0,
+            alone: false,
+            seen_head: Revision(0),
             map_sent: None,
             awaiting: 0,
             full: false,

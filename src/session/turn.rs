@@ -63,10 +63,12 @@ impl Turn {
         let pair = self.pairs.get_mut(&book).ok_or_else(missing)?;
         let kind = datastore::by_number(book).map_or(crate::contact::identity::Kind::Other, |datastore| datastore.kind);
         // What a client receives was made by the server; what a server receives, by the device.
+        state.alone &= state.seen_head == row.head;
         let writer = BookWriter::new(row, Some(self.device), self.now);
         let mut open = OpenBook { role: self.role, device: self.device, token: self.token, kind, state, writer };
         let result = work(&mut open, pair)?;
         let row = open.writer.row().clone();
+        open.state.seen_head = row.head;
         self.rows.insert(book, row);
         Ok(result)
     }

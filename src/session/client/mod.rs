@@ -188,7 +188,8 @@ impl Client {
             step.device.nonce_count += 1;
             step.device.last_seen = step.now;
             let count = step.device.nonce_count;
-            session_id = (count % 100_000).to_string();
+            // At most 4 characters (§1.3).
+            session_id = (count % 9_999 + 1).to_string();
             step.session_id.clone_from(&session_id);
             token = client_token(&step.config.device_id, &step.config.server_uri, count);
             step.turn.token = token;

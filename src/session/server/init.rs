@@ -69,9 +69,10 @@ impl Step<'_, '_> {
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
-        let head = self.turn.rows.get(&datastore.book).map_or_else(Default::default, |row| row.head);
-        let purged_upto = self.turn.rows.get(&datastore.book).map_or_else(Default::default, |row| row.purged_upto);
-        let Some(pair) = self.turn.pairs.get_mut(&datastore.book) else { return refuse(self, StatusCode::NOT_FOUND) };
+        let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
+        else {
+            return refuse(self, StatusCode::NOT_FOUND);
+        };
         fold_open_epoch(tx, pair)?;
 
         let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
@@ -81,7 +82,7 @@ impl Step<'_, '_> {
             last: anchor.and_then(|anchor| anchor.last.as_deref()),
             stored: pair.peer_next.as_deref(),
             previous: pair.peer_prev.as_deref(),
-            purged: pair.cursor < purged_upto,
+            purged: pair.cursor < row.purged_upto,
             supported: &SUPPORTED,
         });
         let (sync, lost_reply, reason) = match decision {
@@ -96,8 +97,10 @@ impl Step<'_, '_> {
         let last = if lost_reply { pair.own_prev.clone() } else { pair.own_next.clone() };
         pair.phase = Phase::Receiving;
         pair.sync_type = sync.alert().0;
-        pair.start_head = head;
+        pair.start_head = row.head;
         let mut store = StoreState::new(datastore.book, sync, pair.epoch);
+        store.alone = sync.is_full() && row.live_items == 0;
+        store.seen_head = row.head;
         store.here = here;
         store.there = item.source.as_ref().map_or_else(|| store.here.clone(), |source| source.uri.to_string());
         store.reason.clone_from(&reason);
