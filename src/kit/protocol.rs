@@ -30,6 +30,7 @@ pub const CASES: &[Case] = &[
     Case { name: "i1_status_after_a_concurrent_edit_agrees_on_what_was_sent", run: status_after_a_concurrent_edit },
     Case { name: "i2_map_before_replace_in_one_message", run: map_before_replace },
     Case { name: "i2_map_of_an_item_deleted_meanwhile_queues_its_delete", run: map_of_a_deleted_item },
+    Case { name: "i2_map_of_an_item_deleted_two_sessions_ago_queues_its_delete", run: late_map_of_a_deleted_item },
     Case { name: "i3_add_of_a_known_luid_with_another_person", run: add_of_a_known_luid },
     Case { name: "i3_a_luid_used_again_after_its_delete", run: luid_used_again },
     Case { name: "i6_lost_last_reply_then_a_delete_on_another_device", run: lost_last_reply },
@@ -231,6 +232,28 @@ fn map_of_a_deleted_item(store: Arc<dyn Store>) -> Outcome {
     let heard = phone.say_after(&heard, vec![sync], true).map_err(refused)?;
     check(
         heard.changes.len() == 1 && heard.changes[0].op == Op::Delete && heard.changes[0].target == "101",
+        "the device is told to delete it",
+    )
+}
+
+fn late_map_of_a_deleted_item(store: Arc<dyn Store>) -> Outcome {
+    let kit = Kit::new(store)?;
+    let guid = kit.put(None, &card("Ann", "1111111"))?;
+    let mut phone = kit.phone("phone");
+    let heard = phone.begin(AlertCode::SLOW, None, "1").map_err(refused)?;
+    let sync = phone.sync(Vec::new());
+    let sent = phone.say_after(&heard, vec![sync], true).map_err(refused)?;
+    let text = sent.changes.first().map(|told| told.source.clone()).ok_or("the item is sent")?;
+    // The phone stored it, and its answer was lost. The item is deleted, and a whole sync goes by.
+    kit.delete(guid)?;
+    first_sync(&mut phone, &[], "2")?;
+    let heard = two_way(&mut phone, "2", "3")?;
+    let map = phone.map(&[(&text, "7")]);
+    let sync = phone.sync(Vec::new());
+    let heard = phone.say_after(&heard, vec![map, sync], true).map_err(refused)?;
+    check(heard.codes("Map") == [200], "the late Map is accepted")?;
+    check(
+        heard.changes.len() == 1 && heard.changes[0].op == Op::Delete && heard.changes[0].target == "7",
         "the device is told to delete it",
     )
 }
