@@ -39,6 +39,11 @@ impl Credentials {
         }
     }
 
+    /// Whether the credential is the same in every message.
+    pub(super) const fn is_static(&self) -> bool {
+        !matches!(self, Self::Md5 { .. })
+    }
+
     /// What to present unasked: nothing to MD5 before a nonce is known, so that nothing is ever signed without one.
     pub(super) fn first(&self, device_id: &str, version: Version, nonce: Option<&[u8]>) -> Option<Cred<'static>> {
         match (self, nonce) {

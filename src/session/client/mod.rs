@@ -267,7 +267,9 @@ impl Client {
         now: Timestamp,
     ) -> Result<(), ClientError> {
         self.tries += 1;
-        if self.tries > MAX_TRIES || self.state.package != Package::Init {
+        // A credential that is the same every time is no better the second time.
+        let hopeless = code == StatusCode::INVALID_CREDENTIALS && self.config.credentials.is_static();
+        if hopeless || self.tries > MAX_TRIES || self.state.package != Package::Init {
             return Err(ClientError::Refused(code));
         }
         self.msg_id += 1;
