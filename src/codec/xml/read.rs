@@ -105,35 +105,117 @@ impl<'a> Source<'a> {
     /// The text up to the next `<` if there is no reference in it: what nearly every element begins with, and all that
     /// most have. It is taken from under the reader, which goes on behind it.
     #[inline]
-    fn plain_text(&mut self) -> Step<Text<'a>> {
+    fn plain_text(&mut self) -> Step<&'a str> {
         let rest: &'a [u8] = self.reader.get_ref();
-        let Some(length) = scan::find_if(rest, |byte| byte == b'<' || byte == b'&') else { return Ok(Text::default()) };
+        let Some(length) = scan::find_if(rest, |byte| (byte == b'<') | (byte == b'&')) else { return Ok("") };
         let Ok(text) = std::str::from_utf8(&rest[..length]) else { return Err(self.not_utf8()) };
         self.guard.check_text(length, self.position())?;
         self.reader.stream().consume(length);
-        Ok(Text::Borrowed(text))
+        Ok(text)
+    }
+
+    /// The open element's text and its end if the end follows the plain text at once.
+    #[inline]
+    fn only_text(&mut self) -> Step<(&'a str, bool)> {
+        let text = self.plain_text()?;
+        Ok((text, self.ends_here()?))
+    }
+
+    /// Reads the open element's end if it stands here.
+    #[inline]
+    fn ends_here(&mut self) -> Step<bool> {
+        if !self.reader.get_ref().starts_with(b"</") {
+            return Ok(false);
+        }
+        self.event_start = self.position();
+        match self.reader.read_event() {
+            Ok(Event::End(_)) => self.guard.leave(),
+            other => self.aside(other)?,
+        }
+        Ok(true)
+    }
+
+    /// The same for a CDATA section.
+    #[inline]
+    fn only_section(&mut self) -> Step<(&'a str, bool)> {
+        if !self.reader.get_ref().starts_with(b"<![CDATA[") {
+            return Ok(("", false));
+        }
+        self.event_start = self.position();
+        let text = match self.reader.read_event() {
+            Ok(Event::CData(section)) => match section.into_inner() {
+                Cow::Borrowed(text) => text,
+                Cow::Owned(_) => "", // a reader of a slice borrows from it
+            },
+            other => {
+                self.aside(other)?;
+                ""
+            }
+        };
+        self.guard.check_text(text.len(), self.position())?;
+        Ok((text, self.ends_here()?))
     }
 
     /// The text from here to the end of the open element.
-    fn rest_of_text(&mut self, mut text: Text<'a>) -> Step<Text<'a>> {
+    #[inline(never)]
+    fn rest_of_text(&mut self, text: &'a str) -> Step<Text<'a>> {
+        let mut text = Text::Borrowed(text);
         loop {
+            self.references(&mut text)?;
             match self.piece()? {
                 Piece::End => return Ok(text),
-                Piece::Text(piece) => self.append(&mut text, piece)?,
+                Piece::Text(piece) => self.append(&mut text, &piece)?,
                 Piece::Child(_) => source::Source::skip(self)?,
                 Piece::Nothing => {}
             }
         }
     }
 
-    #[inline]
-    fn append(&mut self, text: &mut Text<'a>, piece: Text<'a>) -> Step<()> {
-        self.guard.check_text(text.len() + piece.len(), self.position())?;
-        if text.is_empty() {
-            *text = piece;
-        } else {
-            text.to_mut().push_str(&piece);
+    /// Text and the usual references up to the next markup or unusual reference.
+    fn references(&mut self, text: &mut Text<'a>) -> Step<()> {
+        loop {
+            let rest: &'a [u8] = self.reader.get_ref();
+            let (meant, length) = match rest {
+                [b'&', b'a', b'm', b'p', b';', ..] => ("&", 5),
+                [b'&', b'l', b't', b';', ..] => ("<", 4),
+                [b'&', b'g', b't', b';', ..] => (">", 4),
+                [b'&', b'q', b'u', b'o', b't', b';', ..] => ("\"", 6),
+                [b'&', b'#', b'1', b'3', b';', ..] => ("\r", 5),
+                _ => return Ok(()),
+            };
+            if let Text::Borrowed(begun) = text {
+                // The next markup is the end, nearly always.
+                let room = scan::find(rest, b'<').unwrap_or(0).min(self.guard.limits.max_text);
+                let mut owned = String::with_capacity(begun.len() + room);
+                owned.push_str(begun);
+                *text = Text::Owned(owned);
+            }
+            self.reader.stream().consume(length);
+            self.append(text, meant)?;
+            let plain = self.plain_text()?;
+            self.append(text, plain)?;
         }
+    }
+
+    /// The content from here on.
+    #[inline(never)]
+    fn rest_of_content(&mut self, text: &'a str) -> Step<Content<'a>> {
+        let mut text = Text::Borrowed(text);
+        loop {
+            self.references(&mut text)?;
+            match self.piece()? {
+                Piece::Text(piece) => self.append(&mut text, &piece)?,
+                Piece::Child(tag) => return Ok(Content::Child(tag)),
+                Piece::Nothing => {}
+                Piece::End => return Ok(Content::Octets(octets(text))),
+            }
+        }
+    }
+
+    #[inline]
+    fn append(&mut self, text: &mut Text<'a>, piece: &str) -> Step<()> {
+        self.guard.check_text(text.len() + piece.len(), self.position())?;
+        text.to_mut().push_str(piece);
         Ok(())
     }
 
@@ -284,8 +366,10 @@ impl<'a> source::Source<'a> for Source<'a> {
         if self.end_of_empty() {
             return Ok(Text::default());
         }
-        let text = self.plain_text()?;
-        self.rest_of_text(text)
+        match self.only_text()? {
+            (text, true) => Ok(Text::Borrowed(text)),
+            (text, false) => self.rest_of_text(text),
+        }
     }
 
     fn octets(&mut self) -> Step<Octets<'a>> {
@@ -298,14 +382,13 @@ impl<'a> source::Source<'a> for Source<'a> {
             return Ok(Content::Octets(octets(Text::default())));
         }
         self.content_start = self.position();
-        let mut text = self.plain_text()?;
-        loop {
-            match self.piece()? {
-                Piece::Text(piece) => self.append(&mut text, piece)?,
-                Piece::Child(tag) => return Ok(Content::Child(tag)),
-                Piece::Nothing => {}
-                Piece::End => return Ok(Content::Octets(octets(text))),
-            }
+        match self.only_text()? {
+            (text, true) => Ok(plain_content(text)),
+            ("", false) => match self.only_section()? {
+                (text, true) => Ok(plain_content(text)),
+                (text, false) => self.rest_of_content(text),
+            },
+            (text, false) => self.rest_of_content(text),
         }
     }
 
@@ -341,6 +424,11 @@ impl<'a> source::Source<'a> for Source<'a> {
     fn offset(&self) -> usize {
         self.position()
     }
+}
+
+#[inline]
+const fn plain_content(text: &str) -> Content<'_> {
+    Content::Octets(Octets { bytes: Bytes::Borrowed(text.as_bytes()), opaque: false })
 }
 
 fn octets(text: Text<'_>) -> Octets<'_> {
