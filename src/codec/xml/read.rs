@@ -20,7 +20,8 @@ pub(in crate::codec) struct Source<'a> {
     guard: Guard,
     /// The element opened last was `<Name/>`: its end is still to be told.
     empty: bool,
-    unknown: Text<'a>,
+    /// The names of the open elements that nobody knows, as written.
+    unknown: Vec<&'a str>,
     /// Where the event read last began.
     event_start: usize,
     /// Where the content began that [`source::Source::content`] looked into.
@@ -41,12 +42,16 @@ impl<'a> Source<'a> {
             let at = At { element: "message", offset: 0 };
             return Err(DecodeError::Charset { rule: "the text is UTF-16; UTF-8 is read here", at });
         }
+        let mut reader = Reader::from_reader(input);
+        // Ends are compared here: most of them never reach the reader.
+        reader.config_mut().check_end_names = false;
+        reader.config_mut().allow_unmatched_ends = true;
         Ok(Self {
             input,
-            reader: Reader::from_reader(input),
+            reader,
             guard: Guard::new(limits),
             empty: false,
-            unknown: Text::default(),
+            unknown: Vec::new(),
             event_start: 0,
             content_start: 0,
         })
@@ -63,22 +68,44 @@ impl<'a> Source<'a> {
         let name: &str = name.as_ref();
         let mut tag = Tag::from_name(name.as_bytes());
         if tag == Tag::Unknown {
-            tag = self.prefixed(name);
+            tag = Tag::from_name(local(name).as_bytes());
         }
         self.guard.enter(tag, self.event_start)?;
+        if tag == Tag::Unknown {
+            let begin = self.event_start + 1;
+            let name = self.input.get(begin..begin + name.len()).and_then(|name| std::str::from_utf8(name).ok());
+            self.unknown.push(name.unwrap_or_default()); // it is what the reader has just read there
+        }
         self.empty = empty;
         Ok(tag)
     }
 
-    /// A name with a prefix, or one that nobody knows.
-    #[cold]
-    fn prefixed(&mut self, name: &str) -> Tag {
-        let local = name.rsplit_once(':').map_or(name, |(_, local)| local);
-        let tag = Tag::from_name(local.as_bytes());
-        if tag == Tag::Unknown {
-            self.unknown = Text::Owned(local.to_owned());
+    /// The innermost element ends.
+    #[inline]
+    fn leave(&mut self) {
+        if self.guard.leave() == Tag::Unknown {
+            self.unknown.pop();
         }
-        tag
+    }
+
+    /// An end tag: it has to be that of the innermost element.
+    #[inline]
+    fn close(&mut self, name: &str) -> Step<()> {
+        let rule = match self.guard.innermost() {
+            Some(Tag::Unknown) if self.unknown.last() == Some(&name) => return self.closed(),
+            Some(Tag::Unknown) => "the end tag is that of another element",
+            Some(tag) if tag.name() == name || tag.name() == local(name) => return self.closed(),
+            Some(_) => "the end tag is that of another element",
+            None => "an end tag without its start",
+        };
+        let at = self.guard.at(self.event_start);
+        Err(self.guard.fail(DecodeError::Malformed { rule, at }))
+    }
+
+    #[inline]
+    fn closed(&mut self) -> Step<()> {
+        self.leave();
+        Ok(())
     }
 
     /// One event inside a text.
@@ -86,8 +113,8 @@ impl<'a> Source<'a> {
     fn piece(&mut self) -> Step<Piece<'a>> {
         self.event_start = self.position();
         Ok(match self.reader.read_event() {
-            Ok(Event::End(_)) => {
-                self.guard.leave();
+            Ok(Event::End(end)) => {
+                self.close(end.name().as_ref())?;
                 Piece::End
             }
             Ok(Event::Text(text)) => Piece::Text(text.into_inner()),
@@ -121,15 +148,23 @@ impl<'a> Source<'a> {
         Ok((text, self.ends_here()?))
     }
 
-    /// Reads the open element's end if it stands here.
+    /// Reads the open element's end if it stands here, from under the reader if it is written as it should be.
     #[inline]
     fn ends_here(&mut self) -> Step<bool> {
-        if !self.reader.get_ref().starts_with(b"</") {
+        let rest: &'a [u8] = self.reader.get_ref();
+        if !rest.starts_with(b"</") {
             return Ok(false);
+        }
+        if let Some(tag) = self.guard.innermost().filter(|tag| *tag != Tag::Unknown)
+            && rest.starts_with(tag.close().as_bytes())
+        {
+            self.reader.stream().consume(tag.close().len());
+            self.guard.leave();
+            return Ok(true);
         }
         self.event_start = self.position();
         match self.reader.read_event() {
-            Ok(Event::End(_)) => self.guard.leave(),
+            Ok(Event::End(end)) => self.close(end.name().as_ref())?,
             other => self.aside(other)?,
         }
         Ok(true)
@@ -311,8 +346,6 @@ impl<'a> Source<'a> {
                 use quick_xml::errors::IllFormedError as E;
                 let at = self.guard.at(self.reader.error_position() as usize);
                 let rule = match error {
-                    E::MismatchedEndTag { .. } => "the end tag is that of another element",
-                    E::UnmatchedEndTag(_) => "an end tag without its start",
                     E::UnclosedReference => "`&` begins a reference that does not end",
                     E::MissingDoctypeName => "a DOCTYPE without a name",
                     _ => "not well-formed XML",
@@ -329,7 +362,7 @@ impl<'a> Source<'a> {
     fn end_of_empty(&mut self) -> bool {
         if self.empty {
             self.empty = false;
-            self.guard.leave();
+            self.leave();
             return true;
         }
         false
@@ -346,8 +379,8 @@ impl<'a> source::Source<'a> for Source<'a> {
             self.event_start = self.position();
             match self.reader.read_event() {
                 Ok(Event::Start(start)) => return self.enter(&start, false).map(Some),
-                Ok(Event::End(_)) => {
-                    self.guard.leave();
+                Ok(Event::End(end)) => {
+                    self.close(end.name().as_ref())?;
                     return Ok(None);
                 }
                 Ok(Event::Empty(start)) => return self.enter(&start, true).map(Some),
@@ -358,7 +391,7 @@ impl<'a> source::Source<'a> for Source<'a> {
     }
 
     fn unknown_name(&self) -> Text<'a> {
-        self.unknown.clone()
+        Text::Borrowed(self.unknown.last().map_or("", |name| local(name)))
     }
 
     #[inline]
@@ -424,6 +457,11 @@ impl<'a> source::Source<'a> for Source<'a> {
     fn offset(&self) -> usize {
         self.position()
     }
+}
+
+/// A name without its prefix.
+fn local(name: &str) -> &str {
+    name.rsplit_once(':').map_or(name, |(_, local)| local)
 }
 
 #[inline]
