@@ -135,7 +135,10 @@ impl<'a> Source<'a> {
     fn plain_text(&mut self) -> Step<&'a str> {
         let rest: &'a [u8] = self.reader.get_ref();
         let Some(length) = scan::find_if(rest, |byte| (byte == b'<') | (byte == b'&')) else { return Ok("") };
-        let Ok(text) = std::str::from_utf8(&rest[..length]) else { return Err(self.not_utf8()) };
+        let text = match std::str::from_utf8(&rest[..length]) {
+            Ok(text) => text,
+            Err(error) => return Err(self.not_utf8(error.valid_up_to())),
+        };
         self.guard.check_text(length, self.position())?;
         self.reader.stream().consume(length);
         Ok(text)
@@ -332,8 +335,8 @@ impl<'a> Source<'a> {
     }
 
     #[cold]
-    fn not_utf8(&mut self) -> Stop {
-        let at = self.guard.at(self.position());
+    fn not_utf8(&mut self, valid: usize) -> Stop {
+        let at = self.guard.at(self.position() + valid);
         self.guard.fail(DecodeError::Charset { rule: "the text is not UTF-8", at })
     }
 
