@@ -202,16 +202,21 @@ impl<'a> Source<'a> {
             self.references(&mut text)?;
             match self.piece()? {
                 Piece::End => return Ok(text),
-                Piece::Text(piece) => self.append(&mut text, &piece)?,
+                Piece::Text(piece) => self.append(&mut text, piece)?,
                 Piece::Child(_) => source::Source::skip(self)?,
                 Piece::Nothing => {}
             }
         }
     }
 
-    /// Text and the usual references up to the next markup or unusual reference.
+    /// Text and the usual references up to the next markup or unusual reference, from under the reader. That is allowed
+    /// where the reader has not looked ahead: not after it told a text. Here it never does, unless the input ends in one.
     fn references(&mut self, text: &mut Text<'a>) -> Step<()> {
         loop {
+            let plain = self.plain_text()?;
+            if !plain.is_empty() {
+                self.append(text, Text::Borrowed(plain))?;
+            }
             let rest: &'a [u8] = self.reader.get_ref();
             let (meant, length) = match rest {
                 [b'&', b'a', b'm', b'p', b';', ..] => ("&", 5),
@@ -229,9 +234,7 @@ impl<'a> Source<'a> {
                 *text = Text::Owned(owned);
             }
             self.reader.stream().consume(length);
-            self.append(text, meant)?;
-            let plain = self.plain_text()?;
-            self.append(text, plain)?;
+            self.append(text, Text::Borrowed(meant))?;
         }
     }
 
@@ -242,7 +245,7 @@ impl<'a> Source<'a> {
         loop {
             self.references(&mut text)?;
             match self.piece()? {
-                Piece::Text(piece) => self.append(&mut text, &piece)?,
+                Piece::Text(piece) => self.append(&mut text, piece)?,
                 Piece::Child(tag) => return Ok(Content::Child(tag)),
                 Piece::Nothing => {}
                 Piece::End => return Ok(Content::Octets(octets(text))),
@@ -251,9 +254,12 @@ impl<'a> Source<'a> {
     }
 
     #[inline]
-    fn append(&mut self, text: &mut Text<'a>, piece: &str) -> Step<()> {
+    fn append(&mut self, text: &mut Text<'a>, piece: Text<'a>) -> Step<()> {
         self.guard.check_text(text.len() + piece.len(), self.position())?;
-        text.to_mut().push_str(piece);
+        match text {
+            Text::Borrowed("") => *text = piece,
+            _ => text.to_mut().push_str(&piece),
+        }
         Ok(())
     }
 
