@@ -2,6 +2,9 @@
 //!
 //! `cargo bench --no-default-features --bench codec`. After criterion's report a table gives the ratios, measured in
 //! interleaved rounds: on a busy machine only those mean something. With `-- --ratios` it comes alone.
+//!
+//! There are two memcpy: one whose bytes stay in the processor's second cache from round to round, which is the strict
+//! measure, and one whose destination is memory not used lately, as for a message that is written once and sent.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock and its arguments")]
 
 use criterion::{Criterion, Throughput};
@@ -19,6 +22,8 @@ const ADDS: u32 = 1_000;
 fn main() {
     let ratios_only = std::env::args().any(|argument| argument == "--ratios");
     let is_test = std::env::args().any(|argument| argument == "--test");
+    // As in a long-lived process: the allocator keeps a few megabytes instead of giving them back each time.
+    drop(black_box(vec![1_u8; 24 << 20]));
     let inputs = Inputs::new();
     if !ratios_only {
         let mut criterion = Criterion::default().configure_from_args();
@@ -158,48 +163,71 @@ impl Inputs {
         let message = message(&self.cards);
         println!("\n1,000 Adds of 600 bytes; the median of 60 interleaved rounds\n");
         println!(
-            "| what | bytes | memcpy ms | events ms | typed ms | typed / events | target | memcpy / typed | target |"
+            "| what | bytes | memcpy µs | memcpy to memory µs | events µs | typed µs | typed / events | target | memcpy / typed | to memory / typed | target |"
         );
-        println!("| --- | --: | --: | --: | --: | --: | --: | --: | --: |");
+        println!("| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |");
         for (name, bytes, events_target) in [
             ("decode XML, CDATA", &self.cdata, "≤ 1.3"),
             ("decode XML, escaped", &self.escaped, "≤ 1.7"),
             ("decode XML, escaped returns", &self.escaped_returns, "≤ 1.7"),
         ] {
-            let [copy, bare, full] =
-                rounds([&mut || drop(black_box(bytes.clone())), &mut || events(bytes), &mut || {
-                    typed(bytes, Encoding::Xml)
-                }]);
-            row(name, bytes.len(), copy, Some((bare, events_target)), full, "");
+            let mut memory = Memory::new(bytes.len());
+            let times = rounds([
+                &mut || drop(black_box(bytes.clone())),
+                &mut || memory.copy(bytes),
+                &mut || events(bytes),
+                &mut || typed(bytes, Encoding::Xml),
+            ]);
+            row(name, bytes.len(), times, events_target, "");
         }
-        let [copy, full] =
-            rounds([&mut || drop(black_box(self.wbxml.clone())), &mut || typed(&self.wbxml, Encoding::Wbxml)]);
-        row("decode WBXML", self.wbxml.len(), copy, None, full, "≥ 0.167");
+        let mut memory = Memory::new(self.wbxml.len());
+        let [copy, far, full] =
+            rounds([&mut || drop(black_box(self.wbxml.clone())), &mut || memory.copy(&self.wbxml), &mut || {
+                typed(&self.wbxml, Encoding::Wbxml)
+            }]);
+        row("decode WBXML", self.wbxml.len(), [copy, far, Duration::ZERO, full], "", "≥ 0.167");
         for (name, encoding, style) in [
             ("encode XML, CDATA", Encoding::Xml, DataStyle::Cdata),
             ("encode XML, escaped", Encoding::Xml, DataStyle::Escaped),
             ("encode WBXML", Encoding::Wbxml, DataStyle::Cdata),
         ] {
             let bytes = encode(&message, encoding, style);
-            let [copy, full] = rounds([&mut || drop(black_box(bytes.clone())), &mut || {
-                drop(black_box(encode(&message, encoding, style)))
-            }]);
-            row(name, bytes.len(), copy, None, full, "≥ 0.167");
+            let mut memory = Memory::new(bytes.len());
+            let [copy, far, full] =
+                rounds([&mut || drop(black_box(bytes.clone())), &mut || memory.copy(&bytes), &mut || {
+                    drop(black_box(encode(&message, encoding, style)))
+                }]);
+            row(name, bytes.len(), [copy, far, Duration::ZERO, full], "", "≥ 0.167");
         }
     }
 }
 
-fn row(name: &str, size: usize, copy: Duration, events: Option<(Duration, &str)>, full: Duration, target: &str) {
-    let ms = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
-    let (bare, ratio, events_target) = match events {
-        Some((bare, target)) => (ms(bare), format!("{:.2}", full.as_secs_f64() / bare.as_secs_f64()), target),
-        None => (String::new(), String::new(), ""),
-    };
-    let speed = copy.as_secs_f64() / full.as_secs_f64();
+/// So many destinations that none of them is in a cache when its turn comes.
+struct Memory {
+    pages: Vec<Vec<u8>>,
+    next: usize,
+}
+
+impl Memory {
+    fn new(size: usize) -> Self {
+        Self { pages: vec![vec![1; size]; 128], next: 0 }
+    }
+
+    fn copy(&mut self, bytes: &[u8]) {
+        self.next = (self.next + 1) % self.pages.len();
+        self.pages[self.next].copy_from_slice(black_box(bytes));
+        black_box(&self.pages[self.next]);
+    }
+}
+
+fn row(name: &str, size: usize, times: [Duration; 4], events_target: &str, target: &str) {
+    let [copy, far, events, full] = times.map(|time| time.as_secs_f64() * 1e6);
+    let (bare, ratio) =
+        if events > 0.0 { (format!("{events:.0}"), format!("{:.2}", full / events)) } else { Default::default() };
     println!(
-        "| {name} | {size} | {} | {bare} | {} | {ratio} | {events_target} | {speed:.3} | {target} |",
-        ms(copy),
-        ms(full)
+        "| {name} | {size} | {copy:.0} | {far:.0} | {bare} | {full:.0} | {ratio} | {events_target} | {:.3} | {:.3} | {target} |",
+        copy / full,
+        far / full
     );
 }
 

@@ -9,7 +9,7 @@ use syncml::codec::{
     DataStyle, Encoder, Encoding, Limits, Options, decode, decode_devinf, decode_header, encode, encode_command,
     encode_devinf,
 };
-use syncml::message::{Command, Message, Version};
+use syncml::message::{Command, Data, Message, Version};
 
 const ENCODINGS: [Encoding; 2] = [Encoding::Xml, Encoding::Wbxml];
 
@@ -29,6 +29,28 @@ fn read(bytes: &[u8], encoding: Encoding) -> Message<'_> {
     decode(bytes, encoding, &Limits::default())
         .unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(bytes)))
 }
+
+/// Ways to write a piece of text, and what it says.
+const QUOTED: [(&str, &str); 18] = [
+    ("a", "a"),
+    ("Zo\u{eb}, twice as long as a word", "Zo\u{eb}, twice as long as a word"),
+    ("\r\n", "\r\n"),
+    (" > ]] ", " > ]] "),
+    ("&amp;", "&"),
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&quot;", "\""),
+    ("&apos;", "'"),
+    ("&#13;", "\r"),
+    ("&#xD;", "\r"),
+    ("&#233;", "\u{e9}"),
+    ("&#x1F600;", "\u{1F600}"),
+    ("<![CDATA[]]>", ""),
+    ("<![CDATA[<a>&amp;]]]]>", "<a>&amp;]]"),
+    ("<!-- <a> &amp; -->", ""),
+    ("<?pi <a> & ?>", ""),
+    ("\u{1F600}", "\u{1F600}"),
+];
 
 /// Equality that names the first line in which two messages differ.
 fn same<T: PartialEq + Debug>(left: &T, right: &T) -> Result<(), TestCaseError> {
@@ -94,6 +116,26 @@ proptest! {
         }
         let bytes = encoder.finish(message.last);
         same(&read(&bytes, Encoding::Xml), &message)?;
+    }
+
+    #[test]
+    fn text_is_one_piece_however_it_is_quoted(pieces in prop::collection::vec((0_usize..QUOTED.len(), 0_usize..3), 0..12)) {
+        let mut quoted = String::new();
+        let mut text = String::new();
+        for (piece, times) in pieces {
+            quoted.push_str(&QUOTED[piece].0.repeat(times));
+            text.push_str(&QUOTED[piece].1.repeat(times));
+        }
+        let xml = format!(
+            "<SyncML><SyncHdr><VerDTD>1.2</VerDTD><SessionID>1</SessionID><MsgID>1</MsgID><Target><LocURI>a</LocURI></Target>\
+             <Source><LocURI>b</LocURI><LocName>{quoted}</LocName></Source></SyncHdr><SyncBody><Add><CmdID>1</CmdID>\
+             <Item><Data>{quoted}</Data></Item></Add><Final/></SyncBody></SyncML>"
+        );
+        let message = read(xml.as_bytes(), Encoding::Xml);
+        prop_assert_eq!(message.header.source.name.as_deref(), Some(&*text));
+        let Command::Change(change) = &message.body[0] else { panic!("no Add") };
+        prop_assert_eq!(change.items[0].data.as_ref().and_then(Data::as_str), Some(&*text));
+        prop_assert!(message.last);
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) fn find_if(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize
     let mut start = 0;
     let mut chunks = bytes.chunks_exact(CHUNK);
     for chunk in &mut chunks {
-        if chunk.iter().fold(false, |found, byte| found | wanted(*byte)) {
+        if any(chunk, &wanted) {
             break;
         }
         start += CHUNK;
@@ -25,7 +25,7 @@ pub(super) fn find_if(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize
 /// Whether `wanted` says yes to any byte; all are looked at, which is fastest where it hardly ever does.
 #[inline]
 pub(super) fn any(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> bool {
-    bytes.iter().fold(false, |found, byte| found | wanted(*byte))
+    bytes.iter().fold(0, |found, byte| found | u8::from(wanted(*byte))) != 0
 }
 
 #[cfg(test)]

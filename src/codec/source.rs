@@ -129,8 +129,15 @@ impl Guard {
 
     /// An element ends.
     #[inline]
-    pub(super) fn leave(&mut self) {
+    pub(super) fn leave(&mut self) -> Tag {
         self.closed = self.open.pop().unwrap_or(Tag::Unknown);
+        self.closed
+    }
+
+    /// The innermost open element.
+    #[inline]
+    pub(super) fn innermost(&self) -> Option<Tag> {
+        self.open.last().copied()
     }
 
     /// Whether no element is open.

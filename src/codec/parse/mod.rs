@@ -161,14 +161,22 @@ fn inner_address<'a, S: Source<'a>>(s: &mut S) -> Result<Text<'a>> {
 }
 
 /// A text in which blanks at either end mean nothing: versions, types, references, words.
+#[inline]
 fn token<'a, S: Source<'a>>(s: &mut S) -> Result<Text<'a>> {
-    Ok(match s.text()? {
+    let text = s.text()?;
+    if has_plain_ends(&text) {
+        return Ok(text);
+    }
+    Ok(match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-        Cow::Owned(text) => match text.trim() {
-            trimmed if trimmed.len() == text.len() => Cow::Owned(text),
-            trimmed => Cow::Owned(trimmed.to_owned()),
-        },
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
     })
+}
+
+/// Whether a text begins and ends with a visible character of ASCII, as nearly all do.
+#[inline]
+fn has_plain_ends(text: &str) -> bool {
+    matches!(text.as_bytes(), [b'!'..=b'~', .., b'!'..=b'~'] | [b'!'..=b'~'] | [])
 }
 
 fn command_id<'a, S: Source<'a>>(s: &mut S) -> Result<CmdId<'a>> {
@@ -176,10 +184,10 @@ fn command_id<'a, S: Source<'a>>(s: &mut S) -> Result<CmdId<'a>> {
 }
 
 /// A text that has to come back exactly as it was, unless it was laid out over several lines.
+#[inline]
 fn address<'a, S: Source<'a>>(s: &mut S) -> Result<Text<'a>> {
     let text = s.text()?;
-    let ends = |text: &str| text.starts_with(is_blank) || text.ends_with(is_blank);
-    if !ends(&text) {
+    if has_plain_ends(&text) {
         return Ok(text);
     }
     let trimmed = text.trim_matches(is_blank);

@@ -157,6 +157,7 @@ fn nonces_and_credentials_may_be_raw() {
         (b"\xC3\x04\x00\x01\xFF:", "AAH/Og=="),
         (b"\xC3\x05Nonce", "Tm9uY2U="),
         (b"\x03odd!\0", "odd!"),
+        (b"\xC3\x01o\x03dd!\0", "odd!"),
     ] {
         let bytes = status(nonce);
         let message = read(&bytes);

@@ -276,8 +276,11 @@ impl<'a> Source<'a> {
     }
 
     /// The content of the open element and its end if it is one string or block, as nearly always.
+    ///
+    /// What it returns fits into registers, and callers make their result of it in place: moving larger things about would
+    /// cost more than the rest of the step.
     #[inline]
-    fn only_piece(&mut self) -> Option<Octets<'a>> {
+    fn only_piece(&mut self) -> Option<(&'a [u8], bool)> {
         let rest = self.input.get(self.position..)?;
         let (bytes, opaque, used) = match rest {
             [token::STR_I, rest @ ..] if !self.latin1 => {
@@ -297,11 +300,11 @@ impl<'a> Source<'a> {
         }
         self.position += used + 1;
         self.guard.leave();
-        Some(Octets { bytes: Bytes::Borrowed(bytes), opaque })
+        Some((bytes, opaque))
     }
 
     /// The octets from here to the end of the open element. They are opaque if all of them are.
-    #[inline]
+    #[inline(never)]
     fn rest_of_octets(&mut self, mut octets: Octets<'a>) -> Step<Octets<'a>> {
         loop {
             match self.piece()? {
@@ -377,6 +380,15 @@ impl<'a> source::Source<'a> for Source<'a> {
 
     #[inline]
     fn text(&mut self) -> Step<Text<'a>> {
+        if self.end_of_empty() {
+            return Ok(Text::Borrowed(""));
+        }
+        if let Some((bytes, _)) = self.only_piece() {
+            return Ok(match std::str::from_utf8(bytes) {
+                Ok(text) => Text::Borrowed(text),
+                Err(_) => Text::Owned(latin1(bytes)),
+            });
+        }
         Ok(text(source::Source::octets(self)?.bytes))
     }
 
@@ -386,17 +398,18 @@ impl<'a> source::Source<'a> for Source<'a> {
             return Ok(NOTHING);
         }
         match self.only_piece() {
-            Some(octets) => Ok(octets),
+            Some((bytes, opaque)) => Ok(Octets { bytes: Bytes::Borrowed(bytes), opaque }),
             None => self.rest_of_octets(NOTHING),
         }
     }
 
+    #[inline]
     fn content(&mut self) -> Step<Content<'a>> {
         if self.end_of_empty() {
             return Ok(Content::Octets(NOTHING));
         }
-        if let Some(octets) = self.only_piece() {
-            return Ok(Content::Octets(octets));
+        if let Some((bytes, opaque)) = self.only_piece() {
+            return Ok(Content::Octets(Octets { bytes: Bytes::Borrowed(bytes), opaque }));
         }
         let mut octets = NOTHING;
         loop {

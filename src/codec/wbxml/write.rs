@@ -69,14 +69,19 @@ impl Sink {
 
     #[inline]
     fn tag(&mut self, tag: Tag, content: u8) {
-        let token = if self.vocabulary == MESSAGE {
-            let (page, token) = tag.message_token();
-            self.turn_to(page);
-            token
-        } else {
-            tag.devinf_token()
-        };
+        let token = self.token(tag);
         self.out.push(token | content);
+    }
+
+    /// The token of a tag, after turning to its code page.
+    #[inline]
+    fn token(&mut self, tag: Tag) -> u8 {
+        if self.vocabulary == DEVINF {
+            return tag.devinf_token();
+        }
+        let (page, token) = tag.message_token();
+        self.turn_to(page);
+        token
     }
 
     /// Makes `page` the code page of the next tag.
@@ -100,16 +105,17 @@ impl Sink {
         if octets.is_empty() {
             return self.tag(tag, 0);
         }
-        self.tag(tag, token::CONTENT);
+        let tag = self.token(tag) | token::CONTENT;
         if is_string {
-            self.out.reserve(octets.len() + 3);
-            self.out.push(token::STR_I);
+            self.out.reserve(octets.len() + 4);
+            self.out.extend_from_slice(&[tag, token::STR_I]);
             self.out.extend_from_slice(octets);
-            self.out.push(0);
+            self.out.extend_from_slice(&[0, token::END]);
         } else {
+            self.out.push(tag);
             self.opaque(octets);
+            self.out.push(token::END);
         }
-        self.out.push(token::END);
     }
 }
 

@@ -74,17 +74,42 @@ pub(super) fn first_forbidden(text: &[u8]) -> Option<usize> {
 /// Appends `text` with markup and carriage returns escaped.
 pub(super) fn escape(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
-    while let Some(position) = rest.iter().position(|byte| KINDS[*byte as usize] & ESCAPED != 0) {
+    while let Some(position) = find_escaped(rest) {
         out.extend_from_slice(&rest[..position]);
-        out.extend_from_slice(match rest[position] {
-            b'<' => b"&lt;",
-            b'>' => b"&gt;",
-            b'&' => b"&amp;",
-            _ => b"&#13;",
-        });
+        // Each with its own length, which the compiler then knows.
+        match rest[position] {
+            b'\r' => out.extend_from_slice(b"&#13;"),
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'<' => out.extend_from_slice(b"&lt;"),
+            _ => out.extend_from_slice(b"&gt;"),
+        }
         rest = &rest[position + 1..];
     }
     out.extend_from_slice(rest);
+}
+
+/// The first byte to escape, eight at a time: a byte of a word is zero if subtracting one from each borrows from it.
+fn find_escaped(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const fn every(byte: u8) -> u64 {
+        u64::from_le_bytes([byte; 8])
+    }
+    const fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word & (ONES << 7)
+    }
+    let mut words = text.chunks_exact(8);
+    let mut position = 0;
+    for word in &mut words {
+        let word = u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]);
+        // `<` and `>` differ in one bit.
+        let found = zeros((word | ONES << 1) ^ every(b'>')) | zeros(word ^ every(b'&')) | zeros(word ^ every(b'\r'));
+        if found != 0 {
+            return Some(position + found.trailing_zeros() as usize / 8); // the lowest one is never wrong
+        }
+        position += 8;
+    }
+    let last = words.remainder().iter().position(|byte| KINDS[*byte as usize] & ESCAPED != 0);
+    last.map(|last| position + last)
 }
 
 /// Appends `text` in CDATA sections; `]]>` is divided between two.
@@ -128,6 +153,22 @@ mod tests {
             assert_eq!(first_uncarriable(bytes), position, "{bytes:?}");
             assert_eq!(xml_can_carry(bytes), position.is_none());
         }
+    }
+
+    #[test]
+    fn what_is_escaped_is_found_at_once() {
+        for length in 0..40 {
+            for position in 0..length {
+                for byte in 0..=255_u8 {
+                    let mut text = vec![b'=' ^ 0x80; length]; // a neighbour of `<` and `>`, with the high bit
+                    text[position] = byte;
+                    let escaped = matches!(byte, b'<' | b'>' | b'&' | b'\r');
+                    assert_eq!(find_escaped(&text), escaped.then_some(position), "{byte} at {position} of {length}");
+                }
+            }
+        }
+        assert_eq!(find_escaped(b"abc>=>&"), Some(3));
+        assert_eq!(find_escaped(b"=======<"), Some(7));
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub(in crate::codec) struct Source<'a> {
     guard: Guard,
     /// The element opened last was `<Name/>`: its end is still to be told.
     empty: bool,
-    unknown: Text<'a>,
+    /// The names of the open elements that nobody knows, as written.
+    unknown: Vec<&'a str>,
     /// Where the event read last began.
     event_start: usize,
     /// Where the content began that [`source::Source::content`] looked into.
@@ -41,12 +42,16 @@ impl<'a> Source<'a> {
             let at = At { element: "message", offset: 0 };
             return Err(DecodeError::Charset { rule: "the text is UTF-16; UTF-8 is read here", at });
         }
+        let mut reader = Reader::from_reader(input);
+        // Ends are compared here: most of them never reach the reader.
+        reader.config_mut().check_end_names = false;
+        reader.config_mut().allow_unmatched_ends = true;
         Ok(Self {
             input,
-            reader: Reader::from_reader(input),
+            reader,
             guard: Guard::new(limits),
             empty: false,
-            unknown: Text::default(),
+            unknown: Vec::new(),
             event_start: 0,
             content_start: 0,
         })
@@ -63,22 +68,44 @@ impl<'a> Source<'a> {
         let name: &str = name.as_ref();
         let mut tag = Tag::from_name(name.as_bytes());
         if tag == Tag::Unknown {
-            tag = self.prefixed(name);
+            tag = Tag::from_name(local(name).as_bytes());
         }
         self.guard.enter(tag, self.event_start)?;
+        if tag == Tag::Unknown {
+            let begin = self.event_start + 1;
+            let name = self.input.get(begin..begin + name.len()).and_then(|name| std::str::from_utf8(name).ok());
+            self.unknown.push(name.unwrap_or_default()); // it is what the reader has just read there
+        }
         self.empty = empty;
         Ok(tag)
     }
 
-    /// A name with a prefix, or one that nobody knows.
-    #[cold]
-    fn prefixed(&mut self, name: &str) -> Tag {
-        let local = name.rsplit_once(':').map_or(name, |(_, local)| local);
-        let tag = Tag::from_name(local.as_bytes());
-        if tag == Tag::Unknown {
-            self.unknown = Text::Owned(local.to_owned());
+    /// The innermost element ends.
+    #[inline]
+    fn leave(&mut self) {
+        if self.guard.leave() == Tag::Unknown {
+            self.unknown.pop();
         }
-        tag
+    }
+
+    /// An end tag: it has to be that of the innermost element.
+    #[inline]
+    fn close(&mut self, name: &str) -> Step<()> {
+        let rule = match self.guard.innermost() {
+            Some(Tag::Unknown) if self.unknown.last() == Some(&name) => return self.closed(),
+            Some(Tag::Unknown) => "the end tag is that of another element",
+            Some(tag) if tag.name() == name || tag.name() == local(name) => return self.closed(),
+            Some(_) => "the end tag is that of another element",
+            None => "an end tag without its start",
+        };
+        let at = self.guard.at(self.event_start);
+        Err(self.guard.fail(DecodeError::Malformed { rule, at }))
+    }
+
+    #[inline]
+    fn closed(&mut self) -> Step<()> {
+        self.leave();
+        Ok(())
     }
 
     /// One event inside a text.
@@ -86,8 +113,8 @@ impl<'a> Source<'a> {
     fn piece(&mut self) -> Step<Piece<'a>> {
         self.event_start = self.position();
         Ok(match self.reader.read_event() {
-            Ok(Event::End(_)) => {
-                self.guard.leave();
+            Ok(Event::End(end)) => {
+                self.close(end.name().as_ref())?;
                 Piece::End
             }
             Ok(Event::Text(text)) => Piece::Text(text.into_inner()),
@@ -105,18 +132,74 @@ impl<'a> Source<'a> {
     /// The text up to the next `<` if there is no reference in it: what nearly every element begins with, and all that
     /// most have. It is taken from under the reader, which goes on behind it.
     #[inline]
-    fn plain_text(&mut self) -> Step<Text<'a>> {
+    fn plain_text(&mut self) -> Step<&'a str> {
         let rest: &'a [u8] = self.reader.get_ref();
-        let Some(length) = scan::find_if(rest, |byte| byte == b'<' || byte == b'&') else { return Ok(Text::default()) };
-        let Ok(text) = std::str::from_utf8(&rest[..length]) else { return Err(self.not_utf8()) };
+        let Some(length) = scan::find_if(rest, |byte| (byte == b'<') | (byte == b'&')) else { return Ok("") };
+        let text = match std::str::from_utf8(&rest[..length]) {
+            Ok(text) => text,
+            Err(error) => return Err(self.not_utf8(error.valid_up_to())),
+        };
         self.guard.check_text(length, self.position())?;
         self.reader.stream().consume(length);
-        Ok(Text::Borrowed(text))
+        Ok(text)
+    }
+
+    /// The open element's text and its end if the end follows the plain text at once.
+    #[inline]
+    fn only_text(&mut self) -> Step<(&'a str, bool)> {
+        let text = self.plain_text()?;
+        Ok((text, self.ends_here()?))
+    }
+
+    /// Reads the open element's end if it stands here, from under the reader if it is written as it should be.
+    #[inline]
+    fn ends_here(&mut self) -> Step<bool> {
+        let rest: &'a [u8] = self.reader.get_ref();
+        if !rest.starts_with(b"</") {
+            return Ok(false);
+        }
+        if let Some(tag) = self.guard.innermost().filter(|tag| *tag != Tag::Unknown)
+            && rest.starts_with(tag.close().as_bytes())
+        {
+            self.reader.stream().consume(tag.close().len());
+            self.guard.leave();
+            return Ok(true);
+        }
+        self.event_start = self.position();
+        match self.reader.read_event() {
+            Ok(Event::End(end)) => self.close(end.name().as_ref())?,
+            other => self.aside(other)?,
+        }
+        Ok(true)
+    }
+
+    /// The same for a CDATA section.
+    #[inline]
+    fn only_section(&mut self) -> Step<(&'a str, bool)> {
+        if !self.reader.get_ref().starts_with(b"<![CDATA[") {
+            return Ok(("", false));
+        }
+        self.event_start = self.position();
+        let text = match self.reader.read_event() {
+            Ok(Event::CData(section)) => match section.into_inner() {
+                Cow::Borrowed(text) => text,
+                Cow::Owned(_) => "", // a reader of a slice borrows from it
+            },
+            other => {
+                self.aside(other)?;
+                ""
+            }
+        };
+        self.guard.check_text(text.len(), self.position())?;
+        Ok((text, self.ends_here()?))
     }
 
     /// The text from here to the end of the open element.
-    fn rest_of_text(&mut self, mut text: Text<'a>) -> Step<Text<'a>> {
+    #[inline(never)]
+    fn rest_of_text(&mut self, text: &'a str) -> Step<Text<'a>> {
+        let mut text = Text::Borrowed(text);
         loop {
+            self.references(&mut text)?;
             match self.piece()? {
                 Piece::End => return Ok(text),
                 Piece::Text(piece) => self.append(&mut text, piece)?,
@@ -126,13 +209,56 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Text and the usual references up to the next markup or unusual reference, from under the reader. That is allowed
+    /// where the reader has not looked ahead: not after it told a text. Here it never does, unless the input ends in one.
+    fn references(&mut self, text: &mut Text<'a>) -> Step<()> {
+        loop {
+            let plain = self.plain_text()?;
+            if !plain.is_empty() {
+                self.append(text, Text::Borrowed(plain))?;
+            }
+            let rest: &'a [u8] = self.reader.get_ref();
+            let (meant, length) = match rest {
+                [b'&', b'a', b'm', b'p', b';', ..] => ("&", 5),
+                [b'&', b'l', b't', b';', ..] => ("<", 4),
+                [b'&', b'g', b't', b';', ..] => (">", 4),
+                [b'&', b'q', b'u', b'o', b't', b';', ..] => ("\"", 6),
+                [b'&', b'#', b'1', b'3', b';', ..] => ("\r", 5),
+                _ => return Ok(()),
+            };
+            if let Text::Borrowed(begun) = text {
+                // The next markup is the end, nearly always.
+                let room = scan::find(rest, b'<').unwrap_or(0).min(self.guard.limits.max_text);
+                let mut owned = String::with_capacity(begun.len() + room);
+                owned.push_str(begun);
+                *text = Text::Owned(owned);
+            }
+            self.reader.stream().consume(length);
+            self.append(text, Text::Borrowed(meant))?;
+        }
+    }
+
+    /// The content from here on.
+    #[inline(never)]
+    fn rest_of_content(&mut self, text: &'a str) -> Step<Content<'a>> {
+        let mut text = Text::Borrowed(text);
+        loop {
+            self.references(&mut text)?;
+            match self.piece()? {
+                Piece::Text(piece) => self.append(&mut text, piece)?,
+                Piece::Child(tag) => return Ok(Content::Child(tag)),
+                Piece::Nothing => {}
+                Piece::End => return Ok(Content::Octets(octets(text))),
+            }
+        }
+    }
+
     #[inline]
     fn append(&mut self, text: &mut Text<'a>, piece: Text<'a>) -> Step<()> {
         self.guard.check_text(text.len() + piece.len(), self.position())?;
-        if text.is_empty() {
-            *text = piece;
-        } else {
-            text.to_mut().push_str(&piece);
+        match text {
+            Text::Borrowed("") => *text = piece,
+            _ => text.to_mut().push_str(&piece),
         }
         Ok(())
     }
@@ -215,8 +341,8 @@ impl<'a> Source<'a> {
     }
 
     #[cold]
-    fn not_utf8(&mut self) -> Stop {
-        let at = self.guard.at(self.position());
+    fn not_utf8(&mut self, valid: usize) -> Stop {
+        let at = self.guard.at(self.position() + valid);
         self.guard.fail(DecodeError::Charset { rule: "the text is not UTF-8", at })
     }
 
@@ -229,8 +355,6 @@ impl<'a> Source<'a> {
                 use quick_xml::errors::IllFormedError as E;
                 let at = self.guard.at(self.reader.error_position() as usize);
                 let rule = match error {
-                    E::MismatchedEndTag { .. } => "the end tag is that of another element",
-                    E::UnmatchedEndTag(_) => "an end tag without its start",
                     E::UnclosedReference => "`&` begins a reference that does not end",
                     E::MissingDoctypeName => "a DOCTYPE without a name",
                     _ => "not well-formed XML",
@@ -247,7 +371,7 @@ impl<'a> Source<'a> {
     fn end_of_empty(&mut self) -> bool {
         if self.empty {
             self.empty = false;
-            self.guard.leave();
+            self.leave();
             return true;
         }
         false
@@ -264,8 +388,8 @@ impl<'a> source::Source<'a> for Source<'a> {
             self.event_start = self.position();
             match self.reader.read_event() {
                 Ok(Event::Start(start)) => return self.enter(&start, false).map(Some),
-                Ok(Event::End(_)) => {
-                    self.guard.leave();
+                Ok(Event::End(end)) => {
+                    self.close(end.name().as_ref())?;
                     return Ok(None);
                 }
                 Ok(Event::Empty(start)) => return self.enter(&start, true).map(Some),
@@ -276,7 +400,7 @@ impl<'a> source::Source<'a> for Source<'a> {
     }
 
     fn unknown_name(&self) -> Text<'a> {
-        self.unknown.clone()
+        Text::Borrowed(self.unknown.last().map_or("", |name| local(name)))
     }
 
     #[inline]
@@ -284,8 +408,10 @@ impl<'a> source::Source<'a> for Source<'a> {
         if self.end_of_empty() {
             return Ok(Text::default());
         }
-        let text = self.plain_text()?;
-        self.rest_of_text(text)
+        match self.only_text()? {
+            (text, true) => Ok(Text::Borrowed(text)),
+            (text, false) => self.rest_of_text(text),
+        }
     }
 
     fn octets(&mut self) -> Step<Octets<'a>> {
@@ -298,14 +424,13 @@ impl<'a> source::Source<'a> for Source<'a> {
             return Ok(Content::Octets(octets(Text::default())));
         }
         self.content_start = self.position();
-        let mut text = self.plain_text()?;
-        loop {
-            match self.piece()? {
-                Piece::Text(piece) => self.append(&mut text, piece)?,
-                Piece::Child(tag) => return Ok(Content::Child(tag)),
-                Piece::Nothing => {}
-                Piece::End => return Ok(Content::Octets(octets(text))),
-            }
+        match self.only_text()? {
+            (text, true) => Ok(plain_content(text)),
+            ("", false) => match self.only_section()? {
+                (text, true) => Ok(plain_content(text)),
+                (text, false) => self.rest_of_content(text),
+            },
+            (text, false) => self.rest_of_content(text),
         }
     }
 
@@ -341,6 +466,16 @@ impl<'a> source::Source<'a> for Source<'a> {
     fn offset(&self) -> usize {
         self.position()
     }
+}
+
+/// A name without its prefix.
+fn local(name: &str) -> &str {
+    name.rsplit_once(':').map_or(name, |(_, local)| local)
+}
+
+#[inline]
+const fn plain_content(text: &str) -> Content<'_> {
+    Content::Octets(Octets { bytes: Bytes::Borrowed(text.as_bytes()), opaque: false })
 }
 
 fn octets(text: Text<'_>) -> Octets<'_> {
