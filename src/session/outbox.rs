@@ -273,6 +273,11 @@ impl Outbox {
         !self.spoke && self.next_cmd <= 4
     }
 
+    /// The message's id.
+    pub(super) const fn msg_id(&self) -> u32 {
+        self.msg_id
+    }
+
     /// The version written.
     pub(super) const fn version(&self) -> Version {
         self.version

@@ -1,6 +1,6 @@
 //! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
 
-use super::{BookReport, Counts};
+use super::{BookReport, Counts, Report};
 use crate::message::{StatusCode, Version};
 use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
 use crate::sync::{Role, SyncType};
@@ -174,6 +174,19 @@ impl State {
             messages: 0,
             bytes_in: 0,
             bytes_out: 0,
+        }
+    }
+
+    /// What the session did so far.
+    pub(super) fn report(&self) -> Report {
+        let books: Vec<BookReport> = self.stores.iter().map(StoreState::report).collect();
+        Report {
+            clean: !books.is_empty() && books.iter().all(|book| book.clean),
+            books,
+            messages: self.messages,
+            bytes_sent: self.bytes_out,
+            bytes_received: self.bytes_in,
+            problems: Vec::new(),
         }
     }
 }

@@ -3,11 +3,13 @@
 use super::confirm::{Answer, confirm, find_answered};
 use super::content::{Content, scoped, unpack};
 use super::datastore::{self, same_place};
+use super::devinf;
 use super::guid;
 use super::outbox::{Outbox, Queued};
 use super::receive::{Key, OpenBook, Outcome, Received, When, receive};
-use super::state::{State, StoreState};
-use crate::message::{AlertCode, Change, Command, Item, Location, Op, Status, StatusCode, Sync, Timestamp};
+use super::send::{count, send};
+use super::state::{Position, State, StoreState};
+use crate::message::{AlertCode, Change, Command, DevInf, Item, Location, Op, Status, StatusCode, Sync, Timestamp};
 use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, PairRow, Phase, Result, SentRef, StoreError, Token, Tx};
 use crate::sync::{Incoming, Role, SyncType};
 use std::borrow::Cow;
@@ -213,6 +215,52 @@ impl Turn {
             .filter(|_| kind != crate::contact::identity::Kind::Contact)
             .map(|media_type| Cow::Owned(media_type.to_owned()));
         Ok(Received { op, key, content: Some(Content::new(kind, media_type, bytes)) })
+    }
+
+    /// Writes a Sync of one datastore with as many of our changes as fit; `true` when all of them are in. `caps` is what
+    /// the peer said of itself.
+    pub(super) fn write_sync(
+        &mut self,
+        tx: &mut dyn Tx,
+        store: &mut StoreState,
+        outbox: &mut Outbox,
+        caps: Option<&DevInf<'_>>,
+    ) -> Result<bool> {
+        let mut wants_count = false;
+        if let (Some(caps), Some(datastore)) = (caps, datastore::by_number(store.book)) {
+            let caps = devinf::capability(caps, &store.there, datastore);
+            store.media = caps.media;
+            store.max_guid = caps.max_guid;
+            wants_count = caps.number_of_changes;
+        }
+        // Who does not send in this kind of sync sends an empty Sync (§10.2 row 35).
+        let sends = store.sync.sends(self.role);
+        let (there, here) = (store.there.clone(), store.here.clone());
+        self.open(store, |open, pair| {
+            let begins = wants_count && sends && open.state.position == Position::Start;
+            let changes = if begins { Some(count(tx, open, pair)?) } else { None };
+            let Some(cmd) = outbox.open_sync(&there, &here, changes).map_err(broken)? else { return Ok(false) };
+            if open.state.sync_msg != outbox.msg_id() {
+                open.state.sync_msg = outbox.msg_id();
+                open.state.sync_refs.clear();
+            }
+            open.state.sync_refs.push(cmd);
+            let done = if sends { send(tx, open, pair, outbox)? } else { true };
+            outbox.close_sync();
+            Ok(done)
+        })
+    }
+
+    /// The session ends: anchors of the datastores that ended cleanly move, in this transaction.
+    pub(super) fn finish(&mut self, tx: &mut dyn Tx, stores: &mut [StoreState]) -> Result<()> {
+        for store in stores {
+            let Some(pair) = self.pairs.get_mut(&store.book) else { continue };
+            store.finish(self.role, pair);
+            if store.clean && store.old_epoch.is_some() {
+                tx.drop_maps(self.device, store.book, pair.epoch)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the pairs back.

@@ -169,15 +169,8 @@ impl Client {
     /// What was done so far; complete once [`outgoing`](Self::outgoing) gives `None`.
     #[must_use]
     pub fn report(&self) -> Report {
-        let books: Vec<_> = self.state.stores.iter().map(StoreState::report).collect();
-        Report {
-            clean: !books.is_empty() && books.iter().all(|book| book.clean),
-            books,
-            messages: self.state.messages,
-            bytes_sent: self.state.bytes_out,
-            bytes_received: self.state.bytes_in,
-            problems: self.state.stores.iter().filter_map(problem).collect(),
-        }
+        let problems = self.state.stores.iter().filter_map(problem).collect();
+        Report { problems, ..self.state.report() }
     }
 
     fn start(&mut self, now: Timestamp) -> Result<(), ClientError> {

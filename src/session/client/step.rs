@@ -1,7 +1,7 @@
 //! One answer of the server, inside its transaction: what it said to rows, then the next request.
 
 use super::ClientConfig;
-use crate::codec::{Encoding, decode_devinf, encode_devinf};
+use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{
     Alert, AlertCode, Anchor, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
     Put, SessionId, Status, StatusCode, Timestamp,
@@ -9,7 +9,6 @@ use crate::message::{
 use crate::session::datastore;
 use crate::session::devinf;
 use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
-use crate::session::send::{count, send};
 use crate::session::state::{Package, Position, State, StoreState};
 use crate::session::turn::{
     Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_statuses,
@@ -345,7 +344,7 @@ impl Step<'_> {
             }
             Package::Confirming => ends = self.write_maps(tx, &mut outbox)?,
             Package::Over => {
-                self.finish(tx)?;
+                self.turn.finish(tx, &mut self.state.stores)?;
                 if !heard {
                     self.turn.put_pairs(tx)?;
                     return Ok(None);
@@ -414,50 +413,14 @@ impl Step<'_> {
 
     fn write_changes(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> Result<bool> {
         let bytes = self.device.devinf.clone();
-        let caps = bytes.as_deref().and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
+        let caps = bytes.as_deref().and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
-            if store.position == Position::End && store.sync_msg != 0 {
-                continue;
-            }
-            let mut wants_count = false;
-            if let (Some(caps), Some(datastore)) = (&caps, datastore::by_number(store.book)) {
-                let caps = devinf::capability(caps, &store.there, datastore);
-                store.media = caps.media;
-                wants_count = caps.number_of_changes;
-            }
-            let sends = store.sync.sends(Role::Client);
-            let (there, here) = (store.there.clone(), store.here.clone());
-            let msg_id = self.msg_id;
-            let done = self.turn.open(store, |open, pair| {
-                let begins = wants_count && sends && open.state.position == Position::Start;
-                let changes = if begins { Some(count(tx, open, pair)?) } else { None };
-                let Some(cmd) = outbox.open_sync(&there, &here, changes).map_err(broken)? else { return Ok(false) };
-                if open.state.sync_msg != msg_id {
-                    open.state.sync_msg = msg_id;
-                    open.state.sync_refs.clear();
-                }
-                open.state.sync_refs.push(cmd);
-                // One-way from the server: an empty Sync (§10.2 row 35).
-                let done = if sends { send(tx, open, pair, outbox)? } else { true };
-                outbox.close_sync();
-                Ok(done)
-            })?;
-            if !done {
+            let written = store.sync_msg != 0 && (store.position == Position::End || !store.sync.sends(Role::Client));
+            if !written && !self.turn.write_sync(tx, store, outbox, caps.as_ref())? {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    fn finish(&mut self, tx: &mut dyn Tx) -> Result<()> {
-        for store in &mut self.state.stores {
-            let Some(pair) = self.turn.pairs.get_mut(&store.book) else { continue };
-            store.finish(Role::Client, pair);
-            if store.clean && store.old_epoch.is_some() {
-                tx.drop_maps(self.turn.device, store.book, pair.epoch)?;
-            }
-        }
-        Ok(())
     }
 
     fn header(&self) -> Header<'static> {

@@ -3,7 +3,7 @@
 //! With the token of a session's RespURI, the session answers for the speaker; without, the credential must. Nothing is
 //! written before that is settled, and a refusal leaves no trace (I10).
 
-use super::step::{Step, report};
+use super::step::Step;
 use super::{Admission, Asked, Refusal, Reply, Server};
 use crate::auth::{Challenge, Policy, Presented, Scheme, Transport, Verifier, parse_token, token_text, verify};
 use crate::codec::{Encoding, Limits, decode};
@@ -365,7 +365,7 @@ impl Server {
         row.state = serde_json::to_vec(&state).map_err(broken)?;
         row.deadline = asked.request.now.plus_seconds(self.config.session_seconds);
         tx.put_session(&row)?;
-        let report = (state.package == Package::Over).then(|| report(&state));
+        let report = (state.package == Package::Over).then(|| state.report());
         let body = row.last_reply;
         *outcome = Ok(Admission::Reply(Reply { content_type: asked.encoding.media_type(), body, report }));
         Ok(Verdict::Commit)

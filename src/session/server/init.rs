@@ -1,11 +1,11 @@
 //! The device's alerts: which datastores are synced, and how (§3.1, §3.3).
 
-use super::step::{Step, echo_next};
+use super::step::Step;
 use crate::codec::EncodeError;
 use crate::message::{Alert, AlertCode, Anchor, Command, Get, Item, Location, Meta, StatusCode};
 use crate::session::datastore::{self, Datastore};
 use crate::session::devinf;
-use crate::session::outbox::Outbox;
+use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
 use crate::store::{BookNo, Phase, Result, Tx};
@@ -113,7 +113,7 @@ impl Step<'_, '_> {
         let code = if reason.is_some() { StatusCode::REFRESH_REQUIRED } else { StatusCode::OK };
         let mut queued = self.queued(index, code).about(item);
         if let Some(next) = &store.peer_next {
-            queued = queued.saying(echo_next(next));
+            queued = queued.saying(Extra::Next(next.clone()));
         }
         self.answer(index, queued);
         // The same datastore alerted twice: the last word counts.

@@ -1,17 +1,14 @@
 //! One authenticated message, inside its transaction: commands to statuses, then the reply (DESIGN "The message step").
 
 use super::ServerConfig;
-use crate::codec::{EncodeError, Encoding, decode_devinf, encode_devinf};
+use crate::codec::{EncodeError, Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp};
 use crate::session::confirm::take_map;
-use crate::session::datastore;
 use crate::session::devinf;
-use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
-use crate::session::send::{count, send};
+use crate::session::outbox::{Outbox, Queued, is_idle};
 use crate::session::settle::settle;
 use crate::session::state::{Package, Position, Settling, State, StoreState};
 use crate::session::turn::{Turn, broken, find_store, keep_overflow, refuse_all, write_statuses};
-use crate::session::{BookReport, Report};
 use crate::store::{BookNo, DeviceRow, Result, Tx};
 use crate::sync::Role;
 
@@ -316,7 +313,7 @@ impl Step<'_, '_> {
             outbox.next_message(&self.state.peer.0, &self.state.own).map_err(broken)?;
         }
         if self.state.package == Package::Over {
-            self.finish(tx)?;
+            self.turn.finish(tx, &mut self.state.stores)?;
         }
         Ok(outbox.finish(last))
     }
@@ -333,37 +330,10 @@ impl Step<'_, '_> {
         if self.state.package != Package::Sending || outbox.overflows() {
             return Ok(false);
         }
-        let msg_id = self.message.header.msg_id.0;
-        let device_caps = self.device.devinf.clone();
-        let caps = device_caps.as_deref().and_then(|bytes| decode_devinf(bytes, &crate::codec::Limits::default()).ok());
-        for store in self.state.stores.iter_mut().filter(|store| store.active()) {
-            if !store.sync.sends(Role::Server) || store.position == Position::End {
-                continue;
-            }
-            let mut wants_count = false;
-            if let (Some(caps), Some(datastore)) = (&caps, datastore::by_number(store.book)) {
-                let caps = devinf::capability(caps, &store.there, datastore);
-                store.media = caps.media;
-                store.max_guid = caps.max_guid;
-                wants_count = caps.number_of_changes;
-            }
-            let (there, here) = (store.there.clone(), store.here.clone());
-            let done = self.turn.open(store, |open, pair| {
-                let changes = match (wants_count && open.state.position == Position::Start, ()) {
-                    (true, ()) => Some(count(tx, open, pair)?),
-                    _ => None,
-                };
-                let Some(cmd) = outbox.open_sync(&there, &here, changes).map_err(broken)? else { return Ok(false) };
-                if open.state.sync_msg != msg_id {
-                    open.state.sync_msg = msg_id;
-                    open.state.sync_refs.clear();
-                }
-                open.state.sync_refs.push(cmd);
-                let done = send(tx, open, pair, outbox)?;
-                outbox.close_sync();
-                Ok(done)
-            })?;
-            if !done {
+        let bytes = self.device.devinf.clone();
+        let caps = bytes.as_deref().and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        for store in self.state.stores.iter_mut().filter(|store| store.active() && store.sync.sends(Role::Server)) {
+            if store.position != Position::End && !self.turn.write_sync(tx, store, outbox, caps.as_ref())? {
                 return Ok(false);
             }
         }
@@ -371,34 +341,4 @@ impl Step<'_, '_> {
         self.state.package = if awaits { Package::Confirming } else { Package::Over };
         Ok(true)
     }
-
-    /// The session ends: anchors of the datastores that ended cleanly move, in this transaction.
-    fn finish(&mut self, tx: &mut dyn Tx) -> Result<()> {
-        for store in &mut self.state.stores {
-            let Some(pair) = self.turn.pairs.get_mut(&store.book) else { continue };
-            store.finish(Role::Server, pair);
-            if store.clean && store.old_epoch.is_some() {
-                tx.drop_maps(self.turn.device, store.book, pair.epoch)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What a session did.
-pub(super) fn report(state: &State) -> Report {
-    let books: Vec<BookReport> = state.stores.iter().map(StoreState::report).collect();
-    Report {
-        clean: !books.is_empty() && books.iter().all(|book| book.clean),
-        books,
-        messages: state.messages,
-        bytes_sent: state.bytes_out,
-        bytes_received: state.bytes_in,
-        problems: Vec::new(),
-    }
-}
-
-/// An Extra for a Status of an Alert.
-pub(super) fn echo_next(next: &str) -> Extra {
-    Extra::Next(next.to_owned())
 }
