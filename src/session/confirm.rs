@@ -8,7 +8,7 @@ use crate::store::{
     BookNo, DeviceNo, Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, Result, SentRef, Token, Tx,
 };
 use crate::sync::{Confirmation, Role, decide_confirmation};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A Status that answers a change of ours.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +46,13 @@ pub(super) fn confirm(
     let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
     let guids: Vec<Guid> = answered.iter().map(|(row, _)| row.guid).collect();
     let entries = tx.maps_by_guid(device, book, epoch, &guids)?;
+    // In a sync of everything a client keeps the server's ids of the map before: the server may add those items again.
+    let before = match open.state.old_epoch.filter(|_| open.role == Role::Client) {
+        Some(old) => tx.maps_by_guid(device, book, old, &guids)?,
+        None => vec![None; guids.len()],
+    };
     let (mut maps, mut put, mut done) = (Vec::new(), Vec::new(), Vec::new());
-    for ((row, code), entry) in answered.into_iter().zip(entries) {
+    for (((row, code), entry), before) in answered.into_iter().zip(entries).zip(before) {
         let counts = &mut open.state.sent;
         match (decide_confirmation(row.op, code), row.op) {
             (Confirmation::Done, Op::Add) if open.role == Role::Server && entry.is_none() => {
@@ -64,7 +69,7 @@ pub(super) fn confirm(
                 }
                 let entry = entry.unwrap_or_else(|| MapRow {
                     epoch,
-                    luid: own_entry(row.guid),
+                    luid: before.map_or_else(|| own_entry(row.guid), |before| before.luid),
                     guid: row.guid,
                     agreed_revision: row.sent_revision,
                     lens: None,
@@ -149,19 +154,26 @@ pub(super) fn take_map(
             continue;
         };
         // The device put the item under another id, or used this id for another item: the older word is retired.
-        change.retired.extend(by_guid.remove(&guids[i]));
-        change.retired.extend(by_luid.remove(*luid).filter(|entry| entry.state != MapState::Gone));
+        for old in [by_guid.remove(&guids[i]), by_luid.remove(*luid)].into_iter().flatten() {
+            if old.state != MapState::Gone {
+                by_guid.remove(&old.guid);
+                by_luid.remove(&old.luid);
+                if old.guid != guids[i] {
+                    change.lost.push(old.guid);
+                }
+                change.maps.push(MapRow { state: MapState::Gone, ..old });
+            }
+        }
         let entry = bind(open, row, known_agreement(&change, guids[i]), item, luid);
         if item.deleted {
-            change.deletes.push(delete_row(item));
+            change.owed.push(OutgoingRow::unsent(item));
         }
-        if let Some(row) = row {
-            change.mapped.push(guids[i]);
+        if let Some(row) = row.filter(|row| change.mapped.insert(row.guid)) {
             change.awaited += i64::from(row.session == Some(open.token));
         }
         by_guid.insert(entry.guid, entry.clone());
         by_luid.insert(entry.luid.clone(), entry.clone());
-        change.bound.push(entry);
+        change.maps.push(entry);
         statuses.push(StatusCode::OK);
     }
     change.apply(tx, open, device, book)?;
@@ -170,30 +182,31 @@ pub(super) fn take_map(
 
 #[derive(Default)]
 struct MapChange {
-    retired: Vec<MapRow>,
-    bound: Vec<MapRow>,
-    mapped: Vec<Guid>,
+    /// Entries retired and bound, in their order.
+    maps: Vec<MapRow>,
+    mapped: HashSet<Guid>,
     /// Of those, rows of this session, which were awaited.
     awaited: i64,
-    deletes: Vec<OutgoingRow>,
+    owed: Vec<OutgoingRow>,
+    /// Items that lost their id to another: still here, they must be sent again.
+    lost: Vec<Guid>,
 }
 
 impl MapChange {
-    fn apply(mut self, tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, device: DeviceNo, book: BookNo) -> Result<()> {
-        for entry in &mut self.retired {
-            entry.state = MapState::Gone;
-        }
+    fn apply(self, tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, device: DeviceNo, book: BookNo) -> Result<()> {
         open.state.awaiting -= self.awaited;
-        self.retired.append(&mut self.bound);
-        tx.put_maps(device, book, &self.retired)?;
-        tx.drop_outgoing(device, book, &self.mapped)?;
+        tx.put_maps(device, book, &self.maps)?;
+        let mapped: Vec<Guid> = self.mapped.into_iter().collect();
+        tx.drop_outgoing(device, book, &mapped)?;
+        let lost = tx.items(book, &self.lost)?.into_iter().flatten().filter(|item| !item.deleted);
+        tx.put_outgoing(device, book, &lost.map(|item| OutgoingRow::unsent(&item)).collect::<Vec<_>>())?;
         // An item deleted meanwhile: the device has it and must lose it.
-        tx.put_outgoing(device, book, &self.deletes)
+        tx.put_outgoing(device, book, &self.owed)
     }
 }
 
 fn known_agreement(change: &MapChange, guid: Guid) -> Option<&MapRow> {
-    change.retired.iter().rev().find(|entry| entry.guid == guid)
+    change.maps.iter().rev().find(|entry| entry.guid == guid)
 }
 
 fn bind(
@@ -216,19 +229,5 @@ fn bind(
         lens: None,
         view_fp,
         state: MapState::Live,
-    }
-}
-
-fn delete_row(item: &ItemRow<'_>) -> OutgoingRow {
-    OutgoingRow {
-        guid: item.guid,
-        op: Op::Delete,
-        sent_revision: item.revision,
-        sent_view_fp: item.fingerprint,
-        temp_guid: None,
-        state: OutgoingState::Unsent,
-        reason: 0,
-        session: None,
-        sent_as: None,
     }
 }

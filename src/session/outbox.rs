@@ -72,6 +72,8 @@ pub(super) struct Outbox {
     in_sync: bool,
     spoke: bool,
     overflow: Vec<Queued>,
+    /// Statuses of earlier messages wait that found no room here.
+    blocked: bool,
 }
 
 impl Outbox {
@@ -95,6 +97,7 @@ impl Outbox {
             in_sync: false,
             spoke: false,
             overflow: Vec::new(),
+            blocked: false,
         };
         outbox.bare = outbox.encoder.len_if_closed(true);
         Ok(outbox)
@@ -129,21 +132,30 @@ impl Outbox {
 
     /// A Status: into this message, or behind those that wait already.
     pub(super) fn status(&mut self, queued: Queued) -> Result<(), EncodeError> {
-        if !self.overflow.is_empty() {
-            self.overflow.push(queued);
-            return Ok(());
-        }
-        let before = self.encoder.checkpoint();
-        let cmd_id = self.take_cmd();
-        self.encoder.command(&Command::Status(queued.to_status(cmd_id)))?;
-        // The first always goes in, or nothing would ever move.
-        let first = self.next_cmd <= 3;
-        if !first && self.encoder.len_if_closed(true) + self.reserve() > self.budget {
-            self.encoder.rollback(before);
-            self.next_cmd -= 1;
+        if self.overflows() || !self.try_status(&queued)? {
             self.overflow.push(queued);
         }
         Ok(())
+    }
+
+    /// A Status that waited since an earlier message; `false` when it has to wait on, and all others behind it.
+    pub(super) fn waiting_status(&mut self, queued: &Queued) -> Result<bool, EncodeError> {
+        self.blocked = !self.try_status(queued)?;
+        Ok(!self.blocked)
+    }
+
+    fn try_status(&mut self, queued: &Queued) -> Result<bool, EncodeError> {
+        let before = self.encoder.checkpoint();
+        let number = self.next_cmd;
+        let cmd_id = self.take_cmd();
+        self.encoder.command(&Command::Status(queued.to_status(cmd_id)))?;
+        // The first after the header's always goes in, or nothing would ever move.
+        if number > 2 && self.encoder.len_if_closed(true) + self.reserve() > self.budget {
+            self.encoder.rollback(before);
+            self.next_cmd = number;
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// A command other than a Status; `None` when it does not fit any more.
@@ -151,7 +163,7 @@ impl Outbox {
         &mut self,
         make: impl FnOnce(CmdId<'static>) -> Command<'c>,
     ) -> Result<Option<u32>, EncodeError> {
-        if !self.overflow.is_empty() {
+        if self.overflows() {
             return Ok(None);
         }
         let before = self.encoder.checkpoint();
@@ -189,7 +201,7 @@ impl Outbox {
         source: &str,
         number_of_changes: Option<u64>,
     ) -> Result<Option<u32>, EncodeError> {
-        if !self.overflow.is_empty() {
+        if self.overflows() {
             return Ok(None);
         }
         let before = self.encoder.checkpoint();
@@ -234,7 +246,7 @@ impl Outbox {
 
     /// A change inside the open Sync.
     pub(super) fn change<'c>(&mut self, make: impl FnOnce(CmdId<'static>) -> Change<'c>) -> Fit {
-        if !self.overflow.is_empty() {
+        if self.overflows() {
             return Fit::NotNow;
         }
         let before = self.encoder.checkpoint();
@@ -260,7 +272,7 @@ impl Outbox {
 
     /// Whether statuses are waiting for the next message.
     pub(super) const fn overflows(&self) -> bool {
-        !self.overflow.is_empty()
+        self.blocked || !self.overflow.is_empty()
     }
 
     /// Whether anything but statuses was written.

@@ -19,6 +19,9 @@ use std::collections::{HashMap, HashSet};
 /// Candidates looked at for one key.
 pub(super) const MAX_CANDIDATES: usize = 32;
 
+/// Items of equal meaning looked at: many cards may say just the same, and each has its partner.
+const MAX_TWINS: usize = 256;
+
 /// How the peer names an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Key<'m> {
@@ -119,6 +122,7 @@ struct Overlay<'m> {
     maps: Vec<MapRow>,
     staged: Vec<NewStaged<'m>>,
     sent_off: Vec<Guid>,
+    owed: Vec<OutgoingRow>,
 }
 
 impl<'m> Overlay<'m> {
@@ -136,6 +140,7 @@ impl<'m> Overlay<'m> {
             maps: Vec::new(),
             staged: Vec::new(),
             sent_off: Vec::new(),
+            owed: Vec::new(),
         };
         let mut wanted: Vec<Guid> = Vec::new();
 
@@ -170,6 +175,9 @@ impl<'m> Overlay<'m> {
         }
         wanted.extend(own);
 
+        let old: Vec<Guid> = overlay.old_entries.values().map(|entry| entry.guid).collect();
+        overlay.learn_taken(tx, open, &old)?;
+
         if !nothing_to_match(open) {
             let unknown = || {
                 batch.iter().filter(|received| match &received.key {
@@ -192,7 +200,7 @@ impl<'m> Overlay<'m> {
                 Vec::new()
             };
             let pending = tx.outgoing_by_view(device, book, &prints)?;
-            let by_print = tx.by_fingerprint(book, &prints, MAX_CANDIDATES)?;
+            let by_print = tx.by_fingerprint(book, &prints, MAX_TWINS)?;
             let by_key = tx.by_match_key(book, &keys, MAX_CANDIDATES)?;
             for (print, row) in prints.iter().zip(pending) {
                 if let Some(row) = row {
@@ -201,15 +209,10 @@ impl<'m> Overlay<'m> {
                 }
             }
             let mut candidates: Vec<Guid> = by_print.iter().chain(&by_key).flatten().copied().collect();
-            candidates.extend(overlay.old_entries.values().map(|entry| entry.guid));
             candidates.extend(overlay.pending.values().map(|row| row.guid));
             candidates.sort_unstable();
             candidates.dedup();
-            for (guid, entry) in candidates.iter().zip(tx.maps_by_guid(device, book, epoch, &candidates)?) {
-                if entry.is_some() {
-                    overlay.taken.insert(*guid);
-                }
-            }
+            overlay.learn_taken(tx, open, &candidates)?;
             wanted.extend(candidates);
             overlay.by_print.extend(prints.into_iter().zip(by_print));
             overlay.by_key.extend(keys.into_iter().zip(by_key));
@@ -240,6 +243,13 @@ impl<'m> Overlay<'m> {
             // §3.4: a delete has no place in a slow sync.
             (Incoming::Delete, _) if full && when == When::Arriving => Ok(Outcome::Done(StatusCode::FORBIDDEN)),
             (Incoming::Delete, Some(entry)) => self.delete(open, received, entry, when),
+            // Acknowledged in a session that broke off; everything was sent since, and this was not among it.
+            (Incoming::Delete, None)
+                if when != When::Arriving
+                    && let Some(old) = self.held_before(&received.key).cloned() =>
+            {
+                self.carry_out_delete(open, &old).map(Outcome::Done)
+            }
             (Incoming::Delete, None) => Ok(Outcome::Done(
                 decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
             )),
@@ -251,6 +261,12 @@ impl<'m> Overlay<'m> {
             (_, Some(entry)) => self.known(tx, open, received, entry),
             (_, None) => self.unknown(tx, open, received, when, full),
         }
+    }
+
+    /// The entry of the map before whose delete was held, unless the item is bound anew.
+    fn held_before(&self, key: &Key<'_>) -> Option<&MapRow> {
+        let Key::Peer(luid) = key else { return None };
+        self.old_entries.get(&**luid).filter(|old| old.state == MapState::Held && !self.taken.contains(&old.guid))
     }
 
     /// A change of an item that the map in force has.
@@ -272,7 +288,6 @@ impl<'m> Overlay<'m> {
         let echo = entry.view_fp == content.print;
         let now = item_now(&entry, item, Some(&content.print));
         let stranger = received.op == Incoming::Add
-            && open.role == Role::Server
             && !echo
             && match now {
                 ItemNow::Deleted => true,
@@ -307,6 +322,10 @@ impl<'m> Overlay<'m> {
             }
             Action::CreateAnew => {
                 self.retire(&entry);
+                // The id is somebody else's now; who had it before is still here and must be sent again.
+                if !item.deleted {
+                    self.owed.push(OutgoingRow::unsent(&item));
+                }
                 self.create(open, luid, content);
             }
             // The table gives no other action for a known item that is not deleted.
@@ -546,6 +565,12 @@ impl<'m> Overlay<'m> {
         });
     }
 
+    fn learn_taken(&mut self, tx: &mut dyn Tx, open: &OpenBook<'_, 'm>, guids: &[Guid]) -> Result<()> {
+        let entries = tx.maps_by_guid(open.device, open.book(), open.state.epoch, guids)?;
+        self.taken.extend(guids.iter().zip(entries).filter_map(|(guid, entry)| entry.map(|_| *guid)));
+        Ok(())
+    }
+
     fn learn_and_write(&mut self, entry: MapRow) {
         self.maps.push(entry.clone());
         self.learn_entry(entry);
@@ -596,6 +621,9 @@ impl<'m> Overlay<'m> {
         }
         if !self.staged.is_empty() {
             tx.stage(device, book, &self.staged)?;
+        }
+        if !self.owed.is_empty() {
+            tx.put_outgoing(device, book, &self.owed)?;
         }
         if !self.sent_off.is_empty() {
             tx.drop_outgoing(device, book, &self.sent_off)?;

@@ -83,7 +83,16 @@ fn send_open_rows(
     let mut all = true;
     for ((row, item), entry) in rows.into_iter().zip(items).zip(entries) {
         let guid = row.guid;
-        let op = item.as_ref().and_then(|item| decide_outgoing(item, entry.as_ref()));
+        let unanswered = row.op == Op::Add && matches!(row.state, OutgoingState::Sent | OutgoingState::AckedUnmapped);
+        let op = item.as_ref().and_then(|item| match decide_outgoing(item, entry.as_ref()) {
+            // The server may have stored it under the id we gave it, and must lose it again.
+            None if open.role == Role::Client && unanswered && item.deleted && entry.is_none() => Some(Op::Delete),
+            // Or it has the earlier text of it: a Replace of an unknown id is an Add there (§2.2).
+            Some(Op::Add) if open.role == Role::Client && unanswered && item.revision > row.sent_revision => {
+                Some(Op::Replace)
+            }
+            op => op,
+        });
         let this_session = row.session.as_ref() == Some(&open.token) && row.state != OutgoingState::Unsent;
         match (op, item) {
             _ if this_session => {}
@@ -98,7 +107,7 @@ fn send_open_rows(
             }
             (Some(_), Some(_)) => {}
             // Sent as an Add and deleted here since: its Map may still come and must find the row.
-            (None, Some(item)) if item.deleted && row.op == Op::Add && entry.is_none() => {}
+            (None, Some(item)) if item.deleted && unanswered && entry.is_none() => {}
             _ => settled.push(guid),
         }
         open.state.position = Position::Open(guid);

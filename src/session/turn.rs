@@ -13,7 +13,7 @@ use crate::message::{AlertCode, Change, Command, DevInf, Item, Location, Op, Sta
 use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, PairRow, Phase, Result, SentRef, StoreError, Token, Tx};
 use crate::sync::{Incoming, Role, SyncType};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Statuses taken out of the queue at a time.
 const QUEUE_PAGE: usize = 500;
@@ -77,7 +77,10 @@ impl Turn {
 
     /// Takes the peer's answers to changes that we sent.
     pub(super) fn take_answers(&mut self, tx: &mut dyn Tx, state: &mut State, body: &[Command<'_>]) -> Result<()> {
-        let answers: Vec<Answer> = body.iter().filter_map(change_answer).collect();
+        let mut answers: Vec<Answer> = body.iter().filter_map(change_answer).collect();
+        // A Status said twice is one answer.
+        let mut said = HashSet::new();
+        answers.retain(|answer| said.insert(answer.sent_as));
         if answers.is_empty() {
             return Ok(());
         }
@@ -112,6 +115,10 @@ impl Turn {
                 }
                 continue;
             };
+            if change.items.is_empty() {
+                let code = StatusCode::INCOMPLETE_COMMAND;
+                asked.push(Asked::of(Queued::new(msg_ref, change.cmd_id.as_str(), change.op.name(), code), change));
+            }
             for item in &change.items {
                 let queued = Queued::new(msg_ref, change.cmd_id.as_str(), change.op.name(), StatusCode::OK).about(item);
                 let read = match refused {
@@ -378,24 +385,34 @@ pub(super) fn write_statuses(
     outbox: &mut Outbox,
     statuses: impl IntoIterator<Item = Queued>,
 ) -> Result<()> {
-    let waiting = tx.queued_statuses(token, QUEUE_PAGE)?;
-    if let Some((last, _)) = waiting.last() {
-        tx.drop_statuses(token, *last)?;
-    }
-    for (_, bytes) in waiting {
-        outbox.status(serde_json::from_slice(&bytes).map_err(broken)?).map_err(broken)?;
+    loop {
+        let waiting = tx.queued_statuses(token, QUEUE_PAGE)?;
+        let mut written = None;
+        for (seq, bytes) in &waiting {
+            if !outbox.waiting_status(&serde_json::from_slice(bytes).map_err(broken)?).map_err(broken)? {
+                break;
+            }
+            written = Some(*seq);
+        }
+        if let Some(seq) = written {
+            tx.drop_statuses(token, seq)?;
+        }
+        if waiting.is_empty() || outbox.overflows() {
+            break;
+        }
     }
     statuses.into_iter().try_for_each(|queued| outbox.status(queued).map_err(broken))
 }
 
 /// Keeps the statuses that found no room for the next message; `true` when there are none.
 pub(super) fn keep_overflow(tx: &mut dyn Tx, token: &Token, outbox: &mut Outbox) -> Result<bool> {
+    let flushed = !outbox.overflows();
     let overflow = outbox.take_overflow();
     let bytes = overflow.iter().map(serde_json::to_vec).collect::<std::result::Result<Vec<_>, _>>().map_err(broken)?;
     if !bytes.is_empty() {
         tx.queue_statuses(token, &bytes)?;
     }
-    Ok(bytes.is_empty())
+    Ok(flushed)
 }
 
 /// A reply that cannot be written is a fault of this engine; nothing of the message stays.

@@ -421,6 +421,24 @@ pub struct OutgoingRow {
     pub sent_as: Option<SentRef>,
 }
 
+impl OutgoingRow {
+    /// A row for an item that the peer must hear of in the next package; what exactly is decided then.
+    #[must_use]
+    pub const fn unsent(item: &ItemRow<'_>) -> Self {
+        Self {
+            guid: item.guid,
+            op: if item.deleted { Op::Delete } else { Op::Add },
+            sent_revision: item.revision,
+            sent_view_fp: item.fingerprint,
+            temp_guid: None,
+            state: OutgoingState::Unsent,
+            reason: 0,
+            session: None,
+            sent_as: None,
+        }
+    }
+}
+
 /// A change to stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewStaged<'a> {

@@ -19,8 +19,9 @@ use crate::sync::{Role, SyncType};
 /// Map entries sent in one message.
 const MAP_PAGE: usize = 200;
 
-/// Exchanges in which neither side says anything before the session is given up (loop guard, §3.7).
-const MAX_IDLE: u32 = 5;
+/// Exchanges in which neither side says anything before the session is given up (loop guard, §3.7): a server that settles
+/// a large book has nothing to say for a while.
+const MAX_IDLE: u32 = 200;
 
 /// What a step of the client works with.
 pub(super) struct Step<'s> {

@@ -13,7 +13,7 @@ use crate::store::{BookNo, DeviceRow, Result, Tx};
 use crate::sync::Role;
 
 /// Rows settled in one message at most: what a phone waits for is bounded, whatever the book's size.
-const SETTLE_BUDGET: usize = 2_000;
+const SETTLE_BUDGET: usize = 20_000;
 
 /// Exchanges in which neither side says anything before the session is given up (loop guard, §3.7).
 const MAX_IDLE: u32 = 5;
@@ -166,7 +166,10 @@ impl Step<'_, '_> {
                 Some(store) => match store.failed {
                     Some(code) => StatusCode(code),
                     // Combined initialisation with a lost anchor: everything comes again in the next message (§3.14).
-                    None if self.state.package == Package::Init && store.reason.is_some() => {
+                    None if self.state.package == Package::Init
+                        && store.reason.is_some()
+                        && store.alert_ref.is_none() =>
+                    {
                         StatusCode::REFRESH_REQUIRED
                     }
                     None if self.state.package > Package::Changes => StatusCode::FORBIDDEN,
@@ -300,7 +303,7 @@ impl Step<'_, '_> {
         let sent_all = self.write_changes(tx, &mut outbox)?;
 
         let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)?;
-        let idle = outbox.is_idle() && is_idle(message);
+        let idle = outbox.is_idle() && is_idle(message) && self.state.package != Package::Settling;
         self.state.idle = if idle { self.state.idle + 1 } else { 0 };
         if self.state.idle > MAX_IDLE {
             self.state.package = Package::Over;
