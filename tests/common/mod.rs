@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::contact::identity::{Kind, identify};
@@ -36,6 +36,34 @@ pub struct Device {
     pub store: Arc<dyn Store>,
     pub account: AccountNo,
     pub config: ClientConfig,
+}
+
+/// Messages kept of one test, and of one side of a conversation, for others to judge.
+const MOST_EMITTED: usize = 100;
+
+/// Keeps a message for `tests/schema.sh` and `tests/wbxml.sh`, when the environment names a folder for it: as
+/// `PROGRAM-LABEL-NNN.xml` or `.wbxml`, so that no two test programs write the same file.
+#[allow(clippy::disallowed_methods)] // what the environment names is for the tests alone
+pub fn emit(label: &str, encoding: Encoding, bytes: &[u8]) {
+    static COUNTS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+    let Ok(folder) = std::env::var("SYNCML_TEST_MESSAGES") else { return };
+    let extension = if encoding == Encoding::Xml { "xml" } else { "wbxml" };
+    let name = format!("{}-{label}", env!("CARGO_CRATE_NAME"));
+    let number = {
+        let mut counts = COUNTS.lock().unwrap();
+        let count = counts.entry(format!("{name}.{extension}")).or_default();
+        *count += 1;
+        *count
+    };
+    if number <= MOST_EMITTED {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(format!("{folder}/{name}-{number:03}.{extension}"), bytes).unwrap();
+    }
+}
+
+/// The name of the test that runs, for [`emit`].
+pub fn this_test() -> String {
+    std::thread::current().name().unwrap_or("main").replace("::", "-")
 }
 
 /// The token in a URL's query.
@@ -98,6 +126,9 @@ impl World {
                 Ok(reply) => reply,
                 Err(refusal) => panic!("{refusal}\n{}", self.outline()),
             };
+            let encoding = Encoding::from_content_type(out.content_type).unwrap();
+            emit(&this_test(), encoding, &out.body);
+            emit(&this_test(), encoding, &reply.body);
             self.wire.push(Exchange {
                 uri: out.uri,
                 content_type: out.content_type.to_owned(),
