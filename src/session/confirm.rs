@@ -85,17 +85,17 @@ pub(super) fn confirm(
             }
             (Confirmation::Lost, _) => {
                 maps.extend(entry.map(|entry| MapRow { state: MapState::Gone, ..entry }));
-                put.push(OutgoingRow { op: Op::Add, ..unsent(row, code) });
+                put.push(OutgoingRow { op: Op::Add, ..again(row, code) });
             }
             (Confirmation::Refused, _) => {
                 counts.refused += 1;
-                put.push(OutgoingRow { state: OutgoingState::Refused, ..unsent(row, code) });
+                put.push(OutgoingRow { state: OutgoingState::Refused, ..again(row, code) });
             }
             (Confirmation::Full, _) => {
                 open.state.full = true;
-                put.push(OutgoingRow { state: OutgoingState::Withheld, ..unsent(row, code) });
+                put.push(OutgoingRow { state: OutgoingState::Withheld, ..again(row, code) });
             }
-            (Confirmation::Retry, _) => put.push(unsent(row, code)),
+            (Confirmation::Retry, _) => put.push(again(row, code)),
         }
         open.state.awaiting -= 1;
     }
@@ -104,7 +104,7 @@ pub(super) fn confirm(
     tx.drop_outgoing(device, book, &done)
 }
 
-fn unsent(row: OutgoingRow, code: StatusCode) -> OutgoingRow {
+fn again(row: OutgoingRow, code: StatusCode) -> OutgoingRow {
     OutgoingRow { state: OutgoingState::Unsent, reason: code.0, session: None, sent_as: None, ..row }
 }
 
@@ -154,6 +154,9 @@ pub(super) fn take_map(
             continue;
         };
         // The device put the item under another id, or used this id for another item: the older word is retired.
+        let before = by_luid.get(*luid).cloned();
+        // The same pair was told before and retired: this may be that word again, so what was sent since is not agreed.
+        let repeated = before.filter(|entry| entry.state == MapState::Gone && entry.guid == guids[i]);
         for old in [by_guid.remove(&guids[i]), by_luid.remove(*luid)].into_iter().flatten() {
             if old.state != MapState::Gone {
                 by_guid.remove(&old.guid);
@@ -164,8 +167,11 @@ pub(super) fn take_map(
                 change.maps.push(MapRow { state: MapState::Gone, ..old });
             }
         }
-        let entry = bind(open, row, known_agreement(&change, guids[i]), item, luid);
-        if item.deleted {
+        let entry = match repeated {
+            Some(before) => MapRow { state: MapState::Live, ..before },
+            None => bind(open, row, known_agreement(&change, guids[i]), item, luid),
+        };
+        if item.deleted || entry.agreed_revision < item.revision {
             change.owed.push(OutgoingRow::unsent(item));
         }
         if let Some(row) = row.filter(|row| change.mapped.insert(row.guid)) {
@@ -200,7 +206,7 @@ impl MapChange {
         tx.drop_outgoing(device, book, &mapped)?;
         let lost = tx.items(book, &self.lost)?.into_iter().flatten().filter(|item| !item.deleted);
         tx.put_outgoing(device, book, &lost.map(|item| OutgoingRow::unsent(&item)).collect::<Vec<_>>())?;
-        // An item deleted meanwhile: the device has it and must lose it.
+        // An item deleted meanwhile: the device has it and must lose it. One changed meanwhile: it must hear of that.
         tx.put_outgoing(device, book, &self.owed)
     }
 }

@@ -72,6 +72,8 @@ pub(super) enum Position {
     Open(Guid),
     /// Changes after this revision.
     Range(Revision),
+    /// In a sync of everything: items changed after our package began, after this revision, as they were then.
+    Since(Revision),
     /// All was sent.
     End,
 }

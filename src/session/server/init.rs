@@ -69,11 +69,14 @@ impl Step<'_, '_> {
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
+        let Some(pair) = self.turn.pairs.get_mut(&datastore.book) else { return refuse(self, StatusCode::NOT_FOUND) };
+        fold_open_epoch(tx, pair)?;
+        let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
+        self.turn.settle_left_over(tx, &mut left_over)?;
         let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
         else {
             return refuse(self, StatusCode::NOT_FOUND);
         };
-        fold_open_epoch(tx, pair)?;
 
         let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
         let requested = alert.code.unwrap_or(AlertCode::TWO_WAY);
@@ -101,6 +104,7 @@ impl Step<'_, '_> {
         let mut store = StoreState::new(datastore.book, sync, pair.epoch);
         store.alone = sync.is_full() && row.live_items == 0;
         store.seen_head = row.head;
+        store.received = left_over.received;
         store.here = here;
         store.there = item.source.as_ref().map_or_else(|| store.here.clone(), |source| source.uri.to_string());
         store.reason.clone_from(&reason);
