@@ -9,8 +9,8 @@ use super::state::StoreState;
 use crate::contact::identity::{Kind, Likeness, may_be_an_edit};
 use crate::message::StatusCode;
 use crate::store::{
-    BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState,
-    Result, Revision, Token, Tx,
+    BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision,
+    Token, Tx,
 };
 use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
 use std::borrow::Cow;
@@ -612,7 +612,7 @@ impl<'m> Overlay<'m> {
         let mut guids = unknown;
         guids.extend(self.entries.values().chain(self.old_entries.values()).map(|entry| entry.guid));
         for row in tx.outgoing(device, book, &guids)?.into_iter().flatten() {
-            if row.state == OutgoingState::Sent && row.op != crate::message::Op::Delete {
+            if row.state.is_unanswered() && row.op != crate::message::Op::Delete {
                 self.sent.insert(row.guid, (row.sent_revision, row.sent_view_fp));
             }
         }
