@@ -394,9 +394,13 @@ impl<'m> Overlay<'m> {
             }
         }
         // Then what was sent to this peer and may have been stored there without our knowing.
-        if let Some(row) = self.pending.get(&content.print).filter(|row| !self.taken.contains(&row.guid)).cloned() {
+        if let Some(row) = self.pending_twin(open, &content).cloned() {
             open.state.received.matched += 1;
-            self.sent_off.push(row.guid);
+            // What became of it here since must still be told.
+            match self.items.get(&row.guid).filter(|item| item.revision > row.sent_revision) {
+                Some(item) => self.owed.push(OutgoingRow::unsent(item)),
+                None => self.sent_off.push(row.guid),
+            }
             self.bind(open, luid, row.guid, row.sent_revision, row.sent_view_fp);
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
@@ -640,6 +644,14 @@ impl<'m> Overlay<'m> {
 
     fn claims(&self, luid: &str) -> bool {
         self.old_entries.get(luid).is_some_and(|old| old.state == MapState::Live && !self.taken.contains(&old.guid))
+    }
+
+    /// What was sent with just this content. When that was deleted here since, only in a sync of everything: a device that
+    /// adds it otherwise has made it itself.
+    fn pending_twin(&self, open: &OpenBook<'_, '_>, content: &Content<'_>) -> Option<&OutgoingRow> {
+        let row = self.pending.get(&content.print).filter(|row| !self.taken.contains(&row.guid))?;
+        let live = self.items.get(&row.guid).is_some_and(|item| !item.deleted);
+        (live || open.state.old_epoch.is_some()).then_some(row)
     }
 
     fn exact_twin(&self, luid: &str, content: &Content<'_>) -> Option<Guid> {

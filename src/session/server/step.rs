@@ -276,7 +276,8 @@ impl Step<'_, '_> {
             Location { uri: state.peer.0.clone().into(), name: state.peer.1.clone().map(Into::into) },
             Location::new(state.own.clone()),
         );
-        if self.first {
+        // Again while the device says its package 1 again: it did not get this.
+        if self.first || !self.alerted_books().is_empty() {
             header.resp_uri = state.resp_uri.clone().map(Into::into);
             header.meta = Some(Meta {
                 max_msg_size: Some(self.config.max_msg_size),
