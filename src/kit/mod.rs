@@ -2,7 +2,8 @@
 //! can hold it to the same promises.
 //!
 //! [`protocol`] plays conversations over a store in which a store's promises matter; [`phone`] is the device in them, and
-//! in tests of your own.
+//! in tests of your own. [`sim`] lets a server and devices live through a bad network and crashes, from a seed.
 
 pub mod phone;
 pub mod protocol;
+pub mod sim;

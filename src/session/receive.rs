@@ -6,7 +6,7 @@
 
 use super::content::{Content, likeness, merged};
 use super::state::StoreState;
-use crate::contact::identity::{Kind, Likeness};
+use crate::contact::identity::{Kind, Likeness, may_be_an_edit};
 use crate::message::StatusCode;
 use crate::store::{
     BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision,
@@ -116,6 +116,12 @@ struct Overlay<'m> {
     by_print: HashMap<[u8; 16], Vec<Guid>>,
     by_key: HashMap<u64, Vec<Guid>>,
     pending: HashMap<[u8; 16], OutgoingRow>,
+    /// Client: the agreement to assume on items without an entry.
+    assumed: HashMap<Guid, (Revision, [u8; 16])>,
+    /// What was sent and is not answered.
+    sent: HashMap<Guid, (Revision, [u8; 16])>,
+    /// In a sync of everything: by which id the peer had an item before, who has the first claim on it.
+    claimed: HashMap<Guid, String>,
     /// Items that the peer maps, in the epoch in force.
     taken: HashSet<Guid>,
     // Writes, in their order.
@@ -136,6 +142,9 @@ impl<'m> Overlay<'m> {
             by_print: HashMap::new(),
             by_key: HashMap::new(),
             pending: HashMap::new(),
+            assumed: HashMap::new(),
+            sent: HashMap::new(),
+            claimed: HashMap::new(),
             taken: HashSet::new(),
             maps: Vec::new(),
             staged: Vec::new(),
@@ -173,19 +182,27 @@ impl<'m> Overlay<'m> {
         for entry in tx.maps_by_guid(device, book, epoch, &own)?.into_iter().flatten() {
             overlay.learn_entry(entry);
         }
+        overlay.learn_sent(tx, open, &own)?;
         wanted.extend(own);
 
-        let old: Vec<Guid> = overlay.old_entries.values().map(|entry| entry.guid).collect();
-        overlay.learn_taken(tx, open, &old)?;
-
+        let unknown = || {
+            batch.iter().filter(|received| match &received.key {
+                Key::Peer(luid) => !overlay.entries.get(&**luid).is_some_and(|entry| entry.state != MapState::Gone),
+                Key::Own(_) => false,
+            })
+        };
+        let prints: Vec<[u8; 16]> = unknown().filter_map(|r| r.content.as_ref().map(|c| c.print)).collect();
+        let mut candidates: Vec<Guid> = overlay.old_entries.values().map(|entry| entry.guid).collect();
+        // What was sent may have been deleted here since: it is looked for even where no live item could match.
+        if open.role == Role::Server {
+            for (print, row) in prints.iter().zip(tx.outgoing_by_view(device, book, &prints)?) {
+                if let Some(row) = row {
+                    candidates.push(row.guid);
+                    overlay.pending.insert(*print, row);
+                }
+            }
+        }
         if !nothing_to_match(open) {
-            let unknown = || {
-                batch.iter().filter(|received| match &received.key {
-                    Key::Peer(luid) => !overlay.entries.get(&**luid).is_some_and(|entry| entry.state != MapState::Gone),
-                    Key::Own(_) => false,
-                })
-            };
-            let prints: Vec<[u8; 16]> = unknown().filter_map(|r| r.content.as_ref().map(|c| c.print)).collect();
             let strong = match when {
                 When::Arriving => open.state.old_epoch.is_none() && open.writer.row().indexed,
                 When::Settling { strong } => strong && open.writer.row().indexed,
@@ -199,24 +216,23 @@ impl<'m> Overlay<'m> {
             } else {
                 Vec::new()
             };
-            let pending = tx.outgoing_by_view(device, book, &prints)?;
             let by_print = tx.by_fingerprint(book, &prints, MAX_TWINS)?;
             let by_key = tx.by_match_key(book, &keys, MAX_CANDIDATES)?;
-            for (print, row) in prints.iter().zip(pending) {
-                if let Some(row) = row {
-                    wanted.push(row.guid);
-                    overlay.pending.insert(*print, row);
-                }
-            }
-            let mut candidates: Vec<Guid> = by_print.iter().chain(&by_key).flatten().copied().collect();
-            candidates.extend(overlay.pending.values().map(|row| row.guid));
-            candidates.sort_unstable();
-            candidates.dedup();
-            overlay.learn_taken(tx, open, &candidates)?;
-            wanted.extend(candidates);
+            candidates.extend(by_print.iter().chain(&by_key).flatten());
             overlay.by_print.extend(prints.into_iter().zip(by_print));
             overlay.by_key.extend(keys.into_iter().zip(by_key));
         }
+        candidates.sort_unstable();
+        candidates.dedup();
+        for entry in tx.maps_by_guid(device, book, epoch, &candidates)?.into_iter().flatten() {
+            overlay.taken.insert(entry.guid);
+        }
+        if let Some(old) = open.state.old_epoch.filter(|_| when != When::Settling { strong: true }) {
+            for entry in tx.maps_by_guid(device, book, old, &candidates)?.into_iter().flatten() {
+                overlay.claimed.insert(entry.guid, entry.luid);
+            }
+        }
+        wanted.extend(candidates);
 
         wanted.sort_unstable();
         wanted.dedup();
@@ -243,13 +259,6 @@ impl<'m> Overlay<'m> {
             // §3.4: a delete has no place in a slow sync.
             (Incoming::Delete, _) if full && when == When::Arriving => Ok(Outcome::Done(StatusCode::FORBIDDEN)),
             (Incoming::Delete, Some(entry)) => self.delete(open, received, entry, when),
-            // Acknowledged in a session that broke off; everything was sent since, and this was not among it.
-            (Incoming::Delete, None)
-                if when != When::Arriving
-                    && let Some(old) = self.held_before(&received.key).cloned() =>
-            {
-                self.carry_out_delete(open, &old).map(Outcome::Done)
-            }
             (Incoming::Delete, None) => Ok(Outcome::Done(
                 decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
             )),
@@ -261,12 +270,6 @@ impl<'m> Overlay<'m> {
             (_, Some(entry)) => self.known(tx, open, received, entry),
             (_, None) => self.unknown(tx, open, received, when, full),
         }
-    }
-
-    /// The entry of the map before whose delete was held, unless the item is bound anew.
-    fn held_before(&self, key: &Key<'_>) -> Option<&MapRow> {
-        let Key::Peer(luid) = key else { return None };
-        self.old_entries.get(&**luid).filter(|old| old.state == MapState::Held && !self.taken.contains(&old.guid))
     }
 
     /// A change of an item that the map in force has.
@@ -284,6 +287,9 @@ impl<'m> Overlay<'m> {
             entry.state = MapState::Unconfirmed;
             self.learn_and_write(entry.clone());
         }
+        if self.acknowledged(&mut entry, &content) {
+            self.learn_and_write(entry.clone());
+        }
         let item = self.item(entry.guid)?;
         let echo = entry.view_fp == content.print;
         let now = item_now(&entry, item, Some(&content.print));
@@ -291,7 +297,7 @@ impl<'m> Overlay<'m> {
             && !echo
             && match now {
                 ItemNow::Deleted => true,
-                _ => likeness(open.kind, &item.content, &content.bytes) == Likeness::Different,
+                _ => !may_be_an_edit(open.kind, &item.content, &content.bytes),
             };
         let decision = decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, Policy::default());
         let (item, guid) = (item.clone(), entry.guid);
@@ -348,14 +354,16 @@ impl<'m> Overlay<'m> {
             // Our own id without an entry: our Add was stored there, but its Status was lost. The peer is right.
             Key::Own(guid) => match self.items.get(&guid).filter(|item| !item.deleted) {
                 None => return Ok(Outcome::Done(StatusCode::NOT_FOUND)),
-                Some(item) => {
+                Some(_) => {
+                    let assumed = self.sent.get(&guid).or_else(|| self.assumed.get(&guid)).copied();
+                    let (agreed_revision, view_fp) = assumed.unwrap_or_default();
                     let entry = MapRow {
                         epoch: open.state.epoch,
                         luid: own_entry(guid),
                         guid,
-                        agreed_revision: item.revision,
+                        agreed_revision,
                         lens: None,
-                        view_fp: item.fingerprint,
+                        view_fp,
                         state: MapState::Live,
                     };
                     self.learn_entry(entry.clone());
@@ -370,30 +378,40 @@ impl<'m> Overlay<'m> {
         if let Some(old) = self.old_entries.get(&*luid).filter(|old| old.state == MapState::Live).cloned()
             && !self.taken.contains(&old.guid)
         {
+            let mut old = old;
+            self.acknowledged(&mut old, &content);
             if old.view_fp == content.print {
                 open.state.received.matched += 1;
                 self.bind(open, luid, old.guid, old.agreed_revision, old.view_fp);
                 return Ok(Outcome::Done(status(Twin::Exact)));
             }
-            // Same id, edited since: the same contact if the card agrees at all; else the id was used again.
-            let settling = matches!(when, When::Settling { strong: true });
-            if settling && self.edited_since(tx, open, &luid, &old, &content)? {
+            // Same id, edited since: the same contact if the card agrees at all; else the id was used again. Before any
+            // strong match, so that a twin does not take the item from under its own id.
+            if (when != When::Arriving || open.role == Role::Client)
+                && self.edited_since(tx, open, &luid, &old, &content)?
+            {
                 return Ok(Outcome::Done(status(Twin::Strong)));
             }
         }
         // Then what was sent to this peer and may have been stored there without our knowing.
-        if let Some(row) = self.pending.get(&content.print).filter(|row| !self.taken.contains(&row.guid)).cloned() {
+        if let Some(row) = self.pending_twin(open, &content).cloned() {
             open.state.received.matched += 1;
-            self.sent_off.push(row.guid);
+            // What became of it here since must still be told.
+            match self.items.get(&row.guid).filter(|item| item.revision > row.sent_revision) {
+                Some(item) => self.owed.push(OutgoingRow::unsent(item)),
+                None => self.sent_off.push(row.guid),
+            }
             self.bind(open, luid, row.guid, row.sent_revision, row.sent_view_fp);
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
-        if nothing_to_match(open) {
+        // An id of the old map with another card has the first claim on its own item, when all is known.
+        let claims = when == When::Arriving && full && self.claims(&luid);
+        if !claims && nothing_to_match(open) {
             open.state.received.added += 1;
             self.create(open, luid, content);
             return Ok(Outcome::Done(status(Twin::None)));
         }
-        if let Some(guid) = self.exact_twin(&content) {
+        if !claims && let Some(guid) = self.exact_twin(&luid, &content) {
             let revision = self.item(guid)?.revision;
             open.state.received.matched += 1;
             self.bind(open, luid, guid, revision, content.print);
@@ -432,7 +450,7 @@ impl<'m> Overlay<'m> {
         let Some(base) = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten() else {
             return Ok(false);
         };
-        if likeness(open.kind, &base.content, &content.bytes) == Likeness::Different {
+        if !may_be_an_edit(open.kind, &base.content, &content.bytes) {
             return Ok(false);
         }
         let item = self.item(old.guid)?.clone();
@@ -525,6 +543,13 @@ impl<'m> Overlay<'m> {
             }
             Role::Server => MapState::Live,
         };
+        // What a client has changed or deleted before its package began, without having told of it, is told next time.
+        let behind = |item: &&ItemRow<'_>| agreed < item.revision && item.revision <= open.state.upto;
+        if open.role == Role::Client
+            && let Some(item) = self.items.get(&guid).filter(behind)
+        {
+            self.owed.push(OutgoingRow::unsent(item));
+        }
         self.learn_and_write(MapRow {
             epoch: open.state.epoch,
             luid: luid.into_owned(),
@@ -565,12 +590,6 @@ impl<'m> Overlay<'m> {
         });
     }
 
-    fn learn_taken(&mut self, tx: &mut dyn Tx, open: &OpenBook<'_, 'm>, guids: &[Guid]) -> Result<()> {
-        let entries = tx.maps_by_guid(open.device, open.book(), open.state.epoch, guids)?;
-        self.taken.extend(guids.iter().zip(entries).filter_map(|(guid, entry)| entry.map(|_| *guid)));
-        Ok(())
-    }
-
     fn learn_and_write(&mut self, entry: MapRow) {
         self.maps.push(entry.clone());
         self.learn_entry(entry);
@@ -584,6 +603,37 @@ impl<'m> Overlay<'m> {
         self.entries.insert(entry.luid.clone(), entry);
     }
 
+    /// What the peer was sent without having answered yet, and, of items that it names by our id although the map in force
+    /// has them not, what was agreed in the epoch before.
+    fn learn_sent(&mut self, tx: &mut dyn Tx, open: &OpenBook<'_, 'm>, own: &[Guid]) -> Result<()> {
+        let (device, book) = (open.device, open.book());
+        let unknown: Vec<Guid> = own.iter().copied().filter(|guid| !self.by_guid.contains_key(guid)).collect();
+        if let Some(old) = open.state.old_epoch.filter(|_| !unknown.is_empty()) {
+            for entry in tx.maps_by_guid(device, book, old, &unknown)?.into_iter().flatten() {
+                self.assumed.insert(entry.guid, (entry.agreed_revision, entry.view_fp));
+            }
+        }
+        let mut guids = unknown;
+        guids.extend(self.entries.values().chain(self.old_entries.values()).map(|entry| entry.guid));
+        for row in tx.outgoing(device, book, &guids)?.into_iter().flatten() {
+            if row.state.is_unanswered() && row.op != crate::message::Op::Delete {
+                self.sent.insert(row.guid, (row.sent_revision, row.sent_view_fp));
+            }
+        }
+        Ok(())
+    }
+
+    /// A peer that shows just what it was sent has it, though its Status was lost.
+    fn acknowledged(&self, entry: &mut MapRow, content: &Content<'_>) -> bool {
+        match self.sent.get(&entry.guid) {
+            Some(&(revision, view)) if view == content.print && entry.view_fp != view => {
+                (entry.agreed_revision, entry.view_fp) = (revision, view);
+                true
+            }
+            _ => false,
+        }
+    }
+
     // Reads.
 
     fn item(&self, guid: Guid) -> Result<&ItemRow<'m>> {
@@ -592,9 +642,22 @@ impl<'m> Overlay<'m> {
         })
     }
 
-    fn exact_twin(&self, content: &Content<'_>) -> Option<Guid> {
+    fn claims(&self, luid: &str) -> bool {
+        self.old_entries.get(luid).is_some_and(|old| old.state == MapState::Live && !self.taken.contains(&old.guid))
+    }
+
+    /// What was sent with just this content. When that was deleted here since, only in a sync of everything: a device that
+    /// adds it otherwise has made it itself.
+    fn pending_twin(&self, open: &OpenBook<'_, '_>, content: &Content<'_>) -> Option<&OutgoingRow> {
+        let row = self.pending.get(&content.print).filter(|row| !self.taken.contains(&row.guid))?;
+        let live = self.items.get(&row.guid).is_some_and(|item| !item.deleted);
+        (live || open.state.old_epoch.is_some()).then_some(row)
+    }
+
+    fn exact_twin(&self, luid: &str, content: &Content<'_>) -> Option<Guid> {
         self.by_print.get(&content.print)?.iter().copied().find(|guid| {
             !self.taken.contains(guid)
+                && self.claimed.get(guid).is_none_or(|by| by == luid)
                 && self.items.get(guid).is_some_and(|item| !item.deleted && item.fingerprint == content.print)
         })
     }
@@ -627,6 +690,9 @@ impl<'m> Overlay<'m> {
         }
         if !self.sent_off.is_empty() {
             tx.drop_outgoing(device, book, &self.sent_off)?;
+        }
+        if !self.owed.is_empty() {
+            tx.put_outgoing(device, book, &self.owed)?;
         }
         Ok(())
     }

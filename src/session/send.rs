@@ -4,14 +4,15 @@
 //! First the open rows of earlier sessions, each looked at anew; then items changed since the cursor. Nothing newer than
 //! the head that was frozen when the package began, and nothing twice in a session (I12).
 
-use super::content::render;
+use super::content::{Content, render};
 use super::guid;
 use super::outbox::{Fit, Outbox};
 use super::receive::OpenBook;
 use super::state::Position;
 use crate::message::{Change, Item, Location, Meta, Op};
-use crate::store::{Guid, ItemRow, MapRow, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx};
-use crate::sync::{Role, decide_outgoing};
+use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx};
+use crate::sync::{Role, SyncType, decide_outgoing};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Rows looked at at a time.
@@ -44,19 +45,37 @@ pub(super) fn send(
                 let upto = open.state.upto;
                 let page = tx.differences((device, book), open.state.epoch, after, upto, PAGE)?;
                 if page.is_empty() {
+                    open.state.position = Position::Since(upto);
+                    continue;
+                }
+                if !send_range(tx, open, outbox, page)? {
+                    return Ok(false);
+                }
+            }
+            Position::Since(after) => {
+                let page = match shows_all(open) {
+                    true => tx.changes(book, after, Revision(i64::MAX), PAGE)?,
+                    false => Vec::new(),
+                };
+                if page.is_empty() {
                     open.state.position = Position::End;
                     if open.state.old_epoch.is_none() {
-                        pair.cursor = upto;
+                        pair.cursor = open.state.upto;
                     }
                     return Ok(true);
                 }
-                if !send_range(tx, open, outbox, page)? {
+                if !send_as_it_was(tx, open, outbox, page)? {
                     return Ok(false);
                 }
             }
             Position::End => return Ok(true),
         }
     }
+}
+
+/// Whether the peer takes what it is not shown for what is not there.
+fn shows_all(open: &OpenBook<'_, '_>) -> bool {
+    open.state.old_epoch.is_some() && (open.role == Role::Client || open.state.sync == SyncType::RefreshFromServer)
 }
 
 /// How many changes there will be, for NumberOfChanges (§3.9: progress only).
@@ -83,11 +102,11 @@ fn send_open_rows(
     let mut all = true;
     for ((row, item), entry) in rows.into_iter().zip(items).zip(entries) {
         let guid = row.guid;
-        let unanswered = row.op == Op::Add && matches!(row.state, OutgoingState::Sent | OutgoingState::AckedUnmapped);
+        let may_be_there = row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
+        let unanswered = row.op == Op::Add && may_be_there;
         let op = item.as_ref().and_then(|item| match decide_outgoing(item, entry.as_ref()) {
-            // The server may have stored it under the id we gave it, and must lose it again.
-            None if open.role == Role::Client && unanswered && item.deleted && entry.is_none() => Some(Op::Delete),
-            // Or it has the earlier text of it: a Replace of an unknown id is an Add there (§2.2).
+            None => in_doubt(open, &row, item, entry.as_ref()),
+            // The server may have the earlier text of it: a Replace of an unknown id is an Add there (§2.2).
             Some(Op::Add) if open.role == Role::Client && unanswered && item.revision > row.sent_revision => {
                 Some(Op::Replace)
             }
@@ -96,9 +115,19 @@ fn send_open_rows(
         let this_session = row.session.as_ref() == Some(&open.token) && row.state != OutgoingState::Unsent;
         match (op, item) {
             _ if this_session => {}
+            // Changed since our package began: next time.
+            (_, Some(item)) if item.revision > open.state.upto => {}
             (Some(op), Some(item)) if row.state != OutgoingState::Refused || item.revision > row.sent_revision => {
                 match send_item(open, outbox, &item, entry.as_ref(), op) {
-                    Some(row) => put.push(row),
+                    Some(sent) => {
+                        let other = unanswered && row.sent_view_fp != sent.sent_view_fp;
+                        let doubted = row.state == OutgoingState::Resent || other;
+                        let state = match sent.state {
+                            OutgoingState::Sent if doubted => OutgoingState::Resent,
+                            state => state,
+                        };
+                        put.push(OutgoingRow { state, ..sent });
+                    }
                     None => {
                         all = false;
                         break;
@@ -108,6 +137,8 @@ fn send_open_rows(
             (Some(_), Some(_)) => {}
             // Sent as an Add and deleted here since: its Map may still come and must find the row.
             (None, Some(item)) if item.deleted && unanswered && entry.is_none() => {}
+            // Its entry is in the epoch before, which is in force again should this sync of everything break off.
+            (None, Some(item)) if item.deleted && open.state.old_epoch.is_some() => {}
             _ => settled.push(guid),
         }
         open.state.position = Position::Open(guid);
@@ -115,6 +146,23 @@ fn send_open_rows(
     tx.put_outgoing(device, book, &put)?;
     tx.drop_outgoing(device, book, &settled)?;
     Ok(all)
+}
+
+/// What must be sent although nothing differs from what was agreed: the peer may hold what was sent in between and got no
+/// answer.
+fn in_doubt(open: &OpenBook<'_, '_>, row: &OutgoingRow, item: &ItemRow<'_>, entry: Option<&MapRow>) -> Option<Op> {
+    if !row.state.is_unanswered() {
+        return None;
+    }
+    match entry {
+        Some(entry) if !matches!(entry.state, MapState::Live | MapState::Unconfirmed) => None,
+        Some(_) => {
+            let differs = row.op == Op::Delete || row.sent_view_fp != item.fingerprint;
+            (differs && !item.deleted).then_some(Op::Replace)
+        }
+        // A client's ids are the server's, too: it need not wait for a Map to take an Add back.
+        None => (item.deleted && open.role == Role::Client && open.state.old_epoch.is_none()).then_some(Op::Delete),
+    }
 }
 
 fn send_range(
@@ -146,6 +194,58 @@ fn send_range(
     }
     tx.put_outgoing(device, book, &put)?;
     Ok(all)
+}
+
+/// Items that were changed or deleted while a package of everything is on its way are shown as they were when it began:
+/// a peer that is not shown them would send them back.
+fn send_as_it_was(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    outbox: &mut Outbox,
+    page: Vec<ItemRow<'static>>,
+) -> Result<bool> {
+    let (device, book) = (open.device, open.book());
+    let guids: Vec<Guid> = page.iter().map(|item| item.guid).collect();
+    let rows = tx.outgoing(device, book, &guids)?;
+    let entries = tx.maps_by_guid(device, book, open.state.epoch, &guids)?;
+    for ((item, row), entry) in page.into_iter().zip(rows).zip(entries) {
+        let sent = row.is_some_and(|row| row.session == Some(open.token) && row.state != OutgoingState::Unsent);
+        let old = item.guid.0 <= open.state.upto.0;
+        if old
+            && !sent
+            && entry.is_none()
+            && let Some(was) = as_it_was(tx, open, &item)?
+        {
+            match send_item(open, outbox, &was, None, Op::Add) {
+                Some(row) => tx.put_outgoing(device, book, &[row])?,
+                None => return Ok(false),
+            }
+        }
+        open.state.position = Position::Since(item.revision);
+    }
+    Ok(true)
+}
+
+/// A live item as it was when our package began; `None` if it was deleted then, or nobody knows any more.
+fn as_it_was(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, item: &ItemRow<'_>) -> Result<Option<ItemRow<'static>>> {
+    let history = tx.history(open.book(), item.guid, usize::MAX)?;
+    let was = history.into_iter().find(|row| row.revision <= open.state.upto).filter(|row| !row.deleted);
+    Ok(was.map(|row| {
+        let content = Content::new(open.kind, row.media_type.map(Cow::Owned), Cow::Owned(row.content));
+        ItemRow {
+            guid: row.guid,
+            revision: row.revision,
+            deleted: false,
+            parent: item.parent,
+            depth: item.depth,
+            media_type: content.media_type,
+            content: content.bytes,
+            fingerprint: content.print,
+            keys: Cow::Owned(content.keys),
+            origin: row.origin,
+            at: row.at,
+        }
+    }))
 }
 
 /// Puts one change into the outbox and gives its row for the ledger; `None` when this message is full.

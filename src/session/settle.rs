@@ -18,10 +18,7 @@ pub(super) fn settle(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, mut budget: u
     let (device, book) = (open.device, open.book());
     loop {
         match open.state.settling {
-            Settling::Start => {
-                tx.adopt_staged(device, book, open.state.epoch)?;
-                open.state.settling = Settling::Indexing;
-            }
+            Settling::Start => open.state.settling = Settling::Indexing,
             Settling::Indexing => {
                 // Strong matches need the index. It pays only where something could match.
                 let wanted = !tx.staged(device, book, 0, 1)?.is_empty() || open.state.received.added > 0;

@@ -8,6 +8,7 @@ use super::guid;
 use super::outbox::{Outbox, Queued};
 use super::receive::{Key, OpenBook, Outcome, Received, When, receive};
 use super::send::{count, send};
+use super::settle::settle;
 use super::state::{Position, State, StoreState};
 use crate::message::{AlertCode, Change, Command, DevInf, Item, Location, Op, Status, StatusCode, Sync, Timestamp};
 use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, PairRow, Phase, Result, SentRef, StoreError, Token, Tx};
@@ -75,6 +76,15 @@ impl Turn {
         Ok(result)
     }
 
+    /// Settles what an earlier session received and did not come to settle, by the map that it left. It was acknowledged;
+    /// and only so it is known what the device had before this session tells what it has now.
+    pub(super) fn settle_left_over(&mut self, tx: &mut dyn Tx, state: &mut StoreState) -> Result<()> {
+        if !tx.staged(self.device, state.book, 0, 1)?.is_empty() {
+            self.open(state, |open, _| settle(tx, open, usize::MAX))?;
+        }
+        Ok(())
+    }
+
     /// Takes the peer's answers to changes that we sent.
     pub(super) fn take_answers(&mut self, tx: &mut dyn Tx, state: &mut State, body: &[Command<'_>]) -> Result<()> {
         let mut answers: Vec<Answer> = body.iter().filter_map(change_answer).collect();
@@ -84,8 +94,12 @@ impl Turn {
         if answers.is_empty() {
             return Ok(());
         }
-        for (book, rows) in find_answered(tx, self.device, &self.token, &answers)? {
+        for (book, mut rows) in find_answered(tx, self.device, &self.token, &answers)? {
             if let Some(store) = state.stores.iter_mut().find(|store| store.book == book) {
+                // A peer that refuses a Sync as such says nothing of its items: they are sent again another time.
+                for (_, code) in rows.iter_mut().filter(|(_, code)| store.failed.is_some() && !code.is_success()) {
+                    *code = StatusCode::COMMAND_FAILED;
+                }
                 self.open(store, |open, _| confirm(tx, open, rows))?;
             }
         }
@@ -247,13 +261,15 @@ impl Turn {
             let begins = wants_count && sends && open.state.position == Position::Start;
             let changes = if begins { Some(count(tx, open, pair)?) } else { None };
             let Some(cmd) = outbox.open_sync(&there, &here, changes).map_err(broken)? else { return Ok(false) };
-            if open.state.sync_msg != outbox.msg_id() {
-                open.state.sync_msg = outbox.msg_id();
-                open.state.sync_refs.clear();
-            }
-            open.state.sync_refs.push(cmd);
             let done = if sends { send(tx, open, pair, outbox)? } else { true };
-            outbox.close_sync();
+            // One that goes on from an earlier message and holds nothing says nothing.
+            if outbox.close_sync(open.state.sync_msg == 0) {
+                if open.state.sync_msg != outbox.msg_id() {
+                    open.state.sync_msg = outbox.msg_id();
+                    open.state.sync_refs.clear();
+                }
+                open.state.sync_refs.push(cmd);
+            }
             Ok(done)
         })
     }

@@ -560,7 +560,7 @@ impl Tx for MemoryTx<'_> {
     ) -> Result<Vec<Option<OutgoingRow>>> {
         let pair = (device, book);
         let sent = |row: &&OutgoingRow| {
-            row.op == Op::Add && matches!(row.state, OutgoingState::Sent | OutgoingState::AckedUnmapped)
+            row.op == Op::Add && (row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped)
         };
         let mut open: BTreeMap<ViewFp, &OutgoingRow> = BTreeMap::new();
         for (_, row) in self.account.outgoing.range((pair, Guid(0))..=(pair, Guid(i64::MAX))) {

@@ -164,6 +164,26 @@ pub fn compare_items(kind: Kind, a: &[u8], b: &[u8], rules: &MatchRules) -> Verd
     verdict(Likeness::Different, Why::NothingShared)
 }
 
+/// Can one item be an edit of the other? Contacts can unless they disagree in name *and* numbers *and* addresses: who
+/// changes all of them at once is somebody else. Less than being alike: the number of a house is shared by all who live
+/// there. Other kinds can if they are at all alike.
+pub fn may_be_an_edit(kind: Kind, a: &[u8], b: &[u8]) -> bool {
+    if kind == Kind::Contact {
+        let (a, b) = (decode_document(a), decode_document(b));
+        if let (Ok(a), Ok(b)) = (Card::parse(&a), Card::parse(&b)) {
+            if fingerprint(&a) == fingerprint(&b) {
+                return true;
+            }
+            let (a, b) = (Facts::of(&a), Facts::of(&b));
+            return shares(&a.forms, &b.forms, |it| it)
+                || shares(&a.numbers, &b.numbers, |it| tail(it, NUMBER_DIGITS))
+                || shares(&a.emails, &b.emails, |it| it)
+                || (a.uid.is_some() && a.uid == b.uid);
+        }
+    }
+    compare_items(kind, a, b, &MatchRules::default()).likeness != Likeness::Different
+}
+
 fn compare_facts(a: &Facts, b: &Facts, rules: &MatchRules) -> Verdict {
     let digits = usize::from(rules.number_digits.max(4));
     let number = shares(&a.numbers, &b.numbers, |it| tail(it, digits));

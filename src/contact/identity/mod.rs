@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::card::{Card, Charset, Limits, decode_document};
 
-pub use compare::{EmailRule, Likeness, MatchRules, Verdict, Why, compare, compare_items};
+pub use compare::{EmailRule, Likeness, MatchRules, Verdict, Why, compare, compare_items, may_be_an_edit};
 
 pub(in crate::contact) use canon::Canon;
 pub(in crate::contact) use keys::is_rendering;

@@ -225,6 +225,7 @@ impl Step<'_> {
                 "Alert" => {
                     let store = self.state.stores.iter_mut().find(|store| store.alert_ref == Some(reference));
                     if let Some(store) = store {
+                        store.alert_ref = None;
                         // 508 comes with an Alert that says what to do instead.
                         if status.code.0 >= 400 && status.code != StatusCode::REFRESH_REQUIRED {
                             store.failed = Some(status.code.0);
@@ -256,14 +257,17 @@ impl Step<'_> {
             };
             debug_assert_eq!((msg, cmd), reference);
             // Whatever the server says of it, it has been told; should it have forgotten the item, it adds it again.
-            loop {
-                let mut rows = tx.unconfirmed_maps(device, store.book, store.epoch, MAP_PAGE)?;
-                rows.retain(|row| row.guid <= upto);
-                if rows.is_empty() {
-                    break;
+            for epoch in std::iter::once(store.epoch).chain(store.old_epoch) {
+                loop {
+                    let mut rows = tx.unconfirmed_maps(device, store.book, epoch, MAP_PAGE)?;
+                    rows.retain(|row| row.guid <= upto);
+                    if rows.is_empty() {
+                        break;
+                    }
+                    let told = |row| MapRow { state: MapState::Live, ..row };
+                    let rows: Vec<MapRow> = rows.into_iter().map(told).collect();
+                    tx.put_maps(device, store.book, &rows)?;
                 }
-                let rows: Vec<MapRow> = rows.into_iter().map(|row| MapRow { state: MapState::Live, ..row }).collect();
-                tx.put_maps(device, store.book, &rows)?;
             }
             store.map_sent = None;
         }
@@ -311,6 +315,12 @@ impl Step<'_> {
 
     /// Moves on with the server's packages.
     fn advance(&mut self, message: &Message<'_>) {
+        if self.state.package == Package::Init && message.last {
+            let unanswered = |store: &&mut StoreState| store.alert_ref.is_some() && store.peer_next.is_none();
+            for store in self.state.stores.iter_mut().filter(unanswered) {
+                store.failed = Some(StatusCode::INCOMPLETE_COMMAND.0);
+            }
+        }
         let active = self.state.stores.iter().any(StoreState::active);
         self.state.package = match self.state.package {
             _ if !active => Package::Over,
@@ -346,7 +356,8 @@ impl Step<'_> {
             Package::Confirming => ends = self.write_maps(tx, &mut outbox)?,
             Package::Over => {
                 self.turn.finish(tx, &mut self.state.stores)?;
-                if !heard {
+                // Who has said the last word waits for none.
+                if !heard || message.last {
                     self.turn.put_pairs(tx)?;
                     return Ok(None);
                 }
@@ -378,32 +389,38 @@ impl Step<'_> {
         let device = self.turn.device;
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
             let told = store.map_sent.map_or(Guid(0), |(_, _, upto)| upto);
-            let mut rows = tx.unconfirmed_maps(device, store.book, store.epoch, MAP_PAGE + 1)?;
+            // Before a sync of everything the server hears what the map before has to tell, or it could not know items
+            // that were edited here since.
+            let epoch = match store.old_epoch {
+                Some(old) if self.state.package == Package::Sending => old,
+                _ => store.epoch,
+            };
+            let mut rows = tx.unconfirmed_maps(device, store.book, epoch, MAP_PAGE + 1)?;
             rows.retain(|row| row.guid > told);
-            let more = rows.len() > MAP_PAGE;
+            if epoch != store.epoch {
+                // What was deleted here since is not shown in a sync of everything, and so must not be mapped either.
+                let guids: Vec<Guid> = rows.iter().map(|row| row.guid).collect();
+                let mut items = tx.items(store.book, &guids)?.into_iter();
+                rows.retain(|_| items.next().flatten().is_some_and(|item| !item.deleted));
+            }
+            let mut more = rows.len() > MAP_PAGE;
             rows.truncate(MAP_PAGE);
+            if rows.is_empty() {
+                continue;
+            }
+            let cmd = loop {
+                let map = map_of(store, &rows);
+                match outbox.command(|cmd_id| Command::Map(Map { cmd_id, ..map })).map_err(broken)? {
+                    Some(cmd) => break cmd,
+                    // As many as fit.
+                    None if rows.len() > 1 => {
+                        rows.truncate(rows.len() / 2);
+                        more = true;
+                    }
+                    None => return Ok(false),
+                }
+            };
             let Some(last) = rows.last().map(|row| row.guid) else { continue };
-            let (there, here) = (store.there.clone(), store.here.clone());
-            let items: Vec<MapItem<'_>> = rows
-                .iter()
-                .map(|row| MapItem {
-                    target: Location::new(row.luid.as_str()),
-                    source: Location::new(crate::session::guid::luid(row.guid)),
-                })
-                .collect();
-            let cmd = outbox
-                .command(|cmd_id| {
-                    Command::Map(Map {
-                        cmd_id,
-                        target: Location::new(there),
-                        source: Location::new(here),
-                        cred: None,
-                        meta: None,
-                        items,
-                    })
-                })
-                .map_err(broken)?;
-            let Some(cmd) = cmd else { return Ok(false) };
             store.map_sent = Some((self.msg_id, cmd, last));
             if more {
                 return Ok(false);
@@ -475,6 +492,21 @@ fn take_alert(store: &mut StoreState, pair: Option<&mut PairRow>, sync: SyncType
     store.escalate("the server wants everything compared", pair.epoch);
     pair.sync_type = store.sync.alert().0;
     StatusCode::OK
+}
+
+fn map_of(store: &StoreState, rows: &[MapRow]) -> Map<'static> {
+    let item = |row: &MapRow| MapItem {
+        target: Location::new(row.luid.clone()),
+        source: Location::new(crate::session::guid::luid(row.guid)),
+    };
+    Map {
+        cmd_id: crate::message::CmdId::from(0),
+        target: Location::new(store.there.clone()),
+        source: Location::new(store.here.clone()),
+        cred: None,
+        meta: None,
+        items: rows.iter().map(item).collect(),
+    }
 }
 
 fn alert(cmd_id: crate::message::CmdId<'static>, code: AlertCode, item: Item<'static>) -> Command<'static> {

@@ -26,6 +26,9 @@ impl Step<'_, '_> {
 
     pub(super) fn take_alerts(&mut self, tx: &mut dyn Tx) -> Result<()> {
         let message = self.message;
+        if self.begins_again() {
+            self.state.package = Package::Init;
+        }
         for (index, command) in message.body.iter().enumerate() {
             let Command::Alert(alert) = command else { continue };
             let code = match alert.code {
@@ -54,6 +57,17 @@ impl Step<'_, '_> {
         Ok(())
     }
 
+    /// A device that did not get our package 2 says its package 1 again, perhaps in the same session.
+    fn begins_again(&self) -> bool {
+        let syncs = |code: AlertCode| SyncType::from_alert(code).is_some() || code == AlertCode::RESUME;
+        let alerts = |command: &Command<'_>| matches!(command, Command::Alert(alert) if alert.code.is_some_and(syncs));
+        let changes = |command: &Command<'_>| matches!(command, Command::Sync(_));
+        self.state.package == Package::Changes
+            && !self.state.stores.iter().any(|store| store.sync_seen)
+            && self.message.body.iter().any(alerts)
+            && !self.message.body.iter().any(changes)
+    }
+
     fn take_sync_alert(&mut self, tx: &mut dyn Tx, index: usize, alert: &Alert<'_>) -> Result<()> {
         let Some(item) = alert.items.first() else {
             let queued = self.queued(index, StatusCode::INCOMPLETE_COMMAND);
@@ -69,11 +83,14 @@ impl Step<'_, '_> {
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
+        let Some(pair) = self.turn.pairs.get_mut(&datastore.book) else { return refuse(self, StatusCode::NOT_FOUND) };
+        fold_open_epoch(tx, pair)?;
+        let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
+        self.turn.settle_left_over(tx, &mut left_over)?;
         let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
         else {
             return refuse(self, StatusCode::NOT_FOUND);
         };
-        fold_open_epoch(tx, pair)?;
 
         let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
         let requested = alert.code.unwrap_or(AlertCode::TWO_WAY);
@@ -101,6 +118,7 @@ impl Step<'_, '_> {
         let mut store = StoreState::new(datastore.book, sync, pair.epoch);
         store.alone = sync.is_full() && row.live_items == 0;
         store.seen_head = row.head;
+        store.received = left_over.received;
         store.here = here;
         store.there = item.source.as_ref().map_or_else(|| store.here.clone(), |source| source.uri.to_string());
         store.reason.clone_from(&reason);
