@@ -308,6 +308,12 @@ impl Outbox {
         self.msg_id
     }
 
+    /// The anchors of an Alert. Before 1.2 there is always a Last, if only an empty one (§2.1).
+    pub(super) fn anchor(&self, last: Option<&str>, next: &str) -> Anchor<'static> {
+        let last = last.or_else(|| (self.version < Version::V12).then_some(""));
+        Anchor { last: last.map(|last| last.to_owned().into()), next: next.to_owned().into() }
+    }
+
     /// The version written.
     pub(super) const fn version(&self) -> Version {
         self.version

@@ -44,7 +44,7 @@ pub struct Conversation {
     before: BTreeMap<usize, Vec<Event>>,
     /// Requests that break the grammar, or say what they must not, on purpose: nobody else is asked to judge them.
     #[serde(default)]
-    pub deviant: Vec<usize>,
+    deviant: Vec<usize>,
     /// Agreements of devices in the end, where they matter.
     #[serde(default)]
     pairs: Vec<Pair>,
@@ -229,6 +229,12 @@ impl Conversation {
         config.max_msg_size = self.server.max_msg_size.unwrap_or(config.max_msg_size);
         config.max_obj_size = self.server.max_obj_size.unwrap_or(config.max_obj_size);
         Stage { conversation: self, server: Server::new(store, config).unwrap(), accounts, now }
+    }
+
+    /// Whether a request is one that this project would say: not on purpose wrong, and not of a peer that was recorded.
+    pub fn is_ours(&self, number: usize) -> bool {
+        let of_a_peer = self.recorded.as_ref().is_some_and(|between| !between.starts_with("syncml "));
+        !of_a_peer && !self.deviant.contains(&number)
     }
 
     pub const fn protected(&self) -> bool {

@@ -3,8 +3,8 @@
 use super::ClientConfig;
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{
-    Alert, AlertCode, Anchor, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
-    Put, SessionId, Status, StatusCode, Timestamp,
+    Alert, AlertCode, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId, Put,
+    SessionId, Status, StatusCode, Timestamp,
 };
 use crate::session::datastore;
 use crate::session::devinf;
@@ -123,7 +123,7 @@ impl Step<'_> {
                 .map_err(broken)?;
         }
         for store in &mut self.state.stores {
-            let anchor = Anchor { last: store.own_last.clone().map(Into::into), next: store.own_next.clone().into() };
+            let anchor = outbox.anchor(store.own_last.as_deref(), &store.own_next);
             let meta = Meta { anchor: Some(anchor), max_obj_size: Some(self.config.max_obj_size), ..Meta::default() };
             let item = Item {
                 target: Some(Location::new(store.there.clone())),

@@ -2,7 +2,7 @@
 
 use super::step::Step;
 use crate::codec::EncodeError;
-use crate::message::{Alert, AlertCode, Anchor, Command, Get, Item, Location, Meta, StatusCode};
+use crate::message::{Alert, AlertCode, Command, Get, Item, Location, Meta, StatusCode};
 use crate::session::datastore::{self, Datastore};
 use crate::session::devinf;
 use crate::session::outbox::{Extra, Outbox};
@@ -150,10 +150,7 @@ impl Step<'_, '_> {
         let unalerted = |store: &&mut StoreState| store.active() && store.alert_ref.is_none();
         for store in self.state.stores.iter_mut().filter(unalerted) {
             let meta = Meta {
-                anchor: Some(Anchor {
-                    last: store.own_last.clone().map(Into::into),
-                    next: store.own_next.clone().into(),
-                }),
+                anchor: Some(outbox.anchor(store.own_last.as_deref(), &store.own_next)),
                 max_obj_size: Some(self.config.max_obj_size),
                 ..Meta::default()
             };
