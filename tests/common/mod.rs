@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::contact::identity::{Kind, identify};
+use syncml::kit::phone::{Heard, Phone};
 use syncml::message::{AlertCode, Timestamp, Version};
 use syncml::session::{
-    Client, ClientBook, ClientConfig, ClientError, Credentials, Report, Request, Server, ServerConfig,
+    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Refusal, Reply, Report, Request, Server,
+    ServerConfig,
 };
 use syncml::store::memory::MemoryStore;
 use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Guid, ItemRow, Revision, Store, Verdict};
@@ -66,6 +68,14 @@ pub fn this_test() -> String {
     std::thread::current().name().unwrap_or("main").replace("::", "-")
 }
 
+/// Keeps what a phone said last, and what it heard.
+pub fn emit_talk(phone: &Phone<'_>, heard: &Heard) {
+    let (_, said) = phone.said().expect("something was said");
+    for bytes in [said, &heard.bytes] {
+        emit(&this_test(), Encoding::Xml, bytes);
+    }
+}
+
 /// The token in a URL's query.
 pub fn token_of(uri: &str) -> Option<&str> {
     uri.split_once('?')?.1.split('&').find_map(|pair| pair.strip_prefix("s="))
@@ -114,6 +124,15 @@ impl World {
         self.now = self.now.plus_seconds(10);
     }
 
+    /// Posts a client's request; both bodies are kept for others to judge.
+    pub fn post(&self, out: &Outgoing) -> Result<Reply, Refusal> {
+        let reply = self.server.answer(&self.request(&out.uri, out.content_type, &out.body))?;
+        let encoding = Encoding::from_content_type(out.content_type).unwrap();
+        emit(&this_test(), encoding, &out.body);
+        emit(&this_test(), encoding, &reply.body);
+        Ok(reply)
+    }
+
     /// Runs a session to its end.
     pub fn sync(&mut self, device: &Device) -> Result<Report, ClientError> {
         self.tick();
@@ -122,13 +141,10 @@ impl World {
         while let Some(out) = client.outgoing() {
             messages += 1;
             assert!(messages < 10_000, "the session does not end");
-            let reply = match self.server.answer(&self.request(&out.uri, out.content_type, &out.body)) {
+            let reply = match self.post(&out) {
                 Ok(reply) => reply,
                 Err(refusal) => panic!("{refusal}\n{}", self.outline()),
             };
-            let encoding = Encoding::from_content_type(out.content_type).unwrap();
-            emit(&this_test(), encoding, &out.body);
-            emit(&this_test(), encoding, &reply.body);
             self.wire.push(Exchange {
                 uri: out.uri,
                 content_type: out.content_type.to_owned(),
