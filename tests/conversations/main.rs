@@ -80,9 +80,27 @@ fn planted_faults_are_found() {
         }
     });
     assert!(again.contains("the same request got other bytes"), "{again}");
-    let mut lost = conversation.clone();
-    lost.volatile.retain(|kind| kind != "Anchor");
-    assert!(found(&lost, &mut |_, _| {}).contains("Anchor"), "what is not declared volatile is compared");
+    let mut exact = conversation.clone();
+    exact.volatile.retain(|kind| kind != "Anchor");
+    assert!(found(&exact, &mut |_, _| {}).contains("Anchor"), "what is not declared volatile is compared");
+
+    let copy = tempfile::tempdir().unwrap();
+    let altered = |file: &str, from: &str, to: &str| {
+        for entry in std::fs::read_dir(&conversation.folder).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let text = std::fs::read_to_string(copy.path().join(file)).unwrap();
+        assert!(text.contains(from), "{file} holds {from}");
+        std::fs::write(copy.path().join(file), text.replacen(from, to, 1)).unwrap();
+        let mut changed = conversation.clone();
+        copy.path().clone_into(&mut changed.folder);
+        found(&changed, &mut |_, _| {})
+    };
+    let golden = altered("03-reply.xml", "<Data>201</Data>", "<Data>200</Data>");
+    assert!(golden.contains("message 3") && golden.contains("expected \"200\", got \"201\""), "{golden}");
+    let end = altered("end-alice-contacts.vcf", "FN:", "FN:x");
+    assert!(end.contains("do not hold in the end"), "{end}");
 }
 
 #[test]
