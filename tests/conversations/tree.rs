@@ -15,7 +15,7 @@ pub struct Node {
     pub name: String,
     /// `xmlns` and the like, as written.
     pub attributes: String,
-    pub children: Vec<Node>,
+    pub children: Vec<Self>,
     pub text: String,
 }
 
