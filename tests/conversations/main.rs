@@ -2,7 +2,8 @@
 //! replies must be the golden ones, each request sent twice must get the same bytes, and the books must end as expected.
 //! To add a case, add a folder; `fixtures/README.md` tells how.
 //!
-//! `SYNCML_BLESS=1` writes the golden replies and ends anew, and makes a recording readable.
+//! `SYNCML_BLESS=1` writes the golden replies and ends anew, and makes a recording readable; `SYNCML_BLESS=all` writes the
+//! replies of recordings anew, too.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods)] // the environment asks for goldens to be written
 
@@ -302,10 +303,11 @@ impl<'c> Wire<'c> {
 fn bless() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        if std::env::var("SYNCML_BLESS").is_ok_and(|wanted| wanted == "1") {
+        let wanted = std::env::var("SYNCML_BLESS").unwrap_or_default();
+        if ["1", "all"].contains(&&*wanted) {
             for conversation in Conversation::all() {
                 import(&conversation);
-                bless_one(&conversation);
+                bless_one(&conversation, wanted == "all");
             }
         }
     });
@@ -337,8 +339,8 @@ fn import(conversation: &Conversation) {
     }
 }
 
-/// Replies and end as they are now. What was recorded stays: it is what a run must reproduce.
-fn bless_one(conversation: &Conversation) {
+/// Replies and end as they are now. What was recorded stays, unless that is wanted, too: it is what a run must reproduce.
+fn bless_one(conversation: &Conversation, recorded_too: bool) {
     let mut stage = conversation.stage(Arc::new(MemoryStore::new([1; 32])));
     let mut names = Names::new(conversation);
     let mut wire = Wire::new(conversation, Encoding::Xml);
@@ -357,7 +359,7 @@ fn bless_one(conversation: &Conversation) {
             }
             Said::Refusal(text) => (format!("{text}\n"), "refusal"),
         };
-        if conversation.recorded.is_some() {
+        if conversation.recorded.is_some() && !recorded_too {
             continue;
         }
         if let Some(old) = conversation.file(number, "reply") {

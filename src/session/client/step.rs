@@ -15,7 +15,7 @@ use crate::session::turn::{
     Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_statuses,
 };
 use crate::store::{DeviceRow, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
-use crate::sync::{Role, SyncType};
+use crate::sync::{Role, SyncType, next_anchor};
 
 /// Map entries sent in one message.
 const MAP_PAGE: usize = 200;
@@ -64,10 +64,7 @@ impl Step<'_> {
             store.there.clone_from(&book.remote_uri);
             store.reason = (sync != asked).then(|| "this book never synced with this server".to_owned());
             store.own_last.clone_from(&pair.own_next);
-            store.own_next = self.now.to_string();
-            if store.own_last.as_ref() == Some(&store.own_next) {
-                store.own_next = self.now.plus_seconds(1).to_string();
-            }
+            store.own_next = next_anchor(self.now, store.own_last.as_deref());
             pair.phase = Phase::Sending;
             pair.sync_type = sync.alert().0;
             pair.start_head = head;

@@ -9,7 +9,7 @@ use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
 use crate::store::{BookNo, Phase, Result, Tx};
-use crate::sync::{AlertDecision, AlertFacts, SyncType, decide_alert, is_no_anchor};
+use crate::sync::{AlertDecision, AlertFacts, SyncType, decide_alert, is_no_anchor, next_anchor};
 
 impl Step<'_, '_> {
     /// The books that this message's alerts name.
@@ -29,14 +29,8 @@ impl Step<'_, '_> {
         for (index, command) in message.body.iter().enumerate() {
             let Command::Alert(alert) = command else { continue };
             let code = match alert.code {
-                Some(code) if SyncType::from_alert(code).is_some() => {
+                Some(code) if SyncType::from_alert(code).is_some() || code == AlertCode::RESUME => {
                     self.take_sync_alert(tx, index, alert)?;
-                    continue;
-                }
-                // A suspended session is not resumed here: everything is compared instead, which loses nothing.
-                Some(AlertCode::RESUME) => {
-                    let slow = Alert { code: Some(AlertCode::SLOW), ..alert.clone() };
-                    self.take_sync_alert(tx, index, &slow)?;
                     continue;
                 }
                 Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::NO_END_OF_DATA | AlertCode::DISPLAY) => {
@@ -107,10 +101,7 @@ impl Step<'_, '_> {
             AlertDecision::Escalate { sync, reason } => (sync, false, Some(reason.sentence().to_owned())),
             AlertDecision::Refuse(code) => return refuse(self, code),
         };
-        let mut own_next = self.now.to_string();
-        if Some(&own_next) == pair.own_next.as_ref() {
-            own_next = self.now.plus_seconds(1).to_string();
-        }
+        let own_next = next_anchor(self.now, pair.own_next.as_deref());
         let last = if lost_reply { pair.own_prev.clone() } else { pair.own_next.clone() };
         pair.phase = Phase::Receiving;
         pair.sync_type = sync.alert().0;
