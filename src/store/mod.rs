@@ -176,7 +176,7 @@ pub trait Tx {
 
     /// Current items.
     fn items(&mut self, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<ItemRow<'static>>>>;
-    /// Inserts new items.
+    /// Inserts new items. Their revisions, and those of updates, must be newer than the book's head as it is stored.
     fn insert_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()>;
     /// Replaces current items in their order; what each held before moves to the superseded revisions.
     fn update_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()>;

@@ -259,8 +259,8 @@ impl Tx for MemoryTx<'_> {
         self.check_locked(book)?;
         self.with(|tables, changes| {
             for row in rows {
-                let taken = changes.by_revision.get(&tables.by_revision, &(book, row.revision)).is_some();
-                if taken || changes.items.get(&tables.items, &(book, row.guid)).is_some() {
+                check_newer(tables, changes, book, row)?;
+                if changes.items.get(&tables.items, &(book, row.guid)).is_some() {
                     return Err(StoreError::Corrupt(format!("item {} of book {book} is there already", row.guid)));
                 }
                 Self::index(tables, changes, book, row, true);
@@ -281,9 +281,7 @@ impl Tx for MemoryTx<'_> {
                         "item {guid} of book {book} is not older than {revision}"
                     )));
                 };
-                if changes.by_revision.get(&tables.by_revision, &(book, row.revision)).is_some() {
-                    return Err(StoreError::Corrupt(format!("revision {} of book {book} is taken", row.revision)));
-                }
+                check_newer(tables, changes, book, row)?;
                 Self::index(tables, changes, book, &old, false);
                 changes.superseded.put((book, old.guid, old.revision), as_of(&old));
                 Self::index(tables, changes, book, row, true);
@@ -592,6 +590,16 @@ impl Tx for MemoryTx<'_> {
             all.filter(|(_, change)| change.op == op).count() as u64
         }))
     }
+}
+
+/// Refuses revisions that are not newer than all that is committed (I11).
+fn check_newer(tables: &Tables, changes: &Changes, book: BookNo, row: &ItemRow<'_>) -> Result<()> {
+    let head = changes.books.get(&tables.books, &book).map_or(Revision(0), |(book, _)| book.head);
+    if row.revision > head {
+        return Ok(());
+    }
+    let ItemRow { guid, revision, .. } = row;
+    Err(StoreError::Corrupt(format!("item {guid} of book {book} shall get revision {revision} below head {head}")))
 }
 
 /// What a current item holds, as its revision.

@@ -1,0 +1,151 @@
+-- Small integers inside, texts at the edge. Every table below the directory begins with the account. Long columns come
+-- last, so that the short ones before them are read without them.
+
+-- The directory -------------------------------------------------------------------------------------------------------
+
+CREATE TABLE keys (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO keys VALUES ('nonce', randomblob(32)), ('token', randomblob(32));
+
+CREATE TABLE account (account INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+
+CREATE TABLE login (
+    name TEXT PRIMARY KEY, account INTEGER NOT NULL, scheme TEXT NOT NULL, verifier BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- kind: 0 handset, 1 platform
+CREATE TABLE principal (device_id TEXT PRIMARY KEY, kind INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE principal_verifier (
+    device_id TEXT NOT NULL, seq INTEGER NOT NULL, scheme TEXT NOT NULL, verifier BLOB NOT NULL,
+    PRIMARY KEY (device_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE "grant" (
+    device_id TEXT NOT NULL, account INTEGER NOT NULL, PRIMARY KEY (device_id, account)
+) STRICT, WITHOUT ROWID;
+
+-- Books ---------------------------------------------------------------------------------------------------------------
+
+-- The lock; head + 1 is the next revision. indexed_upto: the last item whose match keys are indexed, while not all are.
+CREATE TABLE book (
+    account INTEGER NOT NULL, book INTEGER NOT NULL, stamp INTEGER NOT NULL, head INTEGER NOT NULL,
+    live_items INTEGER NOT NULL, live_bytes INTEGER NOT NULL, purged_upto INTEGER NOT NULL,
+    indexed INTEGER NOT NULL, indexed_upto INTEGER NOT NULL,
+    PRIMARY KEY (account, book)
+) STRICT, WITHOUT ROWID;
+
+-- Current items. print: the fingerprint's first bits, for a small index. keys: match keys, eight octets each, little
+-- endian. An item that was never changed has its guid as its revision and needs no entry in the index of revisions.
+CREATE TABLE item (
+    account INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL, revision INTEGER NOT NULL,
+    deleted INTEGER NOT NULL, parent INTEGER, depth INTEGER NOT NULL, media_type TEXT, origin INTEGER,
+    at INTEGER NOT NULL, print INTEGER NOT NULL, fingerprint BLOB NOT NULL, keys BLOB NOT NULL, content BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX item_guid ON item (account, book, guid);
+CREATE UNIQUE INDEX item_revision ON item (account, book, revision) WHERE revision <> guid;
+CREATE INDEX item_print ON item (account, book, print) WHERE deleted = 0;
+
+-- Superseded contents only. kind: what made them, 0 add, 1 replace, 2 delete.
+CREATE TABLE revision (
+    account INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL, revision INTEGER NOT NULL,
+    kind INTEGER NOT NULL, media_type TEXT, origin INTEGER, at INTEGER NOT NULL, content BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX revision_guid ON revision (account, book, guid, revision);
+
+CREATE TABLE match_key (
+    account INTEGER NOT NULL, book INTEGER NOT NULL, key INTEGER NOT NULL, guid INTEGER NOT NULL,
+    PRIMARY KEY (account, book, key, guid)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE lens (
+    account INTEGER NOT NULL, lens INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (account, lens)
+) STRICT;
+
+CREATE TABLE blob (
+    account INTEGER NOT NULL, blob INTEGER NOT NULL, seq INTEGER NOT NULL, bytes BLOB NOT NULL,
+    PRIMARY KEY (account, blob, seq)
+) STRICT;
+
+CREATE TABLE dirty (
+    account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, PRIMARY KEY (account, device, book)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE book_outbox (
+    account INTEGER NOT NULL, book INTEGER NOT NULL, seq INTEGER NOT NULL, op BLOB NOT NULL,
+    PRIMARY KEY (account, book, seq)
+) STRICT;
+
+-- Devices -------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE device (
+    account INTEGER NOT NULL, device INTEGER NOT NULL, device_id TEXT NOT NULL, profile TEXT,
+    nonce_count INTEGER NOT NULL, nonce_out BLOB, nonce_in BLOB, last_seen INTEGER NOT NULL, devinf BLOB,
+    PRIMARY KEY (account, device)
+) STRICT;
+CREATE UNIQUE INDEX device_id ON device (account, device_id);
+
+-- phase: 0 idle, 1 receiving, 2 settling, 3 sending, 4 confirming
+CREATE TABLE pair (
+    account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, peer_next TEXT, peer_prev TEXT,
+    own_next TEXT, own_prev TEXT, cursor INTEGER NOT NULL, upto INTEGER NOT NULL, start_head INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, lens INTEGER, filter_hash BLOB, sync_type INTEGER NOT NULL, phase INTEGER NOT NULL,
+    PRIMARY KEY (account, device, book)
+) STRICT, WITHOUT ROWID;
+
+-- luid: an integer where the text is one, which half of all devices use.
+-- state: 0 live, 1 gone, 2 filtered, 3 soft-deleted, 4 refused, 5 held
+CREATE TABLE map (
+    account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    luid ANY NOT NULL, guid INTEGER NOT NULL, agreed_revision INTEGER NOT NULL, lens INTEGER, state INTEGER NOT NULL,
+    view_fp BLOB NOT NULL,
+    PRIMARY KEY (account, device, book, epoch, luid)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX map_guid ON map (account, device, book, epoch, guid) WHERE state <> 1;
+
+-- op: 0 add, 1 replace, 2 delete, 3 copy, 4 move (also in staged and held).
+-- state: 0 unsent, 1 sent, 2 acknowledged but unmapped, 3 withheld, 4 refused
+CREATE TABLE outgoing (
+    account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL,
+    op INTEGER NOT NULL, sent_revision INTEGER NOT NULL, sent_view_fp BLOB NOT NULL, temp_guid TEXT,
+    state INTEGER NOT NULL, reason INTEGER NOT NULL, session BLOB, msg_id INTEGER, cmd_id INTEGER,
+    PRIMARY KEY (account, device, book, guid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outgoing_ref ON outgoing (account, device, session, msg_id, cmd_id) WHERE session IS NOT NULL;
+
+-- Numbers are never used again, so that a reader who remembers one misses nothing.
+CREATE TABLE staged (
+    account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    luid TEXT NOT NULL, op INTEGER NOT NULL, seq INTEGER PRIMARY KEY AUTOINCREMENT, media_type TEXT,
+    view_fp BLOB NOT NULL, keys BLOB NOT NULL, content BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX staged_luid ON staged (account, device, book, epoch, luid);
+CREATE INDEX staged_seq ON staged (account, device, book, seq);
+
+CREATE TABLE held (
+    account INTEGER NOT NULL, book INTEGER NOT NULL, hold INTEGER NOT NULL, device INTEGER NOT NULL,
+    guid INTEGER NOT NULL, luid TEXT, base INTEGER, reason INTEGER NOT NULL, at INTEGER NOT NULL, decision INTEGER,
+    PRIMARY KEY (account, book, hold)
+) STRICT;
+
+CREATE TABLE partial (
+    account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, direction INTEGER NOT NULL,
+    uri TEXT NOT NULL, op INTEGER NOT NULL, meta BLOB, declared INTEGER, received INTEGER NOT NULL,
+    unconfirmed INTEGER NOT NULL, last_status INTEGER, blob INTEGER NOT NULL,
+    PRIMARY KEY (account, device, book, direction)
+) STRICT;
+
+-- Sessions ------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE session (
+    account INTEGER NOT NULL, token BLOB NOT NULL, device INTEGER NOT NULL, session_id TEXT NOT NULL,
+    deadline INTEGER NOT NULL, auth BLOB, last_msg_id INTEGER NOT NULL, last_digest BLOB NOT NULL,
+    recent_digests BLOB NOT NULL, reply_type TEXT NOT NULL, state_version INTEGER NOT NULL, state BLOB NOT NULL,
+    last_reply BLOB NOT NULL, deferred_request BLOB
+) STRICT;
+CREATE UNIQUE INDEX session_token ON session (account, token);
+CREATE INDEX session_ids ON session (account, device, session_id);
+
+CREATE TABLE status_queue (
+    account INTEGER NOT NULL, token BLOB NOT NULL, seq INTEGER PRIMARY KEY AUTOINCREMENT, bytes BLOB NOT NULL
+) STRICT;
+CREATE INDEX status_queue_token ON status_queue (account, token, seq);

@@ -1,0 +1,149 @@
+//! The SQLite store: one file, one writing connection shared by commits in groups, a few readers.
+//!
+//! Write-ahead log, `synchronous = FULL`: what a step returned `Ok` for survives a power cut. Several processes may use
+//! one file; each waits ten seconds for another's step.
+
+mod directory;
+mod failure;
+#[cfg(test)]
+mod plans;
+mod rows;
+mod schema;
+mod tx;
+mod writer;
+
+use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
+use directory::{Readers, SqliteDirectory};
+use failure::{OrFailure, REMEDY};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tx::SqliteTx;
+use writer::Writer;
+
+/// How long a statement waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// More than all the statements there are.
+const STATEMENTS: usize = 128;
+
+/// A store in an SQLite database.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Arc<Writer>,
+    directory: SqliteDirectory,
+}
+
+impl SqliteStore {
+    /// Opens the database, creating it when the file does not exist or is empty, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::TooNew`] for a database of a newer release, [`StoreError::Corrupt`] for a damaged file or one of
+    /// another program, [`StoreError::ReadOnly`] when it cannot be opened for writing, [`StoreError::Busy`] when
+    /// another process holds it for too long.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_owned();
+        let open = || -> Result<_> {
+            let mut conn = Connection::open(&path).or_failure()?;
+            set_up(&conn)?;
+            let mode: String =
+                conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).or_failure()?;
+            if !mode.eq_ignore_ascii_case("wal") {
+                return Err(StoreError::Failed(format!("no write-ahead log on this file system, but {mode}")));
+            }
+            conn.pragma_update(None, "synchronous", "FULL").or_failure()?;
+            schema::migrate(&mut conn)?;
+            Ok(conn)
+        };
+        let writer = Arc::new(Writer::new(open().map_err(|error| at(&path, error))?));
+        let directory = SqliteDirectory::new(Readers::pool(path), Some(Arc::clone(&writer)));
+        Ok(Self { writer, directory })
+    }
+
+    /// A database in memory, gone with the store: for tests.
+    ///
+    /// # Errors
+    /// SQLite's own failure.
+    pub fn open_in_memory() -> Result<Self> {
+        let open = || -> Result<_> {
+            let mut conn = Connection::open_in_memory().or_failure()?;
+            set_up(&conn)?;
+            schema::migrate(&mut conn)?;
+            Ok(conn)
+        };
+        // A second connection would see another, empty database; so the directory simply has a database of its own.
+        let directory = SqliteDirectory::new(Readers::single(open()?), None);
+        Ok(Self { writer: Arc::new(Writer::new(open()?)), directory })
+    }
+
+    /// Reads the whole database and checks it: pages, indexes, and that each book's row agrees with its items. Writers
+    /// wait meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] with the first findings and what to do.
+    pub fn check(&self) -> Result<()> {
+        const FINDINGS: &str = "SELECT 'account ' || account || ', book ' || book || ': ' || what FROM (
+            SELECT b.account, b.book, 'its row does not agree with its items' AS what FROM book AS b
+             WHERE b.live_items <> (SELECT count(*) FROM item AS i
+                                     WHERE i.account = b.account AND i.book = b.book AND i.deleted = 0)
+                OR b.live_bytes <> (SELECT total(length(content)) FROM item AS i
+                                     WHERE i.account = b.account AND i.book = b.book AND i.deleted = 0)
+             UNION ALL
+            SELECT i.account, i.book, 'an item is newer than its head' FROM item AS i
+              LEFT JOIN book AS b ON b.account = i.account AND b.book = i.book
+             GROUP BY i.account, i.book HAVING max(i.revision) > ifnull(max(b.head), 0)) LIMIT 5";
+        self.writer.alone(|conn| {
+            for sql in ["PRAGMA integrity_check(5)", FINDINGS] {
+                let mut statement = conn.prepare(sql).or_failure()?;
+                let lines = statement.query_map([], |row| row.get(0)).or_failure()?;
+                let lines = lines.collect::<rusqlite::Result<Vec<String>>>().or_failure()?;
+                if !lines.is_empty() && lines != ["ok"] {
+                    return Err(StoreError::Corrupt(format!("{}; {REMEDY}", lines.join("; "))));
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn step(&self, account: AccountNo, work: &mut dyn FnMut(&mut dyn Tx) -> Result<Verdict>) -> Result<()> {
+        self.writer.step(|conn| watch::run(&mut SqliteTx::new(conn, account), work))
+    }
+
+    fn directory(&self) -> &dyn Directory {
+        &self.directory
+    }
+
+    fn keys(&self) -> Result<Keys> {
+        self.directory.keys()
+    }
+}
+
+/// A reading connection to a database that is open already.
+fn open_reader(path: &PathBuf) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let conn = Connection::open_with_flags(path, flags).or_failure().map_err(|error| at(path, error))?;
+    set_up(&conn)?;
+    Ok(conn)
+}
+
+fn set_up(conn: &Connection) -> Result<()> {
+    conn.busy_timeout(BUSY_TIMEOUT).or_failure()?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.pragma_update(None, "foreign_keys", false).or_failure()
+}
+
+/// Names the file in what went wrong when it was opened.
+fn at(path: &Path, error: StoreError) -> StoreError {
+    let name = |text: String| format!("{}: {text}", path.display());
+    match error {
+        StoreError::Busy(text) => StoreError::Busy(name(text)),
+        StoreError::Full(text) => StoreError::Full(name(text)),
+        StoreError::ReadOnly(text) => StoreError::ReadOnly(name(text)),
+        StoreError::Corrupt(text) => StoreError::Corrupt(name(text)),
+        StoreError::Failed(text) => StoreError::Failed(name(text)),
+        other => other,
+    }
+}
