@@ -8,6 +8,7 @@
 //! one door ([`BookWriter`]), which numbers revisions under the book's lock.
 
 mod error;
+pub mod fault;
 pub mod memory;
 mod rows;
 #[cfg(feature = "sqlite")]
