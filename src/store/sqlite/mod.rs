@@ -9,6 +9,8 @@ mod failure;
 mod plans;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod writer;
 
@@ -43,10 +45,15 @@ impl SqliteStore {
     /// another program, [`StoreError::ReadOnly`] when it cannot be opened for writing, [`StoreError::Busy`] when
     /// another process holds it for too long.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_owned();
+        Self::open_within(path.as_ref(), BUSY_TIMEOUT)
+    }
+
+    fn open_within(path: &Path, timeout: Duration) -> Result<Self> {
         let open = || -> Result<_> {
-            let mut conn = Connection::open(&path).or_failure()?;
-            set_up(&conn)?;
+            let mut conn = Connection::open(path).or_failure()?;
+            set_up(&conn, timeout)?;
+            // Before anything is changed: it may be another program's.
+            schema::version(&conn)?;
             let mode: String =
                 conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).or_failure()?;
             if !mode.eq_ignore_ascii_case("wal") {
@@ -56,8 +63,8 @@ impl SqliteStore {
             schema::migrate(&mut conn)?;
             Ok(conn)
         };
-        let writer = Arc::new(Writer::new(open().map_err(|error| at(&path, error))?));
-        let directory = SqliteDirectory::new(Readers::pool(path), Some(Arc::clone(&writer)));
+        let writer = Arc::new(Writer::new(open().map_err(|error| at(path, error))?));
+        let directory = SqliteDirectory::new(Readers::pool(path.to_owned()), Some(Arc::clone(&writer)));
         Ok(Self { writer, directory })
     }
 
@@ -68,7 +75,7 @@ impl SqliteStore {
     pub fn open_in_memory() -> Result<Self> {
         let open = || -> Result<_> {
             let mut conn = Connection::open_in_memory().or_failure()?;
-            set_up(&conn)?;
+            set_up(&conn, BUSY_TIMEOUT)?;
             schema::migrate(&mut conn)?;
             Ok(conn)
         };
@@ -125,12 +132,12 @@ impl Store for SqliteStore {
 fn open_reader(path: &PathBuf) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let conn = Connection::open_with_flags(path, flags).or_failure().map_err(|error| at(path, error))?;
-    set_up(&conn)?;
+    set_up(&conn, BUSY_TIMEOUT)?;
     Ok(conn)
 }
 
-fn set_up(conn: &Connection) -> Result<()> {
-    conn.busy_timeout(BUSY_TIMEOUT).or_failure()?;
+fn set_up(conn: &Connection, timeout: Duration) -> Result<()> {
+    conn.busy_timeout(timeout).or_failure()?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "foreign_keys", false).or_failure()
 }

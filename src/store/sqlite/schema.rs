@@ -31,8 +31,8 @@ fn migrate_with(conn: &mut Connection, migrations: &[&str]) -> Result<()> {
     tx.commit().or_failure()
 }
 
-/// The version of a database, which is ours and not newer than this release.
-fn version(conn: &Connection) -> Result<i64> {
+/// The version of a database, which must be ours and not newer than this release. Changes nothing.
+pub(super) fn version(conn: &Connection) -> Result<i64> {
     let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failure);
     let (found, known, application) = (pragma("user_version")?, MIGRATIONS.len() as i64, pragma("application_id")?);
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).or_failure()?;

@@ -29,6 +29,8 @@ struct Desk {
     conn: Connection,
     /// The transaction that is open, if one is.
     group: Option<Group>,
+    #[cfg(test)]
+    commits: usize,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,16 @@ struct Outcome {
 
 impl Writer {
     pub(super) fn new(conn: Connection) -> Self {
-        Self { desk: Mutex::new(Desk { conn, group: None }), waiting: AtomicUsize::new(0), at_desk: Mutex::new(None) }
+        Self {
+            desk: Mutex::new(Desk {
+                conn,
+                group: None,
+                #[cfg(test)]
+                commits: 0,
+            }),
+            waiting: AtomicUsize::new(0),
+            at_desk: Mutex::new(None),
+        }
     }
 
     /// Runs one step. When this returns `Ok`, all that `work` did is durable, or gone if it asked for that.
@@ -187,6 +198,10 @@ impl Desk {
         if result.is_err() {
             self.roll_back();
         }
+        #[cfg(test)]
+        {
+            self.commits += usize::from(group.wanted);
+        }
         group.outcome.tell(result.clone());
         result
     }
@@ -222,5 +237,166 @@ impl Outcome {
             }
             result = self.known.wait(result).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    type Work<'a> = dyn Fn(&Connection) -> Result<Verdict> + Sync + 'a;
+
+    fn writer() -> Writer {
+        let conn = Connection::open_in_memory().unwrap();
+        let schema = "PRAGMA foreign_keys = ON; CREATE TABLE parent (id INTEGER PRIMARY KEY);
+                      CREATE TABLE row (id INTEGER PRIMARY KEY,
+                                        parent INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)";
+        conn.execute_batch(schema).unwrap();
+        Writer::new(conn)
+    }
+
+    fn insert(conn: &Connection, id: usize) -> Result<Verdict> {
+        conn.execute("INSERT INTO row (id) VALUES (?1)", [id as i64]).or_failure()?;
+        Ok(Verdict::Commit)
+    }
+
+    fn rows(writer: &Writer) -> Vec<i64> {
+        let read = |conn: &Connection| {
+            let mut select = conn.prepare("SELECT id FROM row ORDER BY id").or_failure()?;
+            select.query_map([], |row| row.get(0)).and_then(Iterator::collect).or_failure()
+        };
+        writer.alone(read).unwrap()
+    }
+
+    /// Runs row 0 and then these works as one group: they all wait while row 0 is written. Answers what each returned
+    /// (`None` for a panic) and how many commits it took; nobody may return before the last has begun.
+    fn group(writer: &Writer, works: &[&Work<'_>]) -> (Vec<Option<Result<()>>>, usize) {
+        let (begun, returned) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let last = (works.len() + 1).min(GROUP_LIMIT);
+        let run = |work: &Work<'_>| {
+            let step = || {
+                writer.step(|conn| {
+                    if begun.fetch_add(1, Ordering::SeqCst) < last {
+                        assert_eq!(returned.load(Ordering::SeqCst), 0, "a step returned before its commit");
+                    }
+                    work(conn)
+                })
+            };
+            let answer = catch_unwind(AssertUnwindSafe(step)).ok();
+            if answer.is_some() {
+                returned.fetch_add(1, Ordering::SeqCst);
+            }
+            answer
+        };
+        let answers = thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                run(&|conn| {
+                    while writer.waiting.load(Ordering::SeqCst) < works.len() {
+                        thread::yield_now();
+                    }
+                    insert(conn, 0)
+                })
+            });
+            while begun.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            let others = works.iter().map(|work| scope.spawn(|| run(*work))).collect::<Vec<_>>();
+            let all = std::iter::once(first).chain(others);
+            all.map(|handle| handle.join().unwrap()).collect()
+        });
+        (answers, writer.desk.lock().unwrap_or_else(PoisonError::into_inner).commits)
+    }
+
+    fn ok(answers: &[Option<Result<()>>]) -> Vec<bool> {
+        answers.iter().map(|answer| matches!(answer, Some(Ok(())))).collect()
+    }
+
+    #[test]
+    fn waiting_steps_share_a_commit() {
+        let writer = writer();
+        let (answers, commits) = group(&writer, &[&|conn| insert(conn, 1), &|conn| insert(conn, 2)]);
+        assert_eq!((ok(&answers), commits), (vec![true; 3], 1));
+        assert_eq!(rows(&writer), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_group_has_a_limit() {
+        let writer = writer();
+        let works = (1..GROUP_LIMIT + 5).map(|id| move |conn: &Connection| insert(conn, id)).collect::<Vec<_>>();
+        let works = works.iter().map(|work| work as &Work<'_>).collect::<Vec<_>>();
+        let (answers, commits) = group(&writer, &works);
+        assert_eq!(ok(&answers), vec![true; GROUP_LIMIT + 5]);
+        assert!(commits >= 2);
+        assert_eq!(rows(&writer).len(), GROUP_LIMIT + 5);
+    }
+
+    #[test]
+    fn a_step_that_fails_harms_no_other_of_its_group() {
+        let writer = writer();
+        let failed = |conn: &Connection| {
+            insert(conn, 1)?;
+            Err(StoreError::NotFound("on purpose".to_owned()))
+        };
+        let undone = |conn: &Connection| insert(conn, 2).map(|_| Verdict::Rollback);
+        let panicked = |conn: &Connection| insert(conn, 3).map(|_| panic!("on purpose"));
+        let (answers, commits) = group(&writer, &[&failed, &undone, &panicked, &|conn| insert(conn, 4)]);
+        assert_eq!((ok(&answers), commits), (vec![true, false, true, false, true], 1));
+        assert!(matches!(&answers[1], Some(Err(StoreError::NotFound(text))) if text == "on purpose"));
+        assert_eq!(rows(&writer), [0, 4]);
+    }
+
+    #[test]
+    fn a_failed_commit_fails_all_of_its_group() {
+        let writer = writer();
+        let orphan = |conn: &Connection| {
+            conn.execute("INSERT INTO row VALUES (1, 99)", []).or_failure()?;
+            Ok(Verdict::Commit)
+        };
+        let undone = |conn: &Connection| insert(conn, 2).map(|_| Verdict::Rollback);
+        let (answers, _) = group(&writer, &[&orphan, &undone]);
+        assert_eq!(ok(&answers), [false; 3]);
+        assert_eq!(rows(&writer), []);
+        writer.step(|conn| insert(conn, 5)).unwrap();
+        assert_eq!(rows(&writer), [5]);
+    }
+
+    #[test]
+    fn a_transaction_that_undid_itself_fails_all_so_far() {
+        let writer = writer();
+        let full = |conn: &Connection| {
+            conn.execute_batch("ROLLBACK").or_failure()?;
+            Err(StoreError::Full("on purpose".to_owned()))
+        };
+        let (answers, _) = group(&writer, &[&full]);
+        assert!(answers.iter().all(|answer| matches!(answer, Some(Err(StoreError::Full(_))))));
+        assert_eq!(rows(&writer), []);
+        writer.step(|conn| insert(conn, 5)).unwrap();
+        assert_eq!(rows(&writer), [5]);
+    }
+
+    #[test]
+    fn a_first_step_leaves_nothing_either() {
+        let writer = writer();
+        writer.step(|conn| insert(conn, 1).map(|_| Verdict::Rollback)).unwrap();
+        writer.step(|conn| insert(conn, 1).and(Err(StoreError::Full(String::new())))).unwrap_err();
+        let panicked = || writer.step(|conn| insert(conn, 1).map(|_| panic!("on purpose")));
+        catch_unwind(AssertUnwindSafe(panicked)).unwrap_err();
+        assert_eq!(rows(&writer), []);
+        writer.step(|conn| insert(conn, 1)).unwrap();
+        assert_eq!(rows(&writer), [1]);
+    }
+
+    #[test]
+    fn a_step_within_a_step_is_refused() {
+        let writer = writer();
+        writer
+            .step(|conn| {
+                let within = writer.step(|conn| insert(conn, 2));
+                assert!(matches!(within, Err(StoreError::Corrupt(_))));
+                insert(conn, 1)
+            })
+            .unwrap();
+        assert_eq!(rows(&writer), [1]);
     }
 }
