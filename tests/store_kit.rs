@@ -54,3 +54,39 @@ mod sqlite_in_a_file {
         Box::new(InFolder(SqliteStore::open(folder.path().join("kit.db")).unwrap(), folder))
     });
 }
+
+#[cfg(feature = "sqlite")]
+mod sqlite_by_two_nodes {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use syncml::store::sqlite::SqliteStore;
+    use syncml::store::{AccountNo, Directory, Keys, Result, Store, Tx, Verdict};
+
+    /// Two processes' views of one database, asked in turn: any node takes the next step.
+    struct Nodes([SqliteStore; 2], AtomicUsize, #[allow(dead_code)] tempfile::TempDir);
+
+    impl Nodes {
+        fn next(&self) -> &SqliteStore {
+            &self.0[self.1.fetch_add(1, Ordering::SeqCst) % 2]
+        }
+    }
+
+    impl Store for Nodes {
+        fn step(&self, account: AccountNo, work: &mut dyn FnMut(&mut dyn Tx) -> Result<Verdict>) -> Result<()> {
+            self.next().step(account, work)
+        }
+
+        fn directory(&self) -> &dyn Directory {
+            self.next().directory()
+        }
+
+        fn keys(&self) -> Result<Keys> {
+            self.next().keys()
+        }
+    }
+
+    syncml::store_kit_tests!(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let node = || SqliteStore::open(folder.path().join("kit.db")).unwrap();
+        Box::new(Nodes([node(), node()], AtomicUsize::new(0), folder))
+    });
+}
