@@ -3,7 +3,8 @@
 use super::support::*;
 use crate::message::Op;
 use crate::store::{
-    AccountNo, DeviceNo, DeviceRow, Guid, OutgoingRow, SessionKey, Store, StoreError, Token, Tx, Verdict,
+    AccountNo, BookNo, DeviceNo, DeviceRow, Guid, OutgoingRow, Revision, SessionKey, Store, StoreError, Token, Tx,
+    Verdict,
 };
 
 fn seen(store: &dyn Store, account: AccountNo) -> Outcome<String> {
@@ -24,6 +25,12 @@ fn filled(store: &dyn Store, name: &str) -> Outcome<(AccountNo, String)> {
 fn unchanged(what: &str, found: &str, wanted: &str) -> Outcome {
     let differs = found.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
     differs.map_or(Ok(()), |(found, wanted)| same(what, found, wanted))
+}
+
+/// What was seen, without the lines that hold stamps and sequence numbers: they may differ between accounts.
+fn alike(seen: &str) -> String {
+    let own = ["book: ", "staged: ", "statuses: "];
+    seen.lines().filter(|line| !own.iter().any(|own| line.starts_with(own))).collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn rolled_back(store: &dyn Store) -> Outcome {
@@ -52,7 +59,7 @@ pub(super) fn failed(store: &dyn Store) -> Outcome {
         disturb(tx)?;
         // A contradiction, made light of.
         let known = item(tx, BOOK, Guid(1))?;
-        let unlocked = tx.insert_items(crate::store::BookNo(6), &[known]);
+        let unlocked = tx.insert_items(BookNo(6), &[known]);
         holds("written without a lock", unlocked.is_err()).map_err(|failure| StoreError::Failed(failure.0))?;
         Ok(Verdict::Commit)
     });
@@ -79,8 +86,8 @@ pub(super) fn own_changes(store: &dyn Store) -> Outcome {
 
 pub(super) fn accounts_apart(store: &dyn Store) -> Outcome {
     let (bob, eve) = (account(store, "bob")?, account(store, "eve")?);
-    let (ann, anns) = filled(store, "ann")?;
     let nothing = seen(store, eve)?;
+    let (ann, anns) = filled(store, "ann")?;
     unchanged("another account sees nothing", &seen(store, bob)?, &nothing)?;
     // Every method that writes, from another account with Ann's ids.
     let (staged, statuses) = read(store, ann, |tx| {
@@ -106,19 +113,61 @@ pub(super) fn accounts_apart(store: &dyn Store) -> Outcome {
         tx.lock_books(&[BOOK]).and_then(|_| tx.update_items(BOOK, std::slice::from_ref(&known)))
     });
     refused("updating another account's item", update)?;
-    // The same ids side by side: the other account lives its own life with them.
+    // The same ids side by side: the other account lives its own life with them, and it is the same life.
     write(store, bob, fill)?;
+    unchanged("the same done in another account", &alike(&seen(store, bob)?), &alike(&anns))?;
     write(store, bob, |tx| {
         let changed = OutgoingRow { op: Op::Delete, ..outgoing_row(1, 1, Some((1, 2))) };
         tx.put_outgoing(DeviceNo(1), BOOK, &[changed])?;
         tx.stage(DeviceNo(1), BOOK, &[staged_change(2, "1", Op::Add, "bob's")])
     })?;
     write(store, bob, disturb)?;
+    for content in ["xyz", "eins"] {
+        write(store, bob, |tx| replace(tx, BOOK, Guid(1), content))?;
+    }
+    let keys = [b'x', b'z', b'e'].map(u64::from);
+    let found = read(store, bob, |tx| tx.by_match_key(BOOK, &keys, 9))?;
+    same("its items by match key", found, vec![vec![], vec![], vec![Guid(1)]])?;
     unchanged("after another account used the same ids", &seen(store, ann)?, &anns)?;
     unchanged("a third account", &seen(store, eve)?, &nothing)?;
     let token = read(store, eve, |tx| tx.session(SessionKey::Token(&Token([1; 16]))))?;
     same("another's session token", token, None)?;
+    indexes_apart(store, ann, bob)?;
+    pages_apart(store, ann, bob)?;
     let stamps = [ann, bob].map(|account| read(store, account, |tx| tx.book(BOOK)).map(|row| row.map(|row| row.stamp)));
     let [Ok(anns), Ok(bobs)] = stamps else { return holds("both books can be read", false) };
     holds("books of two accounts have different stamps", anns != bobs)
+}
+
+/// Indexing one account's book does nothing to another's of the same number.
+fn indexes_apart(store: &dyn Store, ann: AccountNo, bob: AccountNo) -> Outcome {
+    let book = BookNo(3);
+    write(store, ann, |tx| add(tx, book, &["one", "two"]))?;
+    write(store, bob, |tx| add(tx, book, &["ab"]))?;
+    let indexed = write(store, bob, |tx| tx.lock_books(&[book]).and_then(|_| tx.index_more(book, 1)))?;
+    same("the one book is indexed", indexed, true)?;
+    let row = read(store, ann, |tx| tx.book(book))?;
+    same("the other is", row.map(|row| row.indexed), Some(false))?;
+    let keys = [b'o', b't', b'a'].map(u64::from);
+    let found = read(store, bob, |tx| tx.by_match_key(book, &keys, 9))?;
+    same("found by keys of both", found, vec![vec![], vec![], vec![Guid(1)]])
+}
+
+/// Pages of one account's changes do not depend on what another changed.
+fn pages_apart(store: &dyn Store, ann: AccountNo, bob: AccountNo) -> Outcome {
+    let book = BookNo(5);
+    write(store, ann, |tx| {
+        add(tx, book, &["one", "two"])?;
+        replace(tx, book, Guid(1), "uno")?;
+        replace(tx, book, Guid(2), "due")
+    })?;
+    write(store, bob, |tx| {
+        add(tx, book, &["one"])?;
+        for content in ["uno", "eins", "un"] {
+            replace(tx, book, Guid(1), content)?;
+        }
+        add(tx, book, &["two", "three"])
+    })?;
+    let page = read(store, bob, |tx| tx.changes(book, Revision(2), ALL, 2))?;
+    same("a page", page.iter().map(|item| item.revision.0).collect(), vec![4, 5])
 }

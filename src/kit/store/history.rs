@@ -29,6 +29,7 @@ pub(super) fn changes_in_order(store: &dyn Store) -> Outcome {
         (i64::MIN, 5, 3, vec![3, 4, 5]),
         (3, 5, 9, vec![4, 5]),
         (2, 4, 9, vec![3, 4]),
+        (2, 3, 9, vec![3]),
         (0, i64::MAX, 2, vec![3, 4]),
         (0, i64::MAX, 0, vec![]),
         (0, 2, 9, vec![]),

@@ -69,7 +69,12 @@ pub(super) fn writers_take_turns(store: &dyn Store) -> Outcome {
     let ann = account(store, "ann")?;
     let writer = || {
         for step in 0..STEPS {
-            insist(store, ann, |tx| add(tx, BOOK, &["one", "two", "three"][..=step % 3]))?;
+            insist(store, ann, |tx| {
+                add(tx, BOOK, &["one", "two", "three"][..=step % 3])?;
+                // Long enough for another writer to come between, if it can.
+                pause(Duration::from_micros(300));
+                Ok(())
+            })?;
         }
         Ok(())
     };
@@ -108,6 +113,13 @@ impl Start {
     fn wait_a_while(&self) -> bool {
         self.0.recv_timeout(A_WHILE).is_ok()
     }
+}
+
+/// Takes its time.
+fn pause(time: Duration) {
+    // Kept, so that the other end is not closed.
+    let (_signal, never) = signal();
+    let _ = never.0.recv_timeout(time);
 }
 
 pub(super) fn late_committer(store: &dyn Store) -> Outcome {
@@ -185,9 +197,7 @@ pub(super) fn lock_is_held(store: &dyn Store) -> Outcome {
                 tx.lock_books(&[BOOK, OTHER_BOOK])?;
                 held.store(true, Ordering::SeqCst);
                 locked.give();
-                // Nobody gives this signal: it is a pause.
-                let (_unused, pause) = signal();
-                pause.wait_a_while();
+                pause(A_WHILE);
                 held.store(false, Ordering::SeqCst);
                 Ok(())
             })

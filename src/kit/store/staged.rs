@@ -53,7 +53,8 @@ pub(super) fn staged_rows(store: &dyn Store) -> Outcome {
     write(store, ann, |tx| {
         tx.drop_staged(PHONE, BOOK, &[])?;
         // Another pair's numbers drop nothing here.
-        tx.drop_staged(DeviceNo(2), BOOK, &[found[0].seq])?;
+        tx.drop_staged(DeviceNo(2), BOOK, &[found[1].seq])?;
+        tx.drop_staged(PHONE, OTHER_BOOK, &[found[1].seq])?;
         tx.drop_staged(PHONE, BOOK, &[found[2].seq, found[0].seq, -5, found[2].seq])
     })?;
     same("after two were dropped", page(store, ann, 0, 9)?, vec![found[1].clone(), found[3].clone()])
