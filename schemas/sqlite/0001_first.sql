@@ -43,7 +43,7 @@ CREATE TABLE item (
 ) STRICT;
 CREATE UNIQUE INDEX item_guid ON item (account, book, guid);
 CREATE UNIQUE INDEX item_revision ON item (account, book, revision) WHERE revision <> guid;
-CREATE INDEX item_print ON item (account, book, print) WHERE deleted = 0;
+CREATE INDEX item_print ON item (account, book, print, guid) WHERE deleted = 0;
 
 -- Superseded contents only. kind: what made them, 0 add, 1 replace, 2 delete.
 CREATE TABLE revision (

@@ -19,7 +19,7 @@ pub(super) fn note(conn: &Connection, sql: &str) {
 }
 
 /// Every way in which a statement of a step finds its rows. What is found by few columns is meant to be all there is: the
-/// sessions of a device, the map of a pair. Sorted are only the few rows that share a fingerprint or a reference.
+/// sessions of a device, the map of a pair. Nothing is sorted.
 const WAYS: &[&str] = &[
     "MERGE (UNION ALL)",
     "SEARCH book USING PRIMARY KEY (account=? AND book=?)",
@@ -55,7 +55,6 @@ const WAYS: &[&str] = &[
     "SEARCH staged USING INTEGER PRIMARY KEY (rowid=?)",
     "SEARCH status_queue USING INDEX status_queue_token (account=? AND token=? AND seq<?)",
     "SEARCH status_queue USING INDEX status_queue_token (account=? AND token=?)",
-    "USE TEMP B-TREE FOR ORDER BY",
 ];
 
 #[test]

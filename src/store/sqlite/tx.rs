@@ -3,7 +3,7 @@
 use super::super::*;
 use super::failure::OrFailure;
 use super::rows::{self, Luid, item_columns};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, Statement, params};
 
 pub(super) struct SqliteTx<'a> {
     conn: &'a Connection,
@@ -31,6 +31,8 @@ const BOOK: &str = "SELECT book, stamp, head, live_items, live_bytes, purged_upt
                     FROM book WHERE account = ?1 AND book = ?2";
 const ITEM: &str =
     concat!("SELECT guid, revision, ", item_columns!(), " FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3");
+const INDEX: &str = "INSERT OR IGNORE INTO match_key (account, book, key, guid) VALUES (?1, ?2, ?3, ?4)";
+const UNINDEX: &str = "DELETE FROM match_key WHERE account = ?1 AND book = ?2 AND key = ?3 AND guid = ?4";
 const SESSION: &str =
     "SELECT token, device, session_id, last_msg_id, last_digest, recent_digests, last_reply, reply_type,
                        deferred_request, state_version, state, deadline FROM session";
@@ -78,13 +80,8 @@ impl<'a> SqliteTx<'a> {
         locked.ok_or_else(|| StoreError::Corrupt(format!("book {book} is written without its lock")))
     }
 
-    /// Puts match keys into the index, or takes them out.
-    fn index(&self, book: BookNo, guid: Guid, keys: &[u64], keep: bool) -> Result<()> {
-        let mut statement = self.prepare(if keep {
-            "INSERT OR IGNORE INTO match_key (account, book, key, guid) VALUES (?1, ?2, ?3, ?4)"
-        } else {
-            "DELETE FROM match_key WHERE account = ?1 AND book = ?2 AND key = ?3 AND guid = ?4"
-        })?;
+    /// Runs one of the two statements that keep the index of match keys, once for each key.
+    fn index(&self, statement: &mut Statement<'_>, book: BookNo, guid: Guid, keys: &[u64]) -> Result<()> {
         for key in keys {
             statement.execute((self.account, book.0, key.cast_signed(), guid.0)).or_failure()?;
         }
@@ -284,12 +281,12 @@ impl Tx for SqliteTx<'_> {
             "INSERT INTO item (account, book, guid, revision, deleted, parent, depth, media_type, origin, at, print,
                     fingerprint, keys, content)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
-        let mut insert = self.prepare(sql)?;
+        let (mut insert, mut index) = (self.prepare(sql)?, self.prepare(INDEX)?);
         for row in rows {
             newer_than_head(&locked, row)?;
             rows::execute_with_item(&mut insert, self.account, book, row).or_failure()?;
             if locked.indexes(row.guid) && !row.deleted {
-                self.index(book, row.guid, &row.keys, true)?;
+                self.index(&mut index, book, row.guid, &row.keys)?;
             }
         }
         Ok(())
@@ -297,6 +294,7 @@ impl Tx for SqliteTx<'_> {
 
     fn update_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {
         let locked = *self.locked(book)?;
+        let (mut index, mut unindex) = (self.prepare(INDEX)?, self.prepare(UNINDEX)?);
         let mut keys =
             self.prepare("SELECT keys FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND deleted = 0")?;
         let mut supersede = self.prepare(
@@ -318,8 +316,8 @@ impl Tx for SqliteTx<'_> {
                 let old = old.optional().or_failure()?.unwrap_or_default();
                 let new = if row.deleted { &[][..] } else { &row.keys[..] };
                 if old != new {
-                    self.index(book, row.guid, &old, false)?;
-                    self.index(book, row.guid, new, true)?;
+                    self.index(&mut unindex, book, row.guid, &old)?;
+                    self.index(&mut index, book, row.guid, new)?;
                 }
             }
             if supersede.execute((id.0, id.1, id.2, row.revision.0)).or_failure()? == 0 {
@@ -384,23 +382,27 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn by_fingerprint(&mut self, book: BookNo, prints: &[[u8; 16]], limit: usize) -> Result<Vec<Vec<Guid>>> {
-        // Left to itself, SQLite prefers an index that saves the sorting.
-        let sql = "SELECT guid FROM item INDEXED BY item_print WHERE account = ?1 AND book = ?2 AND print = ?3
-                    AND deleted = 0 AND fingerprint = ?4 ORDER BY guid LIMIT ?5";
+        // Left to itself, SQLite might take the index of guids for the order's sake.
+        let mut select = self.prepare(
+            "SELECT guid FROM item INDEXED BY item_print WHERE account = ?1 AND book = ?2 AND print = ?3 AND deleted = 0
+              AND fingerprint = ?4 ORDER BY guid LIMIT ?5",
+        )?;
         let limit = rows_at_most(limit);
         let found = |print: &[u8; 16]| {
             let which = (self.account, book.0, rows::print(print), print, limit);
-            self.all(sql, which, |row| row.get(0).map(Guid))
+            select.query_map(which, |row| row.get(0).map(Guid)).and_then(Iterator::collect).or_failure()
         };
         prints.iter().map(found).collect()
     }
 
     fn by_match_key(&mut self, book: BookNo, keys: &[u64], limit: usize) -> Result<Vec<Vec<Guid>>> {
-        let sql = "SELECT guid FROM match_key WHERE account = ?1 AND book = ?2 AND key = ?3 ORDER BY guid LIMIT ?4";
+        let mut select = self.prepare(
+            "SELECT guid FROM match_key WHERE account = ?1 AND book = ?2 AND key = ?3 ORDER BY guid LIMIT ?4",
+        )?;
         let limit = rows_at_most(limit);
         let found = |key: &u64| {
             let which = (self.account, book.0, key.cast_signed(), limit);
-            self.all(sql, which, |row| row.get(0).map(Guid))
+            select.query_map(which, |row| row.get(0).map(Guid)).and_then(Iterator::collect).or_failure()
         };
         keys.iter().map(found).collect()
     }
@@ -416,10 +418,11 @@ impl Tx for SqliteTx<'_> {
         let page = self.all(sql, which, |row| {
             Ok((Guid(row.get(0)?), rows::unpack_keys(row.get_ref(1)?.as_blob()?), row.get::<_, bool>(2)?))
         })?;
+        let mut index = self.prepare(INDEX)?;
         for (guid, keys, deleted) in page.iter().take(limit) {
             locked.indexed_upto = *guid;
             if !deleted {
-                self.index(book, *guid, keys, true)?;
+                self.index(&mut index, book, *guid, keys)?;
             }
         }
         locked.indexed = page.len() <= limit;
