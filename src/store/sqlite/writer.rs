@@ -301,7 +301,7 @@ mod tests {
             while begun.load(Ordering::SeqCst) == 0 {
                 thread::yield_now();
             }
-            let others = works.iter().map(|work| scope.spawn(|| run(*work))).collect::<Vec<_>>();
+            let others = works.iter().map(|work| scope.spawn(|| run(work))).collect::<Vec<_>>();
             let all = std::iter::once(first).chain(others);
             all.map(|handle| handle.join().unwrap()).collect()
         });
