@@ -191,6 +191,7 @@ fn sessions(store: &dyn Store, threads: usize, each: usize) {
                                 token,
                                 device,
                                 session_id: number.to_string(),
+                                books: vec![BookNo::CONTACTS],
                                 last_msg_id: message,
                                 last_digest: [1; 32],
                                 recent_digests: Vec::new(),

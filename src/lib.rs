@@ -19,3 +19,8 @@ pub mod session;
 
 pub mod kit;
 pub mod transport;
+
+/// The README's examples, compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

@@ -93,7 +93,7 @@ CREATE TABLE pair (
 ) STRICT, WITHOUT ROWID;
 
 -- luid: an integer where the text is one, which half of all devices use.
--- state: 0 live, 1 gone, 2 filtered, 3 soft-deleted, 4 refused, 5 held
+-- state: 0 live, 1 gone, 2 filtered, 3 soft-deleted, 4 refused, 5 held, 6 unconfirmed
 CREATE TABLE map (
     account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, epoch INTEGER NOT NULL,
     luid ANY NOT NULL, guid INTEGER NOT NULL, agreed_revision INTEGER NOT NULL, lens INTEGER, state INTEGER NOT NULL,
@@ -101,6 +101,7 @@ CREATE TABLE map (
     PRIMARY KEY (account, device, book, epoch, luid)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX map_guid ON map (account, device, book, epoch, guid) WHERE state <> 1;
+CREATE INDEX map_unconfirmed ON map (account, device, book, epoch, guid) WHERE state = 6;
 
 -- op: 0 add, 1 replace, 2 delete, 3 copy, 4 move (also in staged and held).
 -- state: 0 unsent, 1 sent, 2 acknowledged but unmapped, 3 withheld, 4 refused
@@ -111,6 +112,8 @@ CREATE TABLE outgoing (
     PRIMARY KEY (account, device, book, guid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outgoing_ref ON outgoing (account, device, session, msg_id, cmd_id) WHERE session IS NOT NULL;
+-- Adds that may have no Map yet.
+CREATE INDEX outgoing_view ON outgoing (account, device, book, sent_view_fp, guid) WHERE op = 0 AND state IN (1, 2);
 
 -- Numbers are never used again, so that a reader who remembers one misses nothing.
 CREATE TABLE staged (
@@ -118,7 +121,7 @@ CREATE TABLE staged (
     luid TEXT NOT NULL, op INTEGER NOT NULL, seq INTEGER PRIMARY KEY AUTOINCREMENT, media_type TEXT,
     view_fp BLOB NOT NULL, keys BLOB NOT NULL, content BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX staged_luid ON staged (account, device, book, epoch, luid);
+CREATE UNIQUE INDEX staged_luid ON staged (account, device, book, luid, epoch);
 CREATE INDEX staged_seq ON staged (account, device, book, seq);
 
 CREATE TABLE held (
@@ -136,9 +139,10 @@ CREATE TABLE partial (
 
 -- Sessions ------------------------------------------------------------------------------------------------------------
 
+-- books: the books it is about, eight octets each, little endian.
 CREATE TABLE session (
     account INTEGER NOT NULL, token BLOB NOT NULL, device INTEGER NOT NULL, session_id TEXT NOT NULL,
-    deadline INTEGER NOT NULL, auth BLOB, last_msg_id INTEGER NOT NULL, last_digest BLOB NOT NULL,
+    books BLOB NOT NULL, deadline INTEGER NOT NULL, auth BLOB, last_msg_id INTEGER NOT NULL, last_digest BLOB NOT NULL,
     recent_digests BLOB NOT NULL, reply_type TEXT NOT NULL, state_version INTEGER NOT NULL, state BLOB NOT NULL,
     last_reply BLOB NOT NULL, deferred_request BLOB
 ) STRICT;

@@ -3,8 +3,30 @@
 //! Enters: a message's header, what a directory knows of the speaker, keys handed in. Leaves: yes or no, and the
 //! challenge to put. Secrets are wiped when dropped, compared in constant time, and never appear in `Debug` output.
 
+mod attempts;
+mod b64;
+mod challenge;
+mod digest;
+pub mod formulas;
+mod mac_header;
+mod nonce;
+mod policy;
+mod presented;
+mod scheme;
 mod secret;
+mod token;
 mod verifier;
+mod verify;
 
+pub use attempts::Attempts;
+pub use challenge::{Challenge, Identity};
+pub use digest::{DigestKind, DigestName, Digester};
+pub use mac_header::MacHeader;
+pub use nonce::{Accepted, Candidates, Nonce, Nonces};
+pub use policy::{Policy, Transport};
+pub use presented::{CredError, Presented};
+pub use scheme::Scheme;
 pub use secret::Secret;
-pub use verifier::{DigestKind, Verifier};
+pub use token::{Tokens, parse_token, token_text};
+pub use verifier::Verifier;
+pub use verify::{Proof, verify};

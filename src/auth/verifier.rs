@@ -1,16 +1,10 @@
 //! What credentials are checked against, as a directory keeps it.
 
-use super::Secret;
+use super::{DigestName, Digester, Secret, b64, formulas};
+use md5::Digest;
+use sha2::Sha256;
 use std::fmt;
-
-/// The digest of a DeviceID credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DigestKind {
-    /// MD5, as the mission's S3 has it.
-    Md5,
-    /// SHA-256.
-    Sha256,
-}
+use zeroize::Zeroizing;
 
 /// What a directory keeps to check credentials. Which scheme needs what:
 ///
@@ -26,18 +20,36 @@ pub enum Verifier {
     /// `MD5(user ":" password)`: enough for 1.1 and later, and as good as the password there.
     Md5([u8; 16]),
     /// SHA-256 of the credential text `Base64(digest(secret ‖ device id))`: the secret itself is not kept.
-    Device(DigestKind, [u8; 32]),
+    Device(DigestName, [u8; 32]),
 }
 
 impl Verifier {
+    /// For a login whose password is not to be kept: good for all but SyncML 1.0's MD5 formula.
+    #[must_use]
+    pub fn md5(user: &str, password: &Secret) -> Self {
+        Self::Md5(*formulas::login_hash(user, password))
+    }
+
+    /// For a device that shares a secret with us (mission S3).
+    #[must_use]
+    pub fn device(digester: impl Digester, secret: &Secret, device_id: &str) -> Self {
+        let credential = formulas::device_credential(&digester, secret, device_id);
+        Self::Device(digester.name(), Self::device_hash(&credential))
+    }
+
+    /// What is kept of a DeviceID credential: SHA-256 of its base64 text.
+    pub(super) fn device_hash(credential: &[u8]) -> [u8; 32] {
+        let text = Zeroizing::new(b64::encode(credential));
+        Sha256::digest(text.as_bytes()).into()
+    }
+
     /// The name under which a directory stores it.
     #[must_use]
-    pub const fn scheme(&self) -> &'static str {
+    pub fn scheme(&self) -> &str {
         match self {
             Self::Password(_) => "password",
             Self::Md5(_) => "md5",
-            Self::Device(DigestKind::Md5, _) => "device-md5",
-            Self::Device(DigestKind::Sha256, _) => "device-sha256",
+            Self::Device(digest, _) => digest.stored(),
         }
     }
 
@@ -57,9 +69,7 @@ impl Verifier {
         Some(match scheme {
             "password" => Self::Password(Secret::new(String::from_utf8(bytes.to_vec()).ok()?)),
             "md5" => Self::Md5(bytes.try_into().ok()?),
-            "device-md5" => Self::Device(DigestKind::Md5, bytes.try_into().ok()?),
-            "device-sha256" => Self::Device(DigestKind::Sha256, bytes.try_into().ok()?),
-            _ => return None,
+            _ => Self::Device(DigestName::from_stored(scheme)?, bytes.try_into().ok()?),
         })
     }
 }
@@ -67,5 +77,44 @@ impl Verifier {
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Verifier({})", self.scheme())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verifier;
+    use crate::auth::{DigestKind, Secret};
+
+    fn secret() -> Secret {
+        Secret::new("OhBehave".to_owned())
+    }
+
+    #[test]
+    fn survives_the_directory() {
+        for (verifier, scheme, octets) in [
+            (Verifier::Password(secret()), "password", 8),
+            (Verifier::md5("Bruce2", &secret()), "md5", 16),
+            (Verifier::device(DigestKind::Md5, &secret(), "IMEI:1"), "device-md5", 32),
+            (Verifier::device(DigestKind::Sha256, &secret(), "IMEI:1"), "device-sha256", 32),
+        ] {
+            assert_eq!((verifier.scheme(), verifier.to_bytes().len()), (scheme, octets));
+            let again = Verifier::from_bytes(verifier.scheme(), &verifier.to_bytes()).unwrap();
+            assert_eq!((again.scheme(), again.to_bytes()), (verifier.scheme(), verifier.to_bytes()));
+        }
+    }
+
+    #[test]
+    fn refuses_what_does_not_fit_together() {
+        for (scheme, octets) in
+            [("password", &b"\xFF"[..]), ("md5", b"short"), ("device-md5", b"short"), ("device-", b""), ("x", b"")]
+        {
+            assert!(Verifier::from_bytes(scheme, octets).is_none(), "{scheme}");
+        }
+    }
+
+    #[test]
+    fn shows_no_secret() {
+        assert_eq!(format!("{:?}", Verifier::Password(secret())), "Verifier(password)");
+        assert_eq!(format!("{:?}", Verifier::md5("Bruce2", &secret())), "Verifier(md5)");
     }
 }

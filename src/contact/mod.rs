@@ -1,1 +1,13 @@
-//! Room under construction.
+//! What a card means.
+//!
+//! In come the bytes of an item as a peer sent them; out go a lossless reading of it ([`card`]), hashes that tell
+//! equal and related items ([`identity`]), and unions of two versions of one contact ([`merge`]). Cards are vCard 2.1,
+//! 3.0 and 4.0; every other kind of item stays verbatim and only has an identity. The room knows no protocol, keeps no
+//! state and never panics on what it is given.
+
+pub mod card;
+pub mod identity;
+pub mod merge;
+
+#[cfg(test)]
+mod testing;

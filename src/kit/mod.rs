@@ -1,11 +1,11 @@
-//! Test-suites for implementers: what a store must do, so that the promises of this crate hold on it.
+//! Aids for testing what was built on this crate, and the crate itself: public, so that whoever writes a store or a host
+//! can hold it to the same promises.
 //!
 //! [`store`] asks a [`Store`](crate::store::Store) directly: rows in, rows out, transactions, steps of several threads.
-//! A second part will hold conversations over a store; it belongs beside it.
-//!
-//! Enters: a way to open an empty store. Leaves: a report of named cases.
+//! [`protocol`] plays conversations over a store in which a store's promises matter; [`phone`] is the device in them, and
+//! in tests of your own. [`sim`] lets a server and devices live through a bad network and crashes, from a seed.
 
-// Threads and panics of its own: it is a test that happens to be public.
-#![allow(clippy::disallowed_methods)]
-
+pub mod phone;
+pub mod protocol;
+pub mod sim;
 pub mod store;

@@ -220,8 +220,8 @@ pub struct Exec<'a> {
     pub meta: Option<Meta<'a>>,
     /// `Correlator` (1.2).
     pub correlator: Option<Text<'a>>,
-    /// `Item`.
-    pub item: Item<'a>,
+    /// `Item`; boxed, or the rarest of commands would make every command half as large again.
+    pub item: Box<Item<'a>>,
 }
 
 /// `Get`.

@@ -43,6 +43,95 @@ impl DevInf<'_> {
     pub fn version(&self) -> Option<Version> {
         Version::from_dtd(&self.ver_dtd)
     }
+
+    /// The same information, free of the message it came in.
+    #[must_use]
+    pub fn into_owned(self) -> DevInf<'static> {
+        DevInf {
+            ver_dtd: owned(self.ver_dtd),
+            man: self.man.map(owned),
+            model: self.model.map(owned),
+            oem: self.oem.map(owned),
+            fwv: self.fwv.map(owned),
+            swv: self.swv.map(owned),
+            hwv: self.hwv.map(owned),
+            dev_id: owned(self.dev_id),
+            dev_type: owned(self.dev_type),
+            utc: self.utc,
+            large_objects: self.large_objects,
+            number_of_changes: self.number_of_changes,
+            stores: each(self.stores, DataStore::into_owned),
+            content_caps: each(self.content_caps, ContentCap::into_owned),
+            extensions: each(self.extensions, |ext| Extension {
+                name: owned(ext.name),
+                values: each(ext.values, owned),
+            }),
+        }
+    }
+}
+
+impl DataStore<'_> {
+    fn into_owned(self) -> DataStore<'static> {
+        DataStore {
+            source_ref: owned(self.source_ref),
+            display_name: self.display_name.map(owned),
+            max_guid_size: self.max_guid_size,
+            rx_pref: each(self.rx_pref, ContentType::into_owned),
+            rx: each(self.rx, ContentType::into_owned),
+            tx_pref: each(self.tx_pref, ContentType::into_owned),
+            tx: each(self.tx, ContentType::into_owned),
+            content_caps: each(self.content_caps, ContentCap::into_owned),
+            memory: self.memory,
+            hierarchical: self.hierarchical,
+            sync_kinds: self.sync_kinds,
+            filter_rx: each(self.filter_rx, ContentType::into_owned),
+            filter_caps: each(self.filter_caps, |cap| FilterCap {
+                grammar: cap.grammar.into_owned(),
+                keywords: each(cap.keywords, owned),
+                properties: each(cap.properties, owned),
+            }),
+        }
+    }
+}
+
+impl ContentType<'_> {
+    fn into_owned(self) -> ContentType<'static> {
+        ContentType { media_type: owned(self.media_type), version: owned(self.version) }
+    }
+}
+
+impl ContentCap<'_> {
+    fn into_owned(self) -> ContentCap<'static> {
+        ContentCap {
+            media_type: owned(self.media_type),
+            version: self.version.map(owned),
+            field_level: self.field_level,
+            properties: each(self.properties, |property| Property {
+                name: owned(property.name),
+                data_type: property.data_type.map(owned),
+                max_occur: property.max_occur,
+                max_size: property.max_size,
+                no_truncate: property.no_truncate,
+                values: each(property.values, owned),
+                display_name: property.display_name.map(owned),
+                params: each(property.params, |param| PropParam {
+                    name: owned(param.name),
+                    data_type: param.data_type.map(owned),
+                    size: param.size,
+                    values: each(param.values, owned),
+                    display_name: param.display_name.map(owned),
+                }),
+            }),
+        }
+    }
+}
+
+fn owned(text: Text<'_>) -> Text<'static> {
+    Text::Owned(text.into_owned())
+}
+
+fn each<T, U>(list: Vec<T>, f: impl FnMut(T) -> U) -> Vec<U> {
+    list.into_iter().map(f).collect()
 }
 
 /// A content type and its version.

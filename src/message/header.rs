@@ -71,7 +71,7 @@ impl<'a> Header<'a> {
 }
 
 /// A wire version (§1.1). Maintenance releases (1.0.1, 1.1.2, 1.2.2 …) do not change it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Version {
     /// SyncML 1.0.
     V10,

@@ -41,8 +41,24 @@ impl<'a> Meta<'a> {
 
     /// Whether nothing is said.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+    pub const fn is_empty(&self) -> bool {
+        matches!(
+            self,
+            Self {
+                field_level: false,
+                format: None,
+                media_type: None,
+                mark: None,
+                size: None,
+                anchor: None,
+                version: None,
+                next_nonce: None,
+                max_msg_size: None,
+                max_obj_size: None,
+                mem: None,
+                emi,
+            } if emi.is_empty()
+        )
     }
 }
 

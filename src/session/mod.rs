@@ -1,1 +1,26 @@
-//! Room under construction.
+//! Whose turn it is: the conversation, as server and as client.
+//!
+//! A [`Server`] is built from a store and a configuration and answers one request per call; a [`Client`] is built the
+//! same way and is driven in a loop – [`Client::outgoing`], post it, [`Client::received`] – until it has a report.
+//! Neither opens a socket, reads a clock or draws a random number.
+//!
+//! Enters: bytes of a message and what the transport knows of it. Leaves: bytes of the answer, and a report.
+
+mod client;
+mod confirm;
+mod content;
+pub mod datastore;
+mod devinf;
+pub mod guid;
+mod outbox;
+mod receive;
+mod report;
+mod send;
+mod server;
+mod settle;
+mod state;
+mod turn;
+
+pub use client::{Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing};
+pub use report::{BookReport, Counts, Report};
+pub use server::{Refusal, Reply, Request, Server, ServerConfig};

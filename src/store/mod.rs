@@ -7,9 +7,12 @@
 //! Enters: rows and ids. Leaves: rows. Decisions are made elsewhere (`sync`), and every writer of a book goes through
 //! one door ([`BookWriter`]), which numbers revisions under the book's lock.
 
+mod draft;
 mod error;
 pub mod fault;
 pub mod memory;
+mod methods;
+pub mod replica;
 mod rows;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -140,6 +143,8 @@ pub trait Tx {
 
     /// The device of that id.
     fn device(&mut self, device_id: &str) -> Result<Option<DeviceRow>>;
+    /// The device of that number.
+    fn device_by_no(&mut self, device: DeviceNo) -> Result<Option<DeviceRow>>;
     /// All devices, ascending by number.
     fn devices(&mut self) -> Result<Vec<DeviceRow>>;
     /// Inserts (when `row.device` is [`DeviceNo::NEW`] and the device id unknown) or updates; returns the number.
@@ -151,8 +156,10 @@ pub trait Tx {
     fn session(&mut self, key: SessionKey<'_>) -> Result<Option<SessionRow>>;
     /// Inserts or updates by token.
     fn put_session(&mut self, row: &SessionRow) -> Result<()>;
-    /// Removes sessions of `device` other than `keep`, with their queued statuses: a new session supersedes the old.
-    fn drop_other_sessions(&mut self, device: DeviceNo, keep: &Token) -> Result<()>;
+    /// Removes the sessions of `device` other than `keep` that share a book with `books` or have none yet
+    /// ([`SessionRow::books`]), with their queued statuses, and returns how many: a new session supersedes an older one
+    /// about the same books, and who has alerted no book has nothing to lose.
+    fn drop_rival_sessions(&mut self, device: DeviceNo, books: &[BookNo], keep: &Token) -> Result<u64>;
     /// Removes sessions whose deadline is before `now`, unless another step holds them; returns how many.
     fn expire_sessions(&mut self, now: Timestamp) -> Result<usize>;
     /// Appends statuses that did not fit into a reply.
@@ -221,8 +228,8 @@ pub trait Tx {
     ) -> Result<Vec<Option<MapRow>>>;
     /// Inserts entries or updates them by (epoch, luid), in their order. An entry's guid never changes, and entries that
     /// are not retired are one-to-one: what would re-point one, or give an item a second, fails with
-    /// [`StoreError::Corrupt`] (I3). A retired entry means nothing any more: a new one may take its LUID's place, as
-    /// devices use LUIDs again.
+    /// [`StoreError::Corrupt`] (I3). A retired entry ([`MapState::Gone`]) gives its LUID free: a new one may take its
+    /// place, as devices use LUIDs again.
     fn put_maps(&mut self, device: DeviceNo, book: BookNo, rows: &[MapRow]) -> Result<()>;
     /// Copies entries of epoch `from` to epoch `to` whose luid and guid are both unknown there.
     fn carry_maps(&mut self, device: DeviceNo, book: BookNo, from: i64, to: i64) -> Result<()>;
@@ -238,6 +245,28 @@ pub trait Tx {
         limit: usize,
     ) -> Result<Vec<MapRow>>;
 
+    /// Entries of an epoch whose Map has no Status yet ([`MapState::Unconfirmed`]), at most `limit`, ascending by guid.
+    fn unconfirmed_maps(&mut self, device: DeviceNo, book: BookNo, epoch: i64, limit: usize) -> Result<Vec<MapRow>>;
+    /// What the peer is not agreed on among items with `after < revision <= upto`: items that have no entry, or a
+    /// retired one, or one agreed at an earlier revision. A tombstone needs an entry to count. Ascending by revision,
+    /// at most `limit`, each with its entry unless that is retired.
+    fn differences(
+        &mut self,
+        pair: (DeviceNo, BookNo),
+        epoch: i64,
+        after: Revision,
+        upto: Revision,
+        limit: usize,
+    ) -> Result<Vec<(ItemRow<'static>, Option<MapRow>)>>;
+    /// How many items [`differences`](Self::differences) would give without a limit.
+    fn count_differences(
+        &mut self,
+        pair: (DeviceNo, BookNo),
+        epoch: i64,
+        after: Revision,
+        upto: Revision,
+    ) -> Result<u64>;
+
     // The ledger of what was sent and is not yet acknowledged.
 
     /// Open rows of these items.
@@ -251,6 +280,13 @@ pub trait Tx {
         token: &Token,
         refs: &[SentRef],
     ) -> Result<Vec<Option<(BookNo, OutgoingRow)>>>;
+    /// Open Adds that were sent with this view, acknowledged or not, and have no Map yet.
+    fn outgoing_by_view(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        views: &[ViewFp],
+    ) -> Result<Vec<Option<OutgoingRow>>>;
     /// Inserts or updates by guid.
     fn put_outgoing(&mut self, device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> Result<()>;
     /// Removes rows.
@@ -266,6 +302,8 @@ pub trait Tx {
     fn staged(&mut self, device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Result<Vec<StagedRow>>;
     /// Removes staged rows.
     fn drop_staged(&mut self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()>;
+    /// Gives staged rows of earlier epochs this one; where an id is staged in both, the later row stays.
+    fn adopt_staged(&mut self, device: DeviceNo, book: BookNo, epoch: i64) -> Result<()>;
     /// How many rows are staged with this operation.
     fn count_staged(&mut self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64>;
 }

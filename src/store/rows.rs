@@ -128,6 +128,23 @@ pub struct DeviceRow {
     pub last_seen: Timestamp,
 }
 
+impl DeviceRow {
+    /// A device seen for the first time.
+    #[must_use]
+    pub fn new(device_id: &str, now: Timestamp) -> Self {
+        Self {
+            device: DeviceNo::NEW,
+            device_id: device_id.to_owned(),
+            devinf: None,
+            profile: None,
+            nonce_count: 0,
+            nonce_out: None,
+            nonce_in: None,
+            last_seen: now,
+        }
+    }
+}
+
 /// A session's 128-bit token, carried in the RespURI.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub [u8; 16]);
@@ -147,6 +164,8 @@ pub struct SessionRow {
     pub device: DeviceNo,
     /// `SessionID` as the initiator chose it.
     pub session_id: String,
+    /// The books it is about: those alerted in it.
+    pub books: Vec<BookNo>,
     /// The last message processed.
     pub last_msg_id: u32,
     /// SHA-256 of that request.
@@ -343,11 +362,14 @@ pub enum MapState {
     Refused,
     /// The device's delete is held for a decision.
     Held,
+    /// Client role: we stored it, and the Map that tells the server has no Status yet.
+    Unconfirmed,
 }
 
 impl MapState {
     /// All states, in the order of their numbers in a store, from 0.
-    pub const ALL: [Self; 6] = [Self::Live, Self::Gone, Self::Filtered, Self::SoftDeleted, Self::Refused, Self::Held];
+    pub const ALL: [Self; 7] =
+        [Self::Live, Self::Gone, Self::Filtered, Self::SoftDeleted, Self::Refused, Self::Held, Self::Unconfirmed];
 }
 
 /// A map entry: what a peer calls an item, and what was last agreed with it.
@@ -419,6 +441,24 @@ pub struct OutgoingRow {
     pub session: Option<Token>,
     /// Where in that session.
     pub sent_as: Option<SentRef>,
+}
+
+impl OutgoingRow {
+    /// A row for an item that the peer must hear of in the next package; what exactly is decided then.
+    #[must_use]
+    pub const fn unsent(item: &ItemRow<'_>) -> Self {
+        Self {
+            guid: item.guid,
+            op: if item.deleted { Op::Delete } else { Op::Add },
+            sent_revision: item.revision,
+            sent_view_fp: item.fingerprint,
+            temp_guid: None,
+            state: OutgoingState::Unsent,
+            reason: 0,
+            session: None,
+            sent_as: None,
+        }
+    }
 }
 
 /// A change to stage.

@@ -1,5 +1,6 @@
 //! A transaction that is watched: every call goes through an observer, which may refuse it.
 
+use super::methods::tx_methods;
 use super::*;
 
 /// Is told of every call before and after it.
@@ -98,6 +99,7 @@ one_row!(
     OutgoingRow,
     StagedRow,
     (BookNo, OutgoingRow),
+    (ItemRow<'static>, Option<MapRow>),
     (i64, Vec<u8>)
 );
 
@@ -113,9 +115,9 @@ impl<T: CountRows> CountRows for Vec<T> {
     }
 }
 
-/// Writes every method of [`Tx`] as a watched call; `writes` says how many rows it hands in.
+/// Writes every method of [`Tx`] as a watched call.
 macro_rules! watched {
-    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, writes $rows:expr)?;)*) => {
+    (; $(fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, writes $rows:expr)?;)*) => {
         impl<O: Observer> Tx for Watched<'_, O> {
             $(fn $name(&mut self, $($arg: $type),*) -> Result<$answer> {
                 let written = 0 $(+ $rows)?;
@@ -125,45 +127,4 @@ macro_rules! watched {
     };
 }
 
-watched! {
-    fn device(device_id: &str) -> Option<DeviceRow>;
-    fn devices() -> Vec<DeviceRow>;
-    fn put_device(row: &DeviceRow) -> DeviceNo, writes 1;
-    fn session(key: SessionKey<'_>) -> Option<SessionRow>;
-    fn put_session(row: &SessionRow) -> (), writes 1;
-    fn drop_other_sessions(device: DeviceNo, keep: &Token) -> ();
-    fn expire_sessions(now: Timestamp) -> usize;
-    fn queue_statuses(token: &Token, statuses: &[Vec<u8>]) -> (), writes statuses.len();
-    fn queued_statuses(token: &Token, limit: usize) -> Vec<(i64, Vec<u8>)>;
-    fn drop_statuses(token: &Token, upto: i64) -> ();
-    fn lock_books(books: &[BookNo]) -> Vec<BookRow>;
-    fn book(book: BookNo) -> Option<BookRow>;
-    fn put_book(row: &BookRow) -> (), writes 1;
-    fn items(book: BookNo, guids: &[Guid]) -> Vec<Option<ItemRow<'static>>>;
-    fn insert_items(book: BookNo, rows: &[ItemRow<'_>]) -> (), writes rows.len();
-    fn update_items(book: BookNo, rows: &[ItemRow<'_>]) -> (), writes rows.len();
-    fn changes(book: BookNo, after: Revision, upto: Revision, limit: usize) -> Vec<ItemRow<'static>>;
-    fn revisions(book: BookNo, which: &[(Guid, Revision)]) -> Vec<Option<RevisionRow>>;
-    fn history(book: BookNo, guid: Guid, limit: usize) -> Vec<RevisionRow>;
-    fn by_fingerprint(book: BookNo, prints: &[[u8; 16]], limit: usize) -> Vec<Vec<Guid>>;
-    fn by_match_key(book: BookNo, keys: &[u64], limit: usize) -> Vec<Vec<Guid>>;
-    fn index_more(book: BookNo, limit: usize) -> bool;
-    fn pair(device: DeviceNo, book: BookNo) -> Option<PairRow>;
-    fn put_pair(row: &PairRow) -> (), writes 1;
-    fn maps_by_luid(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Vec<Option<MapRow>>;
-    fn maps_by_guid(device: DeviceNo, book: BookNo, epoch: i64, guids: &[Guid]) -> Vec<Option<MapRow>>;
-    fn put_maps(device: DeviceNo, book: BookNo, rows: &[MapRow]) -> (), writes rows.len();
-    fn carry_maps(device: DeviceNo, book: BookNo, from: i64, to: i64) -> ();
-    fn drop_maps(device: DeviceNo, book: BookNo, keep: i64) -> ();
-    fn map_page(device: DeviceNo, book: BookNo, epoch: i64, after: Guid, limit: usize) -> Vec<MapRow>;
-    fn outgoing(device: DeviceNo, book: BookNo, guids: &[Guid]) -> Vec<Option<OutgoingRow>>;
-    fn outgoing_page(device: DeviceNo, book: BookNo, after: Guid, limit: usize) -> Vec<OutgoingRow>;
-    fn outgoing_by_ref(device: DeviceNo, token: &Token, refs: &[SentRef]) -> Vec<Option<(BookNo, OutgoingRow)>>;
-    fn put_outgoing(device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> (), writes rows.len();
-    fn drop_outgoing(device: DeviceNo, book: BookNo, guids: &[Guid]) -> ();
-    fn clear_outgoing(device: DeviceNo, book: BookNo) -> ();
-    fn stage(device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> (), writes rows.len();
-    fn staged(device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Vec<StagedRow>;
-    fn drop_staged(device: DeviceNo, book: BookNo, seqs: &[i64]) -> ();
-    fn count_staged(device: DeviceNo, book: BookNo, op: Op) -> u64;
-}
+tx_methods!(watched());

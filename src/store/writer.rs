@@ -48,6 +48,11 @@ impl<'a> BookWriter<'a> {
         &self.row
     }
 
+    /// Notes that the store has indexed all match keys of the book ([`Tx::index_more`]).
+    pub const fn set_indexed(&mut self) {
+        self.row.indexed = true;
+    }
+
     /// Adds an item.
     pub fn add(&mut self, draft: Draft<'a>) -> ItemRow<'a> {
         let revision = self.next_revision();

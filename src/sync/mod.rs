@@ -1,1 +1,14 @@
-//! Room under construction.
+//! The decisions: pure functions over values, each a table with a sentence why.
+//!
+//! Enters: what was said (alert, change) and what is stored (anchors, map entry, item). Leaves: what to do and what to
+//! answer. Nothing here touches a store or a message; `session` loads the facts, asks, and carries out.
+
+mod alert;
+mod incoming;
+mod kind;
+mod outgoing;
+
+pub use alert::{AlertDecision, AlertFacts, SlowReason, decide_alert, is_no_anchor};
+pub use incoming::{Action, Decision, Entry, Incoming, ItemNow, Policy, Twin, decide_incoming};
+pub use kind::{Role, SyncType};
+pub use outgoing::{Confirmation, decide_confirmation, decide_outgoing};

@@ -94,8 +94,8 @@ pub(super) fn accounts_apart(store: &dyn Store) -> Outcome {
         let staged = tx.staged(DeviceNo(1), BOOK, 0, 9)?.iter().map(|row| row.seq).collect::<Vec<_>>();
         Ok((staged, tx.queued_statuses(&Token([1; 16]), 9)?.last().map_or(i64::MAX, |(seq, _)| *seq)))
     })?;
-    let expired = write(store, bob, |tx| {
-        tx.drop_other_sessions(DeviceNo(1), &Token([9; 16]))?;
+    let gone = write(store, bob, |tx| {
+        let rivals = tx.drop_rival_sessions(DeviceNo(1), &[BOOK], &Token([9; 16]))?;
         let expired = tx.expire_sessions(crate::message::Timestamp(i64::MAX))?;
         tx.drop_statuses(&Token([1; 16]), statuses)?;
         tx.carry_maps(DeviceNo(1), BOOK, 2, 1)?;
@@ -103,9 +103,10 @@ pub(super) fn accounts_apart(store: &dyn Store) -> Outcome {
         tx.drop_outgoing(DeviceNo(1), BOOK, &[Guid(1)])?;
         tx.clear_outgoing(DeviceNo(1), BOOK)?;
         tx.drop_staged(DeviceNo(1), BOOK, &staged)?;
-        Ok(expired)
+        tx.adopt_staged(DeviceNo(1), BOOK, 9)?;
+        Ok((rivals, expired))
     })?;
-    same("sessions expired in an account without any", expired, 0)?;
+    same("sessions superseded and expired in an account without any", gone, (0, 0))?;
     unchanged("after another account removed with its ids", &seen(store, ann)?, &anns)?;
     unchanged("and that account has nothing still", &seen(store, bob)?, &nothing)?;
     let device = DeviceRow { device: DeviceNo(1), ..device_row("phone") };

@@ -1,12 +1,12 @@
 //! Accounts, logins, principals, grants, keys.
 
 use super::support::{Outcome, account, holds, same, write};
-use crate::auth::{DigestKind, Secret, Verifier};
+use crate::auth::{DigestName, Secret, Verifier};
 use crate::store::{Principal, PrincipalKind, Store, StoreError};
 
 /// A verifier as something that can be compared.
-fn shown(verifier: &Verifier) -> (&'static str, Vec<u8>) {
-    (verifier.scheme(), verifier.to_bytes())
+fn shown(verifier: &Verifier) -> (String, Vec<u8>) {
+    (verifier.scheme().to_owned(), verifier.to_bytes())
 }
 
 pub(super) fn logins(store: &dyn Store) -> Outcome {
@@ -22,7 +22,7 @@ pub(super) fn logins(store: &dyn Store) -> Outcome {
     same("names are compared exactly", directory.account("Bob")?, None)?;
     let accounts = vec![("ann".to_owned(), ann), ("bob".to_owned(), bob)];
     same("accounts, ascending by name", directory.accounts()?, accounts.clone())?;
-    for verifier in [password, Verifier::Md5([255; 16]), Verifier::Device(DigestKind::Sha256, [9; 32])] {
+    for verifier in [password, Verifier::Md5([255; 16]), Verifier::Device(DigestName::SHA256, [9; 32])] {
         same("account of a login set anew", directory.put_login("bob", &verifier)?, bob)?;
         let login = directory.login("bob")?;
         let found = login.map(|login| (login.account, shown(&login.verifier)));
@@ -36,10 +36,10 @@ pub(super) fn principals(store: &dyn Store) -> Outcome {
     holds("an unknown principal is none", directory.principal("IMEI:1")?.is_none())?;
     let device = |kind, byte| Verifier::Device(kind, [byte; 32]);
     for (kind, verifiers) in [
-        (PrincipalKind::Platform, vec![device(DigestKind::Md5, 1), device(DigestKind::Sha256, 2)]),
+        (PrincipalKind::Platform, vec![device(DigestName::MD5, 1), device(DigestName::SHA256, 2)]),
         (
             PrincipalKind::Handset,
-            vec![device(DigestKind::Sha256, 3), device(DigestKind::Sha256, 4), device(DigestKind::Md5, 5)],
+            vec![device(DigestName::SHA256, 3), device(DigestName::SHA256, 4), device(DigestName::MD5, 5)],
         ),
         (PrincipalKind::Platform, Vec::new()),
     ] {

@@ -224,3 +224,34 @@ pub(super) fn map_pages(store: &dyn Store) -> Outcome {
     }
     same("pages of four", found, wanted)
 }
+
+pub(super) fn maps_unconfirmed(store: &dyn Store) -> Outcome {
+    let ann = account(store, "ann")?;
+    let waiting = |epoch, luid, guid| MapRow { state: MapState::Unconfirmed, ..map_row(epoch, luid, guid) };
+    let rows = [waiting(1, "e", 1), map_row(1, "d", 2), waiting(1, "c", 3), waiting(1, "b", 4), waiting(1, "a", 5)];
+    put(store, ann, &rows)?;
+    write(store, ann, |tx| {
+        tx.put_maps(TABLET, BOOK, &[waiting(1, "x", 8)])?;
+        tx.put_maps(PHONE, OTHER_BOOK, &[waiting(1, "y", 9)])
+    })?;
+    let unconfirmed = |epoch, limit| {
+        read(store, ann, move |tx| tx.unconfirmed_maps(PHONE, BOOK, epoch, limit))
+            .map(|rows| rows.into_iter().map(|row| (row.guid.0, row.luid)).collect::<Vec<_>>())
+    };
+    let named = |rows: &[(i64, &str)]| rows.iter().map(|(guid, luid)| (*guid, (*luid).to_owned())).collect::<Vec<_>>();
+    same("all, ascending", unconfirmed(1, usize::MAX)?, named(&[(1, "e"), (3, "c"), (4, "b"), (5, "a")]))?;
+    same("a page", unconfirmed(1, 2)?, named(&[(1, "e"), (3, "c")]))?;
+    same("none", unconfirmed(1, 0)?, vec![])?;
+    same("in another epoch", unconfirmed(2, 9)?, vec![])?;
+    let whole = read(store, ann, |tx| tx.unconfirmed_maps(PHONE, BOOK, 1, 1))?;
+    same("as it was put", whole, vec![rows[0].clone()])?;
+    // Confirmed, retired, used again; and one that has to wait after all.
+    let gone = MapRow { state: MapState::Gone, ..rows[2].clone() };
+    put(store, ann, &[map_row(1, "e", 1), gone, waiting(1, "c", 6), waiting(1, "d", 2)])?;
+    same("after changes", unconfirmed(1, 9)?, named(&[(2, "d"), (4, "b"), (5, "a"), (6, "c")]))?;
+    write(store, ann, |tx| tx.carry_maps(PHONE, BOOK, 1, 2))?;
+    same("carried to another epoch", unconfirmed(2, 1)?, named(&[(2, "d")]))?;
+    write(store, ann, |tx| tx.drop_maps(PHONE, BOOK, 2))?;
+    same("dropped", unconfirmed(1, 9)?, vec![])?;
+    same("kept", unconfirmed(2, 9)?.len(), 4)
+}

@@ -9,8 +9,12 @@
 //!
 //! As one `#[test]` each: [`store_kit_tests!`](crate::store_kit_tests).
 
+// Threads and panics of its own: it is a test that happens to be public.
+#![allow(clippy::disallowed_methods)]
+
 mod atomic;
 mod books;
+mod differences;
 mod directory;
 mod history;
 mod maps;
@@ -122,7 +126,7 @@ cases! {
         devices: "Devices are numbered by their account, found by id, updated by number.",
         session_rows: "A session row comes back as it was put, by its token and by its ids.",
         session_newest: "Of sessions with the same ids the newest is found.",
-        session_superseded: "A new session removes the others of its device, and theirs only.",
+        session_superseded: "A new session removes the others of its device about the same books, and no more.",
         session_expiry: "Sessions whose deadline is past are removed with their statuses.",
         statuses: "Queued statuses come back in their order until they are dropped.",
     }
@@ -153,16 +157,23 @@ cases! {
         maps_carried: "Entries unknown in the new epoch are carried there, the others are not.",
         maps_dropped: "Entries of all epochs but one are removed, of one pair only.",
         map_pages: "Entries are paged by GUID, the retired ones left out.",
+        maps_unconfirmed: "Entries whose Map has no Status yet are listed by GUID.",
+    }
+    differences {
+        differences: "Items are given that have no entry, or one agreed at an earlier revision.",
+        differences_in_pages: "Pages of differences, put together, are the differences, and are counted right.",
     }
     outgoing {
         outgoing_rows: "Open rows come back as they were put, by GUID and in pages.",
         outgoing_by_ref: "An open row is found by where it was sent, in whatever book.",
+        outgoing_by_view: "An open Add is found by the view that was sent.",
         outgoing_removed: "Open rows are removed one by one or by pair.",
     }
     staged {
         staged_rows: "Staged changes come back as they were put, in their order, in pages.",
         staged_replaced: "A later change of a LUID takes the place of the earlier one.",
         staged_numbers: "Numbers of staged changes are not used again.",
+        staged_adopted: "Changes staged in earlier epochs are taken over, the later of two with one LUID.",
     }
     atomic {
         rolled_back: "A step rolled back leaves nothing in any table.",
@@ -195,15 +206,16 @@ macro_rules! store_kit_tests {
             changes_in_order changes_in_pages revisions history
             fingerprints match_keys match_keys_while_indexing
             pairs map_rows maps_stay_one_to_one maps_retired maps_carried maps_dropped map_pages
-            outgoing_rows outgoing_by_ref outgoing_removed
-            staged_rows staged_replaced staged_numbers
+            maps_unconfirmed differences differences_in_pages
+            outgoing_rows outgoing_by_ref outgoing_by_view outgoing_removed
+            staged_rows staged_replaced staged_numbers staged_adopted
             rolled_back failed own_changes accounts_apart
             writers_take_turns late_committer loaded_before_commit lock_is_held session_row_is_locked
             disjoint_writers
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 47);
+            assert_eq!($crate::kit::store::CASES.len(), 52);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

@@ -98,3 +98,51 @@ pub(super) fn outgoing_removed(store: &dyn Store) -> Outcome {
     same("of another book", left(PHONE, OTHER_BOOK)?, vec![1, 2, 3])?;
     same("of another device", left(TABLET, BOOK)?, vec![1, 2, 3])
 }
+
+pub(super) fn outgoing_by_view(store: &dyn Store) -> Outcome {
+    let ann = account(store, "ann")?;
+    let row = |guid, view: u8, op, state| OutgoingRow {
+        op,
+        state,
+        sent_view_fp: [view; 16],
+        ..outgoing_row(guid, 1, Some((1, guid as u32)))
+    };
+    let put = |rows: &[OutgoingRow]| write(store, ann, |tx| tx.put_outgoing(PHONE, BOOK, rows));
+    let find = |views: &[u8]| {
+        let views = views.iter().map(|view| [*view; 16]).collect::<Vec<_>>();
+        read(store, ann, |tx| tx.outgoing_by_view(PHONE, BOOK, &views))
+    };
+    let sent = row(4, 1, Op::Add, OutgoingState::Sent);
+    let acked = row(3, 2, Op::Add, OutgoingState::AckedUnmapped);
+    put(&[sent.clone(), acked.clone()])?;
+    let others = [(TABLET, BOOK), (PHONE, OTHER_BOOK)];
+    write(store, ann, |tx| {
+        others
+            .iter()
+            .try_for_each(|(device, book)| tx.put_outgoing(*device, *book, &[row(1, 9, Op::Add, OutgoingState::Sent)]))
+    })?;
+    let wanted = vec![Some(acked.clone()), None, Some(sent.clone()), Some(acked)];
+    same("as asked", find(&[2, 9, 1, 2])?, wanted)?;
+    same("asked for nothing", find(&[])?, vec![])?;
+    let mut near = [1; 16];
+    near[15] = 2;
+    same("nearly the same", read(store, ann, |tx| tx.outgoing_by_view(PHONE, BOOK, &[near]))?, vec![None])?;
+    put(&[row(2, 1, Op::Add, OutgoingState::Sent), row(6, 1, Op::Add, OutgoingState::AckedUnmapped)])?;
+    same("of several the first", find(&[1])?.remove(0).map(|row| row.guid), Some(Guid(2)))?;
+    write(store, ann, |tx| tx.drop_outgoing(PHONE, BOOK, &[Guid(2), Guid(6)]))?;
+    same("after those were dropped", find(&[1])?, vec![Some(sent)])?;
+    for state in OutgoingState::ALL {
+        for op in [Op::Add, Op::Replace, Op::Delete, Op::Copy, Op::Move] {
+            let row = row(5, 5, op, state);
+            put(std::slice::from_ref(&row))?;
+            let is_open = op == Op::Add && [OutgoingState::Sent, OutgoingState::AckedUnmapped].contains(&state);
+            same("in each state", find(&[5])?, vec![Some(row).filter(|_| is_open)])?;
+        }
+    }
+    put(&[row(4, 7, Op::Add, OutgoingState::Sent)])?;
+    same("sent again, otherwise", find(&[1, 7])?, vec![None, Some(row(4, 7, Op::Add, OutgoingState::Sent))])?;
+    write(store, ann, |tx| tx.clear_outgoing(PHONE, BOOK))?;
+    same("after the pair was cleared", find(&[7, 2])?, vec![None, None])?;
+    let other = read(store, ann, |tx| tx.outgoing_by_view(TABLET, BOOK, &[[9; 16]]))?;
+    same("another pair's stays", other, vec![Some(row(1, 9, Op::Add, OutgoingState::Sent))])
+}

@@ -1,8 +1,10 @@
 //! Devices, sessions, queued statuses.
 
-use super::support::{NOW, Outcome, account, device_row, holds, read, refused, same, session_row, write};
+use super::support::{
+    BOOK, NOW, OTHER_BOOK, Outcome, account, device_row, holds, read, refused, same, session_row, write,
+};
 use crate::message::Timestamp;
-use crate::store::{DeviceNo, DeviceRow, SessionKey, SessionRow, Store, Token};
+use crate::store::{BookNo, DeviceNo, DeviceRow, SessionKey, SessionRow, Store, Token};
 
 pub(super) fn devices(store: &dyn Store) -> Outcome {
     let ann = account(store, "ann")?;
@@ -24,6 +26,10 @@ pub(super) fn devices(store: &dyn Store) -> Outcome {
     same("the number after an update", write(store, ann, |tx| tx.put_device(&full))?, tablet)?;
     same("by its new id", read(store, ann, |tx| tx.device("täblet"))?, Some(full.clone()))?;
     same("by its old id", read(store, ann, |tx| tx.device("tablet"))?, None)?;
+    same("by its number", read(store, ann, |tx| tx.device_by_no(tablet))?, Some(full.clone()))?;
+    for unknown in [DeviceNo::NEW, DeviceNo(999)] {
+        same("by an unknown number", read(store, ann, |tx| tx.device_by_no(unknown))?, None)?;
+    }
     let plain = DeviceRow { device: phone, ..device_row("phone") };
     let mut both = vec![plain, full];
     both.sort_by_key(|row| row.device);
@@ -44,6 +50,7 @@ pub(super) fn session_rows(store: &dyn Store) -> Outcome {
         token: Token(*b"\0\x01\x02\xff0123456789ab"),
         device: DeviceNo(4),
         session_id: "ä#1".to_owned(),
+        books: vec![BookNo::FILES, BookNo(i64::MAX), BookNo(-1)],
         last_msg_id: u32::MAX,
         last_digest: [1; 32],
         recent_digests: vec![[2; 32], [3; 32]],
@@ -111,13 +118,34 @@ fn left(store: &dyn Store, account: crate::store::AccountNo) -> Outcome<(Vec<u8>
 }
 
 pub(super) fn session_superseded(store: &dyn Store) -> Outcome {
-    let rows = [1, 1, 2, 1].map(DeviceNo);
-    let rows = (1..).zip(rows).map(|(token, device)| session_row(token, device, "1")).collect::<Vec<_>>();
+    let session = |token, device, books: &[BookNo]| SessionRow {
+        books: books.to_vec(),
+        ..session_row(token, DeviceNo(device), "1")
+    };
+    let rows = [
+        session(1, 1, &[OTHER_BOOK, BOOK]),
+        session(2, 1, &[BOOK]),
+        session(3, 2, &[BOOK]),
+        session(4, 1, &[BookNo::FILES]),
+        session(5, 1, &[]),
+    ];
     let ann = sessions_with_statuses(store, &rows)?;
-    write(store, ann, |tx| tx.drop_other_sessions(DeviceNo(1), &Token([2; 16])))?;
-    same("sessions and statuses left", left(store, ann)?, (vec![2, 3], vec![2, 3]))?;
-    write(store, ann, |tx| tx.drop_other_sessions(DeviceNo(7), &Token([2; 16])))?;
-    same("after another device's", left(store, ann)?, (vec![2, 3], vec![2, 3]))
+    let supersede = |device, books: &[BookNo], keep: u8| {
+        write(store, ann, |tx| tx.drop_rival_sessions(DeviceNo(device), books, &Token([keep; 16])))
+    };
+    let both = |tokens: &[u8]| (tokens.to_vec(), tokens.to_vec());
+    same("those of a device without any", supersede(7, &[BOOK], 2)?, 0)?;
+    same("sessions and statuses left", left(store, ann)?, both(&[1, 2, 3, 4, 5]))?;
+    same("one that shares a book, one that has none", supersede(1, &[BookNo::TASKS, BOOK], 2)?, 2)?;
+    same("sessions and statuses left", left(store, ann)?, both(&[2, 3, 4]))?;
+    same("again", supersede(1, &[BookNo::TASKS, BOOK], 2)?, 0)?;
+    write(store, ann, |tx| tx.put_session(&session(4, 1, &[])))?;
+    same("of no books: those that have none either", supersede(1, &[], 9)?, 1)?;
+    same("sessions and statuses left", left(store, ann)?, both(&[2, 3]))?;
+    write(store, ann, |tx| tx.put_session(&session(2, 1, &[BookNo::TASKS])))?;
+    same("about other books by now", supersede(1, &[BOOK], 9)?, 0)?;
+    same("with all there are", supersede(1, &[BOOK, OTHER_BOOK, BookNo::TASKS], 9)?, 1)?;
+    same("another device's", left(store, ann)?, both(&[3]))
 }
 
 pub(super) fn session_expiry(store: &dyn Store) -> Outcome {

@@ -171,6 +171,7 @@ pub(super) fn session_row(token: u8, device: DeviceNo, session_id: &str) -> Sess
         token: Token([token; 16]),
         device,
         session_id: session_id.to_owned(),
+        books: Vec::new(),
         last_msg_id: 1,
         last_digest: [token; 32],
         recent_digests: Vec::new(),
@@ -251,6 +252,9 @@ pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
     let prints = ["one", "two", "uno"].map(print);
     let places = (1..=3).flat_map(|msg| (1..=3).map(move |cmd_id| SentRef { msg_id: msg, cmd_id })).collect::<Vec<_>>();
     say("devices", &tx.devices()?);
+    for device in (1..=3).map(DeviceNo) {
+        say("device by number", &tx.device_by_no(device)?);
+    }
     for device_id in ["phone", "tablet"] {
         say("device", &tx.device(device_id)?);
     }
@@ -275,9 +279,13 @@ pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
                 say("luids", &tx.maps_by_luid(device, book, epoch, &["1", "2", "a", "b"])?);
                 say("guids", &tx.maps_by_guid(device, book, epoch, &guids)?);
                 say("map", &tx.map_page(device, book, epoch, Guid(0), usize::MAX)?);
+                say("unconfirmed", &tx.unconfirmed_maps(device, book, epoch, usize::MAX)?);
+                say("differences", &tx.differences((device, book), epoch, Revision(0), ALL, usize::MAX)?);
+                say("count", &tx.count_differences((device, book), epoch, Revision(0), ALL)?);
             }
             say("outgoing", &tx.outgoing(device, book, &guids)?);
             say("outgoing page", &tx.outgoing_page(device, book, Guid(0), usize::MAX)?);
+            say("by view", &tx.outgoing_by_view(device, book, &[1, 2, 3].map(|view| [view; 16]))?);
             for token in [1, 2, 3].map(|token| Token([token; 16])) {
                 say("by ref", &tx.outgoing_by_ref(device, &token, &places)?);
             }
@@ -301,7 +309,8 @@ pub(super) fn fill(tx: &mut dyn Tx) -> store::Result<()> {
         tx.index_more(book, 100)?;
         delete(tx, book, added[1].guid)?;
         tx.put_pair(&pair_row(phone, book))?;
-        tx.put_maps(phone, book, &[map_row(2, "1", 1), map_row(2, "a", 2)])?;
+        let unconfirmed = MapRow { state: MapState::Unconfirmed, ..map_row(2, "2", 3) };
+        tx.put_maps(phone, book, &[map_row(2, "1", 1), map_row(2, "a", 2), unconfirmed])?;
         tx.carry_maps(phone, book, 2, 3)?;
         tx.put_outgoing(phone, book, &[outgoing_row(1, 1, Some((1, 2)))])?;
         tx.stage(phone, book, &[staged_change(2, "1", Op::Delete, "")])?;
@@ -316,7 +325,7 @@ pub(super) fn disturb(tx: &mut dyn Tx) -> store::Result<()> {
     tx.put_session(&session_row(2, phone, "1"))?;
     tx.queue_statuses(&Token([1; 16]), &[b"another".to_vec()])?;
     tx.drop_statuses(&Token([1; 16]), i64::MAX)?;
-    tx.drop_other_sessions(phone, &Token([2; 16]))?;
+    tx.drop_rival_sessions(phone, &[BOOK], &Token([2; 16]))?;
     tx.expire_sessions(NOW.plus_seconds(1))?;
     tx.lock_books(&[BookNo(5)])?;
     for book in [BOOK, OTHER_BOOK] {
@@ -335,6 +344,7 @@ pub(super) fn disturb(tx: &mut dyn Tx) -> store::Result<()> {
         let staged = tx.staged(phone, book, 0, 10)?;
         tx.drop_staged(phone, book, &staged.iter().map(|row| row.seq).collect::<Vec<_>>())?;
         tx.stage(phone, book, &[staged_change(1, "9", Op::Add, "nine")])?;
+        tx.adopt_staged(phone, book, 2)?;
     }
     tx.clear_outgoing(tablet, OTHER_BOOK)
 }

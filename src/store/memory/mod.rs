@@ -2,10 +2,14 @@
 //!
 //! It behaves as PostgreSQL does under READ COMMITTED. Steps of any number of threads are open at once; a step sees
 //! what is committed by now and its own changes; the rows of sessions and books are locked from
-//! [`Tx::session`](super::Tx::session) and [`Tx::lock_books`](super::Tx::lock_books) to the end of the step, and whoever
+//! [`Tx::session`] and [`Tx::lock_books`] to the end of the step, and whoever
 //! wants them meanwhile waits. So a test can interleave steps: [`MemoryStore::waiting`] says when another is at a lock.
 
 mod directory;
+mod items;
+mod ledger;
+mod maps;
+mod sessions;
 mod table;
 mod tables;
 #[cfg(test)]

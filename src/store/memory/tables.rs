@@ -2,7 +2,7 @@
 
 use super::super::{
     BookNo, BookRow, DeviceNo, DeviceRow, Guid, ItemRow, MapRow, NewStaged, OutgoingRow, PairRow, Revision,
-    RevisionRow, SessionRow, Token,
+    RevisionRow, SessionRow, Token, ViewFp,
 };
 use super::table::{Layer, Table};
 
@@ -58,7 +58,11 @@ tables! {
     maps: (DeviceNo, BookNo, i64, String) => MapRow,
     /// Entries that are not retired.
     maps_by_guid: (DeviceNo, BookNo, i64, Guid) => String,
+    /// Entries whose Map has no Status yet.
+    unconfirmed: (DeviceNo, BookNo, i64, Guid) => String,
     outgoing: (DeviceNo, BookNo, Guid) => OutgoingRow,
+    /// Adds that may have no Map yet.
+    outgoing_by_view: (DeviceNo, BookNo, ViewFp, Guid) => (),
     staged: (DeviceNo, BookNo, i64) => NewStaged<'static>,
     staged_luids: (DeviceNo, BookNo, i64, String) => i64,
 }

@@ -5,10 +5,14 @@
 
 mod directory;
 mod failure;
+mod items;
+mod ledger;
+mod maps;
 #[cfg(test)]
 mod plans;
 mod rows;
 mod schema;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod tx;

@@ -4,7 +4,7 @@ use super::super::*;
 use rusqlite::types::{FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, Value, ValueRef};
 use rusqlite::{Row, Statement, params};
 
-/// The columns of an item, in the order of [`item`], of which the revision is left out.
+/// The columns of an item, in the order of [`item`], of which guid and revision are left out.
 macro_rules! item_columns {
     () => {
         "deleted, parent, depth, media_type, origin, at, fingerprint, keys, content"
@@ -99,7 +99,7 @@ pub(super) fn device(row: &Row<'_>) -> rusqlite::Result<DeviceRow> {
 }
 
 /// Reads `token, device, session_id, last_msg_id, last_digest, recent_digests, last_reply, reply_type,
-/// deferred_request, state_version, state, deadline`.
+/// deferred_request, state_version, state, deadline, books`.
 pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let (digests, rest) = row.get_ref(5)?.as_blob()?.as_chunks::<32>();
     if !rest.is_empty() {
@@ -118,7 +118,22 @@ pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         state_version: row.get(9)?,
         state: row.get(10)?,
         deadline: Timestamp(row.get(11)?),
+        books: unpack_books(row, 12)?,
     })
+}
+
+/// The books of a session as the octets of its row.
+pub(super) fn pack_books(books: &[BookNo]) -> Vec<u8> {
+    books.iter().flat_map(|book| book.0.to_le_bytes()).collect()
+}
+
+/// The books of a session's row.
+pub(super) fn unpack_books(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<BookNo>> {
+    let (books, rest) = row.get_ref(column)?.as_blob()?.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(wrong(column, Type::Blob, "books are cut off"));
+    }
+    Ok(books.iter().map(|book| BookNo(i64::from_le_bytes(*book))).collect())
 }
 
 /// Reads `book, stamp, head, live_items, live_bytes, purged_upto, indexed`.
@@ -219,14 +234,28 @@ fn luid(value: ValueRef<'_>) -> FromSqlResult<String> {
 
 /// Reads `luid, guid, agreed_revision, lens, view_fp, state`.
 pub(super) fn map(epoch: i64, row: &Row<'_>) -> rusqlite::Result<MapRow> {
+    map_from(epoch, row, 0)
+}
+
+/// Reads the columns of an item, then those of its map entry if it has one.
+pub(super) fn difference(epoch: i64, row: &Row<'_>) -> rusqlite::Result<(ItemRow<'static>, Option<MapRow>)> {
+    const FIRST: usize = 11;
+    let entry = match row.get_ref(FIRST)? {
+        ValueRef::Null => None,
+        _ => Some(map_from(epoch, row, FIRST)?),
+    };
+    Ok((item(row)?, entry))
+}
+
+fn map_from(epoch: i64, row: &Row<'_>, first: usize) -> rusqlite::Result<MapRow> {
     Ok(MapRow {
         epoch,
-        luid: luid(row.get_ref(0)?)?,
-        guid: Guid(row.get(1)?),
-        agreed_revision: Revision(row.get(2)?),
-        lens: row.get::<_, Option<i64>>(3)?.map(LensNo),
-        view_fp: row.get(4)?,
-        state: numbered(&MapState::ALL, row, 5)?,
+        luid: luid(row.get_ref(first)?)?,
+        guid: Guid(row.get(first + 1)?),
+        agreed_revision: Revision(row.get(first + 2)?),
+        lens: row.get::<_, Option<i64>>(first + 3)?.map(LensNo),
+        view_fp: row.get(first + 4)?,
+        state: numbered(&MapState::ALL, row, first + 5)?,
     })
 }
 

@@ -356,7 +356,7 @@ mod tests {
         let undone = |conn: &Connection| insert(conn, 2).map(|_| Verdict::Rollback);
         let (answers, _) = group(&writer, &[&orphan, &undone]);
         assert_eq!(ok(&answers), [false; 3]);
-        assert_eq!(rows(&writer), []);
+        assert_eq!(rows(&writer), [0; 0]);
         writer.step(|conn| insert(conn, 5)).unwrap();
         assert_eq!(rows(&writer), [5]);
     }
@@ -370,7 +370,7 @@ mod tests {
         };
         let (answers, _) = group(&writer, &[&full]);
         assert!(answers.iter().all(|answer| matches!(answer, Some(Err(StoreError::Full(_))))));
-        assert_eq!(rows(&writer), []);
+        assert_eq!(rows(&writer), [0; 0]);
         writer.step(|conn| insert(conn, 5)).unwrap();
         assert_eq!(rows(&writer), [5]);
     }
@@ -382,7 +382,7 @@ mod tests {
         writer.step(|conn| insert(conn, 1).and(Err(StoreError::Full(String::new())))).unwrap_err();
         let panicked = || writer.step(|conn| insert(conn, 1).map(|_| panic!("on purpose")));
         catch_unwind(AssertUnwindSafe(panicked)).unwrap_err();
-        assert_eq!(rows(&writer), []);
+        assert_eq!(rows(&writer), [0; 0]);
         writer.step(|conn| insert(conn, 1)).unwrap();
         assert_eq!(rows(&writer), [1]);
     }

@@ -1,0 +1,186 @@
+//! The only trace of a failed message: a counter that is bounded and forgets (I10).
+
+use crate::message::Timestamp;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Counts failures per (name, address), to slow down who guesses. One that is guessed at from elsewhere is not locked
+/// out. In memory only, and of one node.
+///
+/// After [`FREE`](Self::FREE) failures the next attempt has to wait a second, then two, four … up to
+/// [`LONGEST_SECONDS`](Self::LONGEST_SECONDS). Attempts made while waiting are not to be checked, and do not count.
+#[derive(Debug)]
+pub struct Attempts {
+    capacity: usize,
+    entries: BTreeMap<Key, Entry>,
+    by_age: BTreeSet<(Timestamp, Key)>,
+}
+
+impl Attempts {
+    /// Failures without consequence: peers send a stale nonce, or none, and try again with each scheme they have.
+    pub const FREE: u32 = 5;
+
+    /// The longest wait, in seconds.
+    pub const LONGEST_SECONDS: i64 = 300;
+
+    /// After this many seconds without a failure, earlier ones are forgotten.
+    pub const FORGET_SECONDS: i64 = 3600;
+
+    /// Remembers at most `capacity` pairs, about 200 octets each; the one that failed longest ago makes room.
+    #[must_use]
+    pub const fn new(capacity: usize) -> Self {
+        Self { capacity, entries: BTreeMap::new(), by_age: BTreeSet::new() }
+    }
+
+    /// How many seconds this pair has still to wait, if any. `name` is what the peer claims: user, account or device id.
+    #[must_use]
+    pub fn wait(&self, name: &str, address: &str, now: Timestamp) -> Option<i64> {
+        let entry = self.entries.get(&key(name, address))?;
+        // A clock set back must not make the wait longer.
+        let since = now.0.saturating_sub(entry.last.0).max(0);
+        let left = entry.wait_seconds() * 1000 - since;
+        (left > 0).then(|| (left + 999) / 1000)
+    }
+
+    /// A credential was checked and found wrong.
+    pub fn failed(&mut self, name: &str, address: &str, now: Timestamp) {
+        self.expire(now);
+        let key = key(name, address);
+        let failures = self.remove(&key).map_or(0, |entry| entry.failures);
+        while self.entries.len() >= self.capacity {
+            let Some((_, oldest)) = self.by_age.first().copied() else { return };
+            self.remove(&oldest);
+        }
+        self.entries.insert(key, Entry { failures: failures.saturating_add(1), last: now });
+        self.by_age.insert((now, key));
+    }
+
+    /// A credential was good: earlier failures of the pair are forgotten.
+    pub fn succeeded(&mut self, name: &str, address: &str) {
+        self.remove(&key(name, address));
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.by_age.remove(&(entry.last, *key));
+        Some(entry)
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        while let Some(&(last, key)) = self.by_age.first() {
+            if now.0.saturating_sub(last.0) < Self::FORGET_SECONDS * 1000 {
+                break;
+            }
+            self.remove(&key);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    failures: u32,
+    last: Timestamp,
+}
+
+impl Entry {
+    fn wait_seconds(self) -> i64 {
+        let over = self.failures.saturating_sub(Attempts::FREE);
+        if over == 0 { 0 } else { (1 << (over - 1).min(30)).min(Attempts::LONGEST_SECONDS) }
+    }
+}
+
+/// A digest: of fixed size however long the peer's name is, and no personal data in memory.
+type Key = [u8; 16];
+
+fn key(name: &str, address: &str) -> Key {
+    let mut digest = Sha256::new();
+    digest.update((name.len() as u64).to_be_bytes());
+    digest.update(name);
+    digest.update(address);
+    let mut key = Key::default();
+    key.copy_from_slice(&digest.finalize()[..16]);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Attempts;
+    use crate::message::Timestamp;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    #[test]
+    fn waits_double_after_the_free_ones() {
+        let mut attempts = Attempts::new(10);
+        assert_eq!(attempts.wait("alice", "::1", NOW), None);
+        let waits: Vec<_> = (0..16)
+            .map(|_| {
+                attempts.failed("alice", "::1", NOW);
+                attempts.wait("alice", "::1", NOW).unwrap_or(0)
+            })
+            .collect();
+        assert_eq!(waits, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    }
+
+    #[test]
+    fn waits_pass_and_are_forgotten() {
+        let mut attempts = Attempts::new(10);
+        for _ in 0..7 {
+            attempts.failed("alice", "::1", NOW);
+        }
+        for (milliseconds, wait) in
+            [(0, Some(2)), (1, Some(2)), (1000, Some(1)), (1999, Some(1)), (2000, None), (-60_000, Some(2))]
+        {
+            assert_eq!(attempts.wait("alice", "::1", Timestamp(NOW.0 + milliseconds)), wait, "{milliseconds}");
+        }
+        attempts.failed("alice", "::1", NOW.plus_seconds(3599));
+        assert_eq!(attempts.wait("alice", "::1", NOW.plus_seconds(3599)), Some(4));
+        attempts.failed("alice", "::1", NOW.plus_seconds(3599 + 3600));
+        assert_eq!(attempts.wait("alice", "::1", NOW.plus_seconds(3599 + 3600)), None);
+    }
+
+    #[test]
+    fn a_long_wait_is_not_outlived_by_a_clock_that_jumps() {
+        let mut attempts = Attempts::new(10);
+        for _ in 0..40 {
+            attempts.failed("alice", "::1", NOW);
+        }
+        assert_eq!(attempts.wait("alice", "::1", Timestamp(i64::MIN)), Some(300));
+        assert_eq!(attempts.wait("alice", "::1", Timestamp(i64::MAX)), None);
+    }
+
+    #[test]
+    fn pairs_are_apart() {
+        let mut attempts = Attempts::new(10);
+        for _ in 0..6 {
+            attempts.failed("alice", "::1", NOW);
+        }
+        for (name, address, wait) in
+            [("alice", "::1", Some(1)), ("alice", "::2", None), ("bob", "::1", None), ("alice:", ":1", None)]
+        {
+            assert_eq!(attempts.wait(name, address, NOW), wait, "{name} {address}");
+        }
+        attempts.succeeded("alice", "::1");
+        assert_eq!(attempts.wait("alice", "::1", NOW), None);
+        assert!(attempts.by_age.is_empty());
+    }
+
+    #[test]
+    fn full_it_forgets_the_oldest() {
+        let mut attempts = Attempts::new(3);
+        for (step, name) in ["a", "b", "c", "a", "d"].into_iter().enumerate() {
+            for _ in 0..6 {
+                attempts.failed(name, "::1", NOW.plus_seconds(i64::try_from(step).unwrap()));
+            }
+        }
+        let later = NOW.plus_seconds(4);
+        let known = ["a", "b", "c", "d"].map(|name| attempts.entries.contains_key(&super::key(name, "::1")));
+        assert_eq!(known, [true, false, true, true]);
+        assert_eq!((attempts.entries.len(), attempts.by_age.len()), (3, 3));
+        // 12 failures, the last a second ago.
+        assert_eq!(attempts.wait("a", "::1", later), Some(63));
+        let mut nothing = Attempts::new(0);
+        nothing.failed("a", "::1", NOW);
+        assert!(nothing.entries.is_empty() && nothing.by_age.is_empty());
+    }
+}

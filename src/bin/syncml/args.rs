@@ -1,0 +1,88 @@
+//! The command line.
+
+use crate::failure::{EXIT_CODES, Result};
+use crate::{account, demo, device, import, item, list, platform, serve, sync, wire};
+use clap::{Parser, Subcommand};
+
+/// Keeps address books in step over SyncML / OMA Data Synchronization.
+#[derive(Debug, Parser)]
+#[command(name = "syncml", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a database over HTTP until Ctrl-C
+    Serve(serve::Args),
+    /// Accounts and their passwords
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Platforms that speak for accounts, authenticated by their device id and a shared secret
+    #[command(subcommand)]
+    Platform(platform::Command),
+    /// Devices that have synced
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Keep a folder of cards in step with a server, both ways
+    Sync(Box<sync::Args>),
+    /// Show or export a book of an account
+    List(list::Args),
+    /// Change single items of a book
+    #[command(subcommand)]
+    Item(item::Command),
+    /// Bring files of cards into a book
+    Import(import::Args),
+    /// Turn a message (WBXML or XML) into readable XML
+    Decode(wire::DecodeArgs),
+    /// Turn a message in XML into WBXML
+    Encode(wire::EncodeArgs),
+    /// Show it all: a server and two platforms on this machine, a first sync, edits on both sides, a second sync
+    Demo(demo::Args),
+}
+
+impl Cli {
+    /// Whether the output is for a machine.
+    pub(crate) fn json(&self) -> bool {
+        match &self.command {
+            Command::Serve(args) => args.json,
+            Command::Account(command) => command.json(),
+            Command::Platform(command) => command.json(),
+            Command::Device(command) => command.json(),
+            Command::Sync(args) => args.json,
+            Command::List(args) => args.json,
+            Command::Item(command) => command.json(),
+            Command::Import(args) => args.json,
+            Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
+        }
+    }
+
+    /// Does what was asked for.
+    pub(crate) fn run(self) -> Result<()> {
+        match self.command {
+            Command::Serve(args) => serve::run(&args),
+            Command::Account(command) => account::run(&command),
+            Command::Platform(command) => platform::run(&command),
+            Command::Device(command) => device::run(&command),
+            Command::Sync(args) => sync::run(&args),
+            Command::List(args) => list::run(&args),
+            Command::Item(command) => item::run(&command),
+            Command::Import(args) => import::run(&args),
+            Command::Decode(args) => wire::decode(&args),
+            Command::Encode(args) => wire::encode(&args),
+            Command::Demo(args) => demo::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,371 @@
+//! A folder of files as an own book: one file per item, its name the entry's id.
+
+use crate::books::BookKind;
+use crate::cards;
+use crate::failure::{Exit, Failure, Result};
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use syncml::store::replica::{Applied, Book, BookOp, Entry};
+use unicode_normalization::UnicodeNormalization;
+
+/// The hidden database beside the cards.
+pub(crate) const STATE: &str = ".syncml.db";
+const LOCK: &str = ".syncml.lock";
+/// How hidden files that wait for their place begin.
+const TEMPORARY: &str = ".syncml.tmp";
+
+/// Files open at once.
+const OPEN_FILES: usize = 128;
+/// Threads that wait for the disk.
+const THREADS: usize = 16;
+
+/// The longest file name made here, in bytes, without its ending; file systems stop at 255.
+const MAX_NAME: usize = 120;
+
+/// What an operation has come to before the files are durable.
+enum Prepared {
+    Answered(Applied),
+    Written(Written),
+}
+
+/// A file that waits under a hidden name for its place.
+struct Written {
+    file: File,
+    temporary: PathBuf,
+    name: String,
+    /// What must be in its place; `None` is nothing.
+    expected: Option<Vec<u8>>,
+    version: Vec<u8>,
+}
+
+/// Has the files on the disk before anything points to them. Several threads wait at once, because a file system then
+/// writes its journal once for all: 0.2 ms a file instead of 4.
+fn make_durable(prepared: &[Prepared]) -> io::Result<()> {
+    let files: Vec<_> = prepared
+        .iter()
+        .filter_map(|prepared| match prepared {
+            Prepared::Written(written) => Some(&written.file),
+            Prepared::Answered(_) => None,
+        })
+        .collect();
+    let share = files.len().div_ceil(THREADS).max(1);
+    thread::scope(|scope| {
+        let waiting: Vec<_> = files
+            .chunks(share)
+            .map(|files| scope.spawn(|| files.iter().try_for_each(|file| file.sync_all())))
+            .collect();
+        waiting.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that waited for the disk failed")))
+        })
+    })
+}
+
+/// A folder, locked against a second sync.
+pub(crate) struct Folder {
+    path: PathBuf,
+    book: &'static BookKind,
+    /// Names in use, in lower case, because some file systems do not tell cases apart.
+    taken: HashSet<String>,
+    /// Files whose names cannot be kept.
+    unusable: Vec<(String, String)>,
+    _lock: File,
+}
+
+impl Folder {
+    /// Opens an existing folder.
+    pub(crate) fn open(path: &Path, book: &'static BookKind) -> Result<Self> {
+        if !path.is_dir() {
+            return Err(Failure::new(Exit::File, format!("there is no folder {}; make it first", path.display())));
+        }
+        let lock_path = path.join(LOCK);
+        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(|error| Failure::file(&lock_path, "written", &error))?;
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("another sync of {} is running", path.display());
+                return Err(Failure::new(Exit::Problems, text));
+            }
+            // A file system without locks; the user knows what they run.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        remove_left_over(path);
+        Ok(Self { path: path.to_owned(), book, taken: HashSet::new(), unusable: Vec::new(), _lock: lock })
+    }
+
+    /// The hidden database's path.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path.join(STATE)
+    }
+
+    /// Files that take no part, each with the reason.
+    pub(crate) fn unusable(&self) -> &[(String, String)] {
+        &self.unusable
+    }
+
+    fn takes_part(&self, name: &OsStr) -> bool {
+        let hidden = name.as_encoded_bytes().starts_with(b".");
+        let ending = Path::new(name).extension();
+        !hidden
+            && self.book.ending.is_none_or(|wanted| ending.is_some_and(|ending| ending.eq_ignore_ascii_case(wanted)))
+    }
+
+    /// A free name for an item.
+    fn name_for(&self, content: &[u8]) -> String {
+        let label = self.book.label(content);
+        let stem = safe_name(label.as_deref().unwrap_or(self.book.noun), self.book.noun);
+        let (stem, ending) = match self.book.ending {
+            Some(ending) => (stem.as_str(), format!(".{ending}")),
+            None => match stem.rsplit_once('.') {
+                Some((start, ending)) if !start.is_empty() => (start, format!(".{ending}")),
+                _ => (stem.as_str(), String::new()),
+            },
+        };
+        let free = |name: &String| !self.taken.contains(&name.to_lowercase()) && !self.path.join(name).exists();
+        let mut number = 1_u64;
+        let mut name = format!("{stem}{ending}");
+        while !free(&name) {
+            number += 1;
+            name = format!("{stem} ({number}){ending}");
+        }
+        name
+    }
+
+    fn version(&self, id: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.path.join(id)) {
+            Ok(content) => Ok(Some(digest(&content))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Does deletes at once, and writes what others bring into hidden files beside their places.
+    fn prepare(&mut self, number: usize, op: &BookOp<'_>) -> io::Result<Prepared> {
+        match *op {
+            BookOp::Add { content, .. } => {
+                let name = self.name_for(content);
+                self.taken.insert(name.to_lowercase());
+                self.write_beside(number, name, None, content)
+            }
+            BookOp::Replace { id, expected, content } => {
+                if self.version(id)?.as_deref() != Some(expected) {
+                    return Ok(Prepared::Answered(Applied::Changed));
+                }
+                self.write_beside(number, id.to_owned(), Some(expected.to_vec()), content)
+            }
+            BookOp::Delete { id, expected } => {
+                match self.version(id)? {
+                    Some(version) if version != expected => return Ok(Prepared::Answered(Applied::Changed)),
+                    Some(_) => fs::remove_file(self.path.join(id))?,
+                    None => {}
+                }
+                self.taken.remove(&id.to_lowercase());
+                let was = Entry { id: id.to_owned(), version: expected.to_vec() };
+                Ok(Prepared::Answered(Applied::Done(was)))
+            }
+        }
+    }
+
+    fn write_beside(
+        &self,
+        number: usize,
+        name: String,
+        expected: Option<Vec<u8>>,
+        content: &[u8],
+    ) -> io::Result<Prepared> {
+        let temporary = self.path.join(format!("{TEMPORARY}{number}"));
+        let mut file = File::create(&temporary)?;
+        file.write_all(content)?;
+        Ok(Prepared::Written(Written { file, temporary, name, expected, version: digest(content) }))
+    }
+
+    /// Puts a prepared file in its place, unless the user was faster.
+    fn finish(&self, prepared: Prepared) -> io::Result<Applied> {
+        let Written { temporary, name, expected, version, .. } = match prepared {
+            Prepared::Answered(answer) => return Ok(answer),
+            Prepared::Written(written) => written,
+        };
+        if self.version(&name)? != expected {
+            fs::remove_file(temporary)?;
+            return Ok(Applied::Changed);
+        }
+        fs::rename(temporary, self.path.join(&name))?;
+        Ok(Applied::Done(Entry { id: name, version }))
+    }
+
+    fn apply_some(&mut self, ops: &[BookOp<'_>]) -> io::Result<Vec<Applied>> {
+        let prepared = ops.iter().enumerate().map(|(number, op)| self.prepare(number, op));
+        let prepared = prepared.collect::<io::Result<Vec<_>>>()?;
+        make_durable(&prepared)?;
+        prepared.into_iter().map(|prepared| self.finish(prepared)).collect()
+    }
+
+    fn words(&self, error: &io::Error) -> String {
+        format!("the folder {} cannot be used: {error}", self.path.display())
+    }
+}
+
+impl Book for Folder {
+    fn entries(&mut self) -> std::result::Result<Vec<Entry>, String> {
+        self.taken.clear();
+        self.unusable.clear();
+        let mut entries = Vec::new();
+        for file in fs::read_dir(&self.path).map_err(|error| self.words(&error))? {
+            let name = file.map_err(|error| self.words(&error))?.file_name();
+            if !self.takes_part(&name) {
+                continue;
+            }
+            let Some(id) = name.to_str().filter(|name| !name.chars().any(char::is_control)) else {
+                let reason = "the file name is not plain UTF-8; rename the file".to_owned();
+                self.unusable.push((name.to_string_lossy().into_owned(), reason));
+                continue;
+            };
+            if !self.path.join(id).is_file() {
+                continue;
+            }
+            self.taken.insert(id.to_lowercase());
+            // A file that cannot be read has a version of its own, so that `read` is asked and can say why.
+            let version = self.version(id).ok().flatten().unwrap_or_default();
+            entries.push(Entry { id: id.to_owned(), version });
+        }
+        entries.sort_by(|one, other| one.id.cmp(&other.id));
+        Ok(entries)
+    }
+
+    fn read(&mut self, id: &str) -> std::result::Result<Option<Vec<u8>>, String> {
+        match fs::read(self.path.join(id)) {
+            Ok(content) => cards::check(self.book, &content).map(|()| Some(content)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn apply(&mut self, ops: &[BookOp<'_>]) -> std::result::Result<Vec<Applied>, String> {
+        let mut done = Vec::with_capacity(ops.len());
+        for ops in ops.chunks(OPEN_FILES) {
+            done.extend(self.apply_some(ops).map_err(|error| self.words(&error))?);
+        }
+        Ok(done)
+    }
+}
+
+/// Removes what an interrupted sync left; what cannot be removed is overwritten later.
+fn remove_left_over(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
+fn digest(content: &[u8]) -> Vec<u8> {
+    Sha256::digest(content).to_vec()
+}
+
+/// A file name, without ending, that every usual file system takes.
+pub(crate) fn safe_name(label: &str, otherwise: &str) -> String {
+    let mut name = String::new();
+    for c in label.nfc().map(|c| if c.is_control() || r#"/\:*?"<>|"#.contains(c) { ' ' } else { c }) {
+        if name.len() + c.len_utf8() > MAX_NAME {
+            break;
+        }
+        if !(c.is_whitespace() && name.ends_with(' ')) {
+            name.push(if c.is_whitespace() { ' ' } else { c });
+        }
+    }
+    let name = name.trim_matches(|c| c == '.' || c == ' ');
+    let reserved = ["con", "prn", "aux", "nul", "com", "lpt"];
+    let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    if name.is_empty() {
+        otherwise.to_owned()
+    } else if reserved.contains(&stem.trim_end_matches(|c: char| c.is_ascii_digit())) {
+        format!("{name}_")
+    } else {
+        name.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::books;
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path(), books::named("contacts").unwrap()).unwrap();
+        (dir, folder)
+    }
+
+    #[test]
+    fn names_are_safe_everywhere() {
+        for (label, name) in [
+            ("Ana María", "Ana María"),
+            ("a/b\\c:d", "a b c d"),
+            ("../../etc/passwd", "etc passwd"),
+            ("...", "contact"),
+            ("", "contact"),
+            ("Con", "Con_"),
+            ("lpt1.x", "lpt1.x_"),
+            ("Constance", "Constance"),
+            ("tab\there  and\nthere", "tab here and there"),
+            ("e\u{301}", "é"),
+        ] {
+            assert_eq!(safe_name(label, "contact"), name, "{label:?}");
+        }
+        let long = safe_name(&"王".repeat(300), "contact");
+        assert!(long.len() <= MAX_NAME && long.chars().all(|c| c == '王'));
+    }
+
+    #[test]
+    fn does_what_it_is_told_unless_the_user_was_faster() {
+        let (dir, mut folder) = folder();
+        let card = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Zo\xc3\xab\r\nN:;Zo\xc3\xab;;;\r\nEND:VCARD\r\n";
+        let add = BookOp::Add { key: "1", content: card };
+        let done = folder.apply(&[add.clone(), add]).unwrap();
+        let entries = folder.entries().unwrap();
+        assert_eq!(entries.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["Zoë (2).vcf", "Zoë.vcf"]);
+        assert_eq!(done, [Applied::Done(entries[1].clone()), Applied::Done(entries[0].clone())]);
+        assert_eq!(folder.read("Zoë.vcf").unwrap().as_deref(), Some(card.as_slice()));
+
+        fs::write(dir.path().join("Zoë.vcf"), b"user").unwrap();
+        let expected = entries[1].version.as_slice();
+        let ops = [
+            BookOp::Replace { id: "Zoë.vcf", expected, content: card },
+            BookOp::Delete { id: "Zoë.vcf", expected },
+            BookOp::Delete { id: "Zoë (2).vcf", expected },
+        ];
+        let done = folder.apply(&ops).unwrap();
+        assert_eq!(done[..2], [Applied::Changed, Applied::Changed]);
+        assert!(matches!(done[2], Applied::Done(_)));
+        assert_eq!(folder.entries().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn names_what_cannot_be_read() {
+        let (dir, mut folder) = folder();
+        for (name, content, reason) in [
+            ("empty.vcf", "", "empty"),
+            ("text.vcf", "hello", "BEGIN:VCARD"),
+            ("cut.vcf", "BEGIN:VCARD\nVERSION:3.0\nFN:A\n", "cut off"),
+            ("two.vcf", "BEGIN:VCARD\nFN:A\nEND:VCARD\nBEGIN:VCARD\nFN:B\nEND:VCARD\n", "2 cards"),
+        ] {
+            fs::write(dir.path().join(name), content).unwrap();
+            let error = folder.read(name).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+        fs::write(dir.path().join("notes.txt"), "no card").unwrap();
+        assert_eq!(folder.entries().unwrap().len(), 4);
+        assert_eq!(folder.read("none.vcf").unwrap(), None);
+    }
+
+    #[test]
+    fn lets_one_sync_in_at_a_time() {
+        let (dir, _folder) = folder();
+        let second = Folder::open(dir.path(), books::named("contacts").unwrap()).err();
+        assert!(second.is_some_and(|failure| failure.to_string().contains("another sync")));
+    }
+}

@@ -1,0 +1,126 @@
+//! `syncml list`: what a book holds.
+
+use crate::books::{self, BookKind};
+use crate::database::{self, DatabaseArgs};
+use crate::failure::{Failure, Result};
+use crate::folder::safe_name;
+use crate::output::{self, Table, moment};
+use std::fs;
+use std::path::{Path, PathBuf};
+use syncml::store::{AccountNo, ItemRow, Revision, Store, StoreError, Verdict};
+
+/// Items per step.
+const PAGE: usize = 200;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    db: DatabaseArgs,
+    /// The account
+    #[arg(long, value_name = "NAME")]
+    user: String,
+    /// The book: contacts, calendar, tasks, notes, bookmarks or files
+    #[arg(long, default_value = "contacts")]
+    book: String,
+    /// Write each item to a file in this folder, called by its name and GUID
+    #[arg(long, value_name = "DIR")]
+    export: Option<PathBuf>,
+    /// Output for machines, with the content
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let book = books::named(&args.book)?;
+    let store = args.db.open()?;
+    let account = database::account(store.as_ref(), &args.user)?;
+    if let Some(folder) = &args.export {
+        let count = export(store.as_ref(), account, book, folder)?;
+        if args.json {
+            output::json(&serde_json::json!({ "ok": true, "exported": count }));
+        } else {
+            println!("{count} items written to {}", folder.display());
+        }
+    } else if args.json {
+        let mut list = output::List::begin();
+        for_each(store.as_ref(), account, book, |item| {
+            list.item(&serde_json::json!({
+                "guid": item.guid,
+                "revision": item.revision,
+                "changed": moment(item.at),
+                "name": book.label(&item.content),
+                "content": String::from_utf8_lossy(&item.content),
+            }));
+            Ok(())
+        })?;
+        list.end();
+    } else {
+        print(store.as_ref(), account, book)?;
+    }
+    Ok(())
+}
+
+/// Shows the book as a table, by name.
+pub(crate) fn print(store: &dyn Store, account: AccountNo, book: &BookKind) -> Result<()> {
+    let mut rows = Vec::new();
+    for_each(store, account, book, |item| {
+        let name = book.label(&item.content).unwrap_or_else(|| "(no name)".to_owned());
+        rows.push((name, item.guid.0, item.revision.0, item.content.len(), moment(item.at)));
+        Ok(())
+    })?;
+    rows.sort();
+    let mut table = Table::new(&["guid", "revision", "bytes", "changed", "name"]);
+    let count = rows.len();
+    for (name, guid, revision, bytes, at) in rows {
+        table.row([guid.to_string(), revision.to_string(), bytes.to_string(), at, name]);
+    }
+    table.print();
+    println!("{count} {}{}", book.noun, if count == 1 { "" } else { "s" });
+    Ok(())
+}
+
+fn export(store: &dyn Store, account: AccountNo, book: &BookKind, folder: &Path) -> Result<usize> {
+    fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "made", &error))?;
+    let mut count = 0;
+    let ending = book.ending.map(|ending| format!(".{ending}")).unwrap_or_default();
+    for_each(store, account, book, |item| {
+        count += 1;
+        let stem = safe_name(&book.label(&item.content).unwrap_or_default(), book.noun);
+        let path = folder.join(format!("{stem} #{}{ending}", item.guid));
+        fs::write(&path, &item.content).map_err(|error| Failure::file(&path, "written", &error))
+    })?;
+    Ok(count)
+}
+
+/// Visits all live items, page by page, in the order of their revisions.
+fn for_each(
+    store: &dyn Store,
+    account: AccountNo,
+    book: &BookKind,
+    mut visit: impl FnMut(&ItemRow<'static>) -> Result<()>,
+) -> Result<()> {
+    let mut after = Revision(0);
+    loop {
+        let page = page(store, account, book, after)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.revision;
+        page.iter().filter(|item| !item.deleted).try_for_each(&mut visit)?;
+    }
+}
+
+fn page(
+    store: &dyn Store,
+    account: AccountNo,
+    book: &BookKind,
+    after: Revision,
+) -> std::result::Result<Vec<ItemRow<'static>>, StoreError> {
+    let mut page = Vec::new();
+    store.step(account, &mut |tx| {
+        page = match tx.book(book.book)? {
+            Some(row) => tx.changes(book.book, after, row.head, PAGE)?,
+            None => Vec::new(),
+        };
+        Ok(Verdict::Rollback)
+    })?;
+    Ok(page)
+}

@@ -1,0 +1,119 @@
+//! How far a sync has come: a moving line on a terminal, plain lines elsewhere, silence for machines.
+
+use crate::output::bytes;
+use crate::trace::Trace;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use syncml::session::{Counts, Outgoing, Report};
+use syncml::transport::http::client::{Answer, Watch};
+
+/// Looks on while a sync runs.
+pub(crate) struct Progress {
+    how: How,
+    trace: Option<Trace>,
+    stop: Arc<AtomicBool>,
+}
+
+enum How {
+    Bar(ProgressBar),
+    Lines,
+    Quiet,
+}
+
+impl Progress {
+    pub(crate) fn new(quiet: bool, trace: Option<Trace>) -> Self {
+        let how = match (quiet, stderr().is_terminal()) {
+            (true, _) => How::Quiet,
+            (false, false) => How::Lines,
+            (false, true) => {
+                let bar = ProgressBar::new_spinner();
+                if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
+                    bar.set_style(style);
+                }
+                bar.enable_steady_tick(Duration::from_millis(120));
+                How::Bar(bar)
+            }
+        };
+        Self { how, trace, stop: interrupted() }
+    }
+
+    /// Says what is being done now.
+    pub(crate) fn say(&self, text: &str) {
+        match &self.how {
+            How::Bar(bar) => bar.set_message(text.to_owned()),
+            How::Lines => eprintln!("{text}"),
+            How::Quiet => {}
+        }
+    }
+
+    /// Clears the line.
+    pub(crate) fn end(&self) {
+        if let How::Bar(bar) = &self.how {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Watch for Progress {
+    fn sending(&mut self, number: u32, request: &Outgoing) {
+        if let Some(trace) = &self.trace {
+            trace.write(number, "c2s", request.content_type, &request.body);
+        }
+    }
+
+    fn received(&mut self, number: u32, answer: &Answer, report: &Report) {
+        if let Some(trace) = &self.trace {
+            trace.write(number, "s2c", &answer.content_type, &answer.body);
+        }
+        let (here, there) = report.books.iter().fold(Default::default(), |(here, there): (Counts, Counts), book| {
+            (sum(here, book.received), sum(there, book.sent))
+        });
+        self.say(&format!(
+            "message {number}: {} out, {} in; received {}, sent {}",
+            bytes(report.bytes_sent),
+            bytes(report.bytes_received),
+            short(&here),
+            short(&there),
+        ));
+    }
+
+    fn stop(&mut self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+fn sum(one: Counts, other: Counts) -> Counts {
+    Counts {
+        added: one.added + other.added,
+        changed: one.changed + other.changed,
+        deleted: one.deleted + other.deleted,
+        ..one
+    }
+}
+
+/// Counts in a few characters: `+3 ~1 -0`.
+pub(crate) fn short(counts: &Counts) -> String {
+    format!("+{} ~{} -{}", counts.added, counts.changed, counts.deleted)
+}
+
+/// A flag that Ctrl-C raises; a second Ctrl-C ends the program at once, which costs nothing that was acknowledged.
+fn interrupted() -> Arc<AtomicBool> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    let flag = FLAG.get_or_init(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let raised = Arc::clone(&flag);
+        let handler = move || {
+            if raised.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+        };
+        if let Err(error) = ctrlc::set_handler(handler) {
+            eprintln!("syncml: Ctrl-C will end the program at once: {error}");
+        }
+        flag
+    });
+    Arc::clone(flag)
+}

@@ -1,0 +1,427 @@
+//! Unions and their laws.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::contact::card::{Version, canonical_name, convert, is_single};
+use crate::contact::identity::Canon;
+use crate::contact::testing::{Soup, build, card, properties, soup, version};
+
+/// The lines between VERSION and END.
+fn inner(bytes: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(bytes).unwrap();
+    let lines: Vec<&str> = text.split("\r\n").collect();
+    lines[2..lines.len() - 2].iter().map(|line| line.to_string()).collect()
+}
+
+#[test]
+fn union_keeps_ours_and_adds_theirs() {
+    for (why, ours, theirs, wanted, conflicts) in [
+        (
+            "numbers",
+            &["N:D", "TEL;TYPE=HOME:1-2"][..],
+            ("2.1", &["N:D", "TEL;CELL:12", "TEL;CELL:3"][..]),
+            &["N:D", "TEL;TYPE=HOME:1-2", "TEL;TYPE=CELL:3"][..],
+            &[][..],
+        ),
+        (
+            "row23_one_side_only",
+            &["N:D", "EMAIL:a@b"],
+            ("3.0", &["N:D", "EMAIL:c@d"]),
+            &["N:D", "EMAIL:a@b", "EMAIL:c@d"],
+            &[],
+        ),
+        (
+            "row23_photo",
+            &["N:D", "PHOTO;VALUE=uri:http://a"],
+            ("3.0", &["N:D", "PHOTO;ENCODING=b:aGVs"]),
+            &["N:D", "PHOTO;VALUE=uri:http://a"],
+            &["PHOTO"],
+        ),
+        (
+            "single, absent",
+            &["N:D"],
+            ("3.0", &["N:D", "BDAY:1980-01-02", "ORG:A"]),
+            &["N:D", "BDAY:1980-01-02", "ORG:A"],
+            &[],
+        ),
+        ("single, empty", &["N:D", "ORG:;"], ("3.0", &["N:D", "ORG:A"]), &["N:D", "ORG:;", "ORG:A"], &[]),
+        ("single, other", &["N:D", "TITLE:x"], ("3.0", &["N:D", "TITLE:y"]), &["N:D", "TITLE:x"], &["TITLE"]),
+        ("name said otherwise", &["N:Doe;Ada"], ("3.0", &["N:Ada Doe", "FN:Ada Doe"]), &["N:Doe;Ada"], &[]),
+        (
+            "name without middle",
+            &["N:Doe;Ada;Byron", "FN:Ada B. Doe"],
+            ("2.1", &["N:Doe;Ada"]),
+            &["N:Doe;Ada;Byron", "FN:Ada B. Doe"],
+            &[],
+        ),
+        ("name differs", &["N:Doe;Ada"], ("2.1", &["N:Doe;Ada;Byron"]), &["N:Doe;Ada"], &["N"]),
+        (
+            "row20_labels come along under a free group",
+            &["N:D", "item1.TEL:1", "item1.X-ABLabel:Boat"],
+            ("3.0", &["item1.TEL:1", "item1.X-ABLabel:Car", "N:D"]),
+            &["N:D", "item1.TEL:1", "item1.X-ABLabel:Boat", "item2.TEL:1", "item2.X-ABLabel:Car"],
+            &[],
+        ),
+        (
+            "row16_unknown",
+            &["N:D", "X-A;X-P=1:q"],
+            ("3.0", &["N:D", "X-B:\\;;a,"]),
+            &["N:D", "X-A;X-P=1:q", "X-B:\\;;a,"],
+            &[],
+        ),
+        ("bookkeeping", &["N:D", "UID:1"], ("3.0", &["N:D", "UID:2", "REV:3"]), &["N:D", "UID:1", "REV:3"], &[]),
+        (
+            "newer property in an older card",
+            &["N:D"],
+            ("4.0", &["N:D", "FN:D", "KIND:org"]),
+            &["N:D", "X-KIND:org"],
+            &[],
+        ),
+    ] {
+        let merged = union(&card("3.0", ours), &card(theirs.0, theirs.1)).unwrap();
+        assert_eq!(inner(&merged.content), wanted, "{why}");
+        assert_eq!(merged.conflicts.iter().map(|it| it.property.as_str()).collect::<Vec<_>>(), conflicts, "{why}");
+        assert_eq!(merged.changed, ours != wanted, "{why}");
+    }
+    assert!(union(b"no card", &card("3.0", &[])).is_none());
+}
+
+#[test]
+fn conflicts_carry_the_loser() {
+    let merged = union(&card("3.0", &["N:D", "TITLE:x"]), &card("3.0", &["N:D", "TITLE:y"])).unwrap();
+    assert_eq!(merged.conflicts[0].losing, b"TITLE:y\r\n");
+    assert!(!format!("{merged:?}").contains('y'), "no personal data in logs");
+}
+
+#[test]
+fn same_meaning_is_that_of_the_fingerprint() {
+    assert!(same_meaning(&card("3.0", &["N:D", "TEL:1-2"]), &card("2.1", &["TEL;VOICE:12", "N:D"])));
+    assert!(!same_meaning(&card("3.0", &["N:D"]), &card("3.0", &["N:E"])));
+    assert!(same_meaning(b"x", b"x") && !same_meaning(b"x", b"y"));
+}
+
+/// What a card says: names, labels and values, without N and FN.
+fn said(bytes: &[u8]) -> BTreeSet<Vec<u8>> {
+    let bytes = decode_document(bytes);
+    let card = Card::parse(&bytes).unwrap();
+    Canon::of(&card)
+        .lines()
+        .filter(|(at, ..)| !matches!(canonical_name(card.properties()[*at].name()), "N" | "FN"))
+        .map(|(_, identity, _)| identity.to_vec())
+        .collect()
+}
+
+fn laws_of_union(a: &[u8], b: &[u8]) -> Result<(), TestCaseError> {
+    let Some(merged) = union(a, b) else { return Ok(()) };
+    let same = union(a, a).unwrap();
+    prop_assert_eq!(&same.content, &decode_document(a).into_owned());
+    prop_assert!(!same.changed && same.conflicts.is_empty());
+    prop_assert_eq!(merged.changed, merged.content != *decode_document(a));
+    let again = union(&merged.content, b).unwrap();
+    prop_assert_eq!(&again.content, &merged.content, "idempotent {}", merged.content.escape_ascii());
+    prop_assert_eq!(again.conflicts.len(), merged.conflicts.len());
+    // Nothing of ours is lost, and the bytes are still there in order.
+    let (ours, theirs, both) = (said(a), said(b), said(&merged.content));
+    prop_assert!(ours.is_subset(&both));
+    let bytes = decode_document(a);
+    let mut rest = &merged.content[..];
+    for property in Card::parse(&bytes).unwrap().properties() {
+        let raw = property.raw();
+        let at = rest.windows(raw.len()).position(|it| it == raw);
+        prop_assert!(at.is_some());
+        rest = &rest[at.unwrap_or(0) + raw.len()..];
+    }
+    // Everything of theirs that may stand beside ours is there.
+    for line in theirs.difference(&both) {
+        let name = String::from_utf8_lossy(line.split(|&byte| byte == 0x1F).next().unwrap()).into_owned();
+        prop_assert!(is_single(&name), "{} lost from {}", line.escape_ascii(), merged.content.escape_ascii());
+        prop_assert!(merged.conflicts.iter().any(|it| it.property == name));
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn union_of_anything(Soup(a) in soup(), Soup(b) in soup()) {
+        laws_of_union(&a, &b)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn union_of_real_cards(a in properties(), b in properties(), from in version(), to in version()) {
+        let (a, b) = (build(from, &a), build(to, &b));
+        laws_of_union(&a, &b)?;
+        // The version theirs comes in does not matter.
+        let respelt = convert(&Card::parse(&b).unwrap(), Version::V3_0);
+        let (one, two) = (union(&a, &b).unwrap(), union(&a, &respelt).unwrap());
+        prop_assert!(same_meaning(&one.content, &two.content));
+    }
+}
+
+#[test]
+fn merge3_takes_what_each_side_changed() {
+    use Prefer::{Current, Incoming};
+    for (why, base, current, incoming, prefer, wanted, conflicts) in [
+        (
+            "row26_different properties",
+            &["N:D", "TEL:1"][..],
+            &["N:D", "TEL:1", "NOTE:x"][..],
+            &["N:D", "TEL:1", "TITLE:y"][..],
+            Current,
+            &["N:D", "TEL:1", "NOTE:x", "TITLE:y"][..],
+            &[][..],
+        ),
+        (
+            "row23_both added",
+            &["N:D"],
+            &["N:D", "EMAIL:a"],
+            &["N:D", "EMAIL:b"],
+            Current,
+            &["N:D", "EMAIL:a", "EMAIL:b"],
+            &[],
+        ),
+        (
+            "removed",
+            &["N:D", "TEL:1", "TEL:2"],
+            &["N:D", "TEL:1", "TEL:2", "TEL:3"],
+            &["N:D", "TEL:2"],
+            Current,
+            &["N:D", "TEL:2", "TEL:3"],
+            &[],
+        ),
+        (
+            "removed here",
+            &["N:D", "TEL:1", "TEL:2"],
+            &["N:D", "TEL:2"],
+            &["N:D", "TEL:1", "TEL:2", "NOTE:x"],
+            Current,
+            &["N:D", "TEL:2", "NOTE:x"],
+            &[],
+        ),
+        (
+            "removed and edited",
+            &["N:D", "TEL;TYPE=HOME:1"],
+            &["N:D", "TEL;TYPE=WORK:1"],
+            &["N:D"],
+            Current,
+            &["N:D", "TEL;TYPE=WORK:1"],
+            &[],
+        ),
+        (
+            "edited number",
+            &["N:D", "TEL:1"],
+            &["N:D", "TEL:2"],
+            &["N:D", "TEL:3"],
+            Current,
+            &["N:D", "TEL:2", "TEL:3"],
+            &[],
+        ),
+        (
+            "type changed",
+            &["N:D", "TEL;TYPE=HOME:1"],
+            &["N:D", "TEL;TYPE=HOME:1", "NOTE:x"],
+            &["N:D", "TEL;TYPE=WORK:1"],
+            Current,
+            &["N:D", "NOTE:x", "TEL;TYPE=WORK:1"],
+            &[],
+        ),
+        (
+            "single, one side",
+            &["N:D", "TITLE:a"],
+            &["N:D", "TITLE:a", "NOTE:x"],
+            &["N:D", "TITLE:b"],
+            Current,
+            &["N:D", "TITLE:b", "NOTE:x"],
+            &[],
+        ),
+        ("single, cleared", &["N:D", "TITLE:a"], &["N:D", "TITLE:a"], &["N:D"], Current, &["N:D"], &[]),
+        (
+            "row27_both sides",
+            &["N:D", "TITLE:a"],
+            &["N:D", "TITLE:b"],
+            &["N:D", "TITLE:c"],
+            Current,
+            &["N:D", "TITLE:b"],
+            &["TITLE:c\r\n"],
+        ),
+        (
+            "row27_the other wins",
+            &["N:D", "TITLE:a"],
+            &["N:D", "TITLE:b"],
+            &["N:D", "TITLE:c"],
+            Incoming,
+            &["N:D", "TITLE:c"],
+            &["TITLE:b\r\n"],
+        ),
+        (
+            "row23_photo is atomic",
+            &["N:D", "PHOTO;ENCODING=b:aGVs"],
+            &["N:D", "PHOTO;ENCODING=b:bG8="],
+            &["N:D", "PHOTO;VALUE=uri:http://a"],
+            Current,
+            &["N:D", "PHOTO;ENCODING=b:bG8="],
+            &["PHOTO;VALUE=uri:http://a\r\n"],
+        ),
+        (
+            "name by component",
+            &["N:Doe;Ada;;;"],
+            &["N:Roe;Ada;;;"],
+            &["N:Doe;Ada;Byron;;"],
+            Current,
+            &["N:Roe;Ada;Byron;;"],
+            &[],
+        ),
+        (
+            "L8_FN follows",
+            &["N:Doe;Ada", "FN:Ada Doe"],
+            &["N:Doe;Ada", "FN:Ada Doe", "TEL:1"],
+            &["N:Roe;Ada", "FN:Ada Roe"],
+            Current,
+            &["N:Roe;Ada", "FN:Ada Roe", "TEL:1"],
+            &[],
+        ),
+        (
+            "L8_FN of its own stays",
+            &["N:Doe;Ada", "FN:Countess"],
+            &["N:Doe;Ada", "FN:Countess"],
+            &["N:Roe;Ada", "FN:Countess"],
+            Current,
+            &["N:Roe;Ada", "FN:Countess"],
+            &[],
+        ),
+        (
+            "address by component",
+            &["N:D", "ADR;TYPE=HOME:;;1 Way;Town;;1;"],
+            &["N:D", "ADR;TYPE=HOME:;;2 Way;Town;;1;"],
+            &["N:D", "ADR;TYPE=HOME:;;1 Way;Town;;9;"],
+            Current,
+            &["N:D", "ADR;TYPE=HOME:;;2 Way;Town;;9;"],
+            &[],
+        ),
+        (
+            "address, clash",
+            &["N:D", "ADR:;;1 Way"],
+            &["N:D", "ADR:;;2 Way"],
+            &["N:D", "ADR:;;3 Way"],
+            Current,
+            &["N:D", "ADR:;;2 Way", "ADR:;;3 Way"],
+            &[],
+        ),
+        (
+            "list items",
+            &["N:D", "CATEGORIES:a,b"],
+            &["N:D", "CATEGORIES:a,b,c"],
+            &["N:D", "CATEGORIES:b,d"],
+            Current,
+            &["N:D", "CATEGORIES:b,c", "CATEGORIES:d"],
+            &[],
+        ),
+        (
+            "row20_label goes with its property",
+            &["N:D", "a.TEL:1", "a.X-ABLabel:x"],
+            &["N:D", "a.TEL:1", "a.X-ABLabel:x", "NOTE:y"],
+            &["N:D"],
+            Current,
+            &["N:D", "NOTE:y"],
+            &[],
+        ),
+        (
+            "row20_label changed",
+            &["N:D", "a.TEL:1", "a.X-ABLabel:x"],
+            &["N:D", "a.TEL:1", "a.X-ABLabel:x"],
+            &["N:D", "b.TEL:1", "b.X-ABLabel:z"],
+            Current,
+            &["N:D", "item1.TEL:1", "item1.X-ABLabel:z"],
+            &[],
+        ),
+        (
+            "UID and REV",
+            &["N:D", "REV:1"],
+            &["N:D", "REV:2", "UID:u"],
+            &["N:D", "REV:3"],
+            Current,
+            &["N:D", "REV:2", "UID:u"],
+            &[],
+        ),
+    ] {
+        let (base, current, incoming) = (card("3.0", base), card("3.0", current), card("3.0", incoming));
+        let merged = merge3(&base, &current, &incoming, prefer).unwrap();
+        assert_eq!(inner(&merged.content), wanted, "{why}");
+        let losers: Vec<&str> = merged.conflicts.iter().map(|it| std::str::from_utf8(&it.losing).unwrap()).collect();
+        assert_eq!(losers, conflicts, "{why}");
+    }
+}
+
+fn laws_of_merge3(b: &[u8], c: &[u8], i: &[u8]) -> Result<(), TestCaseError> {
+    for prefer in [Prefer::Current, Prefer::Incoming] {
+        let Some(merged) = merge3(b, c, i, prefer) else { return Ok(()) };
+        let same = merge3(b, c, b, prefer).unwrap();
+        prop_assert_eq!(&same.content, &decode_document(c).into_owned(), "nothing came in");
+        prop_assert!(!same.changed && same.conflicts.is_empty());
+        prop_assert_eq!(&merge3(b, c, c, prefer).unwrap().content, &decode_document(c).into_owned(), "both the same");
+        let again = merge3(b, &merged.content, i, prefer).unwrap();
+        prop_assert_eq!(
+            again.content.escape_ascii().to_string(),
+            merged.content.escape_ascii().to_string(),
+            "idempotent"
+        );
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn merge3_of_anything(Soup(b) in soup(), Soup(c) in soup(), Soup(i) in soup()) {
+        laws_of_merge3(&b, &c, &i)?;
+    }
+}
+
+/// Three descendants that share properties, as real ones do.
+fn family() -> impl Strategy<Value = [Vec<u8>; 3]> {
+    (properties(), properties(), proptest::collection::vec(any::<(u8, u8, u8)>(), 16), version(), version()).prop_map(
+        |(one, two, picks, from, to)| {
+            let pool: Vec<_> = one[2..].iter().chain(&two[2..]).collect();
+            let chosen = |bit: fn(&(u8, u8, u8)) -> u8| -> Vec<_> {
+                let wanted = |at: usize| picks.get(at).is_none_or(|pick| bit(pick) < 160);
+                let name = if wanted(15) { &one[..2] } else { &two[..2] };
+                let rest = pool.iter().enumerate().filter(|(at, _)| wanted(*at)).map(|(_, it)| *it);
+                name.iter().chain(rest).cloned().collect()
+            };
+            [build(from, &chosen(|it| it.0)), build(from, &chosen(|it| it.1)), build(to, &chosen(|it| it.2))]
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn merge3_of_real_cards([b, c, i] in family()) {
+        laws_of_merge3(&b, &c, &i)?;
+        let only_theirs = merge3(&b, &b, &i, Prefer::Current).unwrap();
+        prop_assert!(only_theirs.conflicts.is_empty());
+        prop_assert_eq!(said(&only_theirs.content), said(&i));
+        let (one, two) = (merge3(&b, &c, &i, Prefer::Current).unwrap(), merge3(&b, &i, &c, Prefer::Incoming).unwrap());
+        prop_assert_eq!(said(&one.content), said(&two.content), "sides exchanged");
+        // What a side added is there, what both kept is there, what one removed and the other kept is not.
+        let (b, c, i, merged) = (said(&b), said(&c), said(&i), said(&one.content));
+        for line in b.iter().chain(&c).chain(&i) {
+            let name = String::from_utf8_lossy(line.split(|&byte| byte == 0x1F).next().unwrap()).into_owned();
+            if !is_single(&name) && name != "ADR" {
+                let wanted = if b.contains(line) { c.contains(line) && i.contains(line) } else { true };
+                let edited = b.contains(line) && (c.contains(line) || i.contains(line));
+                prop_assert!(merged.contains(line) == wanted || edited, "{}", line.escape_ascii());
+            }
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Merging two descendants of one card.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::copy::Groups;
+use super::{Conflict, Merged};
+use crate::contact::card::{
+    Card, Editor, Property, PropertyBuf, Shape, Value, canonical_name, decode_document, is_single, render_name, shape,
+};
+use crate::contact::identity::{Canon, is_rendering};
+
+/// Who wins where both sides changed the same thing differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefer {
+    /// What is stored now.
+    Current,
+    /// What comes in.
+    Incoming,
+}
+
+/// What became of `base` on two ways, in one card (design law L7): the bytes of `current`, changed where `incoming` changed
+/// `base`.
+///
+/// Properties that may repeat are sets: instances are the same if name, label and value are. What one side added is
+/// added, what one side removed is removed, unless the other side changed it. Properties that a card has once are taken
+/// from the side that changed them; if both did, differently, the loser becomes a [`Conflict`]. N merges by component,
+/// and so does an ADR that both sides edited. Photos are atomic. FN follows N if it only repeated N (law L8).
+///
+/// `merge3(b, c, b)` is `c` byte for byte, `merge3(b, c, c)` is `c`, `merge3(b, b, i)` means what `i` means, merging the
+/// same again changes nothing, and with the other preference the sides may be exchanged. `None` if one is no card.
+pub fn merge3(base: &[u8], current: &[u8], incoming: &[u8], prefer: Prefer) -> Option<Merged> {
+    let (base, current, incoming) = (decode_document(base), decode_document(current), decode_document(incoming));
+    let (base, current) = (Card::parse(&base).ok()?, Card::parse(&current).ok()?);
+    let incoming = Card::parse(&incoming).ok()?;
+    let (base_canon, current_canon, incoming_canon) = (Canon::of(&base), Canon::of(&current), Canon::of(&incoming));
+    let base = Side::of(&base, &base_canon);
+    let current = Side::of(&current, &current_canon);
+    let incoming = Side::of(&incoming, &incoming_canon);
+    let mut merge = Merge {
+        prefer,
+        drop: BTreeSet::new(),
+        take: BTreeSet::new(),
+        replace: BTreeMap::new(),
+        conflicts: Vec::new(),
+        base: &base,
+        current: &current,
+        incoming: &incoming,
+    };
+    merge.decide();
+    merge.addresses();
+    Some(merge.finish())
+}
+
+/// What is compared: a property that a card has once by its name, another by name, label and value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'c> {
+    Single(&'c str),
+    Instance(&'c [u8]),
+}
+
+/// One line of a card's canonical form: of which property, which of its lines, and its full text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    property: usize,
+    item: usize,
+}
+
+/// Where a key has its lines, and what they say.
+type Lines<'c> = Vec<(Place, Cow<'c, [u8]>)>;
+
+struct Side<'c> {
+    card: &'c Card<'c>,
+    keys: BTreeMap<Key<'c>, Lines<'c>>,
+}
+
+impl<'c> Side<'c> {
+    fn of(card: &'c Card<'c>, canon: &'c Canon) -> Self {
+        let mut keys: BTreeMap<Key<'c>, Lines<'c>> = BTreeMap::new();
+        let mut last = Place { property: usize::MAX, item: 0 };
+        for (property, identity, full) in canon.lines() {
+            last = Place { property, item: if property == last.property { last.item + 1 } else { 0 } };
+            let name = canonical_name(card.properties()[property].name());
+            let key = if is_single(name) { Key::Single(name) } else { Key::Instance(identity) };
+            keys.entry(key).or_default().push((last, Cow::Borrowed(full)));
+        }
+        // Bookkeeping has no canonical form, but is merged all the same.
+        for (property, it) in card.properties().iter().enumerate() {
+            if let name @ ("UID" | "REV" | "PRODID") = canonical_name(it.name())
+                && !it.is_empty()
+            {
+                let text = it.text().trim().as_bytes().to_vec();
+                keys.entry(Key::Single(name)).or_default().push((Place { property, item: 0 }, Cow::Owned(text)));
+            }
+        }
+        Self { card, keys }
+    }
+
+    fn lines(&self, key: Key<'c>) -> &[(Place, Cow<'c, [u8]>)] {
+        self.keys.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a key says, as a set.
+    fn state(&self, key: Key<'c>) -> Vec<&[u8]> {
+        let mut state: Vec<&[u8]> = self.lines(key).iter().map(|(_, full)| &**full).collect();
+        state.sort_unstable();
+        state.dedup();
+        state
+    }
+
+    fn name(&self) -> Vec<String> {
+        self.card.all("N").find(|n| !n.is_empty()).map(Property::components).unwrap_or_default()
+    }
+}
+
+struct Merge<'m, 'c> {
+    prefer: Prefer,
+    base: &'m Side<'c>,
+    current: &'m Side<'c>,
+    incoming: &'m Side<'c>,
+    /// Lines of current that go, lines of incoming that come.
+    drop: BTreeSet<Place>,
+    take: BTreeSet<Place>,
+    /// Properties of current that are written anew.
+    replace: BTreeMap<usize, PropertyBuf>,
+    conflicts: Vec<Conflict>,
+}
+
+impl<'c> Merge<'_, 'c> {
+    fn decide(&mut self) {
+        let keys: BTreeSet<Key<'c>> =
+            self.base.keys.keys().chain(self.current.keys.keys()).chain(self.incoming.keys.keys()).copied().collect();
+        for key in keys {
+            let (base, current, incoming) = (self.base.state(key), self.current.state(key), self.incoming.state(key));
+            if incoming == base || current == incoming || incoming.is_empty() && current != base {
+                continue;
+            }
+            if current == base || current.is_empty() {
+                self.take(key);
+            } else if key == Key::Single("N") {
+                self.names();
+            } else {
+                let loser = match self.prefer {
+                    Prefer::Current => self.incoming,
+                    Prefer::Incoming => self.current,
+                };
+                self.report(key, loser);
+                if self.prefer == Prefer::Incoming {
+                    self.take(key);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, key: Key<'c>) {
+        self.drop.extend(self.current.lines(key).iter().map(|(place, _)| *place));
+        self.take.extend(self.incoming.lines(key).iter().map(|(place, _)| *place));
+    }
+
+    fn report(&mut self, key: Key<'c>, loser: &Side<'c>) {
+        let Some((place, _)) = loser.lines(key).first() else { return };
+        let property = &loser.card.properties()[place.property];
+        let name = canonical_name(property.name());
+        // These change with every save.
+        if !matches!(name, "REV" | "PRODID") {
+            self.conflicts.push(Conflict { property: name.to_owned(), losing: property.raw().to_vec() });
+        }
+    }
+
+    /// Both changed N: component by component.
+    fn names(&mut self) {
+        let (base, current, incoming) = (self.base.name(), self.current.name(), self.incoming.name());
+        let (merged, clash) = self.components(&base, &current, &incoming);
+        if clash {
+            let loser = if self.prefer == Prefer::Current { self.incoming } else { self.current };
+            self.report(Key::Single("N"), loser);
+        }
+        if let Some((place, _)) = self.current.lines(Key::Single("N")).first()
+            && !same_parts(&merged, &current)
+        {
+            let mut property = PropertyBuf::from(&self.current.card.properties()[place.property]);
+            property.set_value(Value::Structured(merged.into_iter().map(|part| vec![part]).collect()));
+            self.replace.insert(place.property, property);
+        }
+    }
+
+    /// Merges components; says whether both sides changed one of them differently.
+    fn components(&self, base: &[String], current: &[String], incoming: &[String]) -> (Vec<String>, bool) {
+        let count = current.len().max(incoming.len());
+        let part = |list: &[String], at: usize| list.get(at).map_or("", |part| part.trim()).to_owned();
+        let mut clash = false;
+        let merged = (0..count)
+            .map(|at| {
+                let (b, c, i) = (part(base, at), part(current, at), part(incoming, at));
+                let both = c != i && b != c && b != i;
+                clash |= both;
+                if i == b || both && self.prefer == Prefer::Current { c } else { i }
+            })
+            .collect();
+        (merged, clash)
+    }
+
+    /// An address of the base that both sides edited differently is neither's any more; if it is clear which two it
+    /// became, and no component clashes, they are one.
+    fn addresses(&mut self) {
+        let gone: Vec<(Key<'c>, &[u8])> = instances(self.base, "ADR")
+            .filter(|(key, _)| self.current.lines(*key).is_empty() && self.incoming.lines(*key).is_empty())
+            .collect();
+        for (key, full) in gone {
+            let about = about(full);
+            let became = |side: &Side<'c>| {
+                let mut found = instances(side, "ADR")
+                    .filter(|(key, full)| self.base.lines(*key).is_empty() && self::about(full) == about)
+                    .map(|(key, _)| side.lines(key)[0].0);
+                let first = found.next();
+                first.filter(|_| found.next().is_none())
+            };
+            let (Some(ours), Some(theirs)) = (became(self.current), became(self.incoming)) else { continue };
+            let property = |side: &Side<'c>, place: Place| side.card.properties()[place.property].clone();
+            let base = property(self.base, self.base.lines(key)[0].0).components();
+            let (current, incoming) = (property(self.current, ours), property(self.incoming, theirs));
+            let (merged, clash) = self.components(&base, &current.components(), &incoming.components());
+            if !clash {
+                self.take.remove(&theirs);
+            }
+            if !clash && !same_parts(&merged, &current.components()) {
+                let mut owned = PropertyBuf::from(&current);
+                owned.set_value(Value::Structured(merged.into_iter().map(|part| vec![part]).collect()));
+                self.replace.insert(ours.property, owned);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Merged {
+        self.follow_name();
+        let card = self.current.card;
+        let mut editor = Editor::new(card);
+        let mut groups = Groups::of(card, self.incoming.card);
+        for lines in places(&self.drop) {
+            let at = lines[0].property;
+            match without(&card.properties()[at], &lines) {
+                Some(rest) => editor.replace(at, &rest),
+                None => editor.remove(at),
+            }
+        }
+        self.drop_labels(&mut editor);
+        for (at, property) in &self.replace {
+            editor.replace(*at, property);
+        }
+        // A property that a card has once comes into the place of the old one, also of one that says nothing by itself.
+        let mut homes: BTreeMap<&str, usize> = BTreeMap::new();
+        for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| !it.is_empty()) {
+            let name = canonical_name(property.name());
+            if is_single(name) {
+                homes.entry(name).or_insert(at);
+            }
+        }
+        for lines in places(&self.take) {
+            let property = &self.incoming.card.properties()[lines[0].property];
+            let name = canonical_name(property.name());
+            let home = homes.remove(name);
+            if let Some(at) = home
+                && !self.drop.contains(&Place { property: at, item: 0 })
+                && card.properties()[at].text() == property.text()
+            {
+                continue;
+            }
+            let bytes = match only(property, &lines) {
+                Some(part) => part.write(card.version(), card.line_break()),
+                None => groups.copy(property, self.incoming.card),
+            };
+            match home {
+                Some(at) => editor.put(at, bytes),
+                None => editor.append_bytes(&bytes),
+            }
+        }
+        let content = editor.finish();
+        Merged { changed: content != card.as_bytes(), content, conflicts: self.conflicts }
+    }
+
+    /// FN that only repeated N goes with it.
+    fn follow_name(&mut self) {
+        let Some(at) = self.current.card.properties().iter().position(|it| it.is("FN") && !it.is_empty()) else {
+            return;
+        };
+        let old = self.current.name();
+        let n_at = self.current.lines(Key::Single("N")).first().map(|(place, _)| place.property);
+        let merged = n_at.and_then(|at| self.replace.get(&at));
+        let new = match merged.map(PropertyBuf::value) {
+            Some(Value::Structured(parts)) => parts.iter().map(|items| items.join(",")).collect(),
+            _ if self.incoming.lines(Key::Single("N")).iter().any(|(place, _)| self.take.contains(place)) => {
+                self.incoming.name()
+            }
+            _ => return,
+        };
+        let full = self.current.card.properties()[at].text();
+        if old.is_empty() || !is_rendering(&full, &old) || is_rendering(&full, &new) {
+            return;
+        }
+        let theirs = self.incoming.card.text("FN").filter(|full| is_rendering(full, &new));
+        let text = theirs.map_or_else(|| render_name(&new), Cow::into_owned);
+        self.replace.insert(at, PropertyBuf::text("FN", text));
+    }
+
+    /// A label whose property is gone goes too.
+    fn drop_labels(&self, editor: &mut Editor<'_, '_>) {
+        let properties = self.current.card.properties();
+        let gone: BTreeSet<usize> = self.drop.iter().map(|place| place.property).collect();
+        let mut groups: BTreeMap<String, (bool, bool, Vec<usize>)> = BTreeMap::new();
+        for (at, property) in properties.iter().enumerate() {
+            let Some(group) = property.group() else { continue };
+            let (lost, stays, labels) = groups.entry(group.to_ascii_lowercase()).or_default();
+            if Canon::is_label(property) {
+                labels.push(at);
+            } else if gone.contains(&at) {
+                *lost = true;
+            } else {
+                *stays = true;
+            }
+        }
+        for (lost, stays, labels) in groups.into_values() {
+            if lost && !stays {
+                labels.into_iter().for_each(|at| editor.remove(at));
+            }
+        }
+    }
+}
+
+/// Are these the same components, blanks at their ends and empty ones at the end aside?
+fn same_parts(a: &[String], b: &[String]) -> bool {
+    let part = |list: &[String], at: usize| list.get(at).map_or("", |part| part.trim()).to_owned();
+    (0..a.len().max(b.len())).all(|at| part(a, at) == part(b, at))
+}
+
+/// The instances of a property of this name, with their full lines.
+fn instances<'s, 'c>(side: &'s Side<'c>, name: &str) -> impl Iterator<Item = (Key<'c>, &'s [u8])> {
+    side.keys.iter().filter_map(move |(key, lines)| {
+        let (place, full) = lines.first()?;
+        side.card.properties()[place.property].is(name).then_some((*key, &**full))
+    })
+}
+
+/// Label and parameters of a line: what it is about, without what it says.
+fn about(full: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut parts = full.splitn(3, |&byte| byte == Canon::PART);
+    let (_, label, rest) = (parts.next(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let params = rest.iter().position(|&byte| byte == Canon::PART).map_or(&[][..], |at| &rest[at..]);
+    (label.to_vec(), params.to_vec())
+}
+
+/// Places by property.
+fn places(set: &BTreeSet<Place>) -> Vec<Vec<Place>> {
+    let all: Vec<Place> = set.iter().copied().collect();
+    all.chunk_by(|a, b| a.property == b.property).map(<[Place]>::to_vec).collect()
+}
+
+/// The items of a list in the order of its lines.
+fn items(property: &Property<'_>) -> Option<Vec<String>> {
+    let list = shape(canonical_name(property.name())) == Shape::List;
+    list.then(|| Canon::items(&property.text()).map(str::to_owned).collect())
+}
+
+/// The property without these of its items; `None` if nothing is left.
+fn without(property: &Property<'_>, lines: &[Place]) -> Option<PropertyBuf> {
+    let gone = |at: usize| lines.iter().any(|place| place.item == at);
+    pick(property, |at| !gone(at)).filter(|_| items(property).is_some_and(|items| items.len() > lines.len()))
+}
+
+/// The property with only these of its items; `None` if these are all.
+fn only(property: &Property<'_>, lines: &[Place]) -> Option<PropertyBuf> {
+    let wanted = |at: usize| lines.iter().any(|place| place.item == at);
+    pick(property, wanted).filter(|_| items(property).is_some_and(|items| items.len() > lines.len()))
+}
+
+fn pick(property: &Property<'_>, keep: impl Fn(usize) -> bool) -> Option<PropertyBuf> {
+    let items = items(property)?;
+    let kept = items.into_iter().enumerate().filter(|(at, _)| keep(*at)).map(|(_, item)| item).collect();
+    let mut owned = PropertyBuf::from(property);
+    owned.set_value(Value::List(kept));
+    Some(owned)
+}

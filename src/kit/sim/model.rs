@@ -1,0 +1,114 @@
+//! What the simulated people did, and what must therefore be true in the end.
+//!
+//! Each edit puts a token of its own into the card. From then on the token must be in a live card of the server, unless
+//! somebody who saw it took it out again: whatever else the engine did with the change – merged it, matched it, sent it
+//! five times – it was lost otherwise (I1). And it must not be in two (I2).
+
+use super::card::Face;
+use std::collections::BTreeMap;
+
+#[derive(Debug)]
+struct Fate {
+    /// The event in which it was made.
+    born: usize,
+    /// Cards with it that were made on purpose.
+    cards: usize,
+    /// How often a card with it was deleted. A device that obeys a delete and keeps its own edit adds that as a new card,
+    /// while another device's edit may have brought the old one back.
+    deletes: usize,
+    /// Somebody who saw it took it out.
+    may_be_gone: bool,
+    /// And nobody can have missed that.
+    must_be_gone: bool,
+    /// What was in the card before it.
+    before: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    tokens: BTreeMap<String, Fate>,
+}
+
+impl Model {
+    /// A token for the next edit.
+    pub(super) fn token(&self) -> String {
+        format!("t{}", self.tokens.len())
+    }
+
+    /// Notes an edit: what the person saw, and what they left. `sure`: the server knows what this place held.
+    /// Gives the tokens of a card that was surely deleted.
+    pub(super) fn edited(&mut self, event: usize, seen: Option<&Face>, left: Option<&Face>, sure: bool) -> Vec<String> {
+        let none = Face::default();
+        let (before, after) = (seen.unwrap_or(&none), left.unwrap_or(&none));
+        for token in before.tokens.iter().filter(|token| !after.tokens.contains(token)) {
+            if let Some(fate) = self.tokens.get_mut(token) {
+                fate.may_be_gone = true;
+                fate.must_be_gone |= sure;
+                fate.deletes += usize::from(left.is_none());
+            }
+        }
+        for token in &after.tokens {
+            let fresh = !self.tokens.contains_key(token);
+            let fate = self.tokens.entry(token.clone()).or_insert_with(|| Fate {
+                born: event,
+                cards: 0,
+                deletes: 0,
+                may_be_gone: false,
+                must_be_gone: false,
+                before: before.tokens.clone(),
+            });
+            fate.cards += usize::from(seen.is_none() || fresh);
+            fate.must_be_gone = false;
+        }
+        if left.is_some() {
+            return Vec::new();
+        }
+        if !sure {
+            self.unheard(&before.tokens);
+        }
+        before.tokens.clone()
+    }
+
+    /// The delete of a card with these tokens may not be heard of: a slow sync tells what is there, not what is there no
+    /// more. Then it may come back as it was at any time.
+    pub(super) fn unheard(&mut self, tokens: &[String]) {
+        let mut all = tokens.to_vec();
+        while let Some(token) = all.pop() {
+            if let Some(fate) = self.tokens.get_mut(&token) {
+                fate.must_be_gone = false;
+                all.append(&mut fate.before);
+            }
+        }
+    }
+
+    /// When a token was made.
+    pub(super) fn born(&self, token: &str) -> Option<usize> {
+        self.tokens.get(token).map(|fate| fate.born)
+    }
+
+    /// Judges the server's live cards once all is quiet.
+    pub(super) fn judge(&self, cards: &[Vec<u8>]) -> Result<(), (&'static str, String)> {
+        let faces: Vec<Face> = cards.iter().map(|card| Face::read(card)).collect();
+        let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+        for token in faces.iter().flat_map(|face| &face.tokens) {
+            *found.entry(token).or_default() += 1;
+        }
+        for (token, fate) in &self.tokens {
+            let count = found.get(token.as_str()).copied().unwrap_or(0);
+            if count == 0 && !fate.may_be_gone {
+                return Err(("I1", format!("{token}, made in event {}, is lost", fate.born)));
+            }
+            if count > fate.cards + fate.deletes {
+                return Err(("I2", format!("{token} is in {count} live cards; {} were made", fate.cards)));
+            }
+        }
+        for face in &faces {
+            // Of a card that was copied, another may have stayed.
+            let gone = |token: &String| self.tokens.get(token).is_some_and(|fate| fate.must_be_gone && fate.cards == 1);
+            if face.tokens.iter().all(gone) {
+                return Err(("I1", format!("a deleted card is alive again: {face:?}")));
+            }
+        }
+        Ok(())
+    }
+}

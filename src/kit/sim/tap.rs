@@ -1,0 +1,242 @@
+//! Stores that come between: to make another store fail at a chosen call, or to falsify what it is told.
+
+use crate::message::{Op, Timestamp};
+use crate::store::{
+    AccountNo, BookNo, BookRow, DeviceNo, DeviceRow, Directory, Guid, ItemRow, Keys, MapRow, NewStaged, OutgoingRow,
+    PairRow, Result, Revision, RevisionRow, SentRef, SessionKey, SessionRow, StagedRow, Store, StoreError, Token, Tx,
+    Verdict, ViewFp,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What happens at the calls of a [`TapTx`]. The defaults let everything through.
+pub trait Tap {
+    /// Before every call, by the name of the method.
+    ///
+    /// # Errors
+    /// What the call shall fail with.
+    fn call(&mut self, name: &'static str) -> Result<()> {
+        let _ = name;
+        Ok(())
+    }
+
+    /// In the place of [`Tx::put_maps`].
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn put_maps(&mut self, tx: &mut dyn Tx, device: DeviceNo, book: BookNo, rows: &[MapRow]) -> Result<()> {
+        tx.put_maps(device, book, rows)
+    }
+
+    /// In the place of [`Tx::insert_items`].
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn insert_items(&mut self, tx: &mut dyn Tx, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {
+        tx.insert_items(book, rows)
+    }
+}
+
+/// A transaction with a [`Tap`] in between.
+pub struct TapTx<'t> {
+    inner: &'t mut dyn Tx,
+    tap: &'t mut dyn Tap,
+}
+
+impl std::fmt::Debug for TapTx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TapTx")
+    }
+}
+
+impl<'t> TapTx<'t> {
+    /// Puts a tap before a transaction.
+    pub const fn new(inner: &'t mut dyn Tx, tap: &'t mut dyn Tap) -> Self {
+        Self { inner, tap }
+    }
+}
+
+macro_rules! through {
+    ($(fn $name:ident($($arg:ident: $of:ty),* $(,)?) -> $out:ty;)*) => {
+        $(fn $name(&mut self, $($arg: $of),*) -> Result<$out> {
+            self.tap.call(stringify!($name))?;
+            self.inner.$name($($arg),*)
+        })*
+    };
+}
+
+impl Tx for TapTx<'_> {
+    through! {
+        fn device(device_id: &str) -> Option<DeviceRow>;
+        fn device_by_no(device: DeviceNo) -> Option<DeviceRow>;
+        fn devices() -> Vec<DeviceRow>;
+        fn put_device(row: &DeviceRow) -> DeviceNo;
+        fn session(key: SessionKey<'_>) -> Option<SessionRow>;
+        fn put_session(row: &SessionRow) -> ();
+        fn drop_rival_sessions(device: DeviceNo, books: &[BookNo], keep: &Token) -> u64;
+        fn expire_sessions(now: Timestamp) -> usize;
+        fn queue_statuses(token: &Token, statuses: &[Vec<u8>]) -> ();
+        fn queued_statuses(token: &Token, limit: usize) -> Vec<(i64, Vec<u8>)>;
+        fn drop_statuses(token: &Token, upto: i64) -> ();
+        fn lock_books(books: &[BookNo]) -> Vec<BookRow>;
+        fn book(book: BookNo) -> Option<BookRow>;
+        fn put_book(row: &BookRow) -> ();
+        fn items(book: BookNo, guids: &[Guid]) -> Vec<Option<ItemRow<'static>>>;
+        fn update_items(book: BookNo, rows: &[ItemRow<'_>]) -> ();
+        fn changes(book: BookNo, after: Revision, upto: Revision, limit: usize) -> Vec<ItemRow<'static>>;
+        fn revisions(book: BookNo, which: &[(Guid, Revision)]) -> Vec<Option<RevisionRow>>;
+        fn history(book: BookNo, guid: Guid, limit: usize) -> Vec<RevisionRow>;
+        fn by_fingerprint(book: BookNo, prints: &[[u8; 16]], limit: usize) -> Vec<Vec<Guid>>;
+        fn by_match_key(book: BookNo, keys: &[u64], limit: usize) -> Vec<Vec<Guid>>;
+        fn index_more(book: BookNo, limit: usize) -> bool;
+        fn pair(device: DeviceNo, book: BookNo) -> Option<PairRow>;
+        fn put_pair(row: &PairRow) -> ();
+        fn maps_by_luid(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Vec<Option<MapRow>>;
+        fn maps_by_guid(device: DeviceNo, book: BookNo, epoch: i64, guids: &[Guid]) -> Vec<Option<MapRow>>;
+        fn carry_maps(device: DeviceNo, book: BookNo, from: i64, to: i64) -> ();
+        fn drop_maps(device: DeviceNo, book: BookNo, keep: i64) -> ();
+        fn map_page(device: DeviceNo, book: BookNo, epoch: i64, after: Guid, limit: usize) -> Vec<MapRow>;
+        fn unconfirmed_maps(device: DeviceNo, book: BookNo, epoch: i64, limit: usize) -> Vec<MapRow>;
+        fn differences(
+            pair: (DeviceNo, BookNo),
+            epoch: i64,
+            after: Revision,
+            upto: Revision,
+            limit: usize,
+        ) -> Vec<(ItemRow<'static>, Option<MapRow>)>;
+        fn count_differences(pair: (DeviceNo, BookNo), epoch: i64, after: Revision, upto: Revision) -> u64;
+        fn outgoing(device: DeviceNo, book: BookNo, guids: &[Guid]) -> Vec<Option<OutgoingRow>>;
+        fn outgoing_page(device: DeviceNo, book: BookNo, after: Guid, limit: usize) -> Vec<OutgoingRow>;
+        fn outgoing_by_ref(
+            device: DeviceNo,
+            token: &Token,
+            refs: &[SentRef],
+        ) -> Vec<Option<(BookNo, OutgoingRow)>>;
+        fn outgoing_by_view(device: DeviceNo, book: BookNo, views: &[ViewFp]) -> Vec<Option<OutgoingRow>>;
+        fn put_outgoing(device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> ();
+        fn drop_outgoing(device: DeviceNo, book: BookNo, guids: &[Guid]) -> ();
+        fn clear_outgoing(device: DeviceNo, book: BookNo) -> ();
+        fn stage(device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> ();
+        fn staged(device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Vec<StagedRow>;
+        fn drop_staged(device: DeviceNo, book: BookNo, seqs: &[i64]) -> ();
+        fn adopt_staged(device: DeviceNo, book: BookNo, epoch: i64) -> ();
+        fn count_staged(device: DeviceNo, book: BookNo, op: Op) -> u64;
+    }
+
+    fn insert_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {
+        self.tap.call("insert_items")?;
+        self.tap.insert_items(self.inner, book, rows)
+    }
+
+    fn put_maps(&mut self, device: DeviceNo, book: BookNo, rows: &[MapRow]) -> Result<()> {
+        self.tap.call("put_maps")?;
+        self.tap.put_maps(self.inner, device, book, rows)
+    }
+}
+
+/// How a store is made to fail, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// At a call, counted from 0: the step is rolled back.
+    AtCall(u32),
+    /// When all was done but the commit: the step is rolled back.
+    BeforeCommit,
+    /// After the commit: all is durable, and the caller sees a failure.
+    AfterCommit,
+    /// No failure: the step is run, rolled back and run again, as after a conflict of writers.
+    Rerun,
+}
+
+/// A store that fails when told to.
+pub struct FaultStore {
+    inner: Arc<dyn Store>,
+    plan: Mutex<Plan>,
+}
+
+#[derive(Default)]
+struct Plan {
+    armed: Option<StoreFault>,
+    calls: u32,
+    fired: bool,
+}
+
+impl std::fmt::Debug for FaultStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FaultStore")
+    }
+}
+
+impl FaultStore {
+    /// A store that works as `inner` does until [`arm`](Self::arm).
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        Self { inner, plan: Mutex::default() }
+    }
+
+    /// Makes one of the next steps fail; calls are counted from now on.
+    pub fn arm(&self, fault: StoreFault) {
+        *self.plan() = Plan { armed: Some(fault), calls: 0, fired: false };
+    }
+
+    /// Makes no more steps fail; tells whether one did since [`arm`](Self::arm).
+    pub fn disarm(&self) -> bool {
+        let plan = std::mem::take(&mut *self.plan());
+        plan.fired
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fire(&self, fault: StoreFault) -> bool {
+        let mut plan = self.plan();
+        if plan.armed != Some(fault) {
+            return false;
+        }
+        plan.armed = None;
+        plan.fired = true;
+        true
+    }
+}
+
+struct Countdown<'s>(&'s FaultStore);
+
+impl Tap for Countdown<'_> {
+    fn call(&mut self, name: &'static str) -> Result<()> {
+        let at = {
+            let mut plan = self.0.plan();
+            plan.calls += 1;
+            plan.calls - 1
+        };
+        if self.0.fire(StoreFault::AtCall(at)) { Err(injected(name)) } else { Ok(()) }
+    }
+}
+
+fn injected(place: &str) -> StoreError {
+    StoreError::Failed(format!("made to fail at {place}"))
+}
+
+impl Store for FaultStore {
+    fn step(&self, account: AccountNo, work: &mut dyn FnMut(&mut dyn Tx) -> Result<Verdict>) -> Result<()> {
+        if self.fire(StoreFault::Rerun) {
+            self.inner.step(account, &mut |tx| work(tx).map(|_| Verdict::Rollback))?;
+        }
+        let mut wrote = false;
+        self.inner.step(account, &mut |tx| {
+            let verdict = work(&mut TapTx::new(tx, &mut Countdown(self)))?;
+            wrote = verdict == Verdict::Commit;
+            if wrote && self.fire(StoreFault::BeforeCommit) {
+                return Err(injected("commit"));
+            }
+            Ok(verdict)
+        })?;
+        if wrote && self.fire(StoreFault::AfterCommit) { Err(injected("the end of the commit")) } else { Ok(()) }
+    }
+
+    fn directory(&self) -> &dyn Directory {
+        self.inner.directory()
+    }
+
+    fn keys(&self) -> Result<Keys> {
+        self.inner.keys()
+    }
+}

@@ -1,0 +1,359 @@
+//! The client's side of the conversation.
+
+mod credential;
+mod step;
+
+pub use credential::Credentials;
+
+use self::step::Step;
+use super::Report;
+use super::state::{Package, State, StoreState};
+use super::turn::Turn;
+use crate::auth::Challenge;
+use crate::codec::{Encoding, Limits, decode};
+use crate::message::{AlertCode, Command, Message, StatusCode, Text, Timestamp, Version};
+use crate::store::{AccountNo, BookNo, DeviceRow, Store, StoreError, Token, Tx, Verdict};
+use crate::sync::Role;
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Challenges answered before the server's word is taken: a stale nonce, another scheme, and one for good measure.
+const MAX_TRIES: u32 = 3;
+
+/// One book of a client's session.
+#[derive(Clone, Debug)]
+pub struct ClientBook {
+    /// The book in the client's own store.
+    pub book: BookNo,
+    /// Its address here, as told to the server.
+    pub local_uri: String,
+    /// Its address at the server.
+    pub remote_uri: String,
+    /// The sync wanted: 200 or 201.
+    pub mode: AlertCode,
+}
+
+/// How a client behaves.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// The server's URL.
+    pub server_uri: String,
+    /// This device's id; random, and kept with the book.
+    pub device_id: String,
+    /// With what it authenticates.
+    pub credentials: Credentials,
+    /// The books to sync.
+    pub books: Vec<ClientBook>,
+    /// The encoding.
+    pub encoding: Encoding,
+    /// The version to begin with.
+    pub version: Version,
+    /// The largest message this client accepts and announces, in bytes.
+    pub max_msg_size: u64,
+    /// The largest object this client accepts and announces, in bytes.
+    pub max_obj_size: u64,
+}
+
+/// A request to post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Where to.
+    pub uri: String,
+    /// Its Content-Type.
+    pub content_type: &'static str,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
+/// Why a client's session ended early.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The server refused the credentials.
+    #[error("the server refused the credentials ({0}): check the user name and the password or secret")]
+    Refused(StatusCode),
+    /// The server does not know the book.
+    #[error("the server has no book {name:?} ({code}): check the book's remote name")]
+    UnknownBook {
+        /// The remote name.
+        name: String,
+        /// The status.
+        code: StatusCode,
+    },
+    /// The server answered with something that is not SyncML.
+    #[error("the server's answer cannot be read: {0}")]
+    Unreadable(String),
+    /// The server ended the session.
+    #[error("the server ended the session with status {0}")]
+    Ended(StatusCode),
+    /// The client's own store failed.
+    #[error("this side's store failed: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// A SyncML client's session over its own store.
+///
+/// Everything durable is in the store: what was received and answered is there before the next request leaves, and what
+/// was sent without an answer is on the ledger, so that a session that breaks off costs a repetition and nothing else.
+pub struct Client {
+    store: Arc<dyn Store>,
+    account: AccountNo,
+    config: ClientConfig,
+    token: Token,
+    session_id: String,
+    msg_id: u32,
+    tries: u32,
+    request: Option<Vec<u8>>,
+    /// What the session's credential was made of, for the next message that needs one.
+    nonce: Option<Vec<u8>>,
+    state: State,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("session_id", &self.session_id).field("msg_id", &self.msg_id).finish()
+    }
+}
+
+impl Client {
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    pub fn begin(
+        store: Arc<dyn Store>,
+        account: AccountNo,
+        config: ClientConfig,
+        now: Timestamp,
+    ) -> Result<Self, ClientError> {
+        let peer = (config.server_uri.clone(), None);
+        let state = State::new(Role::Client, config.version, peer, config.device_id.clone());
+        let mut client = Self {
+            store,
+            account,
+            config,
+            token: Token([0; 16]),
+            session_id: String::new(),
+            msg_id: 0,
+            tries: 0,
+            request: None,
+            nonce: None,
+            state,
+        };
+        client.start(now)?;
+        Ok(client)
+    }
+
+    /// The next request to post, or `None` when the session is over. The same request is given until
+    /// [`received`](Self::received) was called for it, so that a failed post is repeated byte for byte.
+    #[must_use]
+    pub fn outgoing(&self) -> Option<Outgoing> {
+        let body = self.request.clone()?;
+        let uri = self.state.resp_uri.clone().unwrap_or_else(|| self.config.server_uri.clone());
+        Some(Outgoing { uri, content_type: self.config.encoding.media_type(), body })
+    }
+
+    /// Takes the server's answer to the last [`outgoing`](Self::outgoing).
+    ///
+    /// # Errors
+    /// What ends the session early; the report tells how far it came.
+    pub fn received(&mut self, content_type: &str, body: &[u8], now: Timestamp) -> Result<(), ClientError> {
+        let result = self.take(content_type, body, now);
+        if result.is_err() {
+            self.request = None;
+        }
+        result
+    }
+
+    /// What was done so far; complete once [`outgoing`](Self::outgoing) gives `None`.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let problems = self.state.stores.iter().filter_map(problem).collect();
+        Report { problems, ..self.state.report() }
+    }
+
+    fn start(&mut self, now: Timestamp) -> Result<(), ClientError> {
+        self.msg_id = 1;
+        let (mut token, mut session_id, mut nonce) = (self.token, String::new(), None);
+        let (state, request) = self.step(now, |step, tx| {
+            // The counter makes the session's id and token; it is kept with the books, so they never come again.
+            step.device.nonce_count += 1;
+            step.device.last_seen = step.now;
+            let count = step.device.nonce_count;
+            // At most 4 characters (§1.3).
+            session_id = (count % 9_999 + 1).to_string();
+            step.session_id.clone_from(&session_id);
+            token = client_token(&step.config.device_id, &step.config.server_uri, count);
+            step.turn.token = token;
+            nonce.clone_from(&step.device.nonce_in);
+            step.credential =
+                step.config.credentials.first(&step.config.device_id, step.state.version, nonce.as_deref());
+            step.state.stores.clear();
+            step.open_books(tx)?;
+            step.initialise(tx, None).map(Some)
+        })?;
+        (self.token, self.session_id, self.nonce) = (token, session_id, nonce);
+        self.sent(state, request);
+        Ok(())
+    }
+
+    fn take(&mut self, content_type: &str, body: &[u8], now: Timestamp) -> Result<(), ClientError> {
+        let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
+        let encoding = Encoding::from_content_type(content_type)
+            .ok_or_else(|| unreadable(&format_args!("{content_type:?} is not a SyncML media type")))?;
+        let message = decode(body, encoding, &Limits::default()).map_err(|error| unreadable(&error))?;
+        self.state.bytes_in += body.len() as u64;
+        self.state.messages += 1;
+        let header_status = message.body.iter().find_map(|command| match command {
+            Command::Status(status) if status.cmd_ref.as_str() == "0" => Some(status),
+            _ => None,
+        });
+        let code = header_status.map_or(StatusCode::OK, |status| status.code);
+        let challenge = header_status.and_then(|status| status.chal.as_ref());
+        let nonce = challenge
+            .and_then(|chal| Challenge::read(chal).ok())
+            .map(|challenge| challenge.nonce)
+            .filter(|nonce| !nonce.is_empty());
+        match code {
+            StatusCode::INVALID_CREDENTIALS | StatusCode::MISSING_CREDENTIALS => {
+                return self.answer_challenge(&message, code, nonce, now);
+            }
+            StatusCode(200..=299) => {}
+            code => return Err(ClientError::Ended(code)),
+        }
+        let authenticated = self.state.authenticated || code == StatusCode::AUTHENTICATED;
+        self.state.authenticated = authenticated;
+        if nonce.is_some() {
+            self.nonce.clone_from(&nonce);
+        }
+        let known_nonce = self.nonce.clone();
+        self.msg_id += 1;
+        let (state, request) = self.step(now, |step, tx| {
+            if let Some(nonce) = &nonce {
+                step.device.nonce_in = Some(nonce.clone());
+            }
+            if !authenticated {
+                step.credential =
+                    step.config.credentials.first(&step.config.device_id, step.state.version, known_nonce.as_deref());
+            }
+            step.run(tx, &message)
+        })?;
+        self.sent(state, request);
+        for (store, book) in self.state.stores.iter().zip(&self.config.books) {
+            if let Some(code @ (404 | 403)) = store.failed {
+                let unknown = ClientError::UnknownBook { name: book.remote_uri.clone(), code: StatusCode(code) };
+                if self.state.stores.len() == 1 && code == 404 {
+                    return Err(unknown);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The server wants a credential, or a better one: package 1 again, in the same session (§5.3).
+    fn answer_challenge(
+        &mut self,
+        message: &Message<'_>,
+        code: StatusCode,
+        nonce: Option<Vec<u8>>,
+        now: Timestamp,
+    ) -> Result<(), ClientError> {
+        self.tries += 1;
+        // A credential that is the same every time is no better the second time.
+        let hopeless = code == StatusCode::INVALID_CREDENTIALS && self.config.credentials.is_static();
+        if hopeless || self.tries > MAX_TRIES || self.state.package != Package::Init {
+            return Err(ClientError::Refused(code));
+        }
+        self.msg_id += 1;
+        self.nonce = nonce;
+        let nonce = self.nonce.clone();
+        let resp_uri = message.header.resp_uri.clone().map(Text::into_owned);
+        let (state, request) = self.step(now, |step, tx| {
+            step.credential =
+                step.config.credentials.again(&step.config.device_id, step.state.version, nonce.as_deref());
+            if resp_uri.is_some() {
+                step.state.resp_uri.clone_from(&resp_uri);
+            }
+            step.turn.lock(tx, step.state.stores.iter().map(|store| store.book))?;
+            step.initialise(tx, Some(message)).map(Some)
+        })?;
+        self.sent(state, request);
+        Ok(())
+    }
+
+    fn sent(&mut self, state: State, request: Option<Vec<u8>>) {
+        self.state = state;
+        self.state.bytes_out += request.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        self.state.messages += u32::from(request.is_some());
+        self.request = request;
+    }
+
+    fn step(
+        &self,
+        now: Timestamp,
+        mut work: impl FnMut(&mut Step<'_>, &mut dyn Tx) -> crate::store::Result<Option<Vec<u8>>>,
+    ) -> Result<(State, Option<Vec<u8>>), ClientError> {
+        let mut result = None;
+        self.store.step(self.account, &mut |tx| {
+            let device = match tx.device(&self.config.server_uri)? {
+                Some(device) => device,
+                None => {
+                    let mut row = DeviceRow::new(&self.config.server_uri, now);
+                    row.device = tx.put_device(&row)?;
+                    row
+                }
+            };
+            let turn = Turn {
+                role: Role::Client,
+                device: device.device,
+                token: self.token,
+                now,
+                max_obj_size: self.config.max_obj_size,
+                rows: Default::default(),
+                pairs: Default::default(),
+            };
+            let mut step = Step {
+                config: &self.config,
+                now,
+                turn,
+                state: self.state.clone(),
+                device,
+                session_id: self.session_id.clone(),
+                msg_id: self.msg_id,
+                credential: None,
+                wanted_devinf: Vec::new(),
+            };
+            let request = work(&mut step, tx)?;
+            tx.put_device(&step.device)?;
+            result = Some((step.state, request));
+            Ok(Verdict::Commit)
+        })?;
+        result.ok_or_else(|| StoreError::Failed("the store did not run the step".to_owned()).into())
+    }
+}
+
+/// A session's token in a client's own store: it names the rows of this session and nobody else sees it.
+fn client_token(device_id: &str, server_uri: &str, count: i64) -> Token {
+    let mut hash = Sha256::new();
+    hash.update(b"syncml client session");
+    for part in [device_id.as_bytes(), server_uri.as_bytes(), &count.to_be_bytes()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut token = [0; 16];
+    token.copy_from_slice(&hash.finalize()[..16]);
+    Token(token)
+}
+
+fn problem(store: &StoreState) -> Option<String> {
+    let name = &store.there;
+    match store.failed {
+        Some(404) => Some(format!("the server has no book {name:?}: check the book's remote name")),
+        Some(code) => Some(format!("the sync of {name:?} ended with status {code}")),
+        None if !store.clean && store.awaiting > 0 => {
+            Some(format!("{} items of {name:?} were not answered; they are sent again next time", store.awaiting))
+        }
+        None => None,
+    }
+}

@@ -1,0 +1,239 @@
+//! What the peer answers to what was sent: statuses and maps, against the ledger (DESIGN "What was sent and not yet
+//! acknowledged").
+
+use super::guid::{self, Parsed};
+use super::receive::{OpenBook, own_entry};
+use crate::message::{Op, StatusCode};
+use crate::store::{
+    BookNo, DeviceNo, Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, Result, SentRef, Token, Tx,
+};
+use crate::sync::{Confirmation, Role, decide_confirmation};
+use std::collections::{HashMap, HashSet};
+
+/// A Status that answers a change of ours.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// Which change.
+    pub sent_as: SentRef,
+    /// What became of it.
+    pub code: StatusCode,
+}
+
+/// The ledger's rows that a message's statuses answer, by book. A Status that answers nothing open is ignored: the peer
+/// repeats itself.
+pub(super) fn find_answered(
+    tx: &mut dyn Tx,
+    device: DeviceNo,
+    token: &Token,
+    answers: &[Answer],
+) -> Result<HashMap<BookNo, Vec<(OutgoingRow, StatusCode)>>> {
+    let refs: Vec<SentRef> = answers.iter().map(|answer| answer.sent_as).collect();
+    let mut by_book: HashMap<BookNo, Vec<(OutgoingRow, StatusCode)>> = HashMap::new();
+    for (answer, found) in answers.iter().zip(tx.outgoing_by_ref(device, token, &refs)?) {
+        if let Some((book, row)) = found {
+            by_book.entry(book).or_default().push((row, answer.code));
+        }
+    }
+    Ok(by_book)
+}
+
+/// Settles the rows of one book that were answered.
+pub(super) fn confirm(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    answered: Vec<(OutgoingRow, StatusCode)>,
+) -> Result<()> {
+    let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
+    let guids: Vec<Guid> = answered.iter().map(|(row, _)| row.guid).collect();
+    let entries = tx.maps_by_guid(device, book, epoch, &guids)?;
+    // In a sync of everything a client keeps the server's ids of the map before: the server may add those items again.
+    let before = match open.state.old_epoch.filter(|_| open.role == Role::Client) {
+        Some(old) => tx.maps_by_guid(device, book, old, &guids)?,
+        None => vec![None; guids.len()],
+    };
+    let (mut maps, mut put, mut done) = (Vec::new(), Vec::new(), Vec::new());
+    for (((row, code), entry), before) in answered.into_iter().zip(entries).zip(before) {
+        let counts = &mut open.state.sent;
+        match (decide_confirmation(row.op, code), row.op) {
+            (Confirmation::Done, Op::Add) if open.role == Role::Server && entry.is_none() => {
+                counts.added += 1;
+                put.push(OutgoingRow { state: OutgoingState::AckedUnmapped, ..row });
+                // Its Map is still awaited.
+                continue;
+            }
+            (Confirmation::Done, op) => {
+                match op {
+                    Op::Add => counts.added += 1,
+                    Op::Delete => counts.deleted += 1,
+                    _ => counts.changed += 1,
+                }
+                let entry = entry.unwrap_or_else(|| MapRow {
+                    epoch,
+                    luid: before.map_or_else(|| own_entry(row.guid), |before| before.luid),
+                    guid: row.guid,
+                    agreed_revision: row.sent_revision,
+                    lens: None,
+                    view_fp: row.sent_view_fp,
+                    state: MapState::Live,
+                });
+                // Agreed is what was sent, whatever the item has become since.
+                maps.push(match op {
+                    Op::Delete => MapRow { state: MapState::Gone, ..entry },
+                    _ => MapRow { agreed_revision: row.sent_revision, view_fp: row.sent_view_fp, ..entry },
+                });
+                done.push(row.guid);
+            }
+            (Confirmation::Lost, _) => {
+                maps.extend(entry.map(|entry| MapRow { state: MapState::Gone, ..entry }));
+                put.push(OutgoingRow { op: Op::Add, ..again(row, code) });
+            }
+            (Confirmation::Refused, _) => {
+                counts.refused += 1;
+                put.push(OutgoingRow { state: OutgoingState::Refused, ..again(row, code) });
+            }
+            (Confirmation::Full, _) => {
+                open.state.full = true;
+                put.push(OutgoingRow { state: OutgoingState::Withheld, ..again(row, code) });
+            }
+            (Confirmation::Retry, _) => put.push(again(row, code)),
+        }
+        open.state.awaiting -= 1;
+    }
+    tx.put_maps(device, book, &maps)?;
+    tx.put_outgoing(device, book, &put)?;
+    tx.drop_outgoing(device, book, &done)
+}
+
+fn again(row: OutgoingRow, code: StatusCode) -> OutgoingRow {
+    OutgoingRow { state: OutgoingState::Unsent, reason: code.0, session: None, sent_as: None, ..row }
+}
+
+/// Takes the pairs of a Map: (GUID, LUID) texts. One status each, in their order (§3.6).
+pub(super) fn take_map(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    pairs: &[(&str, &str)],
+) -> Result<Vec<StatusCode>> {
+    let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
+    let stamp = open.writer.row().stamp;
+    let parsed: Vec<Option<Parsed>> = pairs.iter().map(|(guid, _)| guid::parse(guid)).collect();
+    let guids: Vec<Guid> = parsed
+        .iter()
+        .map(|parsed| match parsed {
+            Some(Parsed::Full(guid, of)) if *of == stamp => *guid,
+            Some(Parsed::Temporary(guid)) => *guid,
+            _ => Guid(0),
+        })
+        .collect();
+    let luids: Vec<&str> = pairs.iter().map(|(_, luid)| *luid).collect();
+    let rows = tx.outgoing(device, book, &guids)?;
+    let items = tx.items(book, &guids)?;
+    let mut by_guid: HashMap<Guid, MapRow> =
+        tx.maps_by_guid(device, book, epoch, &guids)?.into_iter().flatten().map(|e| (e.guid, e)).collect();
+    let mut by_luid: HashMap<String, MapRow> =
+        tx.maps_by_luid(device, book, epoch, &luids)?.into_iter().flatten().map(|e| (e.luid.clone(), e)).collect();
+
+    let mut change = MapChange::default();
+    let mut statuses = Vec::with_capacity(pairs.len());
+    for (i, (text, luid)) in pairs.iter().enumerate() {
+        let known = by_guid.get(&guids[i]);
+        if known.is_some_and(|entry| entry.luid == *luid) {
+            statuses.push(StatusCode::OK);
+            continue;
+        }
+        let row = rows[i].as_ref().filter(|row| {
+            row.op == Op::Add
+                && row.state != OutgoingState::Unsent
+                && match parsed[i] {
+                    Some(Parsed::Temporary(_)) => row.temp_guid.as_deref() == Some(text),
+                    _ => true,
+                }
+        });
+        let (Some(item), true) = (&items[i], row.is_some() || known.is_some()) else {
+            statuses.push(StatusCode::NOT_FOUND);
+            continue;
+        };
+        // The device put the item under another id, or used this id for another item: the older word is retired.
+        let before = by_luid.get(*luid).cloned();
+        // The same pair was told before and retired: this may be that word again, so what was sent since is not agreed.
+        let repeated = before.filter(|entry| entry.state == MapState::Gone && entry.guid == guids[i]);
+        for old in [by_guid.remove(&guids[i]), by_luid.remove(*luid)].into_iter().flatten() {
+            if old.state != MapState::Gone {
+                by_guid.remove(&old.guid);
+                by_luid.remove(&old.luid);
+                if old.guid != guids[i] {
+                    change.lost.push(old.guid);
+                }
+                change.maps.push(MapRow { state: MapState::Gone, ..old });
+            }
+        }
+        let entry = match repeated {
+            Some(before) => MapRow { state: MapState::Live, ..before },
+            None => bind(open, row, known_agreement(&change, guids[i]), item, luid),
+        };
+        if item.deleted || entry.agreed_revision < item.revision {
+            change.owed.push(OutgoingRow::unsent(item));
+        }
+        if let Some(row) = row.filter(|row| change.mapped.insert(row.guid)) {
+            change.awaited += i64::from(row.session == Some(open.token));
+        }
+        by_guid.insert(entry.guid, entry.clone());
+        by_luid.insert(entry.luid.clone(), entry.clone());
+        change.maps.push(entry);
+        statuses.push(StatusCode::OK);
+    }
+    change.apply(tx, open, device, book)?;
+    Ok(statuses)
+}
+
+#[derive(Default)]
+struct MapChange {
+    /// Entries retired and bound, in their order.
+    maps: Vec<MapRow>,
+    mapped: HashSet<Guid>,
+    /// Of those, rows of this session, which were awaited.
+    awaited: i64,
+    owed: Vec<OutgoingRow>,
+    /// Items that lost their id to another: still here, they must be sent again.
+    lost: Vec<Guid>,
+}
+
+impl MapChange {
+    fn apply(self, tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, device: DeviceNo, book: BookNo) -> Result<()> {
+        open.state.awaiting -= self.awaited;
+        tx.put_maps(device, book, &self.maps)?;
+        let mapped: Vec<Guid> = self.mapped.into_iter().collect();
+        tx.drop_outgoing(device, book, &mapped)?;
+        let lost = tx.items(book, &self.lost)?.into_iter().flatten().filter(|item| !item.deleted);
+        tx.put_outgoing(device, book, &lost.map(|item| OutgoingRow::unsent(&item)).collect::<Vec<_>>())?;
+        // An item deleted meanwhile: the device has it and must lose it. One changed meanwhile: it must hear of that.
+        tx.put_outgoing(device, book, &self.owed)
+    }
+}
+
+fn known_agreement(change: &MapChange, guid: Guid) -> Option<&MapRow> {
+    change.maps.iter().rev().find(|entry| entry.guid == guid)
+}
+
+fn bind(
+    open: &OpenBook<'_, '_>,
+    row: Option<&OutgoingRow>,
+    before: Option<&MapRow>,
+    item: &ItemRow<'_>,
+    luid: &str,
+) -> MapRow {
+    let (agreed_revision, view_fp) = match (row, before) {
+        (Some(row), _) => (row.sent_revision, row.sent_view_fp),
+        (None, Some(before)) => (before.agreed_revision, before.view_fp),
+        (None, None) => (item.revision, item.fingerprint),
+    };
+    MapRow {
+        epoch: open.state.epoch,
+        luid: luid.to_owned(),
+        guid: item.guid,
+        agreed_revision,
+        lens: None,
+        view_fp,
+        state: MapState::Live,
+    }
+}

@@ -1,0 +1,170 @@
+//! What a datastore's items mean, for the rooms of the session: one place that asks `contact`.
+
+use crate::contact::identity::{Kind, Likeness, MatchRules, compare_items, identify};
+use crate::contact::{card, merge};
+use crate::message::{Change, Item, Meta};
+use crate::store::{Draft, ItemRow};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
+
+/// Content with what is known of it at a glance.
+#[derive(Clone, Debug)]
+pub(super) struct Content<'m> {
+    /// Its media type, where it is not the book's own.
+    pub media_type: Option<Cow<'m, str>>,
+    /// Its bytes.
+    pub bytes: Cow<'m, [u8]>,
+    /// Its fingerprint.
+    pub print: [u8; 16],
+    /// Its match keys.
+    pub keys: Vec<u64>,
+}
+
+impl<'m> Content<'m> {
+    /// Looks at content once.
+    pub(super) fn new(kind: Kind, media_type: Option<Cow<'m, str>>, bytes: Cow<'m, [u8]>) -> Self {
+        let identity = identify(kind, &bytes);
+        let keys = identity.keys.iter().map(|key| key.0).collect();
+        Self { media_type, bytes, print: identity.fingerprint.0, keys }
+    }
+
+    /// As a store wants it.
+    pub(super) fn into_draft(self) -> Draft<'m> {
+        Draft {
+            media_type: self.media_type,
+            content: self.bytes,
+            fingerprint: self.print,
+            keys: Cow::Owned(self.keys),
+            ..Draft::default()
+        }
+    }
+}
+
+/// Whether two items are alike enough to be one contact without a person's word (S7), or to be told apart for sure.
+pub(super) fn likeness(kind: Kind, one: &[u8], other: &[u8]) -> Likeness {
+    compare_items(kind, one, other, &MatchRules::default()).likeness
+}
+
+/// The value that Meta gives an item: its own, else the command's, else its Sync's (§2.1, element by element).
+pub(super) fn scoped<'a, T>(
+    item: &'a Item<'_>,
+    change: &'a Change<'_>,
+    sync: Option<&'a Meta<'_>>,
+    pick: impl Fn(&'a Meta<'_>) -> Option<T>,
+) -> Option<T> {
+    item.meta.as_ref().and_then(&pick).or_else(|| change.meta.as_ref().and_then(&pick)).or_else(|| sync.and_then(&pick))
+}
+
+/// Undoes `Format b64`; any other format is taken as it is. `None` when it is no base64.
+pub(super) fn unpack<'a>(format: Option<&str>, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    match format {
+        Some(format) if format.trim().eq_ignore_ascii_case("b64") => {
+            let packed: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            STANDARD.decode(packed).ok().map(Cow::Owned)
+        }
+        _ => Some(Cow::Borrowed(bytes)),
+    }
+}
+
+/// An item as a peer wants it: its media type and its bytes, in the version the peer asked for, with CRLF line ends
+/// where the format has lines (field note 36).
+pub(super) fn render<'i>(
+    kind: Kind,
+    item: &'i ItemRow<'_>,
+    wanted: Option<&(String, String)>,
+) -> (Cow<'static, str>, Cow<'i, [u8]>) {
+    let own = |fallback: &'static str| match (&item.media_type, wanted) {
+        (Some(own), _) => Cow::Owned(own.clone().into_owned()),
+        (None, Some((wanted, _))) => Cow::Owned(wanted.clone()),
+        (None, None) => Cow::Borrowed(fallback),
+    };
+    match kind {
+        Kind::Contact => render_card(&item.content, wanted),
+        Kind::Calendar | Kind::Task => (own("text/calendar"), with_crlf(&item.content)),
+        Kind::Note => (own("text/plain"), Cow::Borrowed(&*item.content)),
+        Kind::Bookmark => (own("text/x-vbookmark"), with_crlf(&item.content)),
+        _ => (own("application/octet-stream"), Cow::Borrowed(&*item.content)),
+    }
+}
+
+fn render_card<'i>(content: &'i [u8], wanted: Option<&(String, String)>) -> (Cow<'static, str>, Cow<'i, [u8]>) {
+    let media_type = |version| if version == card::Version::V2_1 { "text/x-vcard" } else { "text/vcard" };
+    let decoded = card::decode_document(content);
+    let Ok(parsed) = card::Card::parse(&decoded) else {
+        return (Cow::Borrowed("text/x-vcard"), Cow::Borrowed(content));
+    };
+    let version = match wanted {
+        Some((media_type, version)) => wanted_version(media_type, version).unwrap_or_else(|| parsed.version()),
+        None => parsed.version(),
+    };
+    let bytes = if parsed.version() == version && matches!(decoded, Cow::Borrowed(_)) {
+        with_crlf(content)
+    } else {
+        Cow::Owned(card::convert(&parsed, version))
+    };
+    (Cow::Borrowed(media_type(version)), bytes)
+}
+
+fn wanted_version(media_type: &str, version: &str) -> Option<card::Version> {
+    match version.trim() {
+        "2.1" => Some(card::Version::V2_1),
+        "3.0" => Some(card::Version::V3_0),
+        "4.0" => Some(card::Version::V4_0),
+        _ if media_type.eq_ignore_ascii_case("text/x-vcard") => Some(card::Version::V2_1),
+        _ => None,
+    }
+}
+
+fn with_crlf(content: &[u8]) -> Cow<'_, [u8]> {
+    let pairs = || std::iter::once(0).chain(content.iter().copied()).zip(content.iter().copied());
+    let bare = |(before, byte): &(u8, u8)| *byte == b'\n' && *before != b'\r';
+    if !pairs().any(|pair| bare(&pair)) {
+        return Cow::Borrowed(content);
+    }
+    let mut out = Vec::with_capacity(content.len() + content.len() / 32);
+    for pair in pairs() {
+        if bare(&pair) {
+            out.push(b'\r');
+        }
+        out.push(pair.1);
+    }
+    Cow::Owned(out)
+}
+
+/// The merge of what is here with what a peer told, where the kind can be merged: three ways against what both last
+/// agreed on, or, where they never did, the union. Where only one value can be, the peer's stands; ours is in history.
+pub(super) fn merged(kind: Kind, base: Option<&[u8]>, here: &[u8], told: &[u8]) -> Option<Vec<u8>> {
+    let merged = match (kind, base) {
+        (Kind::Contact, Some(base)) => merge::merge3(base, here, told, merge::Prefer::Incoming),
+        (Kind::Contact, None) => merge::union(told, here),
+        _ => None,
+    };
+    merged.map(|merged| merged.content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{unpack, with_crlf};
+
+    #[test]
+    fn row36_lines_end_in_crlf() {
+        for (content, expected) in [
+            (&b"a\nb\n"[..], &b"a\r\nb\r\n"[..]),
+            (b"a\r\nb\n", b"a\r\nb\r\n"),
+            (b"\n", b"\r\n"),
+            (b"", b""),
+            (b"a\r\nb", b"a\r\nb"),
+        ] {
+            assert_eq!(&*with_crlf(content), expected);
+        }
+    }
+
+    #[test]
+    fn base64_is_undone_only_where_it_is_declared() {
+        assert_eq!(unpack(Some("b64"), b"aGVs\r\nbG8=").as_deref(), Some(&b"hello"[..]));
+        assert_eq!(unpack(Some("b64"), b"!"), None);
+        assert_eq!(unpack(Some("chr"), b"aGVsbG8=").as_deref(), Some(&b"aGVsbG8="[..]));
+        assert_eq!(unpack(None, b"aGVsbG8=").as_deref(), Some(&b"aGVsbG8="[..]));
+    }
+}

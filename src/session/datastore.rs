@@ -1,0 +1,143 @@
+//! The datastores of an account, and the many names that devices have for them (§1.3, mission "names that devices use").
+
+use crate::contact::identity::Kind;
+use crate::store::BookNo;
+
+/// One of the datastores that every account has.
+#[derive(Debug)]
+pub struct Datastore {
+    /// Its number.
+    pub book: BookNo,
+    /// Its own name.
+    pub name: &'static str,
+    /// What its items are.
+    pub kind: Kind,
+    /// Names under which devices ask for it.
+    aliases: &'static [&'static str],
+    /// Media types and versions, the preferred one first.
+    pub types: &'static [(&'static str, &'static str)],
+}
+
+/// The six datastores, ascending by number.
+pub const DATASTORES: [Datastore; 6] = [
+    Datastore {
+        book: BookNo::CONTACTS,
+        name: "contacts",
+        kind: Kind::Contact,
+        aliases: &["contact", "addressbook", "card", "cards", "scard", "vcard", "pb", "phonebook", "people"],
+        types: &[("text/vcard", "3.0"), ("text/x-vcard", "2.1")],
+    },
+    Datastore {
+        book: BookNo::CALENDAR,
+        name: "calendar",
+        kind: Kind::Calendar,
+        aliases: &["cal", "scal", "event", "events", "vcal", "agenda"],
+        types: &[("text/calendar", "2.0"), ("text/x-vcalendar", "1.0")],
+    },
+    Datastore {
+        book: BookNo::TASKS,
+        name: "tasks",
+        kind: Kind::Task,
+        aliases: &["task", "todo", "todos", "stask", "vtodo"],
+        types: &[("text/calendar", "2.0"), ("text/x-vcalendar", "1.0")],
+    },
+    Datastore {
+        book: BookNo::NOTES,
+        name: "notes",
+        kind: Kind::Note,
+        aliases: &["note", "memo", "memos", "snote"],
+        types: &[("text/plain", "1.0"), ("text/x-vnote", "1.1")],
+    },
+    Datastore {
+        book: BookNo::BOOKMARKS,
+        name: "bookmarks",
+        kind: Kind::Bookmark,
+        aliases: &["bookmark", "vbookmark"],
+        types: &[("text/x-vbookmark", "1.0"), ("text/plain", "1.0")],
+    },
+    Datastore {
+        book: BookNo::FILES,
+        name: "files",
+        kind: Kind::File,
+        aliases: &["file", "briefcase"],
+        types: &[("application/vnd.omads-file+xml", "1.2"), ("application/octet-stream", "1.0")],
+    },
+];
+
+/// The datastore with that number.
+#[must_use]
+pub fn by_number(book: BookNo) -> Option<&'static Datastore> {
+    DATASTORES.iter().find(|datastore| datastore.book == book)
+}
+
+/// The datastore that an address means, whatever its spelling: `contacts`, `./Contacts`, `/telecom/card`,
+/// `http://host/sync/addressbook?SINCE…`.
+#[must_use]
+pub fn by_uri(uri: &str) -> Option<&'static Datastore> {
+    let path = uri.split('?').next().unwrap_or_default().trim_end_matches('/');
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let name = name.strip_suffix(".vcf").unwrap_or(name);
+    DATASTORES.iter().find(|datastore| {
+        std::iter::once(&datastore.name).chain(datastore.aliases).any(|alias| alias.eq_ignore_ascii_case(name))
+    })
+}
+
+/// The datastore whose items have this media type, where only one does.
+#[must_use]
+pub fn by_media_type(media_type: &str) -> Option<&'static Datastore> {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    let mut hits = DATASTORES.iter().filter(|d| d.types.iter().any(|(name, _)| name.eq_ignore_ascii_case(essence)));
+    hits.next().filter(|_| hits.next().is_none())
+}
+
+/// Whether two addresses mean the same place: `./x`, `x` and an absolute URL ending in `x` do (§1.3).
+#[must_use]
+pub fn same_place(one: &str, other: &str) -> bool {
+    fn tail(uri: &str) -> &str {
+        let path = uri.split('?').next().unwrap_or_default().trim_end_matches('/');
+        match path.split_once("://") {
+            Some((_, rest)) => rest.rsplit('/').next().unwrap_or_default(),
+            None => path.trim_start_matches("./").trim_start_matches('/'),
+        }
+    }
+    one == other || tail(one) == tail(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{by_media_type, by_uri, same_place};
+
+    #[test]
+    fn devices_spell_names_in_many_ways() {
+        for (uri, name) in [
+            ("contacts", "contacts"),
+            ("./Contacts", "contacts"),
+            ("addressbook", "contacts"),
+            ("card", "contacts"),
+            ("/telecom/pb.vcf", "contacts"),
+            ("http://sync.example.com/sync/contacts/", "contacts"),
+            ("./calendar?SINCE&EQ;20240101T000000Z", "calendar"),
+            ("todo", "tasks"),
+            ("memo", "notes"),
+            ("./Bookmark", "bookmarks"),
+        ] {
+            assert_eq!(by_uri(uri).map(|d| d.name), Some(name), "{uri}");
+        }
+        assert!(by_uri("nowhere").is_none());
+        assert!(by_uri("").is_none());
+    }
+
+    #[test]
+    fn a_media_type_names_a_store_only_if_it_is_the_only_one() {
+        assert_eq!(by_media_type("text/x-vcard; charset=utf-8").map(|d| d.name), Some("contacts"));
+        assert!(by_media_type("text/calendar").is_none(), "calendar and tasks share it");
+    }
+
+    #[test]
+    fn addresses_are_compared_by_place() {
+        assert!(same_place("./x", "x"));
+        assert!(same_place("http://host/a/x", "./x"));
+        assert!(same_place("x?y&EQ;1", "x"));
+        assert!(!same_place("./x", "./y"));
+    }
+}

@@ -1,0 +1,134 @@
+//! Device information: what we say of ourselves, and what a session needs to know of the peer (§3.19).
+
+use super::datastore::{self, DATASTORES, Datastore, same_place};
+use super::outbox::Outbox;
+use super::state::State;
+use crate::codec::{EncodeError, Encoding};
+use crate::message::{
+    Command, ContentType, Data, DataStore, DevInf, Item, Location, Message, Meta, Results, SyncKind, Text, Version,
+};
+use crate::sync::Role;
+
+/// What a session needs to know of a peer's datastore. Without device information, what is safe with any peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Capability {
+    /// The media type and version it prefers to receive, among those of our datastore.
+    pub media: Option<(String, String)>,
+    /// The longest GUID it keeps.
+    pub max_guid: Option<u64>,
+    /// Whether it wants NumberOfChanges.
+    pub number_of_changes: bool,
+}
+
+/// Reads off a peer's device information what concerns one of its datastores.
+pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore) -> Capability {
+    let number_of_changes = devinf.number_of_changes;
+    let store = devinf.stores.iter().find(|store| same_place(&store.source_ref, there)).or(match &*devinf.stores {
+        [only] => Some(only),
+        _ => None,
+    });
+    let Some(store) = store else { return Capability { number_of_changes, ..Capability::default() } };
+    let media = store
+        .rx_pref
+        .iter()
+        .chain(&store.rx)
+        .find(|wanted| datastore.types.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted.media_type.trim())))
+        .map(|wanted| (wanted.media_type.trim().to_owned(), wanted.version.trim().to_owned()));
+    Capability { media, max_guid: store.max_guid_size.filter(|max| *max > 0), number_of_changes }
+}
+
+/// What we say of ourselves, with datastores by the names that the peer has for them; a server adds those that nobody
+/// asked for, if `whole`. Datastores hold every property, so none is declared (CTCap).
+pub(super) fn own(
+    version: Version,
+    device_id: &str,
+    role: Role,
+    whole: bool,
+    named: &[(String, &'static Datastore)],
+) -> DevInf<'static> {
+    let described = |uri: String, datastore: &Datastore| {
+        let types = || datastore.types.iter().map(|(name, version)| ContentType::new(*name, *version));
+        DataStore {
+            source_ref: uri.into(),
+            display_name: Some(datastore.name.into()),
+            max_guid_size: (role == Role::Client).then_some(64),
+            rx_pref: types().take(1).collect(),
+            rx: types().skip(1).collect(),
+            tx_pref: types().take(1).collect(),
+            tx: types().skip(1).collect(),
+            sync_kinds: vec![SyncKind::TWO_WAY, SyncKind::SLOW],
+            ..DataStore::default()
+        }
+    };
+    let mut stores: Vec<DataStore<'static>> =
+        named.iter().map(|(uri, datastore)| described(uri.clone(), datastore)).collect();
+    if whole && role == Role::Server {
+        let missing = DATASTORES.iter().filter(|one| named.iter().all(|(_, named)| named.book != one.book));
+        stores.extend(missing.map(|datastore| described(format!("./{}", datastore.name), datastore)));
+    }
+    let text = |text: &'static str| Some(Text::Borrowed(text));
+    DevInf {
+        ver_dtd: version.dtd().into(),
+        man: text("syncml"),
+        model: text(if role == Role::Server { "syncml server" } else { "syncml client" }),
+        fwv: text(env!("CARGO_PKG_VERSION")),
+        swv: text(env!("CARGO_PKG_VERSION")),
+        hwv: text("none"),
+        dev_id: device_id.to_owned().into(),
+        dev_type: if role == Role::Server { "server" } else { "workstation" }.into(),
+        utc: true,
+        number_of_changes: true,
+        stores,
+        ..DevInf::default()
+    }
+}
+
+/// The media type of a DevInf in a message of that encoding.
+pub(super) const fn media_type(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Xml => "application/vnd.syncml-devinf+xml",
+        Encoding::Wbxml => "application/vnd.syncml-devinf+wbxml",
+    }
+}
+
+/// Whether an address is the well-known one of device information, of any version.
+pub(super) fn is_uri(uri: &str) -> bool {
+    uri.trim_start_matches("./").starts_with("devinf1")
+}
+
+/// Answers a Get of our device information with Results. What does not fit is left out: first the datastores that nobody
+/// asked for (I8).
+pub(super) fn write_results(
+    outbox: &mut Outbox,
+    state: &State,
+    encoding: Encoding,
+    message: &Message<'_>,
+    index: usize,
+) -> Result<(), EncodeError> {
+    let Some(cmd_ref) = message.body[index].cmd_id() else { return Ok(()) };
+    let named: Vec<_> =
+        state.stores.iter().filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?))).collect();
+    let (uri, msg_ref) = (outbox.version().devinf_uri(), message.header.msg_id.to_string());
+    for whole in [true, false] {
+        let devinf = own(outbox.version(), &state.own, state.role, whole, &named);
+        let written = outbox.command(|cmd_id| {
+            Command::Results(Results {
+                cmd_id,
+                msg_ref: Some(msg_ref.as_str().into()),
+                cmd_ref: cmd_ref.clone(),
+                meta: Some(Meta::of_type(media_type(encoding))),
+                target_ref: None,
+                source_ref: None,
+                items: vec![Item {
+                    source: Some(Location::new(uri)),
+                    data: Some(Data::DevInf(Box::new(devinf))),
+                    ..Item::default()
+                }],
+            })
+        })?;
+        if written.is_some() {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! What a session did, for people and machines.
+
+use crate::message::StatusCode;
+use serde::Serialize;
+
+/// What a session did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Whether every book ended cleanly.
+    pub clean: bool,
+    /// One entry per book.
+    pub books: Vec<BookReport>,
+    /// Messages sent and received.
+    pub messages: u32,
+    /// Bytes of messages sent.
+    pub bytes_sent: u64,
+    /// Bytes of messages received.
+    pub bytes_received: u64,
+    /// What went wrong, in a sentence each.
+    pub problems: Vec<String>,
+}
+
+/// What a session did with one book.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BookReport {
+    /// The book's name here.
+    pub book: String,
+    /// The sync that was held: `two-way`, `slow` …
+    pub mode: String,
+    /// Why it is not the sync that was asked for.
+    pub reason: Option<String>,
+    /// Whether it ended cleanly: anchors moved.
+    pub clean: bool,
+    /// The status that ended it early.
+    #[serde(serialize_with = "code")]
+    pub failed: Option<StatusCode>,
+    /// What was done here because of the peer.
+    pub received: Counts,
+    /// What was done there because of us.
+    pub sent: Counts,
+}
+
+/// Counts of one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Counts {
+    /// Items added.
+    pub added: u64,
+    /// Items changed.
+    pub changed: u64,
+    /// Items deleted.
+    pub deleted: u64,
+    /// Items recognized as already there.
+    pub matched: u64,
+    /// Conflicts decided.
+    pub conflicts: u64,
+    /// Items refused.
+    pub refused: u64,
+}
+
+#[allow(clippy::ref_option)] // serde's signature
+fn code<S: serde::Serializer>(code: &Option<StatusCode>, to: S) -> Result<S::Ok, S::Error> {
+    code.map(|code| code.0).serialize(to)
+}

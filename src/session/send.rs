@@ -1,0 +1,294 @@
+//! The sending half of a sync, for both roles: what the peer is not agreed on, out of the ledger and the book, until the
+//! message is full.
+//!
+//! First the open rows of earlier sessions, each looked at anew; then items changed since the cursor. Nothing newer than
+//! the head that was frozen when the package began, and nothing twice in a session (I12).
+
+use super::content::{Content, render};
+use super::guid;
+use super::outbox::{Fit, Outbox};
+use super::receive::OpenBook;
+use super::state::Position;
+use crate::message::{Change, Item, Location, Meta, Op};
+use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx};
+use crate::sync::{Role, SyncType, decide_outgoing};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Rows looked at at a time.
+const PAGE: usize = 64;
+
+/// Fills the outbox with changes of one book; `true` when all of them are in.
+///
+/// The caller has opened the Sync command. `pair.cursor` moves when the book's changes are all sent or on the ledger.
+pub(super) fn send(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    pair: &mut PairRow,
+    outbox: &mut Outbox,
+) -> Result<bool> {
+    let (device, book) = (open.device, open.book());
+    loop {
+        match open.state.position {
+            Position::Start => open.state.position = Position::Open(Guid(0)),
+            Position::Open(after) => {
+                let rows = tx.outgoing_page(device, book, after, PAGE)?;
+                if rows.is_empty() {
+                    open.state.position = Position::Range(range_start(open, pair));
+                    continue;
+                }
+                if !send_open_rows(tx, open, outbox, rows)? {
+                    return Ok(false);
+                }
+            }
+            Position::Range(after) => {
+                let upto = open.state.upto;
+                let page = tx.differences((device, book), open.state.epoch, after, upto, PAGE)?;
+                if page.is_empty() {
+                    open.state.position = Position::Since(upto);
+                    continue;
+                }
+                if !send_range(tx, open, outbox, page)? {
+                    return Ok(false);
+                }
+            }
+            Position::Since(after) => {
+                let page = match shows_all(open) {
+                    true => tx.changes(book, after, Revision(i64::MAX), PAGE)?,
+                    false => Vec::new(),
+                };
+                if page.is_empty() {
+                    open.state.position = Position::End;
+                    if open.state.old_epoch.is_none() {
+                        pair.cursor = open.state.upto;
+                    }
+                    return Ok(true);
+                }
+                if !send_as_it_was(tx, open, outbox, page)? {
+                    return Ok(false);
+                }
+            }
+            Position::End => return Ok(true),
+        }
+    }
+}
+
+/// Whether the peer takes what it is not shown for what is not there.
+fn shows_all(open: &OpenBook<'_, '_>) -> bool {
+    open.state.old_epoch.is_some() && (open.role == Role::Client || open.state.sync == SyncType::RefreshFromServer)
+}
+
+/// How many changes there will be, for NumberOfChanges (§3.9: progress only).
+pub(super) fn count(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, pair: &PairRow) -> Result<u64> {
+    tx.count_differences((open.device, open.book()), open.state.epoch, range_start(open, pair), open.state.upto)
+}
+
+/// In a sync of everything the old frontier means nothing.
+const fn range_start(open: &OpenBook<'_, '_>, pair: &PairRow) -> Revision {
+    if open.state.old_epoch.is_some() { Revision(0) } else { pair.cursor }
+}
+
+fn send_open_rows(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    outbox: &mut Outbox,
+    rows: Vec<OutgoingRow>,
+) -> Result<bool> {
+    let (device, book) = (open.device, open.book());
+    let guids: Vec<Guid> = rows.iter().map(|row| row.guid).collect();
+    let items = tx.items(book, &guids)?;
+    let entries = tx.maps_by_guid(device, book, open.state.epoch, &guids)?;
+    let (mut put, mut settled) = (Vec::new(), Vec::new());
+    let mut all = true;
+    for ((row, item), entry) in rows.into_iter().zip(items).zip(entries) {
+        let guid = row.guid;
+        let unanswered = row.op == Op::Add && matches!(row.state, OutgoingState::Sent | OutgoingState::AckedUnmapped);
+        let op = item.as_ref().and_then(|item| match decide_outgoing(item, entry.as_ref()) {
+            None => in_doubt(open, &row, item, entry.as_ref()),
+            // The server may have the earlier text of it: a Replace of an unknown id is an Add there (§2.2).
+            Some(Op::Add) if open.role == Role::Client && unanswered && item.revision > row.sent_revision => {
+                Some(Op::Replace)
+            }
+            op => op,
+        });
+        let this_session = row.session.as_ref() == Some(&open.token) && row.state != OutgoingState::Unsent;
+        match (op, item) {
+            _ if this_session => {}
+            // Changed since our package began: next time.
+            (_, Some(item)) if item.revision > open.state.upto => {}
+            (Some(op), Some(item)) if row.state != OutgoingState::Refused || item.revision > row.sent_revision => {
+                match send_item(open, outbox, &item, entry.as_ref(), op) {
+                    Some(row) => put.push(row),
+                    None => {
+                        all = false;
+                        break;
+                    }
+                }
+            }
+            (Some(_), Some(_)) => {}
+            // Sent as an Add and deleted here since: its Map may still come and must find the row.
+            (None, Some(item)) if item.deleted && unanswered && entry.is_none() => {}
+            // Its entry is in the epoch before, which is in force again should this sync of everything break off.
+            (None, Some(item)) if item.deleted && open.state.old_epoch.is_some() => {}
+            _ => settled.push(guid),
+        }
+        open.state.position = Position::Open(guid);
+    }
+    tx.put_outgoing(device, book, &put)?;
+    tx.drop_outgoing(device, book, &settled)?;
+    Ok(all)
+}
+
+/// What must be sent although nothing differs from what was agreed: the peer may hold what was sent in between and got no
+/// answer.
+fn in_doubt(open: &OpenBook<'_, '_>, row: &OutgoingRow, item: &ItemRow<'_>, entry: Option<&MapRow>) -> Option<Op> {
+    if row.state != OutgoingState::Sent {
+        return None;
+    }
+    match entry {
+        Some(entry) if !matches!(entry.state, MapState::Live | MapState::Unconfirmed) => None,
+        Some(_) => {
+            let differs = row.op == Op::Delete || row.sent_view_fp != item.fingerprint;
+            (differs && !item.deleted).then_some(Op::Replace)
+        }
+        // A client's ids are the server's, too: it need not wait for a Map to take an Add back.
+        None => (item.deleted && open.role == Role::Client && open.state.old_epoch.is_none()).then_some(Op::Delete),
+    }
+}
+
+fn send_range(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    outbox: &mut Outbox,
+    page: Vec<(ItemRow<'static>, Option<MapRow>)>,
+) -> Result<bool> {
+    let (device, book) = (open.device, open.book());
+    let guids: Vec<Guid> = page.iter().map(|(item, _)| item.guid).collect();
+    let open_rows: HashMap<Guid, OutgoingRow> =
+        tx.outgoing(device, book, &guids)?.into_iter().flatten().map(|row| (row.guid, row)).collect();
+    let mut put = Vec::new();
+    let mut all = true;
+    for (item, entry) in page {
+        // An item with an open row was looked at among those.
+        if !open_rows.contains_key(&item.guid)
+            && let Some(op) = decide_outgoing(&item, entry.as_ref())
+        {
+            match send_item(open, outbox, &item, entry.as_ref(), op) {
+                Some(row) => put.push(row),
+                None => {
+                    all = false;
+                    break;
+                }
+            }
+        }
+        open.state.position = Position::Range(item.revision);
+    }
+    tx.put_outgoing(device, book, &put)?;
+    Ok(all)
+}
+
+/// Items that were changed or deleted while a package of everything is on its way are shown as they were when it began:
+/// a peer that is not shown them would send them back.
+fn send_as_it_was(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    outbox: &mut Outbox,
+    page: Vec<ItemRow<'static>>,
+) -> Result<bool> {
+    let (device, book) = (open.device, open.book());
+    let guids: Vec<Guid> = page.iter().map(|item| item.guid).collect();
+    let rows = tx.outgoing(device, book, &guids)?;
+    let entries = tx.maps_by_guid(device, book, open.state.epoch, &guids)?;
+    for ((item, row), entry) in page.into_iter().zip(rows).zip(entries) {
+        let sent = row.is_some_and(|row| row.session == Some(open.token) && row.state != OutgoingState::Unsent);
+        let old = item.guid.0 <= open.state.upto.0;
+        if old
+            && !sent
+            && entry.is_none()
+            && let Some(was) = as_it_was(tx, open, &item)?
+        {
+            match send_item(open, outbox, &was, None, Op::Add) {
+                Some(row) => tx.put_outgoing(device, book, &[row])?,
+                None => return Ok(false),
+            }
+        }
+        open.state.position = Position::Since(item.revision);
+    }
+    Ok(true)
+}
+
+/// A live item as it was when our package began; `None` if it was deleted then, or nobody knows any more.
+fn as_it_was(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, item: &ItemRow<'_>) -> Result<Option<ItemRow<'static>>> {
+    let history = tx.history(open.book(), item.guid, usize::MAX)?;
+    let was = history.into_iter().find(|row| row.revision <= open.state.upto).filter(|row| !row.deleted);
+    Ok(was.map(|row| {
+        let content = Content::new(open.kind, row.media_type.map(Cow::Owned), Cow::Owned(row.content));
+        ItemRow {
+            guid: row.guid,
+            revision: row.revision,
+            deleted: false,
+            parent: item.parent,
+            depth: item.depth,
+            media_type: content.media_type,
+            content: content.bytes,
+            fingerprint: content.print,
+            keys: Cow::Owned(content.keys),
+            origin: row.origin,
+            at: row.at,
+        }
+    }))
+}
+
+/// Puts one change into the outbox and gives its row for the ledger; `None` when this message is full.
+fn send_item(
+    open: &mut OpenBook<'_, '_>,
+    outbox: &mut Outbox,
+    item: &ItemRow<'_>,
+    entry: Option<&MapRow>,
+    op: Op,
+) -> Option<OutgoingRow> {
+    let mut row = OutgoingRow {
+        guid: item.guid,
+        op,
+        sent_revision: item.revision,
+        sent_view_fp: item.fingerprint,
+        temp_guid: None,
+        state: OutgoingState::Sent,
+        reason: 0,
+        session: Some(open.token),
+        sent_as: None,
+    };
+    if open.state.full && op == Op::Add {
+        return Some(OutgoingRow { state: OutgoingState::Withheld, reason: 420, session: None, ..row });
+    }
+    let mut data = Item::default();
+    match (open.role, op) {
+        (Role::Client, _) => data.source = Some(Location::new(guid::luid(item.guid))),
+        (Role::Server, Op::Add) => {
+            let (text, temporary) = guid::to_short_text(item.guid, open.writer.row().stamp, open.state.max_guid);
+            row.temp_guid = temporary.then(|| text.clone());
+            data.source = Some(Location::new(text));
+        }
+        // A Replace or Delete names the client's id and nothing else: testers fail servers that add Source (§2.3).
+        (Role::Server, _) => data.target = entry.map(|entry| Location::new(entry.luid.clone())),
+    }
+    let mut meta = None;
+    if op != Op::Delete {
+        let (media_type, bytes) = render(open.kind, item, open.state.media.as_ref());
+        meta = Some(Meta::of_type(media_type));
+        outbox.put_data(&mut data, &mut meta, bytes);
+    }
+    match outbox.change(|cmd_id| Change { meta, ..Change::new(op, cmd_id, data) }) {
+        Fit::Yes(sent_as) => {
+            row.sent_as = Some(sent_as);
+            open.state.awaiting += 1;
+            Some(row)
+        }
+        Fit::NotNow => None,
+        // Too large for any message to this peer: kept back, with the reason, until that changes.
+        Fit::Never => {
+            open.state.sent.refused += 1;
+            Some(OutgoingRow { state: OutgoingState::Withheld, reason: 413, session: None, ..row })
+        }
+    }
+}

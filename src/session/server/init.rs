@@ -1,0 +1,191 @@
+//! The device's alerts: which datastores are synced, and how (§3.1, §3.3).
+
+use super::step::Step;
+use crate::codec::EncodeError;
+use crate::message::{Alert, AlertCode, Anchor, Command, Get, Item, Location, Meta, StatusCode};
+use crate::session::datastore::{self, Datastore};
+use crate::session::devinf;
+use crate::session::outbox::{Extra, Outbox};
+use crate::session::state::{Package, StoreState};
+use crate::session::turn::fold_open_epoch;
+use crate::store::{BookNo, Phase, Result, Tx};
+use crate::sync::{AlertDecision, AlertFacts, SyncType, decide_alert, is_no_anchor};
+
+/// The kinds of sync this server holds.
+const SUPPORTED: [SyncType; 2] = [SyncType::TwoWay, SyncType::Slow];
+
+impl Step<'_, '_> {
+    /// The books that this message's alerts name.
+    pub(super) fn alerted_books(&self) -> Vec<BookNo> {
+        let alerts = self.message.body.iter().filter_map(|command| match command {
+            Command::Alert(alert) => alert.items.first(),
+            _ => None,
+        });
+        alerts.filter_map(|item| find_datastore(item).map(|(_, datastore)| datastore.book)).collect()
+    }
+
+    pub(super) fn take_alerts(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        let message = self.message;
+        for (index, command) in message.body.iter().enumerate() {
+            let Command::Alert(alert) = command else { continue };
+            let code = match alert.code {
+                Some(code) if SyncType::from_alert(code).is_some() => {
+                    self.take_sync_alert(tx, index, alert)?;
+                    continue;
+                }
+                // A suspended session is not resumed here: everything is compared instead, which loses nothing.
+                Some(AlertCode::RESUME) => {
+                    let slow = Alert { code: Some(AlertCode::SLOW), ..alert.clone() };
+                    self.take_sync_alert(tx, index, &slow)?;
+                    continue;
+                }
+                Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::NO_END_OF_DATA | AlertCode::DISPLAY) => {
+                    StatusCode::OK
+                }
+                Some(_) => StatusCode::UNSUPPORTED_FEATURE,
+                None => StatusCode::INCOMPLETE_COMMAND,
+            };
+            let mut queued = self.queued(index, code);
+            if let Some(item) = alert.items.first() {
+                queued = queued.about(item);
+            }
+            self.answer(index, queued);
+        }
+        Ok(())
+    }
+
+    fn take_sync_alert(&mut self, tx: &mut dyn Tx, index: usize, alert: &Alert<'_>) -> Result<()> {
+        let Some(item) = alert.items.first() else {
+            let queued = self.queued(index, StatusCode::INCOMPLETE_COMMAND);
+            self.answer(index, queued);
+            return Ok(());
+        };
+        let refuse = |step: &mut Self, code| {
+            let queued = step.queued(index, code).about(item);
+            step.answer(index, queued);
+            Ok(())
+        };
+        let Some((here, datastore)) = find_datastore(item) else { return refuse(self, StatusCode::NOT_FOUND) };
+        if self.state.package != Package::Init {
+            return refuse(self, StatusCode::FORBIDDEN);
+        }
+        let Some(pair) = self.turn.pairs.get_mut(&datastore.book) else { return refuse(self, StatusCode::NOT_FOUND) };
+        fold_open_epoch(tx, pair)?;
+        let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
+        self.turn.settle_left_over(tx, &mut left_over)?;
+        let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
+        else {
+            return refuse(self, StatusCode::NOT_FOUND);
+        };
+
+        let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
+        let requested = alert.code.unwrap_or(AlertCode::TWO_WAY);
+        let decision = decide_alert(&AlertFacts {
+            requested,
+            last: anchor.and_then(|anchor| anchor.last.as_deref()),
+            stored: pair.peer_next.as_deref(),
+            previous: pair.peer_prev.as_deref(),
+            purged: pair.cursor < row.purged_upto,
+            supported: &SUPPORTED,
+        });
+        let (sync, lost_reply, reason) = match decision {
+            AlertDecision::Hold { sync, lost_reply } => (sync, lost_reply, None),
+            AlertDecision::Escalate { sync, reason } => (sync, false, Some(reason.sentence().to_owned())),
+            AlertDecision::Refuse(code) => return refuse(self, code),
+        };
+        let mut own_next = self.now.to_string();
+        if Some(&own_next) == pair.own_next.as_ref() {
+            own_next = self.now.plus_seconds(1).to_string();
+        }
+        let last = if lost_reply { pair.own_prev.clone() } else { pair.own_next.clone() };
+        pair.phase = Phase::Receiving;
+        pair.sync_type = sync.alert().0;
+        pair.start_head = row.head;
+        let mut store = StoreState::new(datastore.book, sync, pair.epoch);
+        store.alone = sync.is_full() && row.live_items == 0;
+        store.seen_head = row.head;
+        store.received = left_over.received;
+        store.here = here;
+        store.there = item.source.as_ref().map_or_else(|| store.here.clone(), |source| source.uri.to_string());
+        store.reason.clone_from(&reason);
+        store.peer_next = anchor.map(|anchor| anchor.next.to_string());
+        store.peer_last =
+            anchor.and_then(|anchor| anchor.last.as_deref()).filter(|last| !is_no_anchor(last)).map(str::to_owned);
+        store.own_next = own_next;
+        store.own_last = last;
+
+        let code = if reason.is_some() { StatusCode::REFRESH_REQUIRED } else { StatusCode::OK };
+        let mut queued = self.queued(index, code).about(item);
+        if let Some(next) = &store.peer_next {
+            queued = queued.saying(Extra::Next(next.clone()));
+        }
+        self.answer(index, queued);
+        // The same datastore alerted twice: the last word counts.
+        self.state.stores.retain(|known| known.book != store.book);
+        self.state.stores.push(store);
+        Ok(())
+    }
+
+    /// Whether alerts of ours did not fit yet.
+    pub(super) fn owes_alerts(&self) -> bool {
+        self.state.stores.iter().any(|store| store.active() && store.alert_ref.is_none())
+    }
+
+    /// Our alerts, and a Get if the device never said what it is.
+    pub(super) fn write_alerts(&mut self, outbox: &mut Outbox) -> std::result::Result<(), EncodeError> {
+        let unalerted = |store: &&mut StoreState| store.active() && store.alert_ref.is_none();
+        for store in self.state.stores.iter_mut().filter(unalerted) {
+            let meta = Meta {
+                anchor: Some(Anchor {
+                    last: store.own_last.clone().map(Into::into),
+                    next: store.own_next.clone().into(),
+                }),
+                max_obj_size: Some(self.config.max_obj_size),
+                ..Meta::default()
+            };
+            let item = Item {
+                target: Some(Location::new(store.there.clone())),
+                source: Some(Location::new(store.here.clone())),
+                meta: Some(meta),
+                ..Item::default()
+            };
+            let code = store.sync.alert();
+            let cmd = outbox.command(|cmd_id| {
+                Command::Alert(Alert {
+                    cmd_id,
+                    no_resp: false,
+                    cred: None,
+                    code: Some(code),
+                    correlator: None,
+                    items: vec![item],
+                })
+            })?;
+            store.alert_ref = cmd.map(|cmd| (self.message.header.msg_id.0, cmd));
+        }
+        if self.first && self.device.devinf.is_none() && !self.state.asked_devinf {
+            let uri = outbox.version().devinf_uri();
+            let media_type = devinf::media_type(self.encoding);
+            let item = Item { target: Some(Location::new(uri)), ..Item::default() };
+            let asked = outbox.command(|cmd_id| {
+                Command::Get(Get {
+                    cmd_id,
+                    no_resp: false,
+                    lang: None,
+                    cred: None,
+                    meta: Some(Meta::of_type(media_type)),
+                    items: vec![item],
+                })
+            })?;
+            self.state.asked_devinf = asked.is_some();
+        }
+        Ok(())
+    }
+}
+
+/// The datastore an alert's item means: by its Target, else by its Source (some phones send no Target), else by type.
+fn find_datastore(item: &Item<'_>) -> Option<(String, &'static Datastore)> {
+    let target = item.target.as_ref().map(|target| &*target.uri).filter(|uri| !uri.is_empty());
+    let named = target.or_else(|| item.source.as_ref().map(|source| &*source.uri))?;
+    let typed = || item.meta.as_ref().and_then(|meta| meta.media_type.as_deref()).and_then(datastore::by_media_type);
+    datastore::by_uri(named).or_else(typed).map(|datastore| (named.to_owned(), datastore))
+}

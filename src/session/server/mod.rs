@@ -1,0 +1,233 @@
+//! The server's side of the conversation.
+
+mod admit;
+mod init;
+mod refusal;
+mod step;
+
+use super::Report;
+use crate::auth::{Attempts, Nonces, Tokens};
+use crate::codec::{Encoding, Limits, decode_header};
+use crate::message::{Chal, Header, StatusCode, Timestamp, Version};
+use crate::store::Store;
+use sha2::{Digest as _, Sha256};
+use std::sync::{Arc, Mutex};
+use thiserror::Error;
+
+/// Names and addresses whose failures are remembered.
+const ATTEMPTS: usize = 10_000;
+
+/// How a server behaves. Every field has a default that suits a server on the open network.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// The largest message this server accepts and announces, in bytes.
+    pub max_msg_size: u64,
+    /// The largest object this server accepts and announces, in bytes.
+    pub max_obj_size: u64,
+    /// Accept basic credentials on loopback although the transport is not protected.
+    pub allow_basic: bool,
+    /// Accept DeviceID credentials over any transport: who overhears one can use it until the secret is changed.
+    pub allow_device: bool,
+    /// The URL under which devices reach this server, for RespURI; where there is none, the one a device used.
+    pub public_uri: Option<String>,
+    /// How long a session waits for its next message, in seconds; its last reply is kept as long.
+    pub session_seconds: i64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            max_msg_size: 150_000,
+            max_obj_size: 4_000_000,
+            allow_basic: false,
+            allow_device: false,
+            public_uri: None,
+            session_seconds: 900,
+        }
+    }
+}
+
+/// One request, and what the host's transport knows of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Its Content-Type.
+    pub content_type: &'a str,
+    /// Its bytes.
+    pub body: &'a [u8],
+    /// The `s` parameter of the URL it was posted to, if any: the session's token.
+    pub token: Option<&'a str>,
+    /// The `x-syncml-hmac` header, if any.
+    pub mac: Option<&'a str>,
+    /// Whether the transport is protected (TLS), as the host asserts.
+    pub protected: bool,
+    /// Whether the peer is on this machine.
+    pub loopback: bool,
+    /// The peer's address, for back-off.
+    pub address: Option<&'a str>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Its Content-Type.
+    pub content_type: &'static str,
+    /// Its bytes.
+    pub body: Vec<u8>,
+    /// What the session did, once it has ended.
+    pub report: Option<Report>,
+}
+
+/// A request that gets no SyncML answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Not a SyncML media type. HTTP 415.
+    #[error("{0:?} is not a SyncML media type; send application/vnd.syncml+xml or application/vnd.syncml+wbxml")]
+    UnknownType(String),
+    /// Larger than this server accepts. HTTP 413.
+    #[error("the message has {size} bytes, more than the {limit} this server accepts")]
+    TooLarge {
+        /// Bytes received.
+        size: usize,
+        /// Bytes accepted.
+        limit: usize,
+    },
+    /// Not even a header could be read. HTTP 400.
+    #[error("the message cannot be read: {0}")]
+    Unreadable(String),
+    /// The URL names a session that has ended. HTTP 408.
+    #[error("the session has ended; start a new one at the server's own address")]
+    SessionGone,
+    /// The store cannot work now. HTTP 503.
+    #[error("the store cannot work now: {0}")]
+    Unavailable(String),
+}
+
+impl Refusal {
+    /// The HTTP status that fits.
+    #[must_use]
+    pub const fn http_status(&self) -> u16 {
+        match self {
+            Self::UnknownType(_) => 415,
+            Self::TooLarge { .. } => 413,
+            Self::Unreadable(_) => 400,
+            Self::SessionGone => 408,
+            Self::Unavailable(_) => 503,
+        }
+    }
+}
+
+/// A SyncML server over a store. All state is in the store, but for a bounded counter of failed credentials.
+pub struct Server {
+    store: Arc<dyn Store>,
+    config: ServerConfig,
+    nonces: Nonces,
+    tokens: Tokens,
+    attempts: Mutex<Attempts>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A server over `store`.
+    ///
+    /// # Errors
+    /// The store's own failure to give its keys.
+    pub fn new(store: Arc<dyn Store>, config: ServerConfig) -> crate::store::Result<Self> {
+        let keys = store.keys()?;
+        Ok(Self {
+            store,
+            config,
+            nonces: Nonces::new(&keys.nonce),
+            tokens: Tokens::new(&keys.token),
+            attempts: Mutex::new(Attempts::new(ATTEMPTS)),
+        })
+    }
+
+    /// The store served.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub const fn config(&self) -> &ServerConfig {
+        &self.config
+    }
+
+    /// Answers one request. The same request gets the same bytes again.
+    ///
+    /// # Errors
+    /// [`Refusal`] where no SyncML message can be the answer; the host turns it into its transport's error.
+    pub fn answer(&self, request: &Request<'_>) -> Result<Reply, Refusal> {
+        let encoding = Encoding::from_content_type(request.content_type)
+            .ok_or_else(|| Refusal::UnknownType(request.content_type.to_owned()))?;
+        let limits = self.limits();
+        if request.body.len() > limits.max_message {
+            return Err(Refusal::TooLarge { size: request.body.len(), limit: limits.max_message });
+        }
+        let header = decode_header(request.body, encoding, &limits).map_err(|e| Refusal::Unreadable(e.to_string()))?;
+        let asked = Asked { request, encoding, header: &header, digest: Sha256::digest(request.body).into() };
+        if let Some((code, versions)) = unspoken_version(&header) {
+            return Ok(self.refuse(&asked, &limits, code, None, Some(versions)));
+        }
+        match self.admit(&asked, &limits)? {
+            Admission::Reply(reply) => Ok(reply),
+            Admission::Refused(code, chal) => Ok(self.refuse(&asked, &limits, code, chal, None)),
+        }
+    }
+
+    /// What is read of a message: peers exceed the size we announce (SyncEvolution by up to 1.6 times).
+    fn limits(&self) -> Limits {
+        let announced = usize::try_from(self.config.max_msg_size).unwrap_or(usize::MAX);
+        Limits { max_message: announced.saturating_mul(4).max(1 << 20), ..Limits::default() }
+    }
+
+    /// An answer that does nothing: the header's Status, and the same for every command (§5.3). It is not stored.
+    fn refuse(
+        &self,
+        asked: &Asked<'_>,
+        limits: &Limits,
+        code: StatusCode,
+        chal: Option<Chal<'static>>,
+        says: Option<&'static str>,
+    ) -> Reply {
+        let body = refusal::write(asked, limits, code, chal, says).unwrap_or_default();
+        Reply { content_type: asked.encoding.media_type(), body, report: None }
+    }
+}
+
+/// A request as far as it was read without doing anything.
+pub(super) struct Asked<'a> {
+    request: &'a Request<'a>,
+    encoding: Encoding,
+    header: &'a Header<'a>,
+    digest: [u8; 32],
+}
+
+/// What came of letting a message in.
+pub(super) enum Admission {
+    /// It was executed, or had been before.
+    Reply(Reply),
+    /// It was not let in; nothing was changed.
+    Refused(StatusCode, Option<Chal<'static>>),
+}
+
+/// 513 or 505 for a version that is not spoken here, and what is (§1.4).
+fn unspoken_version(header: &Header<'_>) -> Option<(StatusCode, &'static str)> {
+    if Version::from_proto(&header.ver_proto).is_none() {
+        Some((StatusCode::PROTOCOL_NOT_SUPPORTED, "SyncML/1.2,SyncML/1.1,SyncML/1.0"))
+    } else if header.version().is_none() {
+        Some((StatusCode::VERSION_NOT_SUPPORTED, "1.2,1.1,1.0"))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,347 @@
+//! One authenticated message, inside its transaction: commands to statuses, then the reply (DESIGN "The message step").
+
+use super::ServerConfig;
+use crate::codec::{EncodeError, Encoding, Limits, decode_devinf, encode_devinf};
+use crate::message::{Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp};
+use crate::session::confirm::take_map;
+use crate::session::devinf;
+use crate::session::outbox::{Outbox, Queued, is_idle};
+use crate::session::settle::settle;
+use crate::session::state::{Package, Position, Settling, State, StoreState};
+use crate::session::turn::{Turn, broken, find_store, keep_overflow, refuse_all, write_statuses};
+use crate::store::{BookNo, DeviceRow, Result, Tx};
+use crate::sync::Role;
+
+/// Rows settled in one message at most: what a phone waits for is bounded, whatever the book's size.
+const SETTLE_BUDGET: usize = 20_000;
+
+/// Exchanges in which neither side says anything before the session is given up (loop guard, §3.7).
+const MAX_IDLE: u32 = 5;
+
+/// What the step works with.
+pub(super) struct Step<'s, 'm> {
+    pub config: &'s ServerConfig,
+    pub encoding: Encoding,
+    pub now: Timestamp,
+    pub message: &'s Message<'m>,
+    pub turn: Turn,
+    pub state: State,
+    pub device: DeviceRow,
+    /// The Status of the header, and the challenge in it.
+    pub header_code: StatusCode,
+    pub chal: Option<Chal<'static>>,
+    /// Whether this is the session's first message.
+    pub first: bool,
+    pub statuses: Vec<Vec<Queued>>,
+    /// Get commands for our device information: index in the message.
+    pub wanted_devinf: Vec<usize>,
+}
+
+impl Step<'_, '_> {
+    /// Executes the message; the reply's bytes.
+    pub(super) fn run(mut self, tx: &mut dyn Tx) -> Result<(Vec<u8>, State, DeviceRow)> {
+        self.statuses = vec![Vec::new(); self.message.body.len()];
+        if let Some(meta) = &self.message.header.meta {
+            self.state.max_msg_size = meta.max_msg_size.or(self.state.max_msg_size);
+            self.state.max_obj_size = meta.max_obj_size.or(self.state.max_obj_size);
+        }
+        self.take_devinf();
+        let alerted = self.alerted_books();
+        let books: Vec<BookNo> = self.state.stores.iter().map(|store| store.book).chain(alerted).collect();
+        self.turn.lock(tx, books)?;
+        self.take_alerts(tx)?;
+        self.take_status_of_commands();
+        let body = &self.message.body;
+        self.turn.take_answers(tx, &mut self.state, body)?;
+        self.take_maps(tx)?;
+        self.take_syncs(tx)?;
+        self.take_the_rest();
+        self.advance(tx)?;
+        let reply = self.reply(tx)?;
+        self.turn.put_pairs(tx)?;
+        Ok((reply, self.state, self.device))
+    }
+
+    pub(super) fn answer(&mut self, index: usize, queued: Queued) {
+        if !self.message.body[index].no_resp() && !self.message.header.no_resp {
+            self.statuses[index].push(queued);
+        }
+    }
+
+    /// A Status for the command at `index`, without addresses.
+    pub(super) fn queued(&self, index: usize, code: StatusCode) -> Queued {
+        let command = &self.message.body[index];
+        let cmd_id = command.cmd_id().map(|id| id.as_str()).unwrap_or_default();
+        Queued::new(&self.message.header.msg_id.to_string(), cmd_id, command.name(), code)
+    }
+
+    /// Put and Results: the device says what it is. Before everything else, since alerts depend on it.
+    fn take_devinf(&mut self) {
+        let message = self.message;
+        for (index, command) in message.body.iter().enumerate() {
+            let items = match command {
+                Command::Put(put) => &put.items,
+                Command::Results(results) => &results.items,
+                _ => continue,
+            };
+            for item in items {
+                let code = match &item.data {
+                    Some(Data::DevInf(devinf)) => {
+                        self.device.devinf = encode_devinf(devinf, self.state.version, Encoding::Xml).ok();
+                        StatusCode::OK
+                    }
+                    _ => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                };
+                let queued = self.queued(index, code).about(item);
+                self.answer(index, queued);
+            }
+        }
+    }
+
+    /// What the device says of our alerts and of our Syncs as such.
+    fn take_status_of_commands(&mut self) {
+        for command in &self.message.body {
+            let Command::Status(status) = command else { continue };
+            let Some(sent_as) = crate::session::turn::sent_ref(status) else { continue };
+            let reference = Some((sent_as.msg_id, sent_as.cmd_id));
+            let Some(store) = self.state.stores.iter_mut().find(|store| match &*status.cmd {
+                "Alert" => store.alert_ref == reference,
+                "Sync" => store.sync_refs.contains(&sent_as.cmd_id) && store.sync_msg == sent_as.msg_id,
+                _ => false,
+            }) else {
+                continue;
+            };
+            match (&*status.cmd, status.code) {
+                (_, code) if code.is_success() => {}
+                // ANC-3: our anchor is not the one the device has; it sends everything at once, without a second Alert.
+                ("Alert", StatusCode::REFRESH_REQUIRED) => {
+                    let epoch = self.turn.pairs.get(&store.book).map_or(store.epoch, |pair| pair.epoch);
+                    store.escalate("the device does not know our anchor", epoch);
+                    if let Some(pair) = self.turn.pairs.get_mut(&store.book) {
+                        pair.sync_type = store.sync.alert().0;
+                    }
+                }
+                // 418 and the like for a Sync as such mean nothing; what failed, failed.
+                (_, code) if code.0 >= 400 => store.failed = Some(code.0),
+                _ => {}
+            }
+        }
+    }
+
+    fn take_maps(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        let message = self.message;
+        for (index, command) in message.body.iter().enumerate() {
+            let Command::Map(map) = command else { continue };
+            let whole = |queued: Queued| queued.at(Some(&map.target), Some(&map.source));
+            let Some(at) = find_store(&self.state.stores, Some(&map.target), Some(&map.source)) else {
+                let queued = whole(self.queued(index, StatusCode::NOT_FOUND));
+                self.statuses[index].push(queued);
+                continue;
+            };
+            let pairs: Vec<(&str, &str)> =
+                map.items.iter().map(|item| (&*item.target.uri, &*item.source.uri)).collect();
+            let codes = self.turn.open(&mut self.state.stores[at], |open, _| take_map(tx, open, &pairs))?;
+            if codes.windows(2).all(|pair| pair[0] == pair[1]) {
+                let code = codes.first().copied().unwrap_or(StatusCode::OK);
+                let queued = whole(self.queued(index, code));
+                self.statuses[index].push(queued);
+            } else {
+                for (item, code) in map.items.iter().zip(codes) {
+                    let queued = self.queued(index, code).at(Some(&item.target), Some(&item.source));
+                    self.statuses[index].push(queued);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_syncs(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        let message = self.message;
+        let msg_ref = message.header.msg_id.to_string();
+        for (index, command) in message.body.iter().enumerate() {
+            let Command::Sync(sync) = command else { continue };
+            let found = find_store(&self.state.stores, sync.target.as_ref(), sync.source.as_ref());
+            let code = match found.map(|at| &self.state.stores[at]) {
+                None => StatusCode::NOT_FOUND,
+                Some(store) => match store.failed {
+                    Some(code) => StatusCode(code),
+                    // Combined initialisation with a lost anchor: everything comes again in the next message (§3.14).
+                    None if self.state.package == Package::Init
+                        && store.reason.is_some()
+                        && store.alert_ref.is_none() =>
+                    {
+                        StatusCode::REFRESH_REQUIRED
+                    }
+                    None if self.state.package > Package::Changes => StatusCode::FORBIDDEN,
+                    None => StatusCode::OK,
+                },
+            };
+            let queued = self.queued(index, code).at(sync.target.as_ref(), sync.source.as_ref());
+            self.answer(index, queued);
+            let inside = match found {
+                Some(at) if code == StatusCode::OK => {
+                    let store = &mut self.state.stores[at];
+                    store.sync_seen = true;
+                    self.turn.take_sync(tx, store, sync, &msg_ref)?
+                }
+                _ => refuse_all(&sync.commands, &msg_ref, code),
+            };
+            if !message.header.no_resp {
+                self.statuses[index].extend(inside);
+            }
+        }
+        Ok(())
+    }
+
+    /// Commands that have no place here, or that this server does not do; and Get.
+    fn take_the_rest(&mut self) {
+        let message = self.message;
+        for (index, command) in message.body.iter().enumerate() {
+            let code = match command {
+                Command::Alert(_)
+                | Command::Map(_)
+                | Command::Put(_)
+                | Command::Results(_)
+                | Command::Status(_)
+                | Command::Sync(_) => continue,
+                Command::Get(get) => {
+                    for item in &get.items {
+                        let wanted = item.target.as_ref().is_some_and(|target| devinf::is_uri(&target.uri));
+                        let code = if wanted { StatusCode::OK } else { StatusCode::NOT_FOUND };
+                        let queued = self.queued(index, code).about(item);
+                        self.answer(index, queued);
+                        if wanted {
+                            self.wanted_devinf.push(index);
+                        }
+                    }
+                    continue;
+                }
+                // A change outside of a Sync names no datastore.
+                Command::Change(_) => StatusCode::NOT_ALLOWED,
+                Command::Container(_) => StatusCode::UNSUPPORTED_FEATURE,
+                Command::Exec(_) | Command::Search(_) | Command::Unknown(_) => StatusCode::NOT_IMPLEMENTED,
+            };
+            if command.cmd_id().is_some() {
+                let queued = self.queued(index, code);
+                self.answer(index, queued);
+            }
+            if let Command::Container(container) = command {
+                let inside = refuse_all(&container.commands, &message.header.msg_id.to_string(), code);
+                self.statuses[index].extend(inside);
+            }
+        }
+    }
+
+    /// Moves on when the device's package is complete.
+    fn advance(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        let active = |state: &State| state.stores.iter().any(StoreState::active);
+        if self.message.last {
+            self.state.package = match self.state.package {
+                Package::Init if !active(&self.state) => Package::Over,
+                Package::Init => {
+                    let combined = self.state.stores.iter().filter(|store| store.active()).all(|store| store.sync_seen);
+                    self.state.owes_final = !combined;
+                    if combined { Package::Settling } else { Package::Changes }
+                }
+                Package::Changes => Package::Settling,
+                Package::Confirming => Package::Over,
+                other => other,
+            };
+        }
+        if self.state.package == Package::Settling {
+            let mut budget = Some(SETTLE_BUDGET);
+            for store in self.state.stores.iter_mut().filter(|store| store.active()) {
+                let Some(left) = budget else { break };
+                if store.settling != Settling::End {
+                    budget = self.turn.open(store, |open, _| settle(tx, open, left))?;
+                }
+            }
+            if budget.is_some() {
+                for store in &mut self.state.stores {
+                    store.upto = self.turn.rows.get(&store.book).map_or(store.upto, |row| row.head);
+                }
+                self.state.package = Package::Sending;
+            }
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, tx: &mut dyn Tx) -> Result<Vec<u8>> {
+        let message = self.message;
+        let state = &self.state;
+        let mut header = Header::new(
+            state.version,
+            message.header.session_id.clone(),
+            message.header.msg_id,
+            Location { uri: state.peer.0.clone().into(), name: state.peer.1.clone().map(Into::into) },
+            Location::new(state.own.clone()),
+        );
+        if self.first {
+            header.resp_uri = state.resp_uri.clone().map(Into::into);
+            header.meta = Some(Meta {
+                max_msg_size: Some(self.config.max_msg_size),
+                max_obj_size: Some(self.config.max_obj_size),
+                ..Meta::default()
+            });
+        }
+        let mut outbox =
+            Outbox::new(&header, self.encoding, self.state.version, self.state.max_msg_size).map_err(broken)?;
+        outbox
+            .header_status(
+                &message.header.msg_id.to_string(),
+                &message.header.target.uri,
+                &message.header.source.uri,
+                self.header_code,
+                self.chal.take(),
+                None,
+            )
+            .map_err(broken)?;
+        let statuses = std::mem::take(&mut self.statuses);
+        write_statuses(tx, &self.turn.token, &mut outbox, statuses.into_iter().flatten())?;
+        self.write_results(&mut outbox).map_err(broken)?;
+        self.write_alerts(&mut outbox).map_err(broken)?;
+        let sent_all = self.write_changes(tx, &mut outbox)?;
+
+        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)?;
+        let idle = outbox.is_idle() && is_idle(message) && self.state.package != Package::Settling;
+        self.state.idle = if idle { self.state.idle + 1 } else { 0 };
+        if self.state.idle > MAX_IDLE {
+            self.state.package = Package::Over;
+        }
+        // A package ends when all its statuses found room; the end of the session is the end of a package.
+        let ends = sent_all || self.state.owes_final || self.state.package == Package::Over;
+        let last = ends && flushed && !self.owes_alerts();
+        self.state.owes_final = ends && !last;
+        if !last && !message.last && !outbox.spoke() {
+            outbox.next_message(&self.state.peer.0, &self.state.own).map_err(broken)?;
+        }
+        if self.state.package == Package::Over {
+            self.turn.finish(tx, &mut self.state.stores)?;
+        }
+        Ok(outbox.finish(last))
+    }
+
+    fn write_results(&mut self, outbox: &mut Outbox) -> std::result::Result<(), EncodeError> {
+        for index in std::mem::take(&mut self.wanted_devinf) {
+            devinf::write_results(outbox, &self.state, self.encoding, self.message, index)?;
+        }
+        Ok(())
+    }
+
+    /// Our changes; `true` when this completes our package.
+    fn write_changes(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> Result<bool> {
+        if self.state.package != Package::Sending || outbox.overflows() {
+            return Ok(false);
+        }
+        let bytes = self.device.devinf.clone();
+        let caps = bytes.as_deref().and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        for store in self.state.stores.iter_mut().filter(|store| store.active() && store.sync.sends(Role::Server)) {
+            if store.position != Position::End && !self.turn.write_sync(tx, store, outbox, caps.as_ref())? {
+                return Ok(false);
+            }
+        }
+        let awaits = self.state.stores.iter().any(|store| store.active() && store.sync.sends(Role::Server));
+        self.state.package = if awaits { Package::Confirming } else { Package::Over };
+        Ok(true)
+    }
+}

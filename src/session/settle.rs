@@ -1,0 +1,88 @@
+//! Settling: what needed the peer's whole set is decided, in pages, once its package is complete (DESIGN "Settle").
+//!
+//! Staged rows are acknowledged data. They outlive a session that broke off and are settled with those of the next.
+
+use super::content::Content;
+use super::receive::{Key, MAX_CANDIDATES, OpenBook, Outcome, Received, When, receive};
+use super::state::Settling;
+use crate::message::Op;
+use crate::store::{Result, StagedRow, Tx};
+use crate::sync::Incoming;
+
+/// Staged rows decided at a time.
+const PAGE: usize = 200;
+
+/// Settles a book until it is done or `budget` rows were looked at; returns what is left of the budget, or `None` when
+/// it ran out first.
+pub(super) fn settle(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, mut budget: usize) -> Result<Option<usize>> {
+    let (device, book) = (open.device, open.book());
+    loop {
+        match open.state.settling {
+            Settling::Start => open.state.settling = Settling::Indexing,
+            Settling::Indexing => {
+                // Strong matches need the index. It pays only where something could match.
+                let wanted = !tx.staged(device, book, 0, 1)?.is_empty() || open.state.received.added > 0;
+                if !wanted || open.writer.row().indexed || open.state.alone {
+                    open.state.settling = Settling::Deciding(0);
+                    continue;
+                }
+                if budget < PAGE {
+                    return Ok(None);
+                }
+                budget -= PAGE;
+                if tx.index_more(book, PAGE * 10)? {
+                    open.writer.set_indexed();
+                }
+            }
+            // First all exact pairs, then the strong ones, so that a near twin never takes an exact one's partner.
+            Settling::Deciding(after) | Settling::Matching(after) => {
+                let strong = matches!(open.state.settling, Settling::Matching(_));
+                if budget == 0 {
+                    return Ok(None);
+                }
+                let rows = tx.staged(device, book, after, PAGE.min(budget))?;
+                let Some(last) = rows.last().map(|row| row.seq) else {
+                    open.state.settling = if strong { Settling::End } else { Settling::Matching(0) };
+                    continue;
+                };
+                budget -= rows.len().min(budget);
+                decide_page(tx, open, rows, strong)?;
+                open.state.settling = if strong { Settling::Matching(last) } else { Settling::Deciding(last) };
+            }
+            Settling::End => return Ok(Some(budget)),
+        }
+    }
+}
+
+fn decide_page(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, rows: Vec<StagedRow>, strong: bool) -> Result<()> {
+    let (device, book) = (open.device, open.book());
+    // A staged row is of this page only: its borrowed batch ends with it.
+    let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
+    let batch = rows.into_iter().map(|row| received(row)).collect();
+    let outcomes = receive(tx, open, batch, When::Settling { strong })?;
+    let done: Vec<i64> = seqs
+        .into_iter()
+        .zip(outcomes)
+        .filter_map(|(seq, outcome)| matches!(outcome, Outcome::Done(_)).then_some(seq))
+        .collect();
+    tx.drop_staged(device, book, &done)
+}
+
+fn received(row: StagedRow) -> Received<'static> {
+    let change = row.change;
+    let op = match change.op {
+        Op::Delete => Incoming::Delete,
+        Op::Replace => Incoming::Replace,
+        _ => Incoming::Add,
+    };
+    let content = (op != Incoming::Delete).then(|| Content {
+        media_type: change.media_type,
+        bytes: change.content,
+        print: change.view_fp,
+        keys: change.keys.into_owned(),
+    });
+    Received { op, key: Key::Peer(change.luid), content }
+}
+
+// The page must fit the candidates' bound, so that a page's memory is bounded too.
+const _: () = assert!(PAGE * MAX_CANDIDATES <= 10_000);

@@ -1,0 +1,280 @@
+//! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
+
+use super::{BookReport, Counts, Report};
+use crate::message::{StatusCode, Version};
+use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
+use crate::sync::{Role, SyncType};
+use serde::{Deserialize, Serialize};
+
+/// The version of [`State`] that this release writes; it reads this one only.
+pub(super) const STATE_VERSION: i64 = 1;
+
+/// Which of the peer's packages is expected or being received (§3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Package {
+    /// Its initialisation: alerts, device information.
+    Init,
+    /// Its changes.
+    Changes,
+    /// On the server: its changes are in, and what needed all of them is being decided.
+    Settling,
+    /// Ours is being sent, one message per answer.
+    Sending,
+    /// Ours is sent; its statuses and maps are awaited.
+    Confirming,
+    /// The session is over; the last reply is kept for a retry.
+    Over,
+}
+
+/// A session between two messages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct State {
+    /// Which end this is.
+    pub role: Role,
+    /// The version spoken.
+    pub version: Version,
+    /// The peer's address and name, as its header's Source had them.
+    pub peer: (String, Option<String>),
+    /// Our address, as its header's Target had it.
+    pub own: String,
+    /// The RespURI in force.
+    pub resp_uri: Option<String>,
+    /// Whether the session as such is authenticated (212), so that no more Cred is needed.
+    pub authenticated: bool,
+    /// Whether the last message proved itself by its own credential; only then its bytes alone earn the same reply again.
+    pub proven: bool,
+    /// The peer's MaxMsgSize.
+    pub max_msg_size: Option<u64>,
+    /// The peer's MaxObjSize.
+    pub max_obj_size: Option<u64>,
+    /// Which package is expected.
+    pub package: Package,
+    /// The datastores of this session.
+    pub stores: Vec<StoreState>,
+    /// Whether we asked for the peer's device information in this session.
+    pub asked_devinf: bool,
+    /// Whether our package is complete but for its Final, which waits until no Status is left over.
+    pub owes_final: bool,
+    /// Consecutive messages in which neither side said anything but "go on".
+    pub idle: u32,
+    /// Messages and bytes, for the report.
+    pub messages: u32,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+}
+
+/// How far sending a book's changes has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Position {
+    /// Not begun.
+    Start,
+    /// Open rows of earlier sessions, after this item.
+    Open(Guid),
+    /// Changes after this revision.
+    Range(Revision),
+    /// In a sync of everything: items changed after our package began, after this revision, as they were then.
+    Since(Revision),
+    /// All was sent.
+    End,
+}
+
+/// How far settling has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Settling {
+    /// Not begun.
+    Start,
+    /// Match keys are being indexed.
+    Indexing,
+    /// Staged rows are paired where the meaning is equal, after this sequence number.
+    Deciding(i64),
+    /// The others are paired by name and number, or added, after this sequence number.
+    Matching(i64),
+    /// All is decided.
+    End,
+}
+
+/// A datastore in a session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StoreState {
+    /// The book.
+    pub book: BookNo,
+    /// Our datastore's address as the peer spells it.
+    pub here: String,
+    /// The peer's datastore's address.
+    pub there: String,
+    /// The sync that is held.
+    pub sync: SyncType,
+    /// Why it is not the one asked for.
+    pub reason: Option<String>,
+    /// The epoch that this sync reads and writes.
+    pub epoch: i64,
+    /// In a sync of everything: the epoch before, which is the first matching rule.
+    pub old_epoch: Option<i64>,
+    /// The peer's new anchor, and the Last it showed: what it will show again if it never learns that this sync ended.
+    pub peer_next: Option<String>,
+    pub peer_last: Option<String>,
+    /// Our new anchor, and the Last we showed.
+    pub own_next: String,
+    pub own_last: Option<String>,
+    /// The CmdID of our Alert, and the message it was in.
+    pub alert_ref: Option<(u32, u32)>,
+    /// Our last message that held Syncs of it.
+    pub sync_msg: u32,
+    /// Their CmdIDs.
+    pub sync_refs: Vec<u32>,
+    /// The book's head when our package began: nothing newer is sent.
+    pub upto: Revision,
+    /// How far sending has come.
+    pub position: Position,
+    /// How far settling has come.
+    pub settling: Settling,
+    /// Whether the peer sent a Sync for it.
+    pub sync_seen: bool,
+    /// In a sync of everything: the book was empty when it began and nobody else has written it since, so that whatever
+    /// comes is new.
+    pub alone: bool,
+    /// The book's head after our last message.
+    pub seen_head: Revision,
+    /// Client: the last Map sent – message, command, and the last item in it – while its Status is awaited.
+    pub map_sent: Option<(u32, u32, Guid)>,
+    /// Items sent in this session that wait for their Status or Map.
+    pub awaiting: i64,
+    /// The peer is full: no more Adds.
+    pub full: bool,
+    /// The media type and version the peer wants, once known.
+    pub media: Option<(String, String)>,
+    /// The longest GUID the peer keeps.
+    pub max_guid: Option<u64>,
+    /// The status that ended it early.
+    pub failed: Option<u16>,
+    /// Whether anchors have moved.
+    pub clean: bool,
+    /// What was done here because of the peer.
+    pub received: Counts,
+    /// What was done there because of us.
+    pub sent: Counts,
+}
+
+impl State {
+    /// A session that has heard nothing yet.
+    pub(super) fn new(role: Role, version: Version, peer: (String, Option<String>), own: String) -> Self {
+        Self {
+            role,
+            version,
+            peer,
+            own,
+            resp_uri: None,
+            authenticated: false,
+            proven: false,
+            max_msg_size: None,
+            max_obj_size: None,
+            package: Package::Init,
+            stores: Vec::new(),
+            asked_devinf: false,
+            owes_final: false,
+            idle: 0,
+            messages: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+
+    /// What the session did so far.
+    pub(super) fn report(&self) -> Report {
+        let books: Vec<BookReport> = self.stores.iter().map(StoreState::report).collect();
+        Report {
+            clean: !books.is_empty() && books.iter().all(|book| book.clean),
+            books,
+            messages: self.messages,
+            bytes_sent: self.bytes_out,
+            bytes_received: self.bytes_in,
+            problems: Vec::new(),
+        }
+    }
+}
+
+impl StoreState {
+    /// A datastore whose sync begins; `epoch` is that of the map in force.
+    pub(super) fn new(book: BookNo, sync: SyncType, epoch: i64) -> Self {
+        Self {
+            book,
+            here: String::new(),
+            there: String::new(),
+            sync,
+            reason: None,
+            epoch: epoch + i64::from(sync.is_full()),
+            old_epoch: sync.is_full().then_some(epoch),
+            peer_next: None,
+            peer_last: None,
+            own_next: String::new(),
+            own_last: None,
+            alert_ref: None,
+            sync_msg: 0,
+            sync_refs: Vec::new(),
+            upto: Revision(0),
+            position: Position::Start,
+            settling: Settling::Start,
+            sync_seen: false,
+            alone: false,
+            seen_head: Revision(0),
+            map_sent: None,
+            awaiting: 0,
+            full: false,
+            media: None,
+            max_guid: None,
+            failed: None,
+            clean: false,
+            received: Counts::default(),
+            sent: Counts::default(),
+        }
+    }
+
+    /// Makes the sync one of everything: the map is written anew; `epoch` is that of the map in force.
+    pub(super) fn escalate(&mut self, reason: &str, epoch: i64) {
+        if self.old_epoch.is_none() {
+            self.sync = self.sync.full();
+            self.reason = Some(reason.to_owned());
+            self.old_epoch = Some(epoch);
+            self.epoch = epoch + 1;
+        }
+    }
+
+    /// Whether it still takes part in the session.
+    pub(super) const fn active(&self) -> bool {
+        self.failed.is_none()
+    }
+
+    /// The datastore's sync is over: if it ended cleanly, anchors and map move (DESIGN "Anchors"). The anchors before
+    /// stay valid until the new ones are used.
+    pub(super) fn finish(&mut self, role: Role, pair: &mut PairRow) {
+        let other = if role == Role::Server { Role::Client } else { Role::Server };
+        let received = self.sync_seen || !self.sync.sends(other);
+        let sent = self.position == Position::End || !self.sync.sends(role);
+        if !self.active() || self.clean || !received || !sent || self.awaiting > 0 || self.map_sent.is_some() {
+            return;
+        }
+        self.clean = true;
+        pair.peer_prev.clone_from(&self.peer_last);
+        pair.own_prev.clone_from(&self.own_last);
+        pair.peer_next.clone_from(&self.peer_next);
+        pair.own_next = Some(self.own_next.clone());
+        pair.phase = Phase::Idle;
+        if self.old_epoch.is_some() {
+            pair.epoch = self.epoch;
+            pair.cursor = self.upto;
+        }
+    }
+
+    /// What became of it.
+    pub(super) fn report(&self) -> BookReport {
+        BookReport {
+            book: super::datastore::by_number(self.book).map_or("?", |datastore| datastore.name).to_owned(),
+            mode: self.sync.name().to_owned(),
+            reason: self.reason.clone(),
+            clean: self.clean,
+            failed: self.failed.map(StatusCode),
+            received: self.received,
+            sent: self.sent,
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! An embedder's own book, kept in step behind the store.
+//!
+//! An own book is a *replica*: items, revisions and maps live in the store, where a message commits; afterwards
+//! [`deliver`] brings the book up to date, and before a session [`collect`] brings in what its user did. The book is
+//! treated as one more device of the account, with a map of its own (its ids are the LUIDs, a digest of its versions the
+//! view), so that what was delivered is never mistaken for a change, and what was not is delivered again.
+//!
+//! Both read page by page: ids and versions of the whole book are held in memory, contents never. It costs a second
+//! copy of the book; what it buys is that nothing is lost or doubled, wherever a crash falls.
+
+mod collect;
+mod deliver;
+#[cfg(test)]
+mod tests;
+
+pub use collect::collect;
+pub use deliver::deliver;
+
+use super::{
+    AccountNo, BookNo, DeviceNo, DeviceRow, Guid, MapRow, MapState, Result as StoreResult, Revision, Store, StoreError,
+    Tx, Verdict, ViewFp,
+};
+use crate::message::Timestamp;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use thiserror::Error;
+
+/// The device id under which an own book has its map. No SyncML device is called so.
+pub const DEVICE_ID: &str = "book:";
+
+/// Rows per step.
+const PAGE: usize = 500;
+
+/// Bytes of contents per step.
+const PAGE_BYTES: usize = 8 << 20;
+
+/// An own book's map has one epoch.
+const EPOCH: i64 = 0;
+
+/// An entry of an own book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The book's own id of it, such as a file name.
+    pub id: String,
+    /// A digest or counter that changes whenever the content does.
+    pub version: Vec<u8>,
+}
+
+/// What to do in an own book. Operations may come again after a crash and must then do nothing new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BookOp<'a> {
+    /// Store a new entry; the book chooses the id.
+    Add {
+        /// A stable name for the item, the same when the operation comes again: use it to find what an earlier,
+        /// interrupted delivery already stored. (Where [`collect`] runs before [`deliver`], as it should, an entry that
+        /// was stored and not changed since is recognized by its content, and the operation does not come again.)
+        key: &'a str,
+        /// Its content.
+        content: &'a [u8],
+    },
+    /// Give an entry new content, unless it is no longer at `expected`.
+    Replace {
+        /// The entry.
+        id: &'a str,
+        /// The version it must still have.
+        expected: &'a [u8],
+        /// Its content.
+        content: &'a [u8],
+    },
+    /// Remove an entry, unless it is no longer at `expected`.
+    Delete {
+        /// The entry.
+        id: &'a str,
+        /// The version it must still have.
+        expected: &'a [u8],
+    },
+}
+
+/// What an own book answers to an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// Done; the entry is now this (after a Delete: what it was).
+    Done(Entry),
+    /// The user was faster: that change comes in first.
+    Changed,
+}
+
+/// An address book of the embedder's own.
+pub trait Book {
+    /// All entries.
+    ///
+    /// # Errors
+    /// A sentence for the user. A book that cannot be found is an error, never an empty book.
+    fn entries(&mut self) -> Result<Vec<Entry>, String>;
+
+    /// The content of an entry; `None` when it is not there any more.
+    ///
+    /// # Errors
+    /// A sentence for the user; the entry is skipped and reported, the rest goes on.
+    fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, String>;
+
+    /// Does operations in their order; the answers are aligned with them.
+    ///
+    /// # Errors
+    /// A sentence for the user; what was done before stays done.
+    fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String>;
+}
+
+/// How careful to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplicaOptions {
+    /// Let a book that was emptied, or lost most of its entries, delete as many items.
+    pub allow_mass_delete: bool,
+    /// How many deletes at once never need [`allow_mass_delete`](Self::allow_mass_delete), unless they empty the book.
+    pub harmless_deletes: usize,
+}
+
+impl Default for ReplicaOptions {
+    fn default() -> Self {
+        Self { allow_mass_delete: false, harmless_deletes: 10 }
+    }
+}
+
+impl ReplicaOptions {
+    /// These options, with mass deletion allowed or not.
+    #[must_use]
+    pub const fn allow_mass_delete(self, allow: bool) -> Self {
+        Self { allow_mass_delete: allow, ..self }
+    }
+}
+
+/// What [`collect`] or [`deliver`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ReplicaReport {
+    /// Entries added.
+    pub added: u64,
+    /// Entries changed.
+    pub changed: u64,
+    /// Entries deleted.
+    pub deleted: u64,
+    /// Entries that both sides had changed.
+    pub conflicts: u64,
+    /// Entries that could not be read or brought up to date, each with the reason; the rest was done.
+    pub skipped: Vec<(String, String)>,
+}
+
+/// Why an own book could not be brought in step.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReplicaError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The book failed, in its own words.
+    #[error("{0}")]
+    Book(String),
+    /// The book lost more entries than a person deletes; nothing was deleted.
+    #[error("{missing} of {known} entries have vanished; nothing was deleted because of it")]
+    MassDelete {
+        /// Entries that are gone.
+        missing: usize,
+        /// Entries that were there.
+        known: usize,
+    },
+}
+
+/// What the map has of an entry.
+#[derive(Clone, Debug)]
+struct Known {
+    guid: Guid,
+    agreed: Revision,
+    fp: ViewFp,
+}
+
+/// The own book's side in the store.
+struct Replica<'a> {
+    store: &'a dyn Store,
+    account: AccountNo,
+    book: BookNo,
+    device: DeviceNo,
+    now: Timestamp,
+}
+
+impl<'a> Replica<'a> {
+    fn open(store: &'a dyn Store, account: AccountNo, book: BookNo, now: Timestamp) -> StoreResult<Self> {
+        let mut device = DeviceNo::NEW;
+        store.step(account, &mut |tx| {
+            if let Some(row) = tx.device(DEVICE_ID)? {
+                device = row.device;
+                return Ok(Verdict::Rollback);
+            }
+            device = tx.put_device(&DeviceRow {
+                device: DeviceNo::NEW,
+                device_id: DEVICE_ID.to_owned(),
+                devinf: None,
+                profile: None,
+                nonce_count: 0,
+                nonce_out: None,
+                nonce_in: None,
+                last_seen: now,
+            })?;
+            Ok(Verdict::Commit)
+        })?;
+        Ok(Self { store, account, book, device, now })
+    }
+
+    /// Runs a step and gives back what it found; only the last run counts.
+    fn step<T>(&self, verdict: Verdict, mut work: impl FnMut(&mut dyn Tx) -> StoreResult<T>) -> StoreResult<T> {
+        let mut found = None;
+        self.store.step(self.account, &mut |tx| {
+            found = Some(work(tx)?);
+            Ok(verdict)
+        })?;
+        found.ok_or_else(|| StoreError::Corrupt("a step ended without having run".to_owned()))
+    }
+
+    /// The whole map by entry id.
+    fn map(&self) -> StoreResult<HashMap<String, Known>> {
+        let mut map = HashMap::new();
+        let mut after = Guid(0);
+        loop {
+            let page = self.step(Verdict::Rollback, |tx| tx.map_page(self.device, self.book, EPOCH, after, PAGE))?;
+            let Some(last) = page.last() else { return Ok(map) };
+            after = last.guid;
+            map.extend(page.into_iter().map(|row| {
+                let known = Known { guid: row.guid, agreed: row.agreed_revision, fp: row.view_fp };
+                (row.luid, known)
+            }));
+        }
+    }
+
+    /// Writes map entries; those that retire go first, because their ids may be in use again.
+    fn put_maps(&self, tx: &mut dyn Tx, rows: &[MapRow]) -> StoreResult<()> {
+        let (gone, live): (Vec<_>, Vec<_>) = rows.iter().cloned().partition(|row| row.state == MapState::Gone);
+        for rows in [gone, live] {
+            if !rows.is_empty() {
+                tx.put_maps(self.device, self.book, &rows)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn map_row(luid: &str, guid: Guid, agreed: Revision, fp: ViewFp, state: MapState) -> MapRow {
+    MapRow { epoch: EPOCH, luid: luid.to_owned(), guid, agreed_revision: agreed, lens: None, view_fp: fp, state }
+}
+
+/// What the map keeps of a version.
+fn fingerprint(version: &[u8]) -> ViewFp {
+    let digest = Sha256::digest(version);
+    let mut fp = [0; 16];
+    fp.copy_from_slice(&digest[..16]);
+    fp
+}

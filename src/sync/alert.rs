@@ -1,0 +1,169 @@
+//! An alert and the anchors decide which sync is held (§3.3, DESIGN "Anchors").
+
+use super::SyncType;
+use crate::message::{AlertCode, StatusCode};
+
+/// What is known when an alert asks for a sync of a book.
+#[derive(Clone, Copy, Debug)]
+pub struct AlertFacts<'a> {
+    /// The code asked for.
+    pub requested: AlertCode,
+    /// The peer's Last.
+    pub last: Option<&'a str>,
+    /// The peer's anchor of the last clean sync.
+    pub stored: Option<&'a str>,
+    /// The one before, which a peer shows when our last reply was lost.
+    pub previous: Option<&'a str>,
+    /// Whether superseded revisions that this peer's cursor needs have been purged.
+    pub purged: bool,
+    /// The kinds this side holds.
+    pub supported: &'a [SyncType],
+}
+
+/// Why a slow sync is held although none was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowReason {
+    /// This peer and book never finished a sync.
+    FirstSync,
+    /// The peer says it has no anchor: absent, empty, or one of the reset patterns.
+    NoAnchor,
+    /// The peer's anchor is neither the last nor the one before.
+    Mismatch,
+    /// The peer was away longer than history is kept.
+    Purged,
+}
+
+impl SlowReason {
+    /// A sentence for the report.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::FirstSync => "this is the first sync of this device and book",
+            Self::NoAnchor => "the peer has no anchor of an earlier sync",
+            Self::Mismatch => "the peer's anchor is not the one of the last sync",
+            Self::Purged => "the last sync is longer ago than history is kept",
+        }
+    }
+}
+
+/// What to do with an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertDecision {
+    /// Hold the sync asked for, answer 200. `lost_reply`: the peer shows the anchor before the last, because our last
+    /// reply did not reach it; show it ours from then, too.
+    Hold {
+        /// The kind.
+        sync: SyncType,
+        /// Whether the peer missed the end of the last sync.
+        lost_reply: bool,
+    },
+    /// Answer 508 and hold a sync of everything.
+    Escalate {
+        /// The kind.
+        sync: SyncType,
+        /// Why.
+        reason: SlowReason,
+    },
+    /// Answer this, hold nothing.
+    Refuse(StatusCode),
+}
+
+/// Decides about an alert of a known book.
+#[must_use]
+pub fn decide_alert(facts: &AlertFacts<'_>) -> AlertDecision {
+    let Some(sync) = SyncType::from_alert(facts.requested) else {
+        return AlertDecision::Refuse(StatusCode::UNSUPPORTED_FEATURE);
+    };
+    if !facts.supported.contains(&sync) {
+        return AlertDecision::Refuse(StatusCode::UNSUPPORTED_FEATURE);
+    }
+    if sync.is_full() {
+        return AlertDecision::Hold { sync, lost_reply: false };
+    }
+    let escalate = |reason| AlertDecision::Escalate { sync: sync.full(), reason };
+    let Some(stored) = facts.stored else { return escalate(SlowReason::FirstSync) };
+    let last = match facts.last {
+        Some(last) if !is_no_anchor(last) => last,
+        _ => return escalate(SlowReason::NoAnchor),
+    };
+    if facts.purged {
+        return escalate(SlowReason::Purged);
+    }
+    if last == stored {
+        AlertDecision::Hold { sync, lost_reply: false }
+    } else if facts.previous == Some(last) {
+        AlertDecision::Hold { sync, lost_reply: true }
+    } else {
+        escalate(SlowReason::Mismatch)
+    }
+}
+
+/// Whether a Last says "none": phones write it in several ways (§3.3, field note 10).
+#[must_use]
+pub fn is_no_anchor(last: &str) -> bool {
+    let last = last.trim();
+    last.is_empty() || last == "0" || last == "00000000T000000Z"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AlertDecision, AlertFacts, SlowReason, decide_alert};
+    use crate::message::{AlertCode, StatusCode};
+    use crate::sync::SyncType;
+
+    /// (requested, last, stored, previous, purged) → decision.
+    #[test]
+    fn anchors_choose_the_type() {
+        use AlertDecision::{Escalate, Hold, Refuse};
+        use SlowReason::{FirstSync, Mismatch, NoAnchor, Purged};
+        use SyncType::{RefreshFromClient, RefreshFromServer, Slow, TwoWay};
+        type Row<'a> = (u16, Option<&'a str>, Option<&'a str>, Option<&'a str>, bool, AlertDecision);
+        let clean = |sync| Hold { sync, lost_reply: false };
+        let table: &[Row<'_>] = &[
+            // ANC-1: the first sync is slow, whatever the client thinks.
+            (200, Some("5"), None, None, false, Escalate { sync: Slow, reason: FirstSync }),
+            // The normal case.
+            (200, Some("5"), Some("5"), Some("4"), false, clean(TwoWay)),
+            // Our last reply was lost: the client still shows the anchor before.
+            (200, Some("4"), Some("5"), Some("4"), false, Hold { sync: TwoWay, lost_reply: true }),
+            // ANC-2: neither.
+            (200, Some("3"), Some("5"), Some("4"), false, Escalate { sync: Slow, reason: Mismatch }),
+            // ANC-5: the ways to say "none" (field note 10).
+            (200, None, Some("5"), None, false, Escalate { sync: Slow, reason: NoAnchor }),
+            (200, Some(""), Some("5"), None, false, Escalate { sync: Slow, reason: NoAnchor }),
+            (200, Some("0"), Some("0"), None, false, Escalate { sync: Slow, reason: NoAnchor }),
+            (200, Some("00000000T000000Z"), Some("5"), None, false, Escalate { sync: Slow, reason: NoAnchor }),
+            // Away longer than history is kept.
+            (200, Some("5"), Some("5"), None, true, Escalate { sync: Slow, reason: Purged }),
+            // Asked for everything: no anchor needed.
+            (201, None, None, None, false, clean(Slow)),
+            (201, Some("5"), Some("5"), None, false, clean(Slow)),
+            (203, None, None, None, false, clean(RefreshFromClient)),
+            // The direction asked for is kept when the anchor is lost (§3.3 rule 4).
+            (202, Some("3"), Some("5"), None, false, Escalate { sync: RefreshFromClient, reason: Mismatch }),
+            (204, Some("3"), Some("5"), None, false, Escalate { sync: RefreshFromServer, reason: Mismatch }),
+            // A by-server code echoed in init counts as the kind it asked for.
+            (206, Some("5"), Some("5"), None, false, clean(TwoWay)),
+            // Not a sync at all.
+            (666, None, None, None, false, Refuse(StatusCode::UNSUPPORTED_FEATURE)),
+        ];
+        for &(code, last, stored, previous, purged, expected) in table {
+            let facts =
+                AlertFacts { requested: AlertCode(code), last, stored, previous, purged, supported: &SyncType::ALL };
+            assert_eq!(decide_alert(&facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn kinds_not_held_here_are_refused() {
+        let facts = AlertFacts {
+            requested: AlertCode::REFRESH_FROM_CLIENT,
+            last: None,
+            stored: None,
+            previous: None,
+            purged: false,
+            supported: &[SyncType::TwoWay, SyncType::Slow],
+        };
+        assert_eq!(decide_alert(&facts), AlertDecision::Refuse(StatusCode::UNSUPPORTED_FEATURE));
+    }
+}

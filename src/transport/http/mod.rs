@@ -1,0 +1,111 @@
+//! SyncML over HTTP (§9.1): one POST carries one message, its response carries the answer.
+//!
+//! [`server`] puts a [`Server`](crate::session::Server) behind axum, [`client`] drives a
+//! [`Client`](crate::session::Client) with ureq. What both decide about headers and addresses are the pure functions
+//! here.
+
+// An edge: here the clock is read and sockets are opened, to be handed in to the session.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod client;
+pub mod server;
+
+use crate::message::Timestamp;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The header that carries a message's MAC (§5.6).
+pub const MAC_HEADER: &str = "x-syncml-hmac";
+
+/// The path that the shipped program announces. The server answers on every path.
+pub const PATH: &str = "/syncml";
+
+/// The session's token: the `s` parameter of a URL's query.
+#[must_use]
+pub fn token(query: Option<&str>) -> Option<&str> {
+    query?.split('&').find_map(|pair| pair.strip_prefix("s=")).filter(|token| !token.is_empty())
+}
+
+/// The largest body to read, in bytes, when messages of `max_msg_size` bytes were announced. Real peers overshoot what
+/// they were told by up to 1.6 times, because they count contents only.
+#[must_use]
+pub fn body_limit(max_msg_size: u64) -> usize {
+    const SLACK: u64 = 16 * 1024;
+    usize::try_from(max_msg_size.saturating_mul(2).saturating_add(SLACK)).unwrap_or(usize::MAX)
+}
+
+/// Where a `Location` header leads from `base`; `None` when that is no HTTP address, or leads from TLS to none.
+#[must_use]
+pub fn resolve(base: &str, location: &str) -> Option<String> {
+    let (scheme, rest) = base.split_once("://")?;
+    let location = location.trim();
+    let location = location.split('#').next().unwrap_or_default();
+    if let Some((to, _)) = location.split_once("://") {
+        let downgrade = scheme.eq_ignore_ascii_case("https") && !to.eq_ignore_ascii_case("https");
+        let http = to.eq_ignore_ascii_case("http") || to.eq_ignore_ascii_case("https");
+        return (http && !downgrade).then(|| location.to_owned());
+    }
+    if location.is_empty() {
+        return None;
+    }
+    if let Some(host) = location.strip_prefix("//") {
+        return Some(format!("{scheme}://{host}"));
+    }
+    let authority_end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(authority_end);
+    if location.starts_with('/') {
+        return Some(format!("{scheme}://{authority}{location}"));
+    }
+    let path = path.split('?').next().unwrap_or_default();
+    let folder = path.rfind('/').map_or("/", |slash| &path[..=slash]);
+    Some(format!("{scheme}://{authority}{folder}{location}"))
+}
+
+/// Now, by this machine's clock.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_millis());
+    Timestamp(since.ok().and_then(|millis| i64::try_from(millis).ok()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_token() {
+        for (query, expected) in [
+            (None, None),
+            (Some(""), None),
+            (Some("s="), None),
+            (Some("s=abc"), Some("abc")),
+            (Some("x=1&s=abc&y=2"), Some("abc")),
+            (Some("os=abc"), None),
+        ] {
+            assert_eq!(token(query), expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn resolves_locations() {
+        for (base, location, expected) in [
+            ("http://h:1/a/b?c", "http://o/x", Some("http://o/x")),
+            ("http://h/a", "https://h/a", Some("https://h/a")),
+            ("https://h/a", "http://h/a", None),
+            ("http://h/a", "ftp://h/a", None),
+            ("https://h/a", "//o/x", Some("https://o/x")),
+            ("http://h:1/a/b?c", "/x?y", Some("http://h:1/x?y")),
+            ("http://h/a/b?c=/d", "x", Some("http://h/a/x")),
+            ("http://h", "x#frag", Some("http://h/x")),
+            ("http://h?q", "x", Some("http://h/x")),
+            ("http://h/a", "", None),
+        ] {
+            assert_eq!(resolve(base, location).as_deref(), expected, "{base} → {location}");
+        }
+    }
+
+    #[test]
+    fn leaves_room_for_peers_that_overshoot() {
+        assert!(body_limit(150_000) > 240_000);
+        assert_eq!(body_limit(u64::MAX), usize::MAX);
+    }
+}

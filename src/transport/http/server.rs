@@ -1,0 +1,209 @@
+//! The server's HTTP binding: an axum router over a [`Server`].
+//!
+//! Every path is answered, because users type what they were once told. A message is decided on a thread that may
+//! block; the runtime's own threads only move bytes. No cookie is ever set: some phones break on one.
+
+use super::{MAC_HEADER, body_limit, now, token};
+use crate::codec::Encoding;
+use crate::session::{Refusal, Reply, Report, Request as Message, Server};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// What a browser gets to see.
+const PAGE: &str = "This is a SyncML server (OMA Data Synchronization 1.0, 1.1 and 1.2).\n\
+    Enter this address in a device or program that speaks SyncML; there is nothing to see in a browser.\n";
+
+/// Called with the report of every session that ends.
+pub type OnReport = dyn Fn(&Report) + Send + Sync;
+
+/// What the host knows about its HTTP side. The default suits a plain listener.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Whether everything that reaches the router came over TLS, as a proxy in front of it guarantees. Then no peer
+    /// counts as being on this machine, whatever its address: it is the proxy's.
+    pub protected: bool,
+    /// How long a message's body may take to arrive.
+    pub body_timeout: Duration,
+    /// Called with the report of every session that ends, on a thread that may block.
+    pub on_report: Option<Arc<OnReport>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { protected: false, body_timeout: Duration::from_secs(120), on_report: None }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("protected", &self.protected)
+            .field("body_timeout", &self.body_timeout)
+            .field("on_report", &self.on_report.is_some())
+            .finish()
+    }
+}
+
+struct Binding {
+    server: Arc<Server>,
+    options: Options,
+}
+
+/// A router that answers SyncML on every path; nest it where a host wants it. For a peer's address (back-off, loopback)
+/// serve it with `into_make_service_with_connect_info::<SocketAddr>()`.
+pub fn router(server: Arc<Server>, options: Options) -> Router {
+    Router::new().fallback(handle).with_state(Arc::new(Binding { server, options }))
+}
+
+/// Serves until `shutdown` completes; messages in hand are answered first.
+///
+/// # Errors
+/// What the listener reports.
+pub async fn serve<F>(listener: TcpListener, server: Arc<Server>, options: Options, shutdown: F) -> io::Result<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let service = router(server, options).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+}
+
+async fn handle(State(binding): State<Arc<Binding>>, request: Request) -> Response<Body> {
+    match *request.method() {
+        Method::POST => post(binding, request).await,
+        Method::GET | Method::HEAD => plain(StatusCode::OK, PAGE.to_owned()),
+        _ => {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "SyncML messages are posted.\n".to_owned());
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, HEAD"));
+            response
+        }
+    }
+}
+
+async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let content_type = text(&parts.headers, &CONTENT_TYPE).unwrap_or_default();
+    if Encoding::from_content_type(&content_type).is_none() {
+        return refused(&Refusal::UnknownType(content_type));
+    }
+    let limit = body_limit(binding.server.config().max_msg_size);
+    let body = match read(&parts.headers, body, limit, binding.options.body_timeout).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    let answering = tokio::task::spawn_blocking(move || {
+        let protected = binding.options.protected;
+        let address = peer.map(|ip| ip.to_string());
+        let mac = text(&parts.headers, &HeaderName::from_static(MAC_HEADER));
+        let message = Message {
+            content_type: &content_type,
+            body: &body,
+            token: token(parts.uri.query()),
+            mac: mac.as_deref(),
+            protected,
+            loopback: !protected && peer.is_some_and(|ip| ip.is_loopback()),
+            address: address.as_deref(),
+            now: now(),
+        };
+        let answer = binding.server.answer(&message);
+        if let (Ok(Reply { report: Some(report), .. }), Some(tell)) = (&answer, &binding.options.on_report) {
+            tell(report);
+        }
+        answer
+    });
+    match answering.await {
+        Ok(Ok(reply)) => answered(reply),
+        Ok(Err(refusal)) => refused(&refusal),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "The server failed on this message.\n".to_owned()),
+    }
+}
+
+/// Reads the body. What announces itself as too large is refused before a byte of it is read.
+async fn read(headers: &HeaderMap, body: Body, limit: usize, patience: Duration) -> Result<Bytes, Response<Body>> {
+    let announced = text(headers, &CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
+    if let Some(size) = announced.filter(|size| *size > limit) {
+        return Err(refused(&Refusal::TooLarge { size, limit }));
+    }
+    match tokio::time::timeout(patience, axum::body::to_bytes(body, limit)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_limit(&error) => {
+            let size = announced.unwrap_or_else(|| limit.saturating_add(1));
+            Err(refused(&Refusal::TooLarge { size, limit }))
+        }
+        Ok(Err(_)) => Err(plain(StatusCode::BAD_REQUEST, "The message did not arrive whole.\n".to_owned())),
+        Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT, "The message took too long to arrive.\n".to_owned())),
+    }
+}
+
+/// Whether reading stopped because of the limit; axum says so only in words.
+fn is_limit(error: &axum::Error) -> bool {
+    error.to_string().contains("length limit exceeded")
+}
+
+fn answered(reply: Reply) -> Response<Body> {
+    respond(StatusCode::OK, HeaderValue::from_static(reply.content_type), reply.body)
+}
+
+fn refused(refusal: &Refusal) -> Response<Body> {
+    let status = StatusCode::from_u16(refusal.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
+    plain(status, format!("{refusal}\n"))
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Body> {
+    respond(status, HeaderValue::from_static("text/plain; charset=utf-8"), text.into_bytes())
+}
+
+fn respond(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Response<Body> {
+    let length = HeaderValue::from(body.len());
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CONTENT_LENGTH, length);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+    response
+}
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::runtime::Runtime;
+
+    fn read_with(headers: &[(&HeaderName, &str)], body: Body) -> Result<Bytes, u16> {
+        let headers = headers.iter().map(|(name, value)| ((*name).clone(), value.parse().unwrap())).collect();
+        let patience = Duration::from_secs(5);
+        let reading = async { read(&headers, body, 10, patience).await.map_err(|response| response.status().as_u16()) };
+        Runtime::new().unwrap().block_on(reading)
+    }
+
+    #[test]
+    fn bodies_are_bounded() {
+        assert_eq!(read_with(&[], Body::from(vec![0; 10])).map(|body| body.len()), Ok(10));
+        assert_eq!(read_with(&[], Body::from(vec![0; 11])), Err(413));
+        assert_eq!(read_with(&[(&CONTENT_LENGTH, "11")], Body::empty()), Err(413), "without reading");
+    }
+
+    #[test]
+    fn answers_are_private_and_have_a_length() {
+        let response = refused(&Refusal::UnknownType("text/html".to_owned()));
+        let header = |name| response.headers().get(name).unwrap().to_str().unwrap();
+        assert_eq!(response.status().as_u16(), 415);
+        let length = format!("{}\n", Refusal::UnknownType("text/html".to_owned())).len().to_string();
+        assert_eq!((header(CACHE_CONTROL), header(CONTENT_LENGTH)), ("private", length.as_str()));
+    }
+}

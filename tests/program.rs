@@ -1,0 +1,403 @@
+//! The program as its users run it: spawned, over real HTTP on loopback.
+#![cfg(feature = "cli")]
+// It starts processes and reads files; what fails here fails the test.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use tempfile::TempDir;
+
+const PASSWORD: &str = "correct horse";
+
+fn syncml() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_syncml"));
+    command.env_remove("SYNCML_PASSWORD").env_remove("SYNCML_DB").stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end; gives exit code, standard output and standard error.
+fn run(command: &mut Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn card(name: &str, lines: &str) -> String {
+    let (given, family) = name.split_once(' ').unwrap_or((name, ""));
+    format!("BEGIN:VCARD\r\nVERSION:3.0\r\nN:{family};{given};;;\r\nFN:{name}\r\n{lines}END:VCARD\r\n")
+}
+
+/// A database with the account ada, and a server over it.
+struct World {
+    dir: TempDir,
+    server: Option<Child>,
+    url: String,
+}
+
+impl World {
+    fn new(serve: &[&str]) -> Self {
+        let mut world = Self { dir: tempfile::tempdir().unwrap(), server: None, url: String::new() };
+        world.write("password", &format!("{PASSWORD}\n"));
+        let (code, _, err) =
+            run(world.with_db(&["account", "add", "ada"]).arg("--password-file").arg(world.path("password")));
+        assert_eq!(code, 0, "{err}");
+        world.start(serve);
+        world
+    }
+
+    fn start(&mut self, args: &[&str]) {
+        let mut command = self.with_db(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut server = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        let line = lines.next().unwrap().unwrap();
+        self.url = line.strip_prefix("listening on ").unwrap().to_owned();
+        assert!(self.url.starts_with("http://127.0.0.1:") && self.url.ends_with("/syncml"), "{line}");
+        std::thread::spawn(move || lines.for_each(drop));
+        self.server = Some(server);
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn with_db(&self, args: &[&str]) -> Command {
+        let mut command = syncml();
+        command.args(args).arg("--db").arg(format!("sqlite:{}", self.path("server.db").display()));
+        command
+    }
+
+    fn sync(&self, dir: &str) -> Command {
+        let mut command = syncml();
+        command
+            .arg("sync")
+            .arg(self.path(dir))
+            .args(["--to", &self.url, "--user", "ada", "--book", "contacts", "--json"]);
+        command.arg("--password-file").arg(self.path("password"));
+        command
+    }
+
+    /// Syncs, expects an exit code, and gives back what the program says for machines.
+    fn synced(&self, dir: &str, more: &[&str], expected: i32) -> Value {
+        let (code, out, err) = run(self.sync(dir).args(more));
+        assert_eq!(code, expected, "{out}\n{err}");
+        serde_json::from_str(&out).unwrap()
+    }
+
+    /// What both directions of a sync counted: [received, sent] × [added, changed, deleted].
+    fn counts(report: &Value) -> [[u64; 3]; 2] {
+        let book = &report["report"]["books"][0];
+        ["received", "sent"].map(|way| ["added", "changed", "deleted"].map(|what| book[way][what].as_u64().unwrap()))
+    }
+
+    /// Names of the cards in a folder.
+    fn names(&self, dir: &str) -> BTreeSet<String> {
+        let cards = fs::read_dir(self.path(dir)).unwrap().map(|entry| entry.unwrap().path());
+        cards.filter(|path| path.extension().is_some_and(|e| e == "vcf")).map(|path| formatted_name(&path)).collect()
+    }
+
+    /// Names of the cards at the server.
+    fn server_names(&self) -> BTreeSet<String> {
+        let (code, out, err) = run(self.with_db(&["list", "--user", "ada", "--json"]).args(["--book", "addressbook"]));
+        assert_eq!(code, 0, "{err}");
+        let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
+        rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            drop(server.kill());
+            drop(server.wait());
+        }
+    }
+}
+
+fn formatted_name(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("FN:")).unwrap().to_owned()
+}
+
+fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn two_folders_come_and_stay_in_step() {
+    for more in [
+        &["--proto", "1.2"][..],
+        &["--proto", "1.1", "--encoding", "wbxml"],
+        &["--proto", "1.0"],
+        &["--encoding", "wbxml", "--auth", "basic"],
+    ] {
+        let world = World::new(&["--allow-basic"]);
+        world.write("one/anna.vcf", &card("Anna Öst", "TEL;TYPE=CELL:+46701740601\r\n"));
+        world.write("one/bo.vcf", &card("Bo Ek", "TEL:+4681234\r\nX-ODD;X-P=1:kept\r\n"));
+        world.write("two/chen.vcf", &card("晓明 陈", "NOTE:🦊\r\n"));
+        world.write("two/Anna.vcf", &card("Anna Öst", "TEL;TYPE=CELL:+46 70 174 06 01\r\nEMAIL:anna@ost.example\r\n"));
+
+        assert_eq!(World::counts(&world.synced("one", more, 0)), [[0, 0, 0], [2, 0, 0]], "{more:?}");
+        world.synced("two", more, 0);
+        world.synced("one", more, 0);
+        let all = set(["Anna Öst", "Bo Ek", "晓明 陈"]);
+        assert_eq!((world.names("one"), world.names("two"), world.server_names()), (all.clone(), all.clone(), all));
+        assert!(world.read("one/anna.vcf").contains("anna@ost.example"), "the twins were merged");
+        assert!(world.read("one/bo.vcf").contains("X-ODD;X-P=1:kept"));
+
+        for dir in ["one", "two"] {
+            world.synced(dir, more, 0);
+            let report = world.synced(dir, more, 0);
+            assert_eq!(World::counts(&report), [[0; 3]; 2], "nothing to do: {report}");
+            assert_eq!(report["report"]["books"][0]["mode"], "two-way");
+        }
+
+        fs::remove_file(world.path("one/bo.vcf")).unwrap();
+        world.write("one/dora.vcf", &card("Dora", "TEL:+15550123\r\n"));
+        let anna = world.read("two/Anna.vcf").replace("END:VCARD", "NICKNAME:Annie\r\nEND:VCARD");
+        world.write("two/Anna.vcf", &anna);
+        assert_eq!(World::counts(&world.synced("one", more, 0)), [[0, 0, 0], [1, 0, 1]]);
+        assert_eq!(World::counts(&world.synced("two", more, 0)), [[1, 0, 1], [0, 1, 0]]);
+        assert_eq!(World::counts(&world.synced("one", more, 0)), [[0, 1, 0], [0, 0, 0]]);
+        let all = set(["Anna Öst", "Dora", "晓明 陈"]);
+        assert_eq!((world.names("one"), world.names("two"), world.server_names()), (all.clone(), all.clone(), all));
+        assert!(world.read("one/anna.vcf").contains("NICKNAME:Annie"));
+    }
+}
+
+#[test]
+fn a_slow_sync_doubles_nothing() {
+    let world = World::new(&[]);
+    for number in 0..30 {
+        world.write(
+            &format!("one/{number}.vcf"),
+            &card(&format!("Person No{number}"), &format!("TEL:+1555{number:04}\r\n")),
+        );
+    }
+    world.synced("one", &["--max-msg-size", "8000"], 0);
+    let report = world.synced("one", &["--mode", "slow", "--max-msg-size", "8000"], 0);
+    assert_eq!(report["report"]["books"][0]["mode"], "slow");
+    assert!(report["report"]["messages"].as_u64().unwrap() > 4, "several messages: {report}");
+    assert_eq!((world.names("one").len(), world.server_names().len()), (30, 30));
+    // A folder that lost its state starts again.
+    fs::remove_file(world.path("one/.syncml.db")).unwrap();
+    world.synced("one", &[], 0);
+    assert_eq!((world.names("one").len(), world.server_names().len()), (30, 30));
+}
+
+#[test]
+fn names_and_skips_a_card_that_cannot_be_read() {
+    let world = World::new(&[]);
+    world.write("one/good.vcf", &card("Good", ""));
+    world.write("one/bad.vcf", "this is no card");
+    let report = world.synced("one", &[], 1);
+    assert_eq!(report["ok"], false);
+    assert_eq!(report["skipped"][0]["file"], "bad.vcf");
+    assert_eq!(world.server_names(), set(["Good"]));
+    assert_eq!(world.read("one/bad.vcf"), "this is no card");
+}
+
+#[test]
+fn an_emptied_folder_deletes_nothing_unasked() {
+    let world = World::new(&[]);
+    for name in ["a", "b", "c"] {
+        world.write(&format!("one/{name}.vcf"), &card(name, ""));
+    }
+    world.synced("one", &[], 0);
+    for name in ["a", "b", "c"] {
+        fs::remove_file(world.path(&format!("one/{name}.vcf"))).unwrap();
+    }
+    let report = world.synced("one", &[], 9);
+    assert!(report["error"].as_str().unwrap().contains("--allow-mass-delete"));
+    assert_eq!(world.server_names().len(), 3);
+    world.synced("one", &["--allow-mass-delete"], 0);
+    assert_eq!(world.server_names().len(), 0);
+}
+
+#[test]
+fn errors_have_words_and_codes() {
+    let world = World::new(&[]);
+    world.write("one/a.vcf", &card("A", ""));
+    world.write("wrong", "battery staple\n");
+    let fails = |expected: i32, words: &str, command: &mut Command| {
+        let (code, out, err) = run(command);
+        assert_eq!(code, expected, "{words}: {out}{err}");
+        assert!(err.contains(words), "{words}: {err}");
+        assert!(!err.contains("battery") && !err.contains(PASSWORD));
+    };
+    let sync = |more: &[&str]| {
+        let mut command = syncml();
+        command.arg("sync").arg(world.path("one")).args(more);
+        command
+    };
+    let to = ["--to", &world.url, "--user", "ada"];
+    let wrong = world.path("wrong");
+    let right = world.path("password");
+    fails(4, "password", sync(&to).arg("--password-file").arg(&wrong));
+    fails(4, "password", sync(&["--to", &world.url, "--user", "nobody"]).arg("--password-file").arg(&right));
+    fails(5, "no book", sync(&to).args(["--remote-book", "recipes"]).arg("--password-file").arg(&right));
+    fails(5, "recipes", sync(&to).args(["--book", "recipes"]).arg("--password-file").arg(&right));
+    fails(2, "SYNCML_PASSWORD", &mut sync(&to));
+    fails(2, "--to", &mut sync(&["--user", "ada"]));
+    fails(7, "no folder", &mut {
+        let mut command = syncml();
+        command.arg("sync").arg(world.path("nowhere")).args(to).arg("--password-file").arg(&right);
+        command
+    });
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{closed}/syncml");
+    fails(3, "cannot reach", sync(&["--to", &url, "--user", "ada"]).arg("--password-file").arg(&right));
+    fails(6, "no database", syncml().args(["account", "list", "--db", "sqlite:/nowhere/at/all.db"]));
+    fails(2, "sqlite:PATH", syncml().args(["account", "list", "--db", "postgres://x"]));
+
+    world.write("damaged.db", &"not a database ".repeat(100));
+    let damaged = format!("sqlite:{}", world.path("damaged.db").display());
+    fails(6, "damaged.db", syncml().args(["account", "list", "--db", &damaged]));
+    assert_eq!(world.server_names().len(), 0, "nothing was written by what failed");
+}
+
+#[test]
+fn the_server_explains_itself_to_strangers() {
+    let world = World::new(&[]);
+    let talk = |request: &str| {
+        let address = world.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(!answer.to_ascii_lowercase().contains("set-cookie"));
+        answer
+    };
+    let head = "HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let xml = "Content-Type: application/vnd.syncml+xml\r\n";
+    let page = talk(&format!("GET / {head}\r\n"));
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("SyncML server"), "{page}");
+    assert!(talk(&format!("PUT /syncml {head}Content-Length: 0\r\n\r\n")).starts_with("HTTP/1.1 405"));
+    let wrong = talk(&format!("POST /syncml {head}Content-Type: text/xml\r\nContent-Length: 4\r\n\r\n<a/>"));
+    assert!(wrong.starts_with("HTTP/1.1 415") && wrong.contains("application/vnd.syncml+xml"), "{wrong}");
+    let broken = talk(&format!("POST /syncml {head}{xml}Content-Length: 4\r\n\r\n<a/>"));
+    assert!(broken.starts_with("HTTP/1.1 400"), "{broken}");
+    let large = talk(&format!("POST /syncml {head}{xml}Content-Length: 999999999\r\n\r\n"));
+    assert!(large.starts_with("HTTP/1.1 413"), "{large}");
+}
+
+#[test]
+fn a_platform_speaks_for_the_accounts_granted_to_it() {
+    let world = World::new(&["--allow-basic"]);
+    world.write("secret", "open sesame\n");
+    world.write("one/a.vcf", &card("A", ""));
+    let secret = world.path("secret");
+    let add = ["platform", "add", "gateway-7", "--grant", "ada", "--secret-file", secret.to_str().unwrap()];
+    let (code, _, err) = run(&mut world.with_db(&add));
+    assert_eq!(code, 0, "{err}");
+    let (_, out, _) = run(&mut world.with_db(&["platform", "list", "--json"]));
+    assert_eq!(out.trim(), r#"[{"accounts":["ada"],"platform":"gateway-7"}]"#);
+    let platform = |id: &str, secret: &str| {
+        let mut command = syncml();
+        command.arg("sync").arg(world.path("one")).args(["--to", &world.url, "--user", "ada", "--auth", "device"]);
+        command.args(["--device-id", id, "--secret-file"]).arg(world.path(secret));
+        run(&mut command)
+    };
+    world.write("wrong", "open barley\n");
+    assert_eq!(platform("gateway-7", "wrong").0, 4);
+    assert_eq!(platform("gateway-8", "secret").0, 4);
+    assert_eq!(world.server_names().len(), 0);
+    let (code, out, err) = platform("gateway-7", "secret");
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(world.server_names(), set(["A"]));
+    let (_, out, _) = run(&mut world.with_db(&["device", "list", "--json"]));
+    let devices: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&devices[0]["device"], &devices[0]["books"][0]["items"]), (&"gateway-7".into(), &1.into()), "{out}");
+}
+
+#[test]
+fn books_are_edited_on_the_server() {
+    let world = World::new(&[]);
+    let two = format!("{}{}", card("Ada One", "TEL:1\r\n"), card("Ada Two", "TEL:2\r\n"));
+    world.write("in/two.vcf", &two);
+    world.write("in/bad.vcf", "no card");
+    let import = |expected: i32| {
+        let (code, out, err) = run(world.with_db(&["import", "--user", "ada", "--json"]).arg(world.path("in")));
+        assert_eq!(code, expected, "{out}{err}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    assert_eq!(import(1)["added"], 2);
+    fs::remove_file(world.path("in/bad.vcf")).unwrap();
+    let again = import(0);
+    assert_eq!((&again["added"], &again["known"]), (&0.into(), &2.into()), "the same file again adds nothing");
+
+    world.write("three.vcf", &card("Ada Three", ""));
+    let (code, out, err) = run(world.with_db(&["item", "put", "--user", "ada", "--json"]).arg(world.path("three.vcf")));
+    assert_eq!(code, 0, "{err}");
+    let guid = serde_json::from_str::<Value>(&out).unwrap()["guid"].to_string();
+    world.write("three.vcf", &card("Ada Third", ""));
+    let put = ["item", "put", "--user", "ada", "--guid", guid.as_str()];
+    assert_eq!(run(world.with_db(&put).arg(world.path("three.vcf"))).0, 0);
+    assert_eq!(world.server_names(), set(["Ada One", "Ada Third", "Ada Two"]));
+    assert_eq!(run(&mut world.with_db(&["item", "delete", "--user", "ada", "--guid", &guid])).0, 0);
+    assert_eq!(run(&mut world.with_db(&["item", "delete", "--user", "ada", "--guid", &guid])).0, 2);
+    let out = world.path("out");
+    let (code, _, err) = run(&mut world.with_db(&["list", "--user", "ada", "--export", out.to_str().unwrap()]));
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(world.names("out"), set(["Ada One", "Ada Two"]));
+}
+
+#[test]
+fn messages_are_made_readable_and_back() {
+    let world = World::new(&[]);
+    world.write("one/a.vcf", &card("A & B", ""));
+    let trace = world.path("trace");
+    world.synced("one", &["--encoding", "wbxml", "--trace", trace.to_str().unwrap()], 0);
+    let first = trace.join("001-c2s.wbxml");
+    assert!(trace.join("001-s2c.wbxml").exists());
+    let (code, readable, err) = run(syncml().arg("decode").arg(&first));
+    assert_eq!(code, 0, "{err}");
+    assert!(readable.contains("\n  <SyncHdr>\n    <VerDTD>1.2</VerDTD>"), "{readable}");
+    world.write("first.xml", &readable);
+    let again = world.path("again.wbxml");
+    assert_eq!(run(syncml().arg("encode").arg(world.path("first.xml")).arg("-o").arg(&again)).0, 0);
+    let (_, from_again, _) = run(syncml().arg("decode").arg(&again));
+    assert_eq!(from_again, readable);
+    world.write("junk", "junk");
+    let (code, _, err) = run(syncml().arg("decode").arg(world.path("junk")));
+    assert_eq!((code, err.contains("neither XML nor WBXML")), (7, true), "{err}");
+}
+
+#[test]
+fn ctrl_c_ends_the_server_cleanly() {
+    let mut world = World::new(&[]);
+    let mut server = world.server.take().unwrap();
+    let id = server.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_demo_ends_with_equal_books() {
+    let (code, out, err) = run(syncml().arg("demo").current_dir(env!("CARGO_MANIFEST_DIR")));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("hold the same"), "{out}");
+    assert!(out.contains("LUID on phone"), "{out}");
+}
+
+#[test]
+fn help_lists_the_exit_codes() {
+    let (code, out, _) = run(syncml().arg("--help"));
+    assert_eq!(code, 0);
+    for code in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "130"] {
+        assert!(out.contains(&format!("\n    {code}  ")) || out.contains(&format!("\n  {code}  ")), "{code}: {out}");
+    }
+}

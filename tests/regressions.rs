@@ -1,0 +1,451 @@
+//! Faults that were found once, each by the smallest conversation that shows it.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Device, World, card, cards, numbered};
+use std::sync::Arc;
+use syncml::codec::{Encoding, decode};
+use syncml::kit::phone::{Heard, Phone};
+use syncml::message::{Alert, AlertCode, Anchor, CmdId, Command, Item, Location, Meta, Op, StatusCode, Timestamp};
+use syncml::session::{Client, ServerConfig};
+use syncml::store::BookNo;
+use syncml::store::memory::MemoryStore;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+fn world(config: ServerConfig) -> World {
+    World::with(Arc::new(MemoryStore::new([1; 32])), config)
+}
+
+fn phone<'w>(world: &'w World) -> Phone<'w> {
+    Phone::new(&world.server, "phone", "alice", common::PASSWORD, NOW)
+}
+
+/// Package 5: every change 200/201, Adds mapped to 101, 102 ….
+fn confirm(phone: &mut Phone<'_>, heard: &Heard, luid: usize) -> Heard {
+    let mut commands = Vec::new();
+    let mut pairs = Vec::new();
+    for (place, told) in heard.changes.iter().enumerate() {
+        commands.push(phone.status(heard, told, if told.op == Op::Add { StatusCode(201) } else { StatusCode(200) }));
+        if told.op == Op::Add {
+            pairs.push((told.source.clone(), (luid + place).to_string()));
+        }
+    }
+    if !pairs.is_empty() {
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(g, l)| (g.as_str(), l.as_str())).collect();
+        commands.push(phone.map(&pairs));
+    }
+    phone.say_after(heard, commands, true).unwrap()
+}
+
+fn full(
+    phone: &mut Phone<'_>,
+    code: AlertCode,
+    last: Option<&str>,
+    next: &str,
+    changes: &[(Op, &str, String)],
+) -> Heard {
+    let heard = phone.begin(code, last, next).unwrap();
+    let changes = changes.iter().map(|(op, luid, card)| phone.change(*op, luid, card)).collect();
+    let sync = phone.sync(changes);
+    let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+    confirm(phone, &heard, 101);
+    heard
+}
+
+// Settle of a large book is taken for an idle session.
+#[test]
+fn t01_a_large_first_sync_into_a_book_that_is_not_empty_ends() {
+    let mut world = world(ServerConfig::default());
+    world.put(&card("Zoe", "+4930999"));
+    let mut device = Device::new("phone");
+    device.config.max_msg_size = 150_000;
+    device.config.encoding = Encoding::Wbxml;
+    for n in 0..3_000 {
+        device.put(&numbered(n));
+    }
+    let report = world.sync(&device).unwrap();
+    assert!(report.clean, "{report:?}\n{}", world.outline());
+    assert_eq!(world.cards().len(), 3_001);
+}
+
+// A Map of up to 200 entries that is larger than the server's MaxMsgSize.
+#[test]
+fn t02_a_client_cuts_its_maps_to_the_servers_max_msg_size() {
+    let mut world = world(sized(10_000));
+    let device = Device::new("phone");
+    assert!(world.sync(&device).unwrap().clean);
+    for n in 0..150 {
+        world.put(&numbered(n));
+    }
+    world.sync(&device).unwrap();
+    device.put(&card("New", "+4930777"));
+    for _ in 0..4 {
+        world.wire.clear();
+        let report = world.sync(&device).unwrap();
+        let largest = world.wire.iter().map(|exchange| exchange.request.len()).max().unwrap();
+        println!(
+            "{} clean {} largest request {largest} messages {}",
+            report.books[0].mode, report.clean, report.messages
+        );
+    }
+    assert!(world.cards().concat().contains("+4930777"), "the new card never leaves\n{}", world.outline());
+}
+
+fn sized(max: u64) -> ServerConfig {
+    let mut config = ServerConfig::default();
+    config.max_msg_size = max;
+    config
+}
+
+// More than 500 statuses wait.
+#[test]
+fn t03_no_status_is_lost_and_their_order_is_kept() {
+    let mut world = world(ServerConfig::default());
+    let mut device = Device::new("phone");
+    device.config.max_msg_size = 150_000;
+    device.config.encoding = Encoding::Wbxml;
+    let guids: Vec<_> = (0..2_000).map(|n| device.put(&numbered(n))).collect();
+    assert!(world.sync(&device).unwrap().clean);
+    for guid in guids {
+        device.delete(guid);
+    }
+    world.wire.clear();
+    let report = world.sync(&device).unwrap();
+    let mut refs = Vec::new();
+    for exchange in &world.wire {
+        for command in &decode(&exchange.reply, Encoding::Wbxml, &Default::default()).unwrap().body {
+            if let Command::Status(status) = command
+                && status.cmd == "Delete"
+            {
+                let number = |text: &str| text.parse::<u32>().unwrap();
+                refs.push((number(&status.msg_ref), number(status.cmd_ref.as_str())));
+            }
+        }
+    }
+    println!("clean {} sent {:?} statuses {}", report.clean, report.books[0].sent, refs.len());
+    assert_eq!(refs.len(), 2_000, "every Delete has its Status");
+    assert!(refs.is_sorted(), "in order");
+}
+
+// Order, with small replies.
+#[test]
+fn t03b_statuses_keep_their_order() {
+    let mut world = world(ServerConfig::default());
+    let device = Device::new("phone");
+    let guids: Vec<_> = (0..2_500).map(|n| device.put(&numbered(n))).collect();
+    assert!(world.sync(&device).unwrap().clean);
+    for guid in guids {
+        device.delete(guid);
+    }
+    world.wire.clear();
+    world.sync(&device).unwrap();
+    let mut refs = Vec::new();
+    for exchange in &world.wire {
+        for command in &decode(&exchange.reply, Encoding::Xml, &Default::default()).unwrap().body {
+            if let Command::Status(status) = command
+                && status.cmd == "Delete"
+            {
+                let number = |text: &str| text.parse::<u32>().unwrap();
+                refs.push((number(&status.msg_ref), number(status.cmd_ref.as_str())));
+            }
+        }
+    }
+    assert_eq!(refs.len(), 2_500);
+    assert!(refs.is_sorted(), "in order");
+}
+
+// An acknowledged Delete whose session broke off, then a slow sync.
+#[test]
+fn t04_an_acknowledged_delete_outlives_its_session() {
+    let world = world(ServerConfig::default());
+    let mut phone = phone(&world);
+    let two = [(Op::Add, "1", card("Ann", "+491111111")), (Op::Add, "2", card("Bob", "+492222222"))];
+    full(&mut phone, AlertCode::SLOW, None, "1", &two);
+    let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "2").unwrap();
+    let delete = phone.change(Op::Delete, "1", "");
+    let sync = phone.sync(vec![delete]);
+    let heard = phone.say_after(&heard, vec![sync], false).unwrap();
+    assert_eq!(heard.codes("Delete"), [200]);
+    // The connection breaks; the next sync is slow.
+    let heard = full(&mut phone, AlertCode::SLOW, None, "3", &two[1..]);
+    assert!(heard.changes.is_empty(), "Ann was deleted, and that was acknowledged: {:?}", heard.changes);
+    assert_eq!(world.cards().len(), 1, "{:?}", world.cards());
+}
+
+fn sync_through(
+    world: &mut World,
+    device: &Device,
+    mut request: impl FnMut(String) -> String,
+    mut reply: impl FnMut(String) -> String,
+) -> Result<syncml::session::Report, syncml::session::ClientError> {
+    world.tick();
+    let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now)?;
+    while let Some(out) = client.outgoing() {
+        let body = request(String::from_utf8(out.body).unwrap());
+        let answer = world.server.answer(&world.request(&out.uri, out.content_type, body.as_bytes())).unwrap();
+        let body = reply(String::from_utf8(answer.body).unwrap());
+        client.received(answer.content_type, body.as_bytes(), world.now)?;
+    }
+    Ok(client.report())
+}
+
+// A server whose temporary GUIDs begin anew in each session (§2.3, LS `#n`).
+#[test]
+fn t07_a_temporary_guid_used_again_is_another_contact() {
+    let mut world = world(ServerConfig::default());
+    let device = Device::new("phone");
+    assert!(world.sync(&device).unwrap().clean);
+    for (name, number) in [("Ann", "+491111111"), ("Bob", "+492222222")] {
+        world.put(&card(name, number));
+        let guid = std::cell::RefCell::new(None::<String>);
+        let report = sync_through(
+            &mut world,
+            &device,
+            |text| match &*guid.borrow() {
+                Some(guid) => text.replace("<LocURI>#1</LocURI>", guid),
+                None => text,
+            },
+            |text| {
+                let Some(at) = text.find("<Add>") else { return text };
+                let start = text[at..].find("<LocURI>").unwrap() + at;
+                let end = text[start..].find("</LocURI>").unwrap() + start + "</LocURI>".len();
+                *guid.borrow_mut() = Some(text[start..end].to_owned());
+                text.replace(&text[start..end], "<LocURI>#1</LocURI>")
+            },
+        );
+        assert!(report.unwrap().clean);
+    }
+    assert_eq!(device.cards(), world.cards(), "Ann was overwritten by Bob");
+}
+
+// An Add whose Status was lost, and the item deleted since.
+#[test]
+fn t08_a_delete_after_a_lost_reply_reaches_the_server() {
+    let mut world = world(ServerConfig::default());
+    let device = Device::new("phone");
+    assert!(world.sync(&device).unwrap().clean);
+    let guid = device.put(&card("Ann", "+491111111"));
+    world.tick();
+    let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
+    while let Some(out) = client.outgoing() {
+        let reply = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
+        if !world.cards().is_empty() {
+            break; // The reply is lost.
+        }
+        client.received(reply.content_type, &reply.body, world.now).unwrap();
+    }
+    assert_eq!(world.cards().len(), 1);
+    device.delete(guid);
+    for _ in 0..3 {
+        world.sync(&device).unwrap();
+    }
+    assert_eq!(world.cards(), device.cards(), "I4");
+}
+
+// A client's slow sync: the server adds again what the old map binds to an item that was confirmed anew.
+#[test]
+fn t09_a_client_never_binds_one_item_twice() {
+    let mut world = world(ServerConfig::default());
+    let mut device = Device::new("phone");
+    world.put(&card("Ann", "+491111111"));
+    assert!(world.sync(&device).unwrap().clean);
+    device.edit(device.find("Ann"), &card("Xaver", "+493333333").replace("Ann", "Hugo"));
+    device.config.books[0].mode = AlertCode::SLOW;
+    let report = world.sync(&device);
+    assert!(report.as_ref().is_ok_and(|report| report.clean), "{report:?}\n{}", world.outline());
+    assert_eq!(device.cards(), world.cards());
+}
+
+// One Map that names a GUID, or a LUID, twice.
+#[test]
+fn t10_a_map_that_contradicts_itself_is_answered() {
+    for pairs in [[(0, "7"), (0, "8")], [(0, "7"), (1, "7")]] {
+        let world = world(ServerConfig::default());
+        world.put(&card("Ann", "+491111111"));
+        world.put(&card("Bob", "+492222222"));
+        let mut phone = phone(&world);
+        let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+        let sync = phone.sync(Vec::new());
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        let guids: Vec<String> = heard.changes.iter().map(|told| told.source.clone()).collect();
+        let pairs: Vec<(&str, &str)> =
+            pairs.iter().map(|&(at, luid): &(usize, &str)| (guids[at].as_str(), luid)).collect();
+        let map = phone.map(&pairs);
+        let answer = phone.say_after(&heard, vec![map], true);
+        assert!(answer.is_ok(), "{pairs:?}: {}", answer.unwrap_err());
+    }
+}
+
+// Two Statuses for one command.
+#[test]
+fn t12_a_status_said_twice_settles_one_change() {
+    let world = world(ServerConfig::default());
+    let mut phone = phone(&world);
+    let ann = world.put(&card("Ann", "+491111111"));
+    let bob = world.put(&card("Bob", "+492222222"));
+    full(&mut phone, AlertCode::SLOW, None, "1", &[]);
+    for (guid, name) in [(ann, "Ann"), (bob, "Bob")] {
+        let store = world.server.store().clone();
+        common::put(store.as_ref(), world.account, BookNo::CONTACTS, Some(guid), &card(name, "+495555555"), NOW);
+    }
+    let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "2").unwrap();
+    let sync = phone.sync(Vec::new());
+    let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+    assert_eq!(heard.changes.len(), 2);
+    let twice = vec![
+        phone.status(&heard, &heard.changes[0], StatusCode(200)),
+        phone.status(&heard, &heard.changes[0], StatusCode(200)),
+    ];
+    phone.say_after(&heard, twice, true).unwrap();
+    // Bob's Replace has no Status: the anchors must not have moved (I6).
+    let heard = phone.begin(AlertCode::TWO_WAY, Some("2"), "3").unwrap();
+    assert_eq!(heard.status("Alert"), Some(508));
+}
+
+// An Add without an Item has a Status.
+#[test]
+fn t15_every_command_has_a_status() {
+    let world = world(ServerConfig::default());
+    let mut phone = phone(&world);
+    let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+    let mut add = phone.change(Op::Add, "1", "x");
+    let number = add.cmd_id.to_string();
+    add.items.clear();
+    let sync = phone.sync(vec![add]);
+    match phone.say_after(&heard, vec![sync], true) {
+        Ok(heard) => assert!(heard.statuses.iter().any(|status| status.1 == number), "{:?}", heard.statuses),
+        Err(refusal) => panic!("{refusal}"),
+    }
+}
+
+// More twins than candidates are looked at.
+#[test]
+fn t17_forty_equal_cards_on_two_devices_are_forty() {
+    let mut world = world(ServerConfig::default());
+    let one = Device::new("one");
+    let two = Device::new("two");
+    for _ in 0..40 {
+        one.put(&card("Ann", "+491111111"));
+        two.put(&card("Ann", "+491111111"));
+    }
+    for device in [&one, &two, &one] {
+        world.sync(device).unwrap();
+    }
+    assert_eq!(cards(world.server.store().as_ref(), world.account, BookNo::CONTACTS).len(), 40);
+}
+
+// A row of the ledger for an item that the device refused and that is deleted since.
+#[test]
+fn t18_the_ledger_forgets_what_was_refused_and_deleted() {
+    let world = world(ServerConfig::default());
+    let ann = world.put(&card("Ann", "+491111111"));
+    let mut phone = phone(&world);
+    let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+    let sync = phone.sync(Vec::new());
+    let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+    let refused = phone.status(&heard, &heard.changes[0], StatusCode(415));
+    phone.say_after(&heard, vec![refused], true).unwrap();
+    common::delete(world.server.store().as_ref(), world.account, BookNo::CONTACTS, ann, NOW);
+    full(&mut phone, AlertCode::TWO_WAY, Some("1"), "2", &[]);
+    full(&mut phone, AlertCode::TWO_WAY, Some("2"), "3", &[]);
+    let mut rows = Vec::new();
+    let store = world.server.store().clone();
+    store
+        .step(world.account, &mut |tx| {
+            let device = tx.device("phone")?.unwrap().device;
+            rows = tx.outgoing_page(device, BookNo::CONTACTS, syncml::store::Guid(0), 10)?;
+            Ok(syncml::store::Verdict::Rollback)
+        })
+        .unwrap();
+    assert!(rows.is_empty(), "{rows:?}");
+}
+
+// Combined initialisation, in two messages, with a lost anchor (§3.14).
+#[test]
+fn t19_after_508_the_next_message_is_taken() {
+    let world = world(ServerConfig::default());
+    let mut phone = phone(&world);
+    let ann = [(Op::Add, "1", card("Ann", "+491111111"))];
+    full(&mut phone, AlertCode::SLOW, None, "1", &ann);
+    // Alert and the first part of the changes, no Final.
+    let anchor = Anchor { last: Some("bogus".into()), next: "2".into() };
+    let item = Item {
+        target: Some(Location::new("contacts")),
+        source: Some(Location::new("./card")),
+        meta: Some(Meta { anchor: Some(anchor), ..Meta::default() }),
+        ..Item::default()
+    };
+    let alert = Command::Alert(Alert {
+        cmd_id: CmdId::from("900"),
+        no_resp: false,
+        cred: None,
+        code: Some(AlertCode::TWO_WAY),
+        correlator: None,
+        items: vec![item],
+    });
+    let mut phone = Phone::new(&world.server, "phone", "alice", common::PASSWORD, NOW);
+    let sync = phone.sync(Vec::new());
+    let heard = phone.say(vec![alert, sync], false).unwrap();
+    assert_eq!(heard.codes("Alert"), [508]);
+    assert_eq!(heard.alerts[0].0, AlertCode::SLOW);
+    let add = phone.change(Op::Add, "2", &card("Bob", "+492222222"));
+    let sync = phone.sync(vec![add]);
+    let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+    assert_eq!((heard.status("Sync"), heard.status("Add")), (Some(200), Some(201)));
+}
+
+// An Add whose Status was lost, and the item edited since.
+#[test]
+fn t20_an_edit_after_a_lost_reply_doubles_nothing() {
+    let mut world = world(ServerConfig::default());
+    let device = Device::new("phone");
+    assert!(world.sync(&device).unwrap().clean);
+    let guid = device.put(&card("Ann", "+491111111"));
+    world.tick();
+    let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
+    while let Some(out) = client.outgoing() {
+        let reply = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
+        if !world.cards().is_empty() {
+            break; // The reply is lost.
+        }
+        client.received(reply.content_type, &reply.body, world.now).unwrap();
+    }
+    // The number was wrong.
+    device.edit(guid, &card("Ann", "+494444444"));
+    for _ in 0..3 {
+        world.sync(&device).unwrap();
+    }
+    assert_eq!((world.cards().len(), device.cards().len()), (1, 1), "{:?}", device.cards());
+}
+
+// A LUID used again for somebody else: whom it meant before is no longer on the device, and must be sent there.
+#[test]
+fn t21_who_lost_its_luid_is_sent_again() {
+    let world = world(ServerConfig::default());
+    let mut phone = phone(&world);
+    full(&mut phone, AlertCode::SLOW, None, "1", &[(Op::Add, "1", card("Ann", "+491111111"))]);
+    let mut sent =
+        full(&mut phone, AlertCode::TWO_WAY, Some("1"), "2", &[(Op::Add, "1", card("Bob", "+492222222"))]).changes;
+    for (last, next) in [("2", "3"), ("3", "4")] {
+        sent.extend(full(&mut phone, AlertCode::TWO_WAY, Some(last), next, &[]).changes);
+    }
+    assert_eq!(world.cards().len(), 2);
+    assert!(sent.iter().any(|told| told.content.contains("+491111111")), "the phone never gets Ann (I4): {sent:?}");
+}
+
+// The same by a Map.
+#[test]
+fn t22_who_lost_its_luid_to_a_map_is_sent_again() {
+    let world = world(ServerConfig::default());
+    let mut phone = phone(&world);
+    full(&mut phone, AlertCode::SLOW, None, "1", &[(Op::Add, "101", card("Ann", "+491111111"))]);
+    world.put(&card("Bob", "+492222222"));
+    // `full` maps what it is sent to 101.
+    let mut sent = full(&mut phone, AlertCode::TWO_WAY, Some("1"), "2", &[]).changes;
+    for (last, next) in [("2", "3"), ("3", "4")] {
+        sent.extend(full(&mut phone, AlertCode::TWO_WAY, Some(last), next, &[]).changes);
+    }
+    assert!(sent.iter().any(|told| told.content.contains("+491111111")), "the phone never gets Ann (I4): {sent:?}");
+}
