@@ -104,7 +104,7 @@ CREATE UNIQUE INDEX map_guid ON map (account, device, book, epoch, guid) WHERE s
 CREATE INDEX map_unconfirmed ON map (account, device, book, epoch, guid) WHERE state = 6;
 
 -- op: 0 add, 1 replace, 2 delete, 3 copy, 4 move (also in staged and held).
--- state: 0 unsent, 1 sent, 2 acknowledged but unmapped, 3 withheld, 4 refused
+-- state: 0 unsent, 1 sent, 2 acknowledged but unmapped, 3 withheld, 4 refused, 5 sent again otherwise
 CREATE TABLE outgoing (
     account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL,
     op INTEGER NOT NULL, sent_revision INTEGER NOT NULL, sent_view_fp BLOB NOT NULL, temp_guid TEXT,
@@ -113,7 +113,7 @@ CREATE TABLE outgoing (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outgoing_ref ON outgoing (account, device, session, msg_id, cmd_id) WHERE session IS NOT NULL;
 -- Adds that may have no Map yet.
-CREATE INDEX outgoing_view ON outgoing (account, device, book, sent_view_fp, guid) WHERE op = 0 AND state IN (1, 2);
+CREATE INDEX outgoing_view ON outgoing (account, device, book, sent_view_fp, guid) WHERE op = 0 AND state IN (1, 2, 5);
 
 -- Numbers are never used again, so that a reader who remembers one misses nothing.
 CREATE TABLE staged (

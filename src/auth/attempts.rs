@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Counts failures per (name, address), to slow down who guesses. One that is guessed at from elsewhere is not locked
 /// out. In memory only, and of one node.
 ///
-/// After [`FREE`](Self::FREE) failures the next attempt has to wait a second, then two, four … up to
+/// A credential that was refused and comes again is no further guess: a device whose answers get lost shows the digest of
+/// the same stale nonce at each new start. After [`FREE`](Self::FREE) failures the next attempt has to wait a second, then two, four … up to
 /// [`LONGEST_SECONDS`](Self::LONGEST_SECONDS). Attempts made while waiting are not to be checked, and do not count.
 #[derive(Debug)]
 pub struct Attempts {
@@ -35,29 +36,33 @@ impl Attempts {
     /// How many seconds this pair has still to wait, if any. `name` is what the peer claims: user, account or device id.
     #[must_use]
     pub fn wait(&self, name: &str, address: &str, now: Timestamp) -> Option<i64> {
-        let entry = self.entries.get(&key(name, address))?;
+        let entry = self.entries.get(&digest(&[name.as_bytes(), address.as_bytes()]))?;
         // A clock set back must not make the wait longer.
         let since = now.0.saturating_sub(entry.last.0).max(0);
         let left = entry.wait_seconds() * 1000 - since;
         (left > 0).then(|| (left + 999) / 1000)
     }
 
-    /// A credential was checked and found wrong.
-    pub fn failed(&mut self, name: &str, address: &str, now: Timestamp) {
+    /// A credential was checked and found wrong. `credential`: its bytes, of which a digest is kept.
+    pub fn failed(&mut self, name: &str, address: &str, credential: &[u8], now: Timestamp) {
         self.expire(now);
-        let key = key(name, address);
+        let guess = digest(&[credential]);
+        let key = digest(&[name.as_bytes(), address.as_bytes()]);
+        if self.entries.get(&key).is_some_and(|entry| entry.guess == guess) {
+            return;
+        }
         let failures = self.remove(&key).map_or(0, |entry| entry.failures);
         while self.entries.len() >= self.capacity {
             let Some((_, oldest)) = self.by_age.first().copied() else { return };
             self.remove(&oldest);
         }
-        self.entries.insert(key, Entry { failures: failures.saturating_add(1), last: now });
+        self.entries.insert(key, Entry { failures: failures.saturating_add(1), last: now, guess });
         self.by_age.insert((now, key));
     }
 
     /// A credential was good: earlier failures of the pair are forgotten.
     pub fn succeeded(&mut self, name: &str, address: &str) {
-        self.remove(&key(name, address));
+        self.remove(&digest(&[name.as_bytes(), address.as_bytes()]));
     }
 
     fn remove(&mut self, key: &Key) -> Option<Entry> {
@@ -80,6 +85,7 @@ impl Attempts {
 struct Entry {
     failures: u32,
     last: Timestamp,
+    guess: Key,
 }
 
 impl Entry {
@@ -92,11 +98,12 @@ impl Entry {
 /// A digest: of fixed size however long the peer's name is, and no personal data in memory.
 type Key = [u8; 16];
 
-fn key(name: &str, address: &str) -> Key {
+fn digest(parts: &[&[u8]]) -> Key {
     let mut digest = Sha256::new();
-    digest.update((name.len() as u64).to_be_bytes());
-    digest.update(name);
-    digest.update(address);
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
     let mut key = Key::default();
     key.copy_from_slice(&digest.finalize()[..16]);
     key
@@ -109,13 +116,19 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
+    /// Another guess each time.
+    fn fail(attempts: &mut Attempts, name: &str, address: &str, now: Timestamp) {
+        let guess = attempts.entries.values().map(|entry| entry.failures).sum::<u32>();
+        attempts.failed(name, address, &guess.to_be_bytes(), now);
+    }
+
     #[test]
     fn waits_double_after_the_free_ones() {
         let mut attempts = Attempts::new(10);
         assert_eq!(attempts.wait("alice", "::1", NOW), None);
         let waits: Vec<_> = (0..16)
             .map(|_| {
-                attempts.failed("alice", "::1", NOW);
+                fail(&mut attempts, "alice", "::1", NOW);
                 attempts.wait("alice", "::1", NOW).unwrap_or(0)
             })
             .collect();
@@ -126,16 +139,16 @@ mod tests {
     fn waits_pass_and_are_forgotten() {
         let mut attempts = Attempts::new(10);
         for _ in 0..7 {
-            attempts.failed("alice", "::1", NOW);
+            fail(&mut attempts, "alice", "::1", NOW);
         }
         for (milliseconds, wait) in
             [(0, Some(2)), (1, Some(2)), (1000, Some(1)), (1999, Some(1)), (2000, None), (-60_000, Some(2))]
         {
             assert_eq!(attempts.wait("alice", "::1", Timestamp(NOW.0 + milliseconds)), wait, "{milliseconds}");
         }
-        attempts.failed("alice", "::1", NOW.plus_seconds(3599));
+        fail(&mut attempts, "alice", "::1", NOW.plus_seconds(3599));
         assert_eq!(attempts.wait("alice", "::1", NOW.plus_seconds(3599)), Some(4));
-        attempts.failed("alice", "::1", NOW.plus_seconds(3599 + 3600));
+        fail(&mut attempts, "alice", "::1", NOW.plus_seconds(3599 + 3600));
         assert_eq!(attempts.wait("alice", "::1", NOW.plus_seconds(3599 + 3600)), None);
     }
 
@@ -143,17 +156,28 @@ mod tests {
     fn a_long_wait_is_not_outlived_by_a_clock_that_jumps() {
         let mut attempts = Attempts::new(10);
         for _ in 0..40 {
-            attempts.failed("alice", "::1", NOW);
+            fail(&mut attempts, "alice", "::1", NOW);
         }
         assert_eq!(attempts.wait("alice", "::1", Timestamp(i64::MIN)), Some(300));
         assert_eq!(attempts.wait("alice", "::1", Timestamp(i64::MAX)), None);
     }
 
     #[test]
+    fn the_same_credential_again_is_no_further_guess() {
+        let mut attempts = Attempts::new(10);
+        for credential in [b"a", b"a", b"b", b"b", b"c", b"d", b"e", b"e"] {
+            attempts.failed("alice", "::1", credential, NOW);
+        }
+        assert_eq!(attempts.wait("alice", "::1", NOW), None);
+        attempts.failed("alice", "::1", b"f", NOW);
+        assert_eq!(attempts.wait("alice", "::1", NOW), Some(1));
+    }
+
+    #[test]
     fn pairs_are_apart() {
         let mut attempts = Attempts::new(10);
         for _ in 0..6 {
-            attempts.failed("alice", "::1", NOW);
+            fail(&mut attempts, "alice", "::1", NOW);
         }
         for (name, address, wait) in
             [("alice", "::1", Some(1)), ("alice", "::2", None), ("bob", "::1", None), ("alice:", ":1", None)]
@@ -170,17 +194,18 @@ mod tests {
         let mut attempts = Attempts::new(3);
         for (step, name) in ["a", "b", "c", "a", "d"].into_iter().enumerate() {
             for _ in 0..6 {
-                attempts.failed(name, "::1", NOW.plus_seconds(i64::try_from(step).unwrap()));
+                fail(&mut attempts, name, "::1", NOW.plus_seconds(i64::try_from(step).unwrap()));
             }
         }
         let later = NOW.plus_seconds(4);
-        let known = ["a", "b", "c", "d"].map(|name| attempts.entries.contains_key(&super::key(name, "::1")));
+        let known =
+            ["a", "b", "c", "d"].map(|name| attempts.entries.contains_key(&super::digest(&[name.as_bytes(), b"::1"])));
         assert_eq!(known, [true, false, true, true]);
         assert_eq!((attempts.entries.len(), attempts.by_age.len()), (3, 3));
         // 12 failures, the last a second ago.
         assert_eq!(attempts.wait("a", "::1", later), Some(63));
         let mut nothing = Attempts::new(0);
-        nothing.failed("a", "::1", NOW);
+        nothing.failed("a", "::1", b"x", NOW);
         assert!(nothing.entries.is_empty() && nothing.by_age.is_empty());
     }
 }

@@ -5,7 +5,7 @@ use super::guid::{self, Parsed};
 use super::receive::{OpenBook, own_entry};
 use crate::message::{Op, StatusCode};
 use crate::store::{
-    BookNo, DeviceNo, Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, Result, SentRef, Token, Tx,
+    BookNo, DeviceNo, Guid, MapRow, MapState, OutgoingRow, OutgoingState, Result, Revision, SentRef, Token, Tx, ViewFp,
 };
 use crate::sync::{Confirmation, Role, decide_confirmation};
 use std::collections::{HashMap, HashSet};
@@ -137,10 +137,6 @@ pub(super) fn take_map(
     let mut statuses = Vec::with_capacity(pairs.len());
     for (i, (text, luid)) in pairs.iter().enumerate() {
         let known = by_guid.get(&guids[i]);
-        if known.is_some_and(|entry| entry.luid == *luid) {
-            statuses.push(StatusCode::OK);
-            continue;
-        }
         let row = rows[i].as_ref().filter(|row| {
             row.op == Op::Add
                 && row.state != OutgoingState::Unsent
@@ -149,16 +145,37 @@ pub(super) fn take_map(
                     _ => true,
                 }
         });
-        let (Some(item), true) = (&items[i], row.is_some() || known.is_some()) else {
+        // Said before; or older word on an item whose id the device told anew in a sync of everything.
+        if known.is_some() && row.is_none() {
+            statuses.push(StatusCode::OK);
+            continue;
+        }
+        let (Some(item), Some(row)) = (&items[i], row) else {
             statuses.push(StatusCode::NOT_FOUND);
             continue;
         };
+        // The same pair was told before: this may be that word again, so what was sent since is not agreed.
+        let told = known.or_else(|| by_luid.get(*luid)).filter(|entry| entry.luid == *luid && entry.guid == guids[i]);
+        // Nor is it when this is word on an earlier sending of it, with other content.
+        let doubted = row.state == OutgoingState::Resent && row.session != Some(open.token);
+        let (agreed_revision, view_fp) =
+            if doubted { (Revision(0), ViewFp::default()) } else { (row.sent_revision, row.sent_view_fp) };
+        let entry = match told.cloned() {
+            Some(told) => MapRow { state: MapState::Live, ..told },
+            None => MapRow {
+                epoch,
+                luid: (*luid).to_owned(),
+                guid: item.guid,
+                agreed_revision,
+                lens: None,
+                view_fp,
+                state: MapState::Live,
+            },
+        };
         // The device put the item under another id, or used this id for another item: the older word is retired.
-        let before = by_luid.get(*luid).cloned();
-        // The same pair was told before and retired: this may be that word again, so what was sent since is not agreed.
-        let repeated = before.filter(|entry| entry.state == MapState::Gone && entry.guid == guids[i]);
         for old in [by_guid.remove(&guids[i]), by_luid.remove(*luid)].into_iter().flatten() {
-            if old.state != MapState::Gone {
+            let same = old.guid == entry.guid && old.luid == entry.luid;
+            if old.state != MapState::Gone && !same {
                 by_guid.remove(&old.guid);
                 by_luid.remove(&old.luid);
                 if old.guid != guids[i] {
@@ -167,14 +184,10 @@ pub(super) fn take_map(
                 change.maps.push(MapRow { state: MapState::Gone, ..old });
             }
         }
-        let entry = match repeated {
-            Some(before) => MapRow { state: MapState::Live, ..before },
-            None => bind(open, row, known_agreement(&change, guids[i]), item, luid),
-        };
         if item.deleted || entry.agreed_revision < item.revision {
             change.owed.push(OutgoingRow::unsent(item));
         }
-        if let Some(row) = row.filter(|row| change.mapped.insert(row.guid)) {
+        if change.mapped.insert(row.guid) {
             change.awaited += i64::from(row.session == Some(open.token));
         }
         by_guid.insert(entry.guid, entry.clone());
@@ -208,32 +221,5 @@ impl MapChange {
         tx.put_outgoing(device, book, &lost.map(|item| OutgoingRow::unsent(&item)).collect::<Vec<_>>())?;
         // An item deleted meanwhile: the device has it and must lose it. One changed meanwhile: it must hear of that.
         tx.put_outgoing(device, book, &self.owed)
-    }
-}
-
-fn known_agreement(change: &MapChange, guid: Guid) -> Option<&MapRow> {
-    change.maps.iter().rev().find(|entry| entry.guid == guid)
-}
-
-fn bind(
-    open: &OpenBook<'_, '_>,
-    row: Option<&OutgoingRow>,
-    before: Option<&MapRow>,
-    item: &ItemRow<'_>,
-    luid: &str,
-) -> MapRow {
-    let (agreed_revision, view_fp) = match (row, before) {
-        (Some(row), _) => (row.sent_revision, row.sent_view_fp),
-        (None, Some(before)) => (before.agreed_revision, before.view_fp),
-        (None, None) => (item.revision, item.fingerprint),
-    };
-    MapRow {
-        epoch: open.state.epoch,
-        luid: luid.to_owned(),
-        guid: item.guid,
-        agreed_revision,
-        lens: None,
-        view_fp,
-        state: MapState::Live,
     }
 }

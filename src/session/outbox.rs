@@ -1,6 +1,6 @@
 //! The message being written: statuses first and in order, then commands, up to the peer's MaxMsgSize (§2.4, §3.7).
 
-use crate::codec::{EncodeError, Encoder, Encoding, Options, xml_can_carry};
+use crate::codec::{Checkpoint, EncodeError, Encoder, Encoding, Options, xml_can_carry};
 use crate::message::{
     Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Message, Meta, Status,
     StatusCode, Sync, Version, names,
@@ -13,6 +13,10 @@ use std::borrow::Cow;
 
 /// Bound of a message to a peer that states none (§3.7).
 const UNSTATED_MAX: u64 = 20_000;
+
+/// A message that has only what it must carry – the Statuses of the header and of a 222, and the opened Sync – gives a change
+/// this number: if it does not fit then, it never will.
+const FIRST_CHANGE: u32 = 4;
 
 /// Kept free for what every message may need after its items: an Alert 222, the end of a Sync.
 const RESERVE: usize = 1024;
@@ -69,7 +73,8 @@ pub(super) struct Outbox {
     budget: usize,
     /// Size of the message with nothing but its header's Status.
     bare: usize,
-    in_sync: bool,
+    /// The open Sync: the message as it was before, the Sync's number, and whether it holds anything.
+    sync: Option<(Checkpoint, u32, bool)>,
     spoke: bool,
     overflow: Vec<Queued>,
     /// Statuses of earlier messages wait that found no room here.
@@ -94,7 +99,7 @@ impl Outbox {
             next_cmd: 1,
             budget,
             bare: 0,
-            in_sync: false,
+            sync: None,
             spoke: false,
             overflow: Vec::new(),
             blocked: false,
@@ -222,15 +227,24 @@ impl Outbox {
             self.next_cmd = number;
             return Ok(None);
         }
-        self.in_sync = true;
-        self.spoke = true;
+        self.sync = Some((before, number, false));
         Ok(Some(number))
     }
 
-    /// Closes the Sync.
-    pub(super) fn close_sync(&mut self) {
+    /// Closes the Sync; one that holds nothing is taken back unless it is to be kept. `true` when it is in.
+    pub(super) fn close_sync(&mut self, keep_empty: bool) -> bool {
         self.encoder.close_sync();
-        self.in_sync = false;
+        match self.sync.take() {
+            Some((before, number, false)) if !keep_empty => {
+                self.encoder.rollback(before);
+                self.next_cmd = number;
+                false
+            }
+            _ => {
+                self.spoke = true;
+                true
+            }
+        }
     }
 
     /// Puts content into an item: as it is where the encoding can carry it, else as base64.
@@ -256,13 +270,17 @@ impl Outbox {
         let written = self.encoder.command(&Command::Change(make(cmd_id)));
         let total = self.encoder.len_if_closed(true);
         if written.is_ok() && total <= self.budget {
+            if let Some((_, _, holds)) = &mut self.sync {
+                *holds = true;
+            }
             return Fit::Yes(SentRef { msg_id: self.msg_id, cmd_id: number });
         }
         self.encoder.rollback(before);
         self.next_cmd = number;
         // Would it fit into a message of its own, with the Statuses that such a message must carry?
         let alone = self.bare + (total - size) + self.reserve();
-        if written.is_err() || alone > self.budget { Fit::Never } else { Fit::NotNow }
+        let never = written.is_err() || alone > self.budget || number <= FIRST_CHANGE;
+        if never { Fit::Never } else { Fit::NotNow }
     }
 
     /// Statuses that found no room.

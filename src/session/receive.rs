@@ -9,8 +9,8 @@ use super::state::StoreState;
 use crate::contact::identity::{Kind, Likeness, may_be_an_edit};
 use crate::message::StatusCode;
 use crate::store::{
-    BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState,
-    Result, Revision, Token, Tx,
+    BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision,
+    Token, Tx,
 };
 use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
 use std::borrow::Cow;
@@ -394,9 +394,13 @@ impl<'m> Overlay<'m> {
             }
         }
         // Then what was sent to this peer and may have been stored there without our knowing.
-        if let Some(row) = self.pending.get(&content.print).filter(|row| !self.taken.contains(&row.guid)).cloned() {
+        if let Some(row) = self.pending_twin(open, &content).cloned() {
             open.state.received.matched += 1;
-            self.sent_off.push(row.guid);
+            // What became of it here since must still be told.
+            match self.items.get(&row.guid).filter(|item| item.revision > row.sent_revision) {
+                Some(item) => self.owed.push(OutgoingRow::unsent(item)),
+                None => self.sent_off.push(row.guid),
+            }
             self.bind(open, luid, row.guid, row.sent_revision, row.sent_view_fp);
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
@@ -612,7 +616,7 @@ impl<'m> Overlay<'m> {
         let mut guids = unknown;
         guids.extend(self.entries.values().chain(self.old_entries.values()).map(|entry| entry.guid));
         for row in tx.outgoing(device, book, &guids)?.into_iter().flatten() {
-            if row.state == OutgoingState::Sent && row.op != crate::message::Op::Delete {
+            if row.state.is_unanswered() && row.op != crate::message::Op::Delete {
                 self.sent.insert(row.guid, (row.sent_revision, row.sent_view_fp));
             }
         }
@@ -640,6 +644,14 @@ impl<'m> Overlay<'m> {
 
     fn claims(&self, luid: &str) -> bool {
         self.old_entries.get(luid).is_some_and(|old| old.state == MapState::Live && !self.taken.contains(&old.guid))
+    }
+
+    /// What was sent with just this content. When that was deleted here since, only in a sync of everything: a device that
+    /// adds it otherwise has made it itself.
+    fn pending_twin(&self, open: &OpenBook<'_, '_>, content: &Content<'_>) -> Option<&OutgoingRow> {
+        let row = self.pending.get(&content.print).filter(|row| !self.taken.contains(&row.guid))?;
+        let live = self.items.get(&row.guid).is_some_and(|item| !item.deleted);
+        (live || open.state.old_epoch.is_some()).then_some(row)
     }
 
     fn exact_twin(&self, luid: &str, content: &Content<'_>) -> Option<Guid> {

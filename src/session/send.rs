@@ -102,7 +102,8 @@ fn send_open_rows(
     let mut all = true;
     for ((row, item), entry) in rows.into_iter().zip(items).zip(entries) {
         let guid = row.guid;
-        let unanswered = row.op == Op::Add && matches!(row.state, OutgoingState::Sent | OutgoingState::AckedUnmapped);
+        let may_be_there = row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
+        let unanswered = row.op == Op::Add && may_be_there;
         let op = item.as_ref().and_then(|item| match decide_outgoing(item, entry.as_ref()) {
             None => in_doubt(open, &row, item, entry.as_ref()),
             // The server may have the earlier text of it: a Replace of an unknown id is an Add there (§2.2).
@@ -118,7 +119,15 @@ fn send_open_rows(
             (_, Some(item)) if item.revision > open.state.upto => {}
             (Some(op), Some(item)) if row.state != OutgoingState::Refused || item.revision > row.sent_revision => {
                 match send_item(open, outbox, &item, entry.as_ref(), op) {
-                    Some(row) => put.push(row),
+                    Some(sent) => {
+                        let other = unanswered && row.sent_view_fp != sent.sent_view_fp;
+                        let doubted = row.state == OutgoingState::Resent || other;
+                        let state = match sent.state {
+                            OutgoingState::Sent if doubted => OutgoingState::Resent,
+                            state => state,
+                        };
+                        put.push(OutgoingRow { state, ..sent });
+                    }
                     None => {
                         all = false;
                         break;
@@ -142,7 +151,7 @@ fn send_open_rows(
 /// What must be sent although nothing differs from what was agreed: the peer may hold what was sent in between and got no
 /// answer.
 fn in_doubt(open: &OpenBook<'_, '_>, row: &OutgoingRow, item: &ItemRow<'_>, entry: Option<&MapRow>) -> Option<Op> {
-    if row.state != OutgoingState::Sent {
+    if !row.state.is_unanswered() {
         return None;
     }
     match entry {

@@ -116,7 +116,7 @@ pub(super) struct StoreState {
     /// Our new anchor, and the Last we showed.
     pub own_next: String,
     pub own_last: Option<String>,
-    /// The CmdID of our Alert, and the message it was in.
+    /// The message of our Alert, and its CmdID; on a client until its Status comes.
     pub alert_ref: Option<(u32, u32)>,
     /// Our last message that held Syncs of it.
     pub sync_msg: u32,

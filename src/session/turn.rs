@@ -261,13 +261,15 @@ impl Turn {
             let begins = wants_count && sends && open.state.position == Position::Start;
             let changes = if begins { Some(count(tx, open, pair)?) } else { None };
             let Some(cmd) = outbox.open_sync(&there, &here, changes).map_err(broken)? else { return Ok(false) };
-            if open.state.sync_msg != outbox.msg_id() {
-                open.state.sync_msg = outbox.msg_id();
-                open.state.sync_refs.clear();
-            }
-            open.state.sync_refs.push(cmd);
             let done = if sends { send(tx, open, pair, outbox)? } else { true };
-            outbox.close_sync();
+            // One that goes on from an earlier message and holds nothing says nothing.
+            if outbox.close_sync(open.state.sync_msg == 0) {
+                if open.state.sync_msg != outbox.msg_id() {
+                    open.state.sync_msg = outbox.msg_id();
+                    open.state.sync_refs.clear();
+                }
+                open.state.sync_refs.push(cmd);
+            }
             Ok(done)
         })
     }

@@ -404,11 +404,21 @@ pub enum OutgoingState {
     Withheld,
     /// The device will not have this revision.
     Refused,
+    /// Sent as [`Sent`](Self::Sent), and before that with other content, of which nobody knows whether it arrived: a Map
+    /// that comes later may speak of that.
+    Resent,
 }
 
 impl OutgoingState {
     /// All states, in the order of their numbers in a store, from 0.
-    pub const ALL: [Self; 5] = [Self::Unsent, Self::Sent, Self::AckedUnmapped, Self::Withheld, Self::Refused];
+    pub const ALL: [Self; 6] =
+        [Self::Unsent, Self::Sent, Self::AckedUnmapped, Self::Withheld, Self::Refused, Self::Resent];
+
+    /// Whether it was sent and has no final Status.
+    #[must_use]
+    pub const fn is_unanswered(self) -> bool {
+        matches!(self, Self::Sent | Self::Resent)
+    }
 }
 
 /// Where a command was sent: message and command number.

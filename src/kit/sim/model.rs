@@ -20,6 +20,8 @@ struct Fate {
     may_be_gone: bool,
     /// And nobody can have missed that.
     must_be_gone: bool,
+    /// Somebody changed its card back to an earlier state: an edit without a token, which a delete elsewhere does not undo.
+    changed_back: bool,
     /// What was in the card before it.
     before: Vec<String>,
 }
@@ -40,6 +42,8 @@ impl Model {
     pub(super) fn edited(&mut self, event: usize, seen: Option<&Face>, left: Option<&Face>, sure: bool) -> Vec<String> {
         let none = Face::default();
         let (before, after) = (seen.unwrap_or(&none), left.unwrap_or(&none));
+        let known = |token: &String| self.tokens.contains_key(token);
+        let back = before != after && seen.is_some() && after.tokens.iter().all(known);
         for token in before.tokens.iter().filter(|token| !after.tokens.contains(token)) {
             if let Some(fate) = self.tokens.get_mut(token) {
                 fate.may_be_gone = true;
@@ -55,10 +59,12 @@ impl Model {
                 deletes: 0,
                 may_be_gone: false,
                 must_be_gone: false,
+                changed_back: false,
                 before: before.tokens.clone(),
             });
             fate.cards += usize::from(seen.is_none() || fresh);
             fate.must_be_gone = false;
+            fate.changed_back |= back;
         }
         if left.is_some() {
             return Vec::new();
@@ -104,7 +110,9 @@ impl Model {
         }
         for face in &faces {
             // Of a card that was copied, another may have stayed.
-            let gone = |token: &String| self.tokens.get(token).is_some_and(|fate| fate.must_be_gone && fate.cards == 1);
+            let gone = |token: &String| {
+                self.tokens.get(token).is_some_and(|fate| fate.must_be_gone && fate.cards == 1 && !fate.changed_back)
+            };
             if face.tokens.iter().all(gone) {
                 return Err(("I1", format!("a deleted card is alive again: {face:?}")));
             }

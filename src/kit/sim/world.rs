@@ -15,7 +15,7 @@ use crate::session::{
     ServerConfig,
 };
 use crate::store::memory::MemoryStore;
-use crate::store::{AccountNo, MapState, OutgoingState, Store, StoreError};
+use crate::store::{AccountNo, MapState, Store, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -520,7 +520,7 @@ impl<'l> World<'l> {
             let guids: Vec<_> = rows.iter().map(|row| row.guid).collect();
             let of_this = |item: &crate::store::ItemRow<'_>| !item.deleted && item.revision <= pair.cursor;
             let due = tx.items(BOOK, &guids)?.into_iter().map(|item| item.is_some_and(|item| of_this(&item)));
-            let sent = |row: &crate::store::OutgoingRow| row.state == OutgoingState::Sent;
+            let sent = |row: &crate::store::OutgoingRow| row.state.is_unanswered();
             let open = rows.iter().zip(due).filter(|(row, due)| *due && sent(row)).count();
             let staged = tx.staged(device.device, BOOK, 0, usize::MAX)?.len();
             Ok(Some((pair.peer_next, open, staged)))

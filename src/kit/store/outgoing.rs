@@ -135,7 +135,8 @@ pub(super) fn outgoing_by_view(store: &dyn Store) -> Outcome {
         for op in [Op::Add, Op::Replace, Op::Delete, Op::Copy, Op::Move] {
             let row = row(5, 5, op, state);
             put(std::slice::from_ref(&row))?;
-            let is_open = op == Op::Add && [OutgoingState::Sent, OutgoingState::AckedUnmapped].contains(&state);
+            let open = [OutgoingState::Sent, OutgoingState::Resent, OutgoingState::AckedUnmapped];
+            let is_open = op == Op::Add && open.contains(&state);
             same("in each state", find(&[5])?, vec![Some(row).filter(|_| is_open)])?;
         }
     }

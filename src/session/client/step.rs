@@ -225,6 +225,7 @@ impl Step<'_> {
                 "Alert" => {
                     let store = self.state.stores.iter_mut().find(|store| store.alert_ref == Some(reference));
                     if let Some(store) = store {
+                        store.alert_ref = None;
                         // 508 comes with an Alert that says what to do instead.
                         if status.code.0 >= 400 && status.code != StatusCode::REFRESH_REQUIRED {
                             store.failed = Some(status.code.0);
@@ -314,6 +315,12 @@ impl Step<'_> {
 
     /// Moves on with the server's packages.
     fn advance(&mut self, message: &Message<'_>) {
+        if self.state.package == Package::Init && message.last {
+            let unanswered = |store: &&mut StoreState| store.alert_ref.is_some() && store.peer_next.is_none();
+            for store in self.state.stores.iter_mut().filter(unanswered) {
+                store.failed = Some(StatusCode::INCOMPLETE_COMMAND.0);
+            }
+        }
         let active = self.state.stores.iter().any(StoreState::active);
         self.state.package = match self.state.package {
             _ if !active => Package::Over,
@@ -349,7 +356,8 @@ impl Step<'_> {
             Package::Confirming => ends = self.write_maps(tx, &mut outbox)?,
             Package::Over => {
                 self.turn.finish(tx, &mut self.state.stores)?;
-                if !heard {
+                // Who has said the last word waits for none.
+                if !heard || message.last {
                     self.turn.put_pairs(tx)?;
                     return Ok(None);
                 }

@@ -54,7 +54,10 @@ impl Server {
         }
         let admission = self.admit_claim(asked, limits, claim)?;
         match &admission {
-            Admission::Refused(StatusCode::INVALID_CREDENTIALS, _) => attempts().failed(name, address, now),
+            Admission::Refused(StatusCode::INVALID_CREDENTIALS, _) => {
+                let credential = asked.header.cred.as_ref().map_or(&[][..], |cred| &cred.data);
+                attempts().failed(name, address, credential, now);
+            }
             Admission::Reply(_) => attempts().succeeded(name, address),
             Admission::Refused(..) => {}
         }

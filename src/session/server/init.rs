@@ -26,6 +26,9 @@ impl Step<'_, '_> {
 
     pub(super) fn take_alerts(&mut self, tx: &mut dyn Tx) -> Result<()> {
         let message = self.message;
+        if self.begins_again() {
+            self.state.package = Package::Init;
+        }
         for (index, command) in message.body.iter().enumerate() {
             let Command::Alert(alert) = command else { continue };
             let code = match alert.code {
@@ -52,6 +55,17 @@ impl Step<'_, '_> {
             self.answer(index, queued);
         }
         Ok(())
+    }
+
+    /// A device that did not get our package 2 says its package 1 again, perhaps in the same session.
+    fn begins_again(&self) -> bool {
+        let syncs = |code: AlertCode| SyncType::from_alert(code).is_some() || code == AlertCode::RESUME;
+        let alerts = |command: &Command<'_>| matches!(command, Command::Alert(alert) if alert.code.is_some_and(syncs));
+        let changes = |command: &Command<'_>| matches!(command, Command::Sync(_));
+        self.state.package == Package::Changes
+            && !self.state.stores.iter().any(|store| store.sync_seen)
+            && self.message.body.iter().any(alerts)
+            && !self.message.body.iter().any(changes)
     }
 
     fn take_sync_alert(&mut self, tx: &mut dyn Tx, index: usize, alert: &Alert<'_>) -> Result<()> {

@@ -276,7 +276,8 @@ impl Step<'_, '_> {
             Location { uri: state.peer.0.clone().into(), name: state.peer.1.clone().map(Into::into) },
             Location::new(state.own.clone()),
         );
-        if self.first {
+        // Again while the device says its package 1 again: it did not get this.
+        if self.first || !self.alerted_books().is_empty() {
             header.resp_uri = state.resp_uri.clone().map(Into::into);
             header.meta = Some(Meta {
                 max_msg_size: Some(self.config.max_msg_size),
@@ -305,12 +306,13 @@ impl Step<'_, '_> {
         let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)?;
         let idle = outbox.is_idle() && is_idle(message) && self.state.package != Package::Settling;
         self.state.idle = if idle { self.state.idle + 1 } else { 0 };
-        if self.state.idle > MAX_IDLE {
+        let given_up = self.state.idle > MAX_IDLE;
+        if given_up {
             self.state.package = Package::Over;
         }
         // A package ends when all its statuses found room; the end of the session is the end of a package.
         let ends = sent_all || self.state.owes_final || self.state.package == Package::Over;
-        let last = ends && flushed && !self.owes_alerts();
+        let last = given_up || (ends && flushed && !self.owes_alerts());
         self.state.owes_final = ends && !last;
         if !last && !message.last && !outbox.spoke() {
             outbox.next_message(&self.state.peer.0, &self.state.own).map_err(broken)?;

@@ -57,7 +57,7 @@ impl SqliteTx<'_> {
     ) -> Result<Vec<Option<OutgoingRow>>> {
         let sql = format!(
             "{OUTGOING} FROM outgoing INDEXED BY outgoing_view WHERE account = ?1 AND device = ?2 AND book = ?3
-              AND sent_view_fp = ?4 AND op = 0 AND state IN (1, 2) ORDER BY guid LIMIT 1"
+              AND sent_view_fp = ?4 AND op = 0 AND state IN (1, 2, 5) ORDER BY guid LIMIT 1"
         );
         let mut select = self.prepare(&sql)?;
         let mut row =
