@@ -137,6 +137,7 @@ pub(super) fn accounts_apart(store: &dyn Store) -> Outcome {
     same("another's session token", token, None)?;
     indexes_apart(store, ann, bob)?;
     pages_apart(store, ann, bob)?;
+    staged_apart(store, ann, bob)?;
     let stamps = [ann, bob].map(|account| read(store, account, |tx| tx.book(BOOK)).map(|row| row.map(|row| row.stamp)));
     let [Ok(anns), Ok(bobs)] = stamps else { return holds("both books can be read", false) };
     holds("books of two accounts have different stamps", anns != bobs)
@@ -154,6 +155,23 @@ fn indexes_apart(store: &dyn Store, ann: AccountNo, bob: AccountNo) -> Outcome {
     let keys = [b'o', b't', b'a'].map(u64::from);
     let found = read(store, bob, |tx| tx.by_match_key(book, &keys, 9))?;
     same("found by keys of both", found, vec![vec![], vec![], vec![Guid(1)]])
+}
+
+/// What one account staged later does not take the place of what another staged earlier.
+fn staged_apart(store: &dyn Store, ann: AccountNo, bob: AccountNo) -> Outcome {
+    let book = BookNo(6);
+    let adopt = |account| write(store, account, |tx| tx.adopt_staged(DeviceNo(1), book, 2));
+    for account in [bob, ann] {
+        write(store, account, |tx| tx.stage(DeviceNo(1), book, &[staged_change(1, "x", Op::Add, "one")]))?;
+    }
+    adopt(ann)?;
+    adopt(bob)?;
+    for account in [ann, bob] {
+        let staged = read(store, account, |tx| tx.staged(DeviceNo(1), book, 0, 9))?;
+        let staged = staged.into_iter().map(|row| row.change).collect();
+        same("staged in each account", staged, vec![staged_change(2, "x", Op::Add, "one")])?;
+    }
+    Ok(())
 }
 
 /// Pages of one account's changes do not depend on what another changed.

@@ -238,6 +238,9 @@ pub(super) fn maps_unconfirmed(store: &dyn Store) -> Outcome {
         read(store, ann, move |tx| tx.unconfirmed_maps(PHONE, BOOK, epoch, limit))
             .map(|rows| rows.into_iter().map(|row| (row.guid.0, row.luid)).collect::<Vec<_>>())
     };
+    let others = MapState::ALL.into_iter().filter(|state| *state != MapState::Unconfirmed);
+    let others = (11..).zip(others).map(|(guid, state)| MapRow { state, ..map_row(1, &guid.to_string(), guid) });
+    put(store, ann, &others.collect::<Vec<_>>())?;
     let named = |rows: &[(i64, &str)]| rows.iter().map(|(guid, luid)| (*guid, (*luid).to_owned())).collect::<Vec<_>>();
     same("all, ascending", unconfirmed(1, usize::MAX)?, named(&[(1, "e"), (3, "c"), (4, "b"), (5, "a")]))?;
     same("a page", unconfirmed(1, 2)?, named(&[(1, "e"), (3, "c")]))?;
@@ -253,5 +256,7 @@ pub(super) fn maps_unconfirmed(store: &dyn Store) -> Outcome {
     same("carried to another epoch", unconfirmed(2, 1)?, named(&[(2, "d")]))?;
     write(store, ann, |tx| tx.drop_maps(PHONE, BOOK, 2))?;
     same("dropped", unconfirmed(1, 9)?, vec![])?;
+    put(store, ann, &[map_row(1, "b", 4)])?;
+    same("put as confirmed after that", unconfirmed(1, 9)?, vec![])?;
     same("kept", unconfirmed(2, 9)?.len(), 4)
 }

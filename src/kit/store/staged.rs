@@ -90,6 +90,12 @@ pub(super) fn staged_adopted(store: &dyn Store) -> Outcome {
     let adopt = |device, epoch| write(store, ann, move |tx| tx.adopt_staged(device, BOOK, epoch));
     adopt(PHONE, 3)?;
     same("of nothing", all(store, ann)?, vec![])?;
+    // What comes later in one pair has nothing to do with what came earlier in another.
+    write(store, ann, |tx| {
+        tx.stage(DeviceNo(2), BOOK, &[row(1, "b", "theirs")])?;
+        tx.stage(PHONE, OTHER_BOOK, &[row(1, "b", "note")])
+    })?;
+    stage(store, ann, &[row(9, "b", "much later")])?;
     stage(store, ann, &[row(1, "a", "one"), row(1, "b", "two"), row(1, "c", "three"), row(9, "a", "later")])?;
     stage(store, ann, &[row(2, "b", "due"), row(2, "d", "quattro"), row(3, "c", "drei"), row(3, "e", "fünf")])?;
     write(store, ann, |tx| {
@@ -101,6 +107,7 @@ pub(super) fn staged_adopted(store: &dyn Store) -> Outcome {
     same("another device's", page(store, ann, 0, 99)?, before.clone())?;
     adopt(PHONE, 3)?;
     let wanted = [
+        row(9, "b", "much later"),
         row(3, "a", "one"),
         row(9, "a", "later"),
         row(3, "b", "due"),
@@ -117,11 +124,13 @@ pub(super) fn staged_adopted(store: &dyn Store) -> Outcome {
     // What was adopted is found by its new epoch and its id.
     stage(store, ann, &[row(3, "a", "uno"), row(1, "a", "old epoch")])?;
     let now = page(store, ann, 0, 99)?;
-    same("replaced in place", now.first().map(|row| row.change.clone()), Some(row(3, "a", "uno")))?;
+    same("replaced in place", now.get(1).map(|row| row.change.clone()), Some(row(3, "a", "uno")))?;
     same("and staged anew in the old epoch", now.len(), adopted.len() + 1)?;
     let others = read(store, ann, |tx| {
         let rows = [tx.staged(DeviceNo(2), BOOK, 0, 9)?, tx.staged(PHONE, OTHER_BOOK, 0, 9)?].concat();
         Ok(rows.into_iter().map(|row| row.change).collect::<Vec<_>>())
     })?;
-    same("other pairs'", others, vec![row(1, "a", "theirs"), row(1, "a", "note"), row(3, "a", "another")])
+    let theirs = [row(1, "b", "theirs"), row(1, "a", "theirs")];
+    let notes = [row(1, "b", "note"), row(1, "a", "note"), row(3, "a", "another")];
+    same("other pairs'", others, [&theirs[..], &notes[..]].concat())
 }
