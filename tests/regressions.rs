@@ -534,3 +534,20 @@ fn what_never_fits_is_withheld_and_the_session_ends() {
         }
     }
 }
+
+// A Get whose answer does not fit beside the statuses of the message that asked.
+#[test]
+fn results_that_do_not_fit_now_come_in_the_next_message() {
+    let mut world = world(ServerConfig::default());
+    let mut device = Device::new("phone");
+    for (path, size, told) in [(150, 2_600, 1), (150, 2_000, 0)] {
+        device.config.server_uri = format!("{SERVER_URI}/{}", "a".repeat(path));
+        device.config.max_msg_size = size;
+        let report = world.sync(&device).unwrap();
+        assert!(report.clean, "{report:?}\n{}", world.outline());
+        let results = |exchange: &common::Exchange| String::from_utf8_lossy(&exchange.reply).contains("<Results>");
+        assert_eq!(world.wire.iter().filter(|exchange| results(exchange)).count(), told, "MaxMsgSize {size}");
+        assert!(world.wire.iter().all(|exchange| exchange.reply.len() as u64 <= size));
+        world.wire.clear();
+    }
+}

@@ -5,7 +5,7 @@ use super::outbox::Outbox;
 use super::state::State;
 use crate::codec::{EncodeError, Encoding};
 use crate::message::{
-    Command, ContentType, Data, DataStore, DevInf, Item, Location, Message, Meta, Results, SyncKind, Text, Version,
+    CmdId, Command, ContentType, Data, DataStore, DevInf, Item, Location, Meta, Results, SyncKind, Text, Version,
 };
 use crate::sync::Role;
 
@@ -96,39 +96,40 @@ pub(super) fn is_uri(uri: &str) -> bool {
     uri.trim_start_matches("./").starts_with("devinf1")
 }
 
-/// Answers a Get of our device information with Results. What does not fit is left out: first the datastores that nobody
-/// asked for (I8).
-pub(super) fn write_results(
-    outbox: &mut Outbox,
-    state: &State,
-    encoding: Encoding,
-    message: &Message<'_>,
-    index: usize,
-) -> Result<(), EncodeError> {
-    let Some(cmd_ref) = message.body[index].cmd_id() else { return Ok(()) };
+/// Answers Gets of our device information with Results. What does not fit is left out: first the datastores that nobody
+/// asked for (I8); what does not fit at all now comes in a later message, if it fits into any.
+pub(super) fn write_results(outbox: &mut Outbox, state: &mut State, encoding: Encoding) -> Result<(), EncodeError> {
     let named: Vec<_> =
         state.stores.iter().filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?))).collect();
-    let (uri, msg_ref) = (outbox.version().devinf_uri(), message.header.msg_id.to_string());
-    for whole in [true, false] {
-        let devinf = own(outbox.version(), &state.own, state.role, whole, &named);
-        let written = outbox.command(|cmd_id| {
-            Command::Results(Results {
+    let uri = outbox.version().devinf_uri();
+    while let Some((msg_ref, cmd_ref)) = state.owed_results.first() {
+        let mut written = None;
+        for whole in [true, false] {
+            let devinf = own(outbox.version(), &state.own, state.role, whole, &named);
+            let item = Item {
+                source: Some(Location::new(uri)),
+                data: Some(Data::DevInf(Box::new(devinf))),
+                ..Item::default()
+            };
+            let results = |cmd_id| Results {
                 cmd_id,
                 msg_ref: Some(msg_ref.as_str().into()),
-                cmd_ref: cmd_ref.clone(),
+                cmd_ref: CmdId::from(cmd_ref.as_str()),
                 meta: Some(Meta::of_type(media_type(encoding))),
                 target_ref: None,
                 source_ref: None,
-                items: vec![Item {
-                    source: Some(Location::new(uri)),
-                    data: Some(Data::DevInf(Box::new(devinf))),
-                    ..Item::default()
-                }],
-            })
-        })?;
-        if written.is_some() {
+                items: vec![item],
+            };
+            written = outbox.command(|cmd_id| Command::Results(results(cmd_id)))?;
+            if written.is_some() {
+                break;
+            }
+        }
+        // A peer whose messages are too small for it gets none.
+        if written.is_none() && !outbox.is_idle() {
             break;
         }
+        state.owed_results.remove(0);
     }
     Ok(())
 }

@@ -41,6 +41,10 @@ pub(super) struct Queued {
     /// What the outcome has to say in addition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra: Option<Extra>,
+    /// It answers a 222, which asks for a message and has one: where it finds no room it is left out, or in small messages
+    /// nothing else would ever find any.
+    #[serde(skip)]
+    pub idle: bool,
 }
 
 /// The Item of a Status.
@@ -137,7 +141,7 @@ impl Outbox {
 
     /// A Status: into this message, or behind those that wait already.
     pub(super) fn status(&mut self, queued: Queued) -> Result<(), EncodeError> {
-        if self.overflows() || !self.try_status(&queued)? {
+        if (self.overflows() || !self.try_status(&queued)?) && !queued.idle {
             self.overflow.push(queued);
         }
         Ok(())
@@ -340,6 +344,7 @@ impl Queued {
             sources: Vec::new(),
             code: code.0,
             extra: None,
+            idle: false,
         }
     }
 

@@ -120,7 +120,7 @@ fn send_open_rows(
             (Some(op), Some(item)) if row.state != OutgoingState::Refused || item.revision > row.sent_revision => {
                 match send_item(open, outbox, &item, entry.as_ref(), op) {
                     Some(sent) => {
-                        let other = unanswered && row.sent_view_fp != sent.sent_view_fp;
+                        let other = may_be_there && row.sent_view_fp != sent.sent_view_fp;
                         let doubted = row.state == OutgoingState::Resent || other;
                         let state = match sent.state {
                             OutgoingState::Sent if doubted => OutgoingState::Resent,
@@ -158,6 +158,7 @@ fn in_doubt(open: &OpenBook<'_, '_>, row: &OutgoingRow, item: &ItemRow<'_>, entr
         Some(entry) if !matches!(entry.state, MapState::Live | MapState::Unconfirmed) => None,
         Some(_) => {
             let differs = row.op == Op::Delete || row.sent_view_fp != item.fingerprint;
+            let differs = differs || row.state == OutgoingState::Resent;
             (differs && !item.deleted).then_some(Op::Replace)
         }
         // A client's ids are the server's, too: it need not wait for a Map to take an Add back.

@@ -51,6 +51,8 @@ pub(super) struct State {
     pub package: Package,
     /// The datastores of this session.
     pub stores: Vec<StoreState>,
+    /// Gets of our device information that are not answered yet: their messages and CmdIDs.
+    pub owed_results: Vec<(String, String)>,
     /// Whether we asked for the peer's device information in this session.
     pub asked_devinf: bool,
     /// Whether our package is complete but for its Final, which waits until no Status is left over.
@@ -170,12 +172,20 @@ impl State {
             max_obj_size: None,
             package: Package::Init,
             stores: Vec::new(),
+            owed_results: Vec::new(),
             asked_devinf: false,
             owes_final: false,
             idle: 0,
             messages: 0,
             bytes_in: 0,
             bytes_out: 0,
+        }
+    }
+
+    /// Notes that a Get of our device information is to be answered. Nobody needs it more than a few times.
+    pub(super) fn owe_results(&mut self, msg_ref: &str, cmd_ref: &str) {
+        if self.owed_results.len() < 4 {
+            self.owed_results.push((msg_ref.to_owned(), cmd_ref.to_owned()));
         }
     }
 

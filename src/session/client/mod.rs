@@ -322,7 +322,6 @@ impl Client {
                 session_id: self.session_id.clone(),
                 msg_id: self.msg_id,
                 credential: None,
-                wanted_devinf: Vec::new(),
             };
             let request = work(&mut step, tx)?;
             tx.put_device(&step.device)?;

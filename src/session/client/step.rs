@@ -36,8 +36,6 @@ pub(super) struct Step<'s> {
     pub msg_id: u32,
     /// The credential to put into it.
     pub credential: Option<Cred<'static>>,
-    /// Get commands for our device information: their places in the message.
-    pub wanted_devinf: Vec<usize>,
 }
 
 /// A request written; `None` when there is nothing left to say.
@@ -188,7 +186,8 @@ impl Step<'_> {
                     Some(AlertCode::NEXT_MESSAGE | AlertCode::NO_END_OF_DATA | AlertCode::DISPLAY) => StatusCode::OK,
                     _ => StatusCode::UNSUPPORTED_FEATURE,
                 };
-                let status = queued(message, command, code);
+                let mut status = queued(message, command, code);
+                status.idle = alert.code == Some(AlertCode::NEXT_MESSAGE);
                 statuses.push(match item {
                     Some(item) => status.about(item),
                     None => status,
@@ -277,7 +276,7 @@ impl Step<'_> {
     fn take_syncs(&mut self, tx: &mut dyn Tx, message: &Message<'_>) -> Result<Vec<Queued>> {
         let msg_ref = message.header.msg_id.to_string();
         let mut statuses = Vec::new();
-        for (index, command) in message.body.iter().enumerate() {
+        for command in &message.body {
             match command {
                 Command::Sync(sync) => {
                     let found = find_store(&self.state.stores, sync.target.as_ref(), sync.source.as_ref());
@@ -302,7 +301,9 @@ impl Step<'_> {
                         let wanted = item.target.as_ref().is_some_and(|target| devinf::is_uri(&target.uri));
                         let code = if wanted { StatusCode::OK } else { StatusCode::NOT_FOUND };
                         statuses.push(queued(message, command, code).about(item));
-                        self.wanted_devinf.extend(wanted.then_some(index));
+                        if wanted {
+                            self.state.owe_results(&msg_ref, get.cmd_id.as_str());
+                        }
                     }
                 }
                 Command::Alert(_) | Command::Status(_) | Command::Put(_) | Command::Results(_) => {}
@@ -342,9 +343,7 @@ impl Step<'_> {
         let heard = !statuses.is_empty();
         self.write_header_status(&mut outbox, message)?;
         write_statuses(tx, &self.turn.token, &mut outbox, statuses)?;
-        for index in std::mem::take(&mut self.wanted_devinf) {
-            devinf::write_results(&mut outbox, &self.state, self.config.encoding, message, index).map_err(broken)?;
-        }
+        devinf::write_results(&mut outbox, &mut self.state, self.config.encoding).map_err(broken)?;
         let mut ends = false;
         match self.state.package {
             Package::Sending => {
@@ -365,7 +364,7 @@ impl Step<'_> {
             }
             Package::Init | Package::Changes | Package::Settling => {}
         }
-        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)?;
+        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && self.state.owed_results.is_empty();
         if ends && flushed && self.state.package == Package::Sending {
             self.state.package = Package::Changes;
         }

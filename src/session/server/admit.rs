@@ -351,7 +351,6 @@ impl Server {
             chal,
             first: row.last_msg_id == 0,
             statuses: Vec::new(),
-            wanted_devinf: Vec::new(),
         };
         let (reply, mut state, device) = step.run(tx)?;
         state.bytes_out += reply.len() as u64;

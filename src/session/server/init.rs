@@ -49,6 +49,7 @@ impl Step<'_, '_> {
                 None => StatusCode::INCOMPLETE_COMMAND,
             };
             let mut queued = self.queued(index, code);
+            queued.idle = alert.code == Some(AlertCode::NEXT_MESSAGE);
             if let Some(item) = alert.items.first() {
                 queued = queued.about(item);
             }

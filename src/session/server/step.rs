@@ -1,7 +1,7 @@
 //! One authenticated message, inside its transaction: commands to statuses, then the reply (DESIGN "The message step").
 
 use super::ServerConfig;
-use crate::codec::{EncodeError, Encoding, Limits, decode_devinf, encode_devinf};
+use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp};
 use crate::session::confirm::take_map;
 use crate::session::devinf;
@@ -33,8 +33,6 @@ pub(super) struct Step<'s, 'm> {
     /// Whether this is the session's first message.
     pub first: bool,
     pub statuses: Vec<Vec<Queued>>,
-    /// Get commands for our device information: index in the message.
-    pub wanted_devinf: Vec<usize>,
 }
 
 impl Step<'_, '_> {
@@ -65,6 +63,13 @@ impl Step<'_, '_> {
     pub(super) fn answer(&mut self, index: usize, queued: Queued) {
         if !self.message.body[index].no_resp() && !self.message.header.no_resp {
             self.statuses[index].push(queued);
+        }
+    }
+
+    /// The Statuses of what is inside the command at `index`.
+    fn answer_all(&mut self, index: usize, inside: Vec<Queued>) {
+        if !self.message.header.no_resp {
+            self.statuses[index].extend(inside);
         }
     }
 
@@ -135,7 +140,7 @@ impl Step<'_, '_> {
             let whole = |queued: Queued| queued.at(Some(&map.target), Some(&map.source));
             let Some(at) = find_store(&self.state.stores, Some(&map.target), Some(&map.source)) else {
                 let queued = whole(self.queued(index, StatusCode::NOT_FOUND));
-                self.statuses[index].push(queued);
+                self.answer(index, queued);
                 continue;
             };
             let pairs: Vec<(&str, &str)> =
@@ -144,11 +149,11 @@ impl Step<'_, '_> {
             if codes.windows(2).all(|pair| pair[0] == pair[1]) {
                 let code = codes.first().copied().unwrap_or(StatusCode::OK);
                 let queued = whole(self.queued(index, code));
-                self.statuses[index].push(queued);
+                self.answer(index, queued);
             } else {
                 for (item, code) in map.items.iter().zip(codes) {
                     let queued = self.queued(index, code).at(Some(&item.target), Some(&item.source));
-                    self.statuses[index].push(queued);
+                    self.answer(index, queued);
                 }
             }
         }
@@ -186,9 +191,7 @@ impl Step<'_, '_> {
                 }
                 _ => refuse_all(&sync.commands, &msg_ref, code),
             };
-            if !message.header.no_resp {
-                self.statuses[index].extend(inside);
-            }
+            self.answer_all(index, inside);
         }
         Ok(())
     }
@@ -196,6 +199,7 @@ impl Step<'_, '_> {
     /// Commands that have no place here, or that this server does not do; and Get.
     fn take_the_rest(&mut self) {
         let message = self.message;
+        let msg_ref = message.header.msg_id.to_string();
         for (index, command) in message.body.iter().enumerate() {
             let code = match command {
                 Command::Alert(_)
@@ -211,7 +215,7 @@ impl Step<'_, '_> {
                         let queued = self.queued(index, code).about(item);
                         self.answer(index, queued);
                         if wanted {
-                            self.wanted_devinf.push(index);
+                            self.state.owe_results(&msg_ref, get.cmd_id.as_str());
                         }
                     }
                     continue;
@@ -226,8 +230,7 @@ impl Step<'_, '_> {
                 self.answer(index, queued);
             }
             if let Command::Container(container) = command {
-                let inside = refuse_all(&container.commands, &message.header.msg_id.to_string(), code);
-                self.statuses[index].extend(inside);
+                self.answer_all(index, refuse_all(&container.commands, &msg_ref, code));
             }
         }
     }
@@ -299,11 +302,11 @@ impl Step<'_, '_> {
             .map_err(broken)?;
         let statuses = std::mem::take(&mut self.statuses);
         write_statuses(tx, &self.turn.token, &mut outbox, statuses.into_iter().flatten())?;
-        self.write_results(&mut outbox).map_err(broken)?;
+        devinf::write_results(&mut outbox, &mut self.state, self.encoding).map_err(broken)?;
         self.write_alerts(&mut outbox).map_err(broken)?;
         let sent_all = self.write_changes(tx, &mut outbox)?;
 
-        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)?;
+        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && self.state.owed_results.is_empty();
         let idle = outbox.is_idle() && is_idle(message) && self.state.package != Package::Settling;
         self.state.idle = if idle { self.state.idle + 1 } else { 0 };
         let given_up = self.state.idle > MAX_IDLE;
@@ -321,13 +324,6 @@ impl Step<'_, '_> {
             self.turn.finish(tx, &mut self.state.stores)?;
         }
         Ok(outbox.finish(last))
-    }
-
-    fn write_results(&mut self, outbox: &mut Outbox) -> std::result::Result<(), EncodeError> {
-        for index in std::mem::take(&mut self.wanted_devinf) {
-            devinf::write_results(outbox, &self.state, self.encoding, self.message, index)?;
-        }
-        Ok(())
     }
 
     /// Our changes; `true` when this completes our package.
