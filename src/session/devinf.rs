@@ -56,7 +56,7 @@ pub(super) fn own(
             rx: types().skip(1).collect(),
             tx_pref: types().take(1).collect(),
             tx: types().skip(1).collect(),
-            sync_kinds: vec![SyncKind::TWO_WAY, SyncKind::SLOW],
+            sync_kinds: (SyncKind::TWO_WAY.0..=SyncKind::REFRESH_FROM_SERVER.0).map(SyncKind).collect(),
             ..DataStore::default()
         }
     };

@@ -63,6 +63,16 @@ impl OpenBook<'_, '_> {
     pub(super) const fn book(&self) -> BookNo {
         self.state.book
     }
+
+    /// Whether this book becomes what the peer's is.
+    pub(super) const fn mirrors(&self) -> bool {
+        self.state.mirrors(self.role)
+    }
+
+    /// Whether everything is received and compared.
+    const fn compares(&self) -> bool {
+        self.state.old_epoch.is_some() && self.state.compares(self.role)
+    }
 }
 
 /// Whether a batch is decided as it comes, or after all came.
@@ -194,7 +204,7 @@ impl<'m> Overlay<'m> {
         let prints: Vec<[u8; 16]> = unknown().filter_map(|r| r.content.as_ref().map(|c| c.print)).collect();
         let mut candidates: Vec<Guid> = overlay.old_entries.values().map(|entry| entry.guid).collect();
         // What was sent may have been deleted here since: it is looked for even where no live item could match.
-        if open.role == Role::Server {
+        if open.role == Role::Server || open.compares() {
             for (print, row) in prints.iter().zip(tx.outgoing_by_view(device, book, &prints)?) {
                 if let Some(row) = row {
                     candidates.push(row.guid);
@@ -254,7 +264,7 @@ impl<'m> Overlay<'m> {
             Key::Own(guid) => self.by_guid.get(guid).and_then(|luid| self.entries.get(luid)),
         };
         let entry = entry.filter(|entry| entry.state != MapState::Gone).cloned();
-        let full = open.state.old_epoch.is_some() && open.role == Role::Server;
+        let full = open.compares();
         match (received.op, entry) {
             // §3.4: a delete has no place in a slow sync.
             (Incoming::Delete, _) if full && when == When::Arriving => Ok(Outcome::Done(StatusCode::FORBIDDEN)),
@@ -262,9 +272,15 @@ impl<'m> Overlay<'m> {
             (Incoming::Delete, None) => Ok(Outcome::Done(
                 decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
             )),
-            (_, Some(entry)) if entry.state == MapState::Held => {
-                // The id was used again before its delete was decided: the delete is obeyed first.
+            // The id was used again before its delete was decided: the delete is obeyed first.
+            (_, Some(entry)) if entry.state == MapState::Leaving => {
                 self.carry_out_delete(open, &entry)?;
+                self.unknown(tx, open, received, when, full)
+            }
+            // And the guard's decision is made: the item stays, and is sent again.
+            (_, Some(entry)) if entry.state == MapState::Held => {
+                self.retire(&entry);
+                self.owed.push(OutgoingRow::unsent(self.item(entry.guid)?));
                 self.unknown(tx, open, received, when, full)
             }
             (_, Some(entry)) => self.known(tx, open, received, entry),
@@ -289,6 +305,11 @@ impl<'m> Overlay<'m> {
         }
         if self.acknowledged(&mut entry, &content) {
             self.learn_and_write(entry.clone());
+        }
+        if open.mirrors() {
+            let code = decide_incoming(received.op, Entry::Unknown { twin: Twin::Exact }, Policy::default()).status;
+            self.mirror(open, Cow::Owned(entry.luid), entry.guid, content)?;
+            return Ok(Outcome::Done(code));
         }
         let item = self.item(entry.guid)?;
         let echo = entry.view_fp == content.print;
@@ -380,14 +401,21 @@ impl<'m> Overlay<'m> {
         {
             let mut old = old;
             self.acknowledged(&mut old, &content);
-            if old.view_fp == content.print {
+            if open.mirrors() && (old.view_fp == content.print || when != When::Arriving) {
+                if old.view_fp == content.print || self.may_be_edit_of(tx, open, &old, &content)? {
+                    open.state.received.matched += 1;
+                    self.mirror(open, luid, old.guid, content)?;
+                    return Ok(Outcome::Done(status(Twin::Exact)));
+                }
+            } else if old.view_fp == content.print {
                 open.state.received.matched += 1;
                 self.bind(open, luid, old.guid, old.agreed_revision, old.view_fp);
                 return Ok(Outcome::Done(status(Twin::Exact)));
             }
             // Same id, edited since: the same contact if the card agrees at all; else the id was used again. Before any
             // strong match, so that a twin does not take the item from under its own id.
-            if (when != When::Arriving || open.role == Role::Client)
+            if !open.mirrors()
+                && (when != When::Arriving || open.role == Role::Client)
                 && self.edited_since(tx, open, &luid, &old, &content)?
             {
                 return Ok(Outcome::Done(status(Twin::Strong)));
@@ -396,6 +424,11 @@ impl<'m> Overlay<'m> {
         // Then what was sent to this peer and may have been stored there without our knowing.
         if let Some(row) = self.pending_twin(open, &content).cloned() {
             open.state.received.matched += 1;
+            if open.mirrors() {
+                self.sent_off.push(row.guid);
+                self.mirror(open, luid, row.guid, content)?;
+                return Ok(Outcome::Done(status(Twin::Exact)));
+            }
             // What became of it here since must still be told.
             match self.items.get(&row.guid).filter(|item| item.revision > row.sent_revision) {
                 Some(item) => self.owed.push(OutgoingRow::unsent(item)),
@@ -428,8 +461,10 @@ impl<'m> Overlay<'m> {
             let item = self.item(guid)?.clone();
             let told = self.replace(open, &item, content.clone());
             self.bind(open, luid, guid, told.revision, content.print);
-            let result = merged(open.kind, None, &item.content, &content.bytes);
-            self.rewrite(open, &told, result);
+            if !open.mirrors() {
+                let result = merged(open.kind, None, &item.content, &content.bytes);
+                self.rewrite(open, &told, result);
+            }
             open.state.received.matched += 1;
             return Ok(Outcome::Done(status(Twin::Strong)));
         }
@@ -467,6 +502,43 @@ impl<'m> Overlay<'m> {
         Ok(true)
     }
 
+    /// Whether a card can be an edit of what the old map has under its id.
+    fn may_be_edit_of(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        old: &MapRow,
+        content: &Content<'_>,
+    ) -> Result<bool> {
+        let base = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten();
+        Ok(base.is_some_and(|base| may_be_an_edit(open.kind, &base.content, &content.bytes)))
+    }
+
+    /// In a refresh: an item here becomes what the peer shows, whatever it was.
+    fn mirror(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        luid: Cow<'m, str>,
+        guid: Guid,
+        content: Content<'m>,
+    ) -> Result<()> {
+        let item = self.item(guid)?.clone();
+        let print = content.print;
+        let revision = if item.deleted || item.fingerprint != print {
+            let counts = &mut open.state.received;
+            if item.deleted {
+                counts.added += 1
+            } else {
+                counts.changed += 1
+            }
+            self.replace(open, &item, content).revision
+        } else {
+            item.revision
+        };
+        self.bind(open, luid, guid, revision, print);
+        Ok(())
+    }
+
     fn delete(
         &mut self,
         open: &mut OpenBook<'_, 'm>,
@@ -477,14 +549,21 @@ impl<'m> Overlay<'m> {
         // Deletes wait for the whole set on the server, which guards against storms of them; a client obeys.
         if when == When::Arriving && open.role == Role::Server {
             let luid = Cow::Owned(entry.luid.clone());
-            if entry.state != MapState::Held {
-                self.learn_and_write(MapRow { state: MapState::Held, ..entry });
+            if entry.state == MapState::Held {
+                return Ok(Outcome::Done(StatusCode::OK));
+            }
+            if entry.state != MapState::Leaving {
+                self.learn_and_write(MapRow { state: MapState::Leaving, ..entry });
             }
             self.stage(open, received.op, luid, None);
             return Ok(Outcome::Done(StatusCode::OK));
         }
         // A staged delete whose id has been used again since was obeyed then.
-        if when != When::Arriving && entry.state != MapState::Held {
+        if when != When::Arriving && entry.state != MapState::Leaving {
+            return Ok(Outcome::Done(StatusCode::OK));
+        }
+        if open.state.held > 0 {
+            self.learn_and_write(MapRow { state: MapState::Held, ..entry });
             return Ok(Outcome::Done(StatusCode::OK));
         }
         self.carry_out_delete(open, &entry).map(Outcome::Done)
@@ -716,5 +795,5 @@ fn item_now(entry: &MapRow, item: &ItemRow<'_>, incoming: Option<&[u8; 16]>) -> 
 
 /// Whether there is nothing here that an unknown item could be the same as. A client leaves matching to the server.
 const fn nothing_to_match(open: &OpenBook<'_, '_>) -> bool {
-    matches!(open.role, Role::Client) || open.state.alone
+    (matches!(open.role, Role::Client) && !open.compares()) || open.state.alone
 }

@@ -38,6 +38,8 @@ pub struct BookReport {
     pub received: Counts,
     /// What was done there because of us.
     pub sent: Counts,
+    /// Deletes that the peer caused and the guard held back: too many to be meant.
+    pub held: u64,
 }
 
 /// Counts of one direction.

@@ -6,19 +6,30 @@ use super::content::Content;
 use super::receive::{Key, MAX_CANDIDATES, OpenBook, Outcome, Received, When, receive};
 use super::state::Settling;
 use crate::message::Op;
-use crate::store::{Result, StagedRow, Tx};
-use crate::sync::Incoming;
+use crate::store::{Result, Revision, StagedRow, Tx};
+use crate::sync::{DeletionGuard, Incoming};
 
 /// Staged rows decided at a time.
 const PAGE: usize = 200;
 
 /// Settles a book until it is done or `budget` rows were looked at; returns what is left of the budget, or `None` when
 /// it ran out first.
-pub(super) fn settle(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, mut budget: usize) -> Result<Option<usize>> {
+pub(super) fn settle(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    guard: DeletionGuard,
+    mut budget: usize,
+) -> Result<Option<usize>> {
     let (device, book) = (open.device, open.book());
     loop {
         match open.state.settling {
-            Settling::Start => open.state.settling = Settling::Indexing,
+            Settling::Start => {
+                let deletes = tx.count_staged(device, book, Op::Delete)?;
+                if guard.holds(deletes, live(open)) {
+                    open.state.held = deletes;
+                }
+                open.state.settling = Settling::Indexing;
+            }
             Settling::Indexing => {
                 // Strong matches need the index. It pays only where something could match.
                 let wanted = !tx.staged(device, book, 0, 1)?.is_empty() || open.state.received.added > 0;
@@ -42,16 +53,54 @@ pub(super) fn settle(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, mut budget: u
                 }
                 let rows = tx.staged(device, book, after, PAGE.min(budget))?;
                 let Some(last) = rows.last().map(|row| row.seq) else {
-                    open.state.settling = if strong { Settling::End } else { Settling::Matching(0) };
+                    open.state.settling = match strong {
+                        false => Settling::Matching(0),
+                        true if open.mirrors() => weigh_the_rest(tx, open, guard)?,
+                        true => Settling::End,
+                    };
                     continue;
                 };
                 budget -= rows.len().min(budget);
                 decide_page(tx, open, rows, strong)?;
                 open.state.settling = if strong { Settling::Matching(last) } else { Settling::Deciding(last) };
             }
+            Settling::Deleting(after) => {
+                if budget == 0 {
+                    return Ok(None);
+                }
+                let upto = open.state.start_head;
+                let page = tx.differences((device, book), open.state.epoch, after, upto, PAGE.min(budget))?;
+                let Some((last, _)) = page.last() else {
+                    open.state.settling = Settling::End;
+                    continue;
+                };
+                open.state.settling = Settling::Deleting(last.revision);
+                budget -= page.len().min(budget);
+                for (item, _) in page.iter().filter(|(item, entry)| !item.deleted && entry.is_none()) {
+                    open.writer.delete(item);
+                    open.state.received.deleted += 1;
+                }
+                open.writer.flush(tx)?;
+            }
             Settling::End => return Ok(Some(budget)),
         }
     }
+}
+
+/// What the other side of a refresh has not is deleted, unless that is too much to be meant.
+fn weigh_the_rest(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, guard: DeletionGuard) -> Result<Settling> {
+    let (epoch, upto) = (open.state.epoch, open.state.start_head);
+    let rest = tx.count_differences((open.device, open.book()), epoch, Revision(0), upto)?;
+    if guard.holds(rest, live(open)) {
+        open.state.held += rest;
+        return Ok(Settling::End);
+    }
+    Ok(Settling::Deleting(Revision(0)))
+}
+
+/// Live items when the sync began.
+fn live(open: &OpenBook<'_, '_>) -> u64 {
+    u64::try_from(open.state.start_live).unwrap_or(0)
 }
 
 fn decide_page(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, rows: Vec<StagedRow>, strong: bool) -> Result<()> {

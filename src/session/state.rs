@@ -91,6 +91,8 @@ pub(super) enum Settling {
     Deciding(i64),
     /// The others are paired by name and number, or added, after this sequence number.
     Matching(i64),
+    /// What the peer did not show is deleted, after this revision.
+    Deleting(Revision),
     /// All is decided.
     End,
 }
@@ -104,8 +106,9 @@ pub(super) struct StoreState {
     pub here: String,
     /// The peer's datastore's address.
     pub there: String,
-    /// The sync that is held.
+    /// The sync that is held, and the one that the client asked for.
     pub sync: SyncType,
+    pub asked: SyncType,
     /// Why it is not the one asked for.
     pub reason: Option<String>,
     /// The epoch that this sync reads and writes.
@@ -132,6 +135,11 @@ pub(super) struct StoreState {
     pub settling: Settling,
     /// Whether the peer sent a Sync for it.
     pub sync_seen: bool,
+    /// The book's head and live items when this sync began: what came since is not touched by "delete the rest".
+    pub start_head: Revision,
+    pub start_live: i64,
+    /// Deletes that the guard keeps back.
+    pub held: u64,
     /// In a sync of everything: the book was empty when it began and nobody else has written it since, so that whatever
     /// comes is new.
     pub alone: bool,
@@ -211,6 +219,7 @@ impl StoreState {
             here: String::new(),
             there: String::new(),
             sync,
+            asked: sync,
             reason: None,
             epoch: epoch + i64::from(sync.is_full()),
             old_epoch: sync.is_full().then_some(epoch),
@@ -225,6 +234,9 @@ impl StoreState {
             position: Position::Start,
             settling: Settling::Start,
             sync_seen: false,
+            start_head: Revision(0),
+            start_live: 0,
+            held: 0,
             alone: false,
             seen_head: Revision(0),
             map_sent: None,
@@ -246,6 +258,24 @@ impl StoreState {
             self.reason = Some(reason.to_owned());
             self.old_epoch = Some(epoch);
             self.epoch = epoch + 1;
+        }
+    }
+
+    /// Whether this end becomes what the other is: a refresh that was asked for. One that only repairs the lost anchors of
+    /// a one-way sync deletes and overrules nothing.
+    pub(super) const fn mirrors(&self, role: Role) -> bool {
+        matches!(
+            (role, self.sync, self.asked),
+            (Role::Server, SyncType::RefreshFromClient, SyncType::RefreshFromClient)
+                | (Role::Client, SyncType::RefreshFromServer, SyncType::RefreshFromServer)
+        )
+    }
+
+    /// Whether this end is sent everything and finds out what it has already: in a slow sync that is the server.
+    pub(super) const fn compares(&self, role: Role) -> bool {
+        match role {
+            Role::Server => matches!(self.sync, SyncType::Slow | SyncType::RefreshFromClient),
+            Role::Client => matches!(self.sync, SyncType::RefreshFromServer),
         }
     }
 
@@ -271,7 +301,8 @@ impl StoreState {
         pair.phase = Phase::Idle;
         if self.old_epoch.is_some() {
             pair.epoch = self.epoch;
-            pair.cursor = self.upto;
+            // Who sent nothing may still have to, in a later sync.
+            pair.cursor = if self.sync.sends(role) { self.upto } else { Revision(0) };
         }
     }
 
@@ -285,6 +316,7 @@ impl StoreState {
             failed: self.failed.map(StatusCode),
             received: self.received,
             sent: self.sent,
+            held: self.held,
         }
     }
 }

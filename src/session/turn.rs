@@ -12,7 +12,7 @@ use super::settle::settle;
 use super::state::{Position, State, StoreState};
 use crate::message::{AlertCode, Change, Command, DevInf, Item, Location, Op, Status, StatusCode, Sync, Timestamp};
 use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, PairRow, Phase, Result, SentRef, StoreError, Token, Tx};
-use crate::sync::{Incoming, Role, SyncType};
+use crate::sync::{DeletionGuard, Incoming, Role, SyncType};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
@@ -31,6 +31,8 @@ pub(super) struct Turn {
     pub now: Timestamp,
     /// The largest object taken, in bytes.
     pub max_obj_size: u64,
+    /// When deletes are too many.
+    pub guard: DeletionGuard,
     /// The locked books.
     pub rows: BTreeMap<BookNo, BookRow>,
     /// The peer's pairs with them.
@@ -80,7 +82,8 @@ impl Turn {
     /// and only so it is known what the device had before this session tells what it has now.
     pub(super) fn settle_left_over(&mut self, tx: &mut dyn Tx, state: &mut StoreState) -> Result<()> {
         if !tx.staged(self.device, state.book, 0, 1)?.is_empty() {
-            self.open(state, |open, _| settle(tx, open, usize::MAX))?;
+            let guard = self.guard;
+            self.open(state, |open, _| settle(tx, open, guard, usize::MAX))?;
         }
         Ok(())
     }

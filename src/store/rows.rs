@@ -360,16 +360,26 @@ pub enum MapState {
     SoftDeleted,
     /// The device refused it.
     Refused,
-    /// The device's delete is held for a decision.
+    /// The device's delete is held by the guard, for somebody to decide.
     Held,
     /// Client role: we stored it, and the Map that tells the server has no Status yet.
     Unconfirmed,
+    /// The device's delete has come and is decided with the rest of its package.
+    Leaving,
 }
 
 impl MapState {
     /// All states, in the order of their numbers in a store, from 0.
-    pub const ALL: [Self; 7] =
-        [Self::Live, Self::Gone, Self::Filtered, Self::SoftDeleted, Self::Refused, Self::Held, Self::Unconfirmed];
+    pub const ALL: [Self; 8] = [
+        Self::Live,
+        Self::Gone,
+        Self::Filtered,
+        Self::SoftDeleted,
+        Self::Refused,
+        Self::Held,
+        Self::Unconfirmed,
+        Self::Leaving,
+    ];
 }
 
 /// A map entry: what a peer calls an item, and what was last agreed with it.

@@ -4,11 +4,13 @@
 //! answer. Nothing here touches a store or a message; `session` loads the facts, asks, and carries out.
 
 mod alert;
+mod guard;
 mod incoming;
 mod kind;
 mod outgoing;
 
 pub use alert::{AlertDecision, AlertFacts, SlowReason, decide_alert, is_no_anchor};
+pub use guard::DeletionGuard;
 pub use incoming::{Action, Decision, Entry, Incoming, ItemNow, Policy, Twin, decide_incoming};
 pub use kind::{Role, SyncType};
 pub use outgoing::{Confirmation, decide_confirmation, decide_outgoing};

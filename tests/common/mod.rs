@@ -12,6 +12,7 @@ use syncml::session::{
 };
 use syncml::store::memory::MemoryStore;
 use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Guid, ItemRow, Revision, Store, Verdict};
+use syncml::sync::DeletionGuard;
 
 pub const SERVER_URI: &str = "http://sync.example.com/syncml";
 pub const PASSWORD: &str = "secret";
@@ -171,6 +172,7 @@ impl Device {
             version: Version::V12,
             max_msg_size: 20_000,
             max_obj_size: 4_000_000,
+            guard: DeletionGuard::default(),
         };
         Self { store, account, config }
     }

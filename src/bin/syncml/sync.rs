@@ -18,6 +18,7 @@ use syncml::message::{AlertCode, Version};
 use syncml::session::{Client, ClientBook, ClientConfig, Counts, Credentials, Report};
 use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
 use syncml::store::{AccountNo, Store};
+use syncml::sync::DeletionGuard;
 use syncml::transport::http::client::{self, HttpClient};
 use syncml::transport::http::now;
 use uuid::Uuid;
@@ -80,8 +81,18 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Mode {
+    /// Changes of both sides.
     TwoWay,
+    /// Everything is compared; both sides end with what either had.
     Slow,
+    /// Changes of this side only.
+    OneWayFromClient,
+    /// The server's book becomes this one.
+    RefreshFromClient,
+    /// Changes of the server only.
+    OneWayFromServer,
+    /// This book becomes the server's.
+    RefreshFromServer,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -124,6 +135,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         mode: match args.mode {
             Mode::TwoWay => AlertCode::TWO_WAY,
             Mode::Slow => AlertCode::SLOW,
+            Mode::OneWayFromClient => AlertCode::ONE_WAY_FROM_CLIENT,
+            Mode::RefreshFromClient => AlertCode::REFRESH_FROM_CLIENT,
+            Mode::OneWayFromServer => AlertCode::ONE_WAY_FROM_SERVER,
+            Mode::RefreshFromServer => AlertCode::REFRESH_FROM_SERVER,
         },
         encoding: match args.encoding {
             Written::Xml => Encoding::Xml,
@@ -233,6 +248,7 @@ impl Job<'_> {
             version: self.version,
             max_msg_size: self.http.max_msg_size,
             max_obj_size: MAX_OBJ_SIZE,
+            guard: if self.allow_mass_delete { DeletionGuard::OFF } else { DeletionGuard::default() },
         };
         progress.say(&format!("connecting to {}", self.to));
         let mut session = Client::begin(Arc::clone(&store), own.account, config, now())?;
@@ -295,6 +311,9 @@ impl Outcome {
             table.row(row("received", &book.received));
             table.row(row("sent", &book.sent));
             table.print();
+            if book.held > 0 {
+                println!("held back: {} deletes", book.held);
+            }
         }
         println!(
             "{} messages, {} sent, {} received, {:.1} s",

@@ -16,6 +16,7 @@ use crate::session::{
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{AccountNo, MapState, Store, StoreError};
+use crate::sync::DeletionGuard;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -106,6 +107,7 @@ impl<'l> World<'l> {
                 version: setup.version,
                 max_msg_size: setup.size,
                 max_obj_size: 4_000_000,
+                guard: DeletionGuard::default(),
             };
             let store = Arc::new(FaultStore::new(store));
             let device = Device {

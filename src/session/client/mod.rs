@@ -13,7 +13,7 @@ use crate::auth::Challenge;
 use crate::codec::{Encoding, Limits, decode};
 use crate::message::{AlertCode, Command, Message, StatusCode, Text, Timestamp, Version};
 use crate::store::{AccountNo, BookNo, DeviceRow, Store, StoreError, Token, Tx, Verdict};
-use crate::sync::Role;
+use crate::sync::{DeletionGuard, Role};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use thiserror::Error;
@@ -30,7 +30,7 @@ pub struct ClientBook {
     pub local_uri: String,
     /// Its address at the server.
     pub remote_uri: String,
-    /// The sync wanted: 200 or 201.
+    /// The sync wanted: 200 to 205.
     pub mode: AlertCode,
 }
 
@@ -53,6 +53,8 @@ pub struct ClientConfig {
     pub max_msg_size: u64,
     /// The largest object this client accepts and announces, in bytes.
     pub max_obj_size: u64,
+    /// When deletes that a refresh from the server causes here are held instead of obeyed.
+    pub guard: DeletionGuard,
 }
 
 /// A request to post.
@@ -310,6 +312,7 @@ impl Client {
                 token: self.token,
                 now,
                 max_obj_size: self.config.max_obj_size,
+                guard: self.config.guard,
                 rows: Default::default(),
                 pairs: Default::default(),
             };
@@ -350,6 +353,10 @@ fn problem(store: &StoreState) -> Option<String> {
     match store.failed {
         Some(404) => Some(format!("the server has no book {name:?}: check the book's remote name")),
         Some(code) => Some(format!("the sync of {name:?} ended with status {code}")),
+        None if store.held > 0 => Some(format!(
+            "{} deletes of {name:?} were held back: too many to be meant. What they would have deleted is still here",
+            store.held
+        )),
         None if !store.clean && store.awaiting > 0 => {
             Some(format!("{} items of {name:?} were not answered; they are sent again next time", store.awaiting))
         }

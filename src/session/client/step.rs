@@ -9,6 +9,7 @@ use crate::message::{
 use crate::session::datastore;
 use crate::session::devinf;
 use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
+use crate::session::settle::settle;
 use crate::session::state::{Package, Position, State, StoreState};
 use crate::session::turn::{
     Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_statuses,
@@ -46,13 +47,19 @@ impl Step<'_> {
     pub(super) fn open_books(&mut self, tx: &mut dyn Tx) -> Result<()> {
         self.turn.lock(tx, self.config.books.iter().map(|book| book.book))?;
         for book in &self.config.books {
-            let head = self.turn.rows.get(&book.book).map_or_else(Default::default, |row| row.head);
+            let (head, live) =
+                self.turn.rows.get(&book.book).map_or_else(Default::default, |row| (row.head, row.live_items));
             let Some(pair) = self.turn.pairs.get_mut(&book.book) else { continue };
             fold_open_epoch(tx, pair)?;
             let asked = SyncType::from_alert(book.mode).unwrap_or(SyncType::TwoWay);
-            // Without an anchor there is nothing to count changes from: the first sync compares everything.
-            let sync = if pair.own_next.is_none() { asked.full() } else { asked };
+            // Without an anchor there is nothing to count changes from: the first sync compares everything. A one-way sync
+            // is left to the server to escalate: asking for a refresh would ask for deletes.
+            let first = pair.own_next.is_none() && asked == SyncType::TwoWay;
+            let sync = if first { SyncType::Slow } else { asked };
             let mut store = StoreState::new(book.book, sync, pair.epoch);
+            store.asked = asked;
+            store.start_head = head;
+            store.start_live = live;
             store.here.clone_from(&book.local_uri);
             store.there.clone_from(&book.remote_uri);
             store.reason = (sync != asked).then(|| "this book never synced with this server".to_owned());
@@ -153,6 +160,7 @@ impl Step<'_> {
         self.turn.take_answers(tx, &mut self.state, &message.body)?;
         statuses.extend(self.take_syncs(tx, message)?);
         self.advance(message);
+        self.settle(tx)?;
         self.request(tx, message, statuses)
     }
 
@@ -323,6 +331,7 @@ impl Step<'_> {
             }
         }
         let active = self.state.stores.iter().any(StoreState::active);
+        let hears = self.state.stores.iter().any(|store| store.active() && store.sync.sends(Role::Server));
         self.state.package = match self.state.package {
             _ if !active => Package::Over,
             Package::Init if message.last => {
@@ -331,10 +340,25 @@ impl Step<'_> {
                 }
                 Package::Sending
             }
+            // Nothing came, so there is nothing to confirm.
+            Package::Changes if message.last && !hears => Package::Over,
             Package::Changes if message.last => Package::Confirming,
             Package::Confirming if message.last => Package::Over,
             other => other,
         };
+    }
+
+    /// In a refresh from the server: what needed its whole set is decided once that is complete.
+    fn settle(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        if self.state.package != Package::Confirming {
+            return Ok(());
+        }
+        let guard = self.turn.guard;
+        let refreshed = |store: &&mut StoreState| store.active() && store.compares(Role::Client);
+        for store in self.state.stores.iter_mut().filter(refreshed) {
+            self.turn.open(store, |open, _| settle(tx, open, guard, usize::MAX))?;
+        }
+        Ok(())
     }
 
     fn request(&mut self, tx: &mut dyn Tx, message: &Message<'_>, statuses: Vec<Queued>) -> Result<Request> {
@@ -483,6 +507,13 @@ fn take_alert(store: &mut StoreState, pair: Option<&mut PairRow>, sync: SyncType
     if sync == store.sync {
         return StatusCode::OK;
     }
+    // Who wants to hear only may let the server believe in a sync in both directions.
+    let hearing = !store.sync.sends(Role::Client);
+    let sync = match sync {
+        SyncType::TwoWay if hearing => return StatusCode::OK,
+        SyncType::Slow if hearing => store.sync.full(),
+        sync => sync,
+    };
     // The server may turn a sync of changes into one of everything; anything else we did not ask for (§3.5).
     if sync != store.sync.full() {
         store.failed = Some(StatusCode::FORBIDDEN.0);

@@ -336,6 +336,7 @@ impl Server {
             token: row.token,
             now: asked.request.now,
             max_obj_size: self.config.max_obj_size,
+            guard: self.config.guard,
             rows: BTreeMap::new(),
             pairs: BTreeMap::new(),
         };

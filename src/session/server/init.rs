@@ -11,9 +11,6 @@ use crate::session::turn::fold_open_epoch;
 use crate::store::{BookNo, Phase, Result, Tx};
 use crate::sync::{AlertDecision, AlertFacts, SyncType, decide_alert, is_no_anchor};
 
-/// The kinds of sync this server holds.
-const SUPPORTED: [SyncType; 2] = [SyncType::TwoWay, SyncType::Slow];
-
 impl Step<'_, '_> {
     /// The books that this message's alerts name.
     pub(super) fn alerted_books(&self) -> Vec<BookNo> {
@@ -84,9 +81,11 @@ impl Step<'_, '_> {
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
+        let live_items = self.turn.rows.get(&datastore.book).map_or(0, |row| row.live_items);
         let Some(pair) = self.turn.pairs.get_mut(&datastore.book) else { return refuse(self, StatusCode::NOT_FOUND) };
         fold_open_epoch(tx, pair)?;
         let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
+        left_over.start_live = live_items;
         self.turn.settle_left_over(tx, &mut left_over)?;
         let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
         else {
@@ -101,7 +100,7 @@ impl Step<'_, '_> {
             stored: pair.peer_next.as_deref(),
             previous: pair.peer_prev.as_deref(),
             purged: pair.cursor < row.purged_upto,
-            supported: &SUPPORTED,
+            supported: &SyncType::ALL,
         });
         let (sync, lost_reply, reason) = match decision {
             AlertDecision::Hold { sync, lost_reply } => (sync, lost_reply, None),
@@ -117,6 +116,10 @@ impl Step<'_, '_> {
         pair.sync_type = sync.alert().0;
         pair.start_head = row.head;
         let mut store = StoreState::new(datastore.book, sync, pair.epoch);
+        store.asked = SyncType::from_alert(requested).unwrap_or(sync);
+        store.start_head = row.head;
+        store.start_live = row.live_items;
+        store.held = left_over.held;
         store.alone = sync.is_full() && row.live_items == 0;
         store.seen_head = row.head;
         store.received = left_over.received;

@@ -10,6 +10,7 @@ use crate::auth::{Attempts, Nonces, Tokens};
 use crate::codec::{Encoding, Limits, decode_header};
 use crate::message::{Chal, Header, StatusCode, Timestamp, Version};
 use crate::store::Store;
+use crate::sync::DeletionGuard;
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex};
 use thiserror::Error;
@@ -31,6 +32,8 @@ pub struct ServerConfig {
     pub allow_device: bool,
     /// The URL under which devices reach this server, for RespURI; where there is none, the one a device used.
     pub public_uri: Option<String>,
+    /// When deletes that a device causes are held instead of obeyed.
+    pub guard: DeletionGuard,
     /// How long a session waits for its next message, in seconds; its last reply is kept as long.
     pub session_seconds: i64,
 }
@@ -43,6 +46,7 @@ impl Default for ServerConfig {
             allow_basic: false,
             allow_device: false,
             public_uri: None,
+            guard: DeletionGuard::default(),
             session_seconds: 900,
         }
     }

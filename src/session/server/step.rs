@@ -184,6 +184,11 @@ impl Step<'_, '_> {
             let queued = self.queued(index, code).at(sync.target.as_ref(), sync.source.as_ref());
             self.answer(index, queued);
             let inside = match found {
+                // In a sync from the server only, the device has nothing to say.
+                Some(at) if code == StatusCode::OK && !self.state.stores[at].sync.sends(Role::Client) => {
+                    self.state.stores[at].sync_seen = true;
+                    refuse_all(&sync.commands, &msg_ref, StatusCode::FORBIDDEN)
+                }
                 Some(at) if code == StatusCode::OK => {
                     let store = &mut self.state.stores[at];
                     store.sync_seen = true;
@@ -256,7 +261,8 @@ impl Step<'_, '_> {
             for store in self.state.stores.iter_mut().filter(|store| store.active()) {
                 let Some(left) = budget else { break };
                 if store.settling != Settling::End {
-                    budget = self.turn.open(store, |open, _| settle(tx, open, left))?;
+                    let guard = self.turn.guard;
+                    budget = self.turn.open(store, |open, _| settle(tx, open, guard, left))?;
                 }
             }
             if budget.is_some() {
