@@ -93,7 +93,7 @@ CREATE TABLE pair (
 ) STRICT, WITHOUT ROWID;
 
 -- luid: an integer where the text is one, which half of all devices use.
--- state: 0 live, 1 gone, 2 filtered, 3 soft-deleted, 4 refused, 5 held, 6 unconfirmed
+-- state: 0 live, 1 gone, 2 filtered, 3 soft-deleted, 4 refused, 5 held, 6 unconfirmed, 7 leaving
 CREATE TABLE map (
     account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, epoch INTEGER NOT NULL,
     luid ANY NOT NULL, guid INTEGER NOT NULL, agreed_revision INTEGER NOT NULL, lens INTEGER, state INTEGER NOT NULL,
