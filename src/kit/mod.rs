@@ -1,9 +1,11 @@
 //! Aids for testing what was built on this crate, and the crate itself: public, so that whoever writes a store or a host
 //! can hold it to the same promises.
 //!
+//! [`store`] asks a [`Store`](crate::store::Store) directly: rows in, rows out, transactions, steps of several threads.
 //! [`protocol`] plays conversations over a store in which a store's promises matter; [`phone`] is the device in them, and
 //! in tests of your own. [`sim`] lets a server and devices live through a bad network and crashes, from a seed.
 
 pub mod phone;
 pub mod protocol;
 pub mod sim;
+pub mod store;

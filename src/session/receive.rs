@@ -303,7 +303,7 @@ impl<'m> Overlay<'m> {
             entry.state = MapState::Unconfirmed;
             self.learn_and_write(entry.clone());
         }
-        if self.acknowledged(&mut entry, &content) {
+        if self.acknowledged(tx, open, &mut entry, &content)? {
             self.learn_and_write(entry.clone());
         }
         if open.mirrors() {
@@ -317,7 +317,7 @@ impl<'m> Overlay<'m> {
         let stranger = received.op == Incoming::Add
             && !echo
             && match now {
-                ItemNow::Deleted => true,
+                ItemNow::Deleted => !self.may_be_edit_of(tx, open, &entry, &content)?,
                 _ => !may_be_an_edit(open.kind, &item.content, &content.bytes),
             };
         let decision = decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, Policy::default());
@@ -400,7 +400,7 @@ impl<'m> Overlay<'m> {
             && !self.taken.contains(&old.guid)
         {
             let mut old = old;
-            self.acknowledged(&mut old, &content);
+            self.acknowledged(tx, open, &mut old, &content)?;
             if open.mirrors() && (old.view_fp == content.print || when != When::Arriving) {
                 if old.view_fp == content.print || self.may_be_edit_of(tx, open, &old, &content)? {
                     open.state.received.matched += 1;
@@ -702,15 +702,42 @@ impl<'m> Overlay<'m> {
         Ok(())
     }
 
-    /// A peer that shows just what it was sent has it, though its Status was lost.
-    fn acknowledged(&self, entry: &mut MapRow, content: &Content<'_>) -> bool {
-        match self.sent.get(&entry.guid) {
-            Some(&(revision, view)) if view == content.print && entry.view_fp != view => {
-                (entry.agreed_revision, entry.view_fp) = (revision, view);
-                true
-            }
-            _ => false,
+    /// A peer that shows just what it was sent has it, though its Status was lost: what was sent last, or anything that the
+    /// item was here since the agreement. `true` when that moved the agreement.
+    fn acknowledged(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        entry: &mut MapRow,
+        content: &Content<'_>,
+    ) -> Result<bool> {
+        let item = self.item(entry.guid)?;
+        if entry.view_fp == content.print || item.revision <= entry.agreed_revision {
+            return Ok(false);
         }
+        let sent = self.sent.get(&entry.guid).filter(|(_, view)| *view == content.print).map(|(revision, _)| *revision);
+        let was = match sent {
+            None if item.fingerprint != content.print => self.revision_like(tx, open, entry, content)?,
+            sent => sent,
+        };
+        if let Some(revision) = was {
+            (entry.agreed_revision, entry.view_fp) = (revision, content.print);
+        }
+        Ok(was.is_some())
+    }
+
+    /// The latest revision since the agreement whose content means the same.
+    fn revision_like(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        entry: &MapRow,
+        content: &Content<'_>,
+    ) -> Result<Option<Revision>> {
+        let history = tx.history(open.book(), entry.guid, MAX_CANDIDATES)?;
+        let since = history.into_iter().filter(|row| row.revision > entry.agreed_revision && !row.deleted);
+        let print = |bytes: &[u8]| Content::new(open.kind, None, Cow::Borrowed(bytes)).print;
+        Ok(since.filter(|row| print(&row.content) == content.print).map(|row| row.revision).next())
     }
 
     // Reads.

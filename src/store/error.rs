@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// A store's failure. A step that fails has changed nothing.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The store is busy with another writer for longer than its limit; the same step may succeed later.

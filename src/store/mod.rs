@@ -9,11 +9,14 @@
 
 mod draft;
 mod error;
+pub mod fault;
 pub mod memory;
+mod methods;
 pub mod replica;
 mod rows;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod watch;
 mod writer;
 
 pub use error::StoreError;
@@ -132,16 +135,19 @@ pub enum SessionKey<'a> {
 
 /// One transaction of one account. Slices in, vectors aligned with them out.
 ///
-/// Every method fails with the store's own failure only; what is not there is `None`.
+/// Every method fails with the store's own failure only; what is not there is `None`. After a failure the step cannot
+/// commit any more, since part of a batch may be written.
 #[allow(clippy::missing_errors_doc)]
 pub trait Tx {
     // Devices of this account.
 
     /// The device of that id.
     fn device(&mut self, device_id: &str) -> Result<Option<DeviceRow>>;
+    /// The device of that number.
+    fn device_by_no(&mut self, device: DeviceNo) -> Result<Option<DeviceRow>>;
     /// All devices, ascending by number.
     fn devices(&mut self) -> Result<Vec<DeviceRow>>;
-    /// Inserts (when `row.device` is [`DeviceNo::NEW`]) or updates; returns the number.
+    /// Inserts (when `row.device` is [`DeviceNo::NEW`] and the device id unknown) or updates; returns the number.
     fn put_device(&mut self, row: &DeviceRow) -> Result<DeviceNo>;
 
     // Sessions.
@@ -150,9 +156,11 @@ pub trait Tx {
     fn session(&mut self, key: SessionKey<'_>) -> Result<Option<SessionRow>>;
     /// Inserts or updates by token.
     fn put_session(&mut self, row: &SessionRow) -> Result<()>;
-    /// Removes sessions of `device` other than `keep`, with their queued statuses: a new session supersedes the old.
-    fn drop_other_sessions(&mut self, device: DeviceNo, keep: &Token) -> Result<()>;
-    /// Removes sessions whose deadline has passed; returns how many.
+    /// Removes the sessions of `device` other than `keep` that share a book with `books` or have none yet
+    /// ([`SessionRow::books`]), with their queued statuses, and returns how many: a new session supersedes an older one
+    /// about the same books, and who has alerted no book has nothing to lose.
+    fn drop_rival_sessions(&mut self, device: DeviceNo, books: &[BookNo], keep: &Token) -> Result<u64>;
+    /// Removes sessions whose deadline is before `now`, unless another step holds them; returns how many.
     fn expire_sessions(&mut self, now: Timestamp) -> Result<usize>;
     /// Appends statuses that did not fit into a reply.
     fn queue_statuses(&mut self, token: &Token, statuses: &[Vec<u8>]) -> Result<()>;
@@ -168,14 +176,15 @@ pub trait Tx {
     fn lock_books(&mut self, books: &[BookNo]) -> Result<Vec<BookRow>>;
     /// The row of a book without locking it, for readers.
     fn book(&mut self, book: BookNo) -> Result<Option<BookRow>>;
-    /// Updates a locked book's row.
+    /// Updates a locked book's row. Its `stamp` and `indexed` are the store's own and stay; its head never goes back.
+    /// Fails with [`StoreError::Corrupt`] when the step has not locked the book, as do all writes of items.
     fn put_book(&mut self, row: &BookRow) -> Result<()>;
 
     // Items. Writers use `BookWriter`.
 
     /// Current items.
     fn items(&mut self, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<ItemRow<'static>>>>;
-    /// Inserts new items.
+    /// Inserts new items. Their revisions, and those of updates, must be newer than the book's head as it is stored.
     fn insert_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()>;
     /// Replaces current items in their order; what each held before moves to the superseded revisions.
     fn update_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()>;
@@ -217,9 +226,10 @@ pub trait Tx {
         epoch: i64,
         guids: &[Guid],
     ) -> Result<Vec<Option<MapRow>>>;
-    /// Inserts entries or updates them by (epoch, luid). A retired entry ([`MapState::Gone`]) gives its luid free, since
-    /// devices use numbers again; the guid of any other never changes: an update that would re-point one fails with
-    /// [`StoreError::Corrupt`] (I3).
+    /// Inserts entries or updates them by (epoch, luid), in their order. An entry's guid never changes, and entries that
+    /// are not retired are one-to-one: what would re-point one, or give an item a second, fails with
+    /// [`StoreError::Corrupt`] (I3). A retired entry ([`MapState::Gone`]) gives its LUID free: a new one may take its
+    /// place, as devices use LUIDs again.
     fn put_maps(&mut self, device: DeviceNo, book: BookNo, rows: &[MapRow]) -> Result<()>;
     /// Copies entries of epoch `from` to epoch `to` whose luid and guid are both unknown there.
     fn carry_maps(&mut self, device: DeviceNo, book: BookNo, from: i64, to: i64) -> Result<()>;

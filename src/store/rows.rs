@@ -164,6 +164,8 @@ pub struct SessionRow {
     pub device: DeviceNo,
     /// `SessionID` as the initiator chose it.
     pub session_id: String,
+    /// The books it is about: those alerted in it.
+    pub books: Vec<BookNo>,
     /// The last message processed.
     pub last_msg_id: u32,
     /// SHA-256 of that request.
@@ -229,6 +231,26 @@ pub struct ItemRow<'a> {
     pub origin: Option<DeviceNo>,
     /// When.
     pub at: Timestamp,
+}
+
+impl ItemRow<'_> {
+    /// The same row, free of what it borrows.
+    #[must_use]
+    pub fn into_owned(self) -> ItemRow<'static> {
+        ItemRow {
+            guid: self.guid,
+            revision: self.revision,
+            deleted: self.deleted,
+            parent: self.parent,
+            depth: self.depth,
+            media_type: self.media_type.map(|media_type| Cow::Owned(media_type.into_owned())),
+            content: Cow::Owned(self.content.into_owned()),
+            fingerprint: self.fingerprint,
+            keys: Cow::Owned(self.keys.into_owned()),
+            origin: self.origin,
+            at: self.at,
+        }
+    }
 }
 
 /// What an item held as of one of its revisions.
@@ -476,6 +498,22 @@ pub struct NewStaged<'a> {
     pub view_fp: ViewFp,
     /// Match keys of the content.
     pub keys: Cow<'a, [u64]>,
+}
+
+impl NewStaged<'_> {
+    /// The same change, free of what it borrows.
+    #[must_use]
+    pub fn into_owned(self) -> NewStaged<'static> {
+        NewStaged {
+            epoch: self.epoch,
+            luid: Cow::Owned(self.luid.into_owned()),
+            op: self.op,
+            media_type: self.media_type.map(|media_type| Cow::Owned(media_type.into_owned())),
+            content: Cow::Owned(self.content.into_owned()),
+            view_fp: self.view_fp,
+            keys: Cow::Owned(self.keys.into_owned()),
+        }
+    }
 }
 
 /// A staged change.

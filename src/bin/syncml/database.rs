@@ -4,7 +4,7 @@ use crate::failure::{Exit, Failure, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncml::store::sqlite::SqliteStore;
-use syncml::store::{AccountNo, Store};
+use syncml::store::{AccountNo, Store, StoreError};
 
 /// `--db`, wherever a command opens a database.
 #[derive(Debug, clap::Args)]
@@ -44,10 +44,12 @@ impl DatabaseArgs {
 pub(crate) fn open(path: &Path) -> Result<Arc<dyn Store>> {
     match SqliteStore::open(path) {
         Ok(store) => Ok(Arc::new(store)),
-        Err(error) => {
+        // The other failures name the file themselves.
+        Err(error @ StoreError::TooNew { .. }) => {
             let failure = Failure::from(error);
             Err(Failure::new(failure.exit(), format!("{}: {failure}", path.display())))
         }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -67,11 +67,12 @@ macro_rules! through {
 impl Tx for TapTx<'_> {
     through! {
         fn device(device_id: &str) -> Option<DeviceRow>;
+        fn device_by_no(device: DeviceNo) -> Option<DeviceRow>;
         fn devices() -> Vec<DeviceRow>;
         fn put_device(row: &DeviceRow) -> DeviceNo;
         fn session(key: SessionKey<'_>) -> Option<SessionRow>;
         fn put_session(row: &SessionRow) -> ();
-        fn drop_other_sessions(device: DeviceNo, keep: &Token) -> ();
+        fn drop_rival_sessions(device: DeviceNo, books: &[BookNo], keep: &Token) -> u64;
         fn expire_sessions(now: Timestamp) -> usize;
         fn queue_statuses(token: &Token, statuses: &[Vec<u8>]) -> ();
         fn queued_statuses(token: &Token, limit: usize) -> Vec<(i64, Vec<u8>)>;

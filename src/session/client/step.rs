@@ -246,21 +246,29 @@ impl Step<'_> {
                         store.failed = Some(status.code.0);
                     }
                 }
-                "Map" => self.take_map_status(tx, reference, status)?,
                 _ => {}
             }
         }
-        Ok(())
+        message.body.iter().try_for_each(|command| match command {
+            Command::Status(status) if status.cmd == "Map" => self.take_map_status(tx, status),
+            _ => Ok(()),
+        })
     }
 
-    fn take_map_status(&mut self, tx: &mut dyn Tx, reference: (u32, u32), _status: &Status<'_>) -> Result<()> {
+    fn take_map_status(&mut self, tx: &mut dyn Tx, status: &Status<'_>) -> Result<()> {
         let device = self.turn.device;
+        let Some(sent_as) = sent_ref(status) else { return Ok(()) };
         for store in &mut self.state.stores {
-            let Some((msg, cmd, upto)) = store.map_sent.filter(|(msg, cmd, _)| (*msg, *cmd) == reference) else {
+            let Some((.., upto)) =
+                store.map_sent.filter(|(msg, cmd, _)| (*msg, *cmd) == (sent_as.msg_id, sent_as.cmd_id))
+            else {
                 continue;
             };
-            debug_assert_eq!((msg, cmd), reference);
-            // Whatever the server says of it, it has been told; should it have forgotten the item, it adds it again.
+            // A server that knows nothing of the book, because the session is lost, has not heard it.
+            if store.failed.is_some() {
+                continue;
+            }
+            // Otherwise it has been told, whatever it says; should it have forgotten the item, it adds it again.
             for epoch in std::iter::once(store.epoch).chain(store.old_epoch) {
                 loop {
                     let mut rows = tx.unconfirmed_maps(device, store.book, epoch, MAP_PAGE)?;

@@ -117,9 +117,7 @@ impl Server {
             if !goes_on(asked, &row, &state) {
                 return Ok(Verdict::Rollback);
             }
-            let Some(device) = tx.devices()?.into_iter().find(|device| device.device == row.device) else {
-                return Ok(Verdict::Rollback);
-            };
+            let Some(device) = tx.device_by_no(row.device)? else { return Ok(Verdict::Rollback) };
             let mut state = state;
             state.proven = !state.authenticated;
             let (header_code, device, next) = if state.authenticated {
@@ -194,7 +192,7 @@ impl Server {
             }
             tx.expire_sessions(asked.request.now)?;
             let token = Token(self.tokens.derive(account.0, device.device.0, session_id, device.nonce_count));
-            tx.drop_other_sessions(device.device, &token)?;
+            tx.drop_rival_sessions(device.device, &[], &token)?;
             let (row, state) = self.new_session(asked, account, &device, token);
             let code = if state.authenticated { StatusCode::AUTHENTICATED } else { StatusCode::OK };
             self.execute(tx, asked, limits, row, state, device, code, next, &mut outcome)
@@ -295,6 +293,7 @@ impl Server {
             token,
             device: device.device,
             session_id: header.session_id.as_str().to_owned(),
+            books: Vec::new(),
             last_msg_id: 0,
             last_digest: [0; 32],
             recent_digests: Vec::new(),

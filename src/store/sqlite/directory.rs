@@ -1,142 +1,227 @@
-//! Who may speak for whom.
+//! Who may use the accounts, and the keys: read on connections of their own, written by the writer.
 
-use super::{SqliteStore, fault};
+use super::super::{
+    AccountNo, Directory, Keys, Login, Principal, PrincipalKind, Result, StoreError, Subscribers, Verdict,
+};
+use super::failure::OrFailure;
+use super::writer::Writer;
 use crate::auth::Verifier;
-use crate::store::{AccountNo, Directory, Login, Principal, PrincipalKind, Result, StoreError, Subscribers};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-impl Subscribers for SqliteStore {
+/// The most idle readers kept open.
+const READERS: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct SqliteDirectory {
+    readers: Readers,
+    /// None when the single reader also writes.
+    writer: Option<Arc<Writer>>,
+}
+
+/// Connections to read on.
+#[derive(Debug)]
+pub(super) enum Readers {
+    Pool { path: PathBuf, idle: Mutex<Vec<Connection>> },
+    Single(Mutex<Connection>),
+}
+
+impl Readers {
+    pub(super) fn pool(path: PathBuf) -> Self {
+        Self::Pool { path, idle: Mutex::default() }
+    }
+
+    pub(super) fn single(conn: Connection) -> Self {
+        Self::Single(Mutex::new(conn))
+    }
+
+    fn read<R>(&self, read: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
+        match self {
+            Self::Single(conn) => read(&locked(conn)),
+            Self::Pool { path, idle } => {
+                let conn = locked(idle).pop();
+                let conn = conn.map_or_else(|| super::open_reader(path), Ok)?;
+                let answer = read(&conn);
+                let mut idle = locked(idle);
+                if idle.len() < READERS {
+                    idle.push(conn);
+                }
+                answer
+            }
+        }
+    }
+}
+
+/// Readers keep nothing between calls that a panic could leave half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SqliteDirectory {
+    pub(super) const fn new(readers: Readers, writer: Option<Arc<Writer>>) -> Self {
+        Self { readers, writer }
+    }
+
+    pub(super) fn keys(&self) -> Result<Keys> {
+        let key = |name| self.one("SELECT value FROM keys WHERE name = ?1", [name], |row| row.get(0));
+        match (key("nonce")?, key("token")?) {
+            (Some(nonce), Some(token)) => Ok(Keys { nonce, token }),
+            _ => Err(StoreError::Corrupt("the keys are missing; restore a backup".to_owned())),
+        }
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        self.readers.read(|conn| {
+            conn.prepare_cached(sql).and_then(|mut statement| statement.query_row(params, read).optional()).or_failure()
+        })
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        self.readers.read(|conn| {
+            let mut statement = conn.prepare_cached(sql).or_failure()?;
+            statement.query_map(params, read).and_then(Iterator::collect).or_failure()
+        })
+    }
+
+    /// Runs a change as one transaction.
+    fn write<R>(&self, write: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
+        let mut answer = None;
+        let work = |conn: &Connection| {
+            answer = Some(write(conn)?);
+            Ok(Verdict::Commit)
+        };
+        match &self.writer {
+            Some(writer) => writer.step(work)?,
+            None => self.readers.read(|conn| {
+                let tx = conn.unchecked_transaction().or_failure()?;
+                work(&tx)?;
+                tx.commit().or_failure()
+            })?,
+        }
+        answer.ok_or_else(|| StoreError::Failed("a change of the directory was not made".to_owned()))
+    }
+}
+
+fn verifier(scheme: &str, bytes: &[u8]) -> rusqlite::Result<Verifier> {
+    Verifier::from_bytes(scheme, bytes).ok_or_else(|| {
+        let reason = format!("a verifier of scheme {scheme} cannot be read");
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, reason.into())
+    })
+}
+
+impl Subscribers for SqliteDirectory {
     fn login(&self, name: &str) -> Result<Option<Login>> {
-        let connection = self.reading();
-        let mut statement =
-            connection.prepare_cached("SELECT account, scheme, verifier FROM login WHERE name = ?1").map_err(fault)?;
-        let found: Option<(i64, String, Vec<u8>)> =
-            statement.query_row([name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional().map_err(fault)?;
-        found
-            .map(|(account, scheme, bytes)| {
-                Ok(Login { account: AccountNo(account), verifier: verifier(&scheme, &bytes)? })
-            })
-            .transpose()
+        self.one("SELECT account, scheme, verifier FROM login WHERE name = ?1", [name], |row| {
+            let verifier = verifier(row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_blob()?)?;
+            Ok(Login { account: AccountNo(row.get(0)?), verifier })
+        })
     }
 
     fn principal(&self, device_id: &str) -> Result<Option<Principal>> {
-        let connection = self.reading();
-        let mut statement = connection
-            .prepare_cached("SELECT kind, scheme, verifier FROM principal WHERE device_id = ?1 ORDER BY scheme")
-            .map_err(fault)?;
-        let rows = statement
-            .query_map([device_id], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?))
-            })
-            .map_err(fault)?;
-        let mut found: Option<Principal> = None;
-        for row in rows {
-            let (kind, scheme, bytes) = row.map_err(fault)?;
-            let kind = if kind == 0 { PrincipalKind::Handset } else { PrincipalKind::Platform };
-            let principal = found.get_or_insert_with(|| Principal { kind, verifiers: Vec::new() });
-            principal.verifiers.push(verifier(&scheme, &bytes)?);
-        }
-        Ok(found)
+        let sql = "SELECT p.kind, v.scheme, v.verifier FROM principal AS p LEFT JOIN principal_verifier AS v
+                    ON v.device_id = p.device_id WHERE p.device_id = ?1 ORDER BY v.seq";
+        let rows = self.all(sql, [device_id], |row| {
+            let kind = if row.get::<_, i64>(0)? == 0 { PrincipalKind::Handset } else { PrincipalKind::Platform };
+            Ok((
+                kind,
+                match row.get_ref(1)?.as_str_or_null()? {
+                    Some(scheme) => Some(verifier(scheme, row.get_ref(2)?.as_blob()?)?),
+                    None => None,
+                },
+            ))
+        })?;
+        let Some((kind, _)) = rows.first() else { return Ok(None) };
+        Ok(Some(Principal { kind: *kind, verifiers: rows.into_iter().filter_map(|(_, verifier)| verifier).collect() }))
     }
 
     fn granted(&self, device_id: &str, account: &str) -> Result<Option<AccountNo>> {
-        let connection = self.reading();
-        connection
-            .prepare_cached(
-                "SELECT a.account FROM account a JOIN grants g ON g.account = a.account \
-                 WHERE g.device_id = ?1 AND a.name = ?2",
-            )
-            .and_then(|mut statement| statement.query_row([device_id, account], |row| row.get(0)).optional())
-            .map(|found| found.map(AccountNo))
-            .map_err(fault)
+        let sql = "SELECT a.account FROM account AS a JOIN \"grant\" AS g ON g.account = a.account
+                    WHERE a.name = ?2 AND g.device_id = ?1";
+        self.one(sql, [device_id, account], |row| row.get(0).map(AccountNo))
     }
 }
 
-impl Directory for SqliteStore {
+impl Directory for SqliteDirectory {
     fn put_login(&self, name: &str, verifier: &Verifier) -> Result<AccountNo> {
-        let mut connection = self.writing();
-        let transaction = connection.transaction().map_err(fault)?;
-        let account = {
-            let known: Option<i64> = transaction
-                .query_row("SELECT account FROM login WHERE name = ?1", [name], |row| row.get(0))
-                .optional()
-                .map_err(fault)?;
-            match known {
-                Some(account) => account,
-                None => {
-                    transaction.execute("INSERT OR IGNORE INTO account (name) VALUES (?1)", [name]).map_err(fault)?;
-                    transaction
-                        .query_row("SELECT account FROM account WHERE name = ?1", [name], |row| row.get(0))
-                        .map_err(fault)?
-                }
-            }
-        };
-        transaction
-            .execute(
-                "INSERT INTO login (name, account, scheme, verifier) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT (name) DO UPDATE SET scheme = excluded.scheme, verifier = excluded.verifier",
-                params![name, account, verifier.scheme(), verifier.to_bytes()],
-            )
-            .map_err(fault)?;
-        transaction.commit().map_err(fault)?;
-        Ok(AccountNo(account))
+        self.write(|conn| {
+            let put = || -> rusqlite::Result<AccountNo> {
+                conn.prepare_cached("INSERT INTO account (name) VALUES (?1) ON CONFLICT DO NOTHING")?
+                    .execute([name])?;
+                let account: i64 = conn
+                    .prepare_cached("SELECT account FROM account WHERE name = ?1")?
+                    .query_row([name], |row| row.get(0))?;
+                let sql = "INSERT INTO login (name, account, scheme, verifier) VALUES (?1, ?2, ?3, ?4)
+                            ON CONFLICT DO UPDATE SET scheme = excluded.scheme, verifier = excluded.verifier";
+                conn.prepare_cached(sql)?.execute(params![name, account, verifier.scheme(), verifier.to_bytes()])?;
+                Ok(AccountNo(account))
+            };
+            put().or_failure()
+        })
     }
 
     fn account(&self, name: &str) -> Result<Option<AccountNo>> {
-        self.reading()
-            .query_row("SELECT account FROM account WHERE name = ?1", [name], |row| row.get(0))
-            .optional()
-            .map(|found| found.map(AccountNo))
-            .map_err(fault)
+        self.one("SELECT account FROM account WHERE name = ?1", [name], |row| row.get(0).map(AccountNo))
     }
 
     fn accounts(&self) -> Result<Vec<(String, AccountNo)>> {
-        let connection = self.reading();
-        let mut statement = connection.prepare("SELECT name, account FROM account ORDER BY name").map_err(fault)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, AccountNo(row.get(1)?)))).map_err(fault)?;
-        rows.collect::<rusqlite::Result<_>>().map_err(fault)
+        self.all("SELECT name, account FROM account ORDER BY name", [], |row| Ok((row.get(0)?, AccountNo(row.get(1)?))))
     }
 
     fn put_principal(&self, device_id: &str, principal: &Principal) -> Result<()> {
-        let mut connection = self.writing();
-        let transaction = connection.transaction().map_err(fault)?;
-        transaction.execute("DELETE FROM principal WHERE device_id = ?1", [device_id]).map_err(fault)?;
-        let kind = i64::from(principal.kind == PrincipalKind::Platform);
-        for verifier in &principal.verifiers {
-            transaction
-                .execute(
-                    "INSERT INTO principal (device_id, scheme, kind, verifier) VALUES (?1, ?2, ?3, ?4)",
-                    params![device_id, verifier.scheme(), kind, verifier.to_bytes()],
-                )
-                .map_err(fault)?;
-        }
-        transaction.commit().map_err(fault)
+        self.write(|conn| {
+            let put = || -> rusqlite::Result<()> {
+                let kind = match principal.kind {
+                    PrincipalKind::Handset => 0,
+                    PrincipalKind::Platform => 1,
+                };
+                let sql = "INSERT INTO principal (device_id, kind) VALUES (?1, ?2)
+                            ON CONFLICT DO UPDATE SET kind = excluded.kind";
+                conn.prepare_cached(sql)?.execute(params![device_id, kind])?;
+                conn.prepare_cached("DELETE FROM principal_verifier WHERE device_id = ?1")?.execute([device_id])?;
+                let mut insert = conn.prepare_cached("INSERT INTO principal_verifier VALUES (?1, ?2, ?3, ?4)")?;
+                for (seq, verifier) in principal.verifiers.iter().enumerate() {
+                    insert.execute(params![device_id, seq as i64, verifier.scheme(), verifier.to_bytes()])?;
+                }
+                Ok(())
+            };
+            put().or_failure()
+        })
     }
 
     fn set_grant(&self, device_id: &str, account: &str, granted: bool) -> Result<()> {
-        let number = self.account(account)?.ok_or_else(|| StoreError::NotFound(format!("account {account:?}")))?;
-        if self.principal(device_id)?.is_none() {
-            return Err(StoreError::NotFound(format!("platform {device_id:?}")));
-        }
-        let sql = if granted {
-            "INSERT OR IGNORE INTO grants (device_id, account) VALUES (?1, ?2)"
-        } else {
-            "DELETE FROM grants WHERE device_id = ?1 AND account = ?2"
-        };
-        self.writing().execute(sql, params![device_id, number.0]).map(drop).map_err(fault)
+        self.write(|conn| {
+            let found = |sql: &str, name: &str| {
+                conn.prepare_cached(sql)?.query_row([name], |row| row.get::<_, i64>(0)).optional()
+            };
+            found("SELECT kind FROM principal WHERE device_id = ?1", device_id)
+                .or_failure()?
+                .ok_or_else(|| StoreError::NotFound(format!("device {device_id:?}")))?;
+            let account = found("SELECT account FROM account WHERE name = ?1", account)
+                .or_failure()?
+                .ok_or_else(|| StoreError::NotFound(format!("account {account:?}")))?;
+            let sql = if granted {
+                "INSERT INTO \"grant\" (device_id, account) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
+            } else {
+                "DELETE FROM \"grant\" WHERE device_id = ?1 AND account = ?2"
+            };
+            conn.prepare_cached(sql).and_then(|mut set| set.execute(params![device_id, account])).or_failure().map(drop)
+        })
     }
 
     fn grants(&self) -> Result<Vec<(String, String)>> {
-        let connection = self.reading();
-        let mut statement = connection
-            .prepare("SELECT g.device_id, a.name FROM grants g JOIN account a ON a.account = g.account ORDER BY 1, 2")
-            .map_err(fault)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
-        rows.collect::<rusqlite::Result<_>>().map_err(fault)
+        let sql = "SELECT g.device_id, a.name FROM \"grant\" AS g JOIN account AS a ON a.account = g.account
+                    ORDER BY g.device_id, a.name";
+        self.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
     }
-}
-
-fn verifier(scheme: &str, bytes: &[u8]) -> Result<Verifier> {
-    Verifier::from_bytes(scheme, bytes)
-        .ok_or_else(|| StoreError::Corrupt(format!("a verifier of scheme {scheme:?} cannot be read")))
 }

@@ -1,124 +1,160 @@
-//! A store in one SQLite file.
+//! The SQLite store: one file, one writing connection shared by commits in groups, a few readers.
 //!
-//! WAL, `synchronous=FULL`, one transaction per step, begun IMMEDIATE: the database's write lock is the lock of every
-//! book. Readers of the directory have a connection of their own and never wait for a writer.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a store's own I/O
+//! Write-ahead log, `synchronous = FULL`: what a step returned `Ok` for survives a power cut. Several processes may use
+//! one file; each waits ten seconds for another's step.
 
 mod directory;
-mod open;
-mod pairs;
+mod failure;
+mod items;
+mod ledger;
+mod maps;
+#[cfg(test)]
+mod plans;
+mod rows;
+mod schema;
+mod sessions;
+#[cfg(test)]
+mod tests;
 mod tx;
+mod writer;
 
-use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict};
-use rusqlite::Connection;
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
+use directory::{Readers, SqliteDirectory};
+use failure::{OrFailure, REMEDY};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 use tx::SqliteTx;
+use writer::Writer;
 
-/// A store in one SQLite file.
+/// How long a statement waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// More than all the statements there are.
+const STATEMENTS: usize = 128;
+
+/// A store in an SQLite database.
+#[derive(Debug)]
 pub struct SqliteStore {
-    writer: Mutex<Connection>,
-    /// None for a database in memory, which has one connection only.
-    reader: Option<Mutex<Connection>>,
-}
-
-impl std::fmt::Debug for SqliteStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SqliteStore")
-    }
+    writer: Arc<Writer>,
+    directory: SqliteDirectory,
 }
 
 impl SqliteStore {
-    /// Opens the file, creating or migrating it where needed.
+    /// Opens the database, creating it when the file does not exist or is empty, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StoreError::TooNew`] for a file of a newer release, [`StoreError::Corrupt`] for a damaged file or one that is no
-    /// database, [`StoreError::ReadOnly`] where it cannot be written.
+    /// [`StoreError::TooNew`] for a database of a newer release, [`StoreError::Corrupt`] for a damaged file or one of
+    /// another program, [`StoreError::ReadOnly`] when it cannot be opened for writing, [`StoreError::Busy`] when
+    /// another process holds it for too long.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let writer = open::writer(path.as_ref())?;
-        let reader = open::reader(path.as_ref())?;
-        Ok(Self { writer: Mutex::new(writer), reader: Some(Mutex::new(reader)) })
+        Self::open_within(path.as_ref(), BUSY_TIMEOUT)
     }
 
-    /// A database in memory, gone when dropped.
+    fn open_within(path: &Path, timeout: Duration) -> Result<Self> {
+        let open = || -> Result<_> {
+            let mut conn = Connection::open(path).or_failure()?;
+            set_up(&conn, timeout)?;
+            // Before anything is changed: it may be another program's.
+            schema::version(&conn)?;
+            let mode: String =
+                conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).or_failure()?;
+            if !mode.eq_ignore_ascii_case("wal") {
+                return Err(StoreError::Failed(format!("no write-ahead log on this file system, but {mode}")));
+            }
+            conn.pragma_update(None, "synchronous", "FULL").or_failure()?;
+            schema::migrate(&mut conn)?;
+            Ok(conn)
+        };
+        let writer = Arc::new(Writer::new(open().map_err(|error| at(path, error))?));
+        let directory = SqliteDirectory::new(Readers::pool(path.to_owned()), Some(Arc::clone(&writer)));
+        Ok(Self { writer, directory })
+    }
+
+    /// A database in memory, gone with the store: for tests.
     ///
     /// # Errors
     /// SQLite's own failure.
     pub fn open_in_memory() -> Result<Self> {
-        Ok(Self { writer: Mutex::new(open::in_memory()?), reader: None })
+        let open = || -> Result<_> {
+            let mut conn = Connection::open_in_memory().or_failure()?;
+            set_up(&conn, BUSY_TIMEOUT)?;
+            schema::migrate(&mut conn)?;
+            Ok(conn)
+        };
+        // A second connection would see another, empty database; so the directory simply has a database of its own.
+        let directory = SqliteDirectory::new(Readers::single(open()?), None);
+        Ok(Self { writer: Arc::new(Writer::new(open()?)), directory })
     }
 
-    /// Checks the whole file; a sentence per fault found.
+    /// Reads the whole database and checks it: pages, indexes, and that each book's row agrees with its items. Writers
+    /// wait meanwhile.
     ///
     /// # Errors
-    /// SQLite's own failure.
-    pub fn check(&self) -> Result<Vec<String>> {
-        let connection = self.reading();
-        let mut statement = connection.prepare("PRAGMA integrity_check").map_err(fault)?;
-        let rows = statement.query_map([], |row| row.get::<_, String>(0)).map_err(fault)?;
-        let mut faults = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(fault)?;
-        faults.retain(|line| line != "ok");
-        Ok(faults)
-    }
-
-    fn writing(&self) -> MutexGuard<'_, Connection> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn reading(&self) -> MutexGuard<'_, Connection> {
-        match &self.reader {
-            Some(reader) => reader.lock().unwrap_or_else(PoisonError::into_inner),
-            None => self.writing(),
-        }
+    /// [`StoreError::Corrupt`] with the first findings and what to do.
+    pub fn check(&self) -> Result<()> {
+        const FINDINGS: &str = "SELECT 'account ' || account || ', book ' || book || ': ' || what FROM (
+            SELECT b.account, b.book, 'its row does not agree with its items' AS what FROM book AS b
+             WHERE b.live_items <> (SELECT count(*) FROM item AS i
+                                     WHERE i.account = b.account AND i.book = b.book AND i.deleted = 0)
+                OR b.live_bytes <> (SELECT total(length(content)) FROM item AS i
+                                     WHERE i.account = b.account AND i.book = b.book AND i.deleted = 0)
+             UNION ALL
+            SELECT i.account, i.book, 'an item is newer than its head' FROM item AS i
+              LEFT JOIN book AS b ON b.account = i.account AND b.book = i.book
+             GROUP BY i.account, i.book HAVING max(i.revision) > ifnull(max(b.head), 0)) LIMIT 5";
+        self.writer.alone(|conn| {
+            for sql in ["PRAGMA integrity_check(5)", FINDINGS] {
+                let mut statement = conn.prepare(sql).or_failure()?;
+                let lines = statement.query_map([], |row| row.get(0)).or_failure()?;
+                let lines = lines.collect::<rusqlite::Result<Vec<String>>>().or_failure()?;
+                if !lines.is_empty() && lines != ["ok"] {
+                    return Err(StoreError::Corrupt(format!("{}; {REMEDY}", lines.join("; "))));
+                }
+            }
+            Ok(())
+        })
     }
 }
 
 impl Store for SqliteStore {
     fn step(&self, account: AccountNo, work: &mut dyn FnMut(&mut dyn Tx) -> Result<Verdict>) -> Result<()> {
-        let connection = self.writing();
-        // A panic in an earlier step may have left its transaction open; what it did was not acknowledged.
-        if !connection.is_autocommit() {
-            connection.execute_batch("ROLLBACK").map_err(fault)?;
-        }
-        connection.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
-        let verdict = work(&mut SqliteTx { connection: &connection, account });
-        let end = if matches!(verdict, Ok(Verdict::Commit)) { "COMMIT" } else { "ROLLBACK" };
-        let ended = connection.execute_batch(end).map_err(fault);
-        if ended.is_err() && !connection.is_autocommit() {
-            // The transaction cannot be made durable, so it must not stay open either.
-            let _ = connection.execute_batch("ROLLBACK");
-        }
-        verdict?;
-        ended
+        self.writer.step(|conn| watch::run(&mut SqliteTx::new(conn, account), work))
     }
 
     fn directory(&self) -> &dyn Directory {
-        self
+        &self.directory
     }
 
     fn keys(&self) -> Result<Keys> {
-        let connection = self.reading();
-        let key = |name: &str| -> Result<[u8; 32]> {
-            let bytes: Vec<u8> = connection
-                .query_row("SELECT value FROM key_material WHERE name = ?1", [name], |row| row.get(0))
-                .map_err(fault)?;
-            bytes.try_into().map_err(|_| StoreError::Corrupt(format!("the key {name:?} has the wrong length")))
-        };
-        Ok(Keys { nonce: key("nonce")?, token: key("token")? })
+        self.directory.keys()
     }
 }
 
-/// SQLite's failures in a store's words.
-fn fault(error: rusqlite::Error) -> StoreError {
-    use rusqlite::ErrorCode as Code;
-    let text = error.to_string();
-    match error.sqlite_error_code() {
-        Some(Code::DatabaseBusy | Code::DatabaseLocked) => StoreError::Busy(text),
-        Some(Code::DiskFull) => StoreError::Full(text),
-        Some(Code::ReadOnly | Code::CannotOpen | Code::PermissionDenied) => StoreError::ReadOnly(text),
-        Some(Code::DatabaseCorrupt | Code::NotADatabase) => StoreError::Corrupt(format!(
-            "{text}; restore the file from a backup, or save what can be read with the sqlite3 program's .recover"
-        )),
-        _ => StoreError::Failed(text),
+/// A reading connection to a database that is open already.
+fn open_reader(path: &PathBuf) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let conn = Connection::open_with_flags(path, flags).or_failure().map_err(|error| at(path, error))?;
+    set_up(&conn, BUSY_TIMEOUT)?;
+    Ok(conn)
+}
+
+fn set_up(conn: &Connection, timeout: Duration) -> Result<()> {
+    conn.busy_timeout(timeout).or_failure()?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.pragma_update(None, "foreign_keys", false).or_failure()
+}
+
+/// Names the file in what went wrong when it was opened.
+fn at(path: &Path, error: StoreError) -> StoreError {
+    let name = |text: String| format!("{}: {text}", path.display());
+    match error {
+        StoreError::Busy(text) => StoreError::Busy(name(text)),
+        StoreError::Full(text) => StoreError::Full(name(text)),
+        StoreError::ReadOnly(text) => StoreError::ReadOnly(name(text)),
+        StoreError::Corrupt(text) => StoreError::Corrupt(name(text)),
+        StoreError::Failed(text) => StoreError::Failed(name(text)),
+        other => other,
     }
 }

@@ -1,0 +1,106 @@
+//! Accounts, logins, principals, grants, keys.
+
+use super::support::{Outcome, account, holds, same, write};
+use crate::auth::{DigestName, Secret, Verifier};
+use crate::store::{Principal, PrincipalKind, Store, StoreError};
+
+/// A verifier as something that can be compared.
+fn shown(verifier: &Verifier) -> (String, Vec<u8>) {
+    (verifier.scheme().to_owned(), verifier.to_bytes())
+}
+
+pub(super) fn logins(store: &dyn Store) -> Outcome {
+    let directory = store.directory();
+    same("accounts of an empty store", directory.accounts()?, Vec::new())?;
+    holds("an unknown login is none", directory.login("ann")?.is_none())?;
+    same("an unknown account", directory.account("ann")?, None)?;
+    let password = Verifier::Password(Secret::new("pässwörd".to_owned()));
+    let bob = directory.put_login("bob", &password)?;
+    let ann = directory.put_login("ann", &Verifier::Md5([0; 16]))?;
+    holds("two accounts have two numbers", ann != bob)?;
+    same("account by name", directory.account("bob")?, Some(bob))?;
+    same("names are compared exactly", directory.account("Bob")?, None)?;
+    let accounts = vec![("ann".to_owned(), ann), ("bob".to_owned(), bob)];
+    same("accounts, ascending by name", directory.accounts()?, accounts.clone())?;
+    for verifier in [password, Verifier::Md5([255; 16]), Verifier::Device(DigestName::SHA256, [9; 32])] {
+        same("account of a login set anew", directory.put_login("bob", &verifier)?, bob)?;
+        let login = directory.login("bob")?;
+        let found = login.map(|login| (login.account, shown(&login.verifier)));
+        same("the login", found, Some((bob, shown(&verifier))))?;
+    }
+    same("accounts after that", directory.accounts()?, accounts)
+}
+
+pub(super) fn principals(store: &dyn Store) -> Outcome {
+    let directory = store.directory();
+    holds("an unknown principal is none", directory.principal("IMEI:1")?.is_none())?;
+    let device = |kind, byte| Verifier::Device(kind, [byte; 32]);
+    for (kind, verifiers) in [
+        (PrincipalKind::Platform, vec![device(DigestName::MD5, 1), device(DigestName::SHA256, 2)]),
+        (
+            PrincipalKind::Handset,
+            vec![device(DigestName::SHA256, 3), device(DigestName::SHA256, 4), device(DigestName::MD5, 5)],
+        ),
+        (PrincipalKind::Platform, Vec::new()),
+    ] {
+        let principal = Principal { kind, verifiers };
+        directory.put_principal("IMEI:1", &principal)?;
+        let Some(found) = directory.principal("IMEI:1")? else {
+            return holds("the principal that was put is there", false);
+        };
+        same("kind", found.kind, principal.kind)?;
+        let all = |principal: &Principal| principal.verifiers.iter().map(shown).collect::<Vec<_>>();
+        same("verifiers", all(&found), all(&principal))?;
+    }
+    holds("another device id is none", directory.principal("IMEI:2")?.is_none())
+}
+
+pub(super) fn grants(store: &dyn Store) -> Outcome {
+    let directory = store.directory();
+    let (ann, bob) = (account(store, "ann")?, account(store, "bob")?);
+    let principal = Principal { kind: PrincipalKind::Platform, verifiers: Vec::new() };
+    directory.put_principal("P2", &principal)?;
+    directory.put_principal("P1", &principal)?;
+    for (device_id, name) in [("P3", "ann"), ("P1", "eve")] {
+        for granted in [true, false] {
+            let answer = directory.set_grant(device_id, name, granted);
+            holds("what is unknown cannot be granted", matches!(answer, Err(StoreError::NotFound(_))))?;
+        }
+    }
+    same("no grant yet", directory.granted("P1", "ann")?, None)?;
+    for (device_id, name) in [("P2", "ann"), ("P1", "bob"), ("P1", "ann"), ("P1", "ann")] {
+        directory.set_grant(device_id, name, true)?;
+    }
+    let pairs = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(device_id, name)| ((*device_id).to_owned(), (*name).to_owned())).collect::<Vec<_>>()
+    };
+    same("grants, ascending", directory.grants()?, pairs(&[("P1", "ann"), ("P1", "bob"), ("P2", "ann")]))?;
+    same("a grant", directory.granted("P1", "ann")?, Some(ann))?;
+    same("another", directory.granted("P1", "bob")?, Some(bob))?;
+    same("one never given", directory.granted("P2", "bob")?, None)?;
+    for _ in 0..2 {
+        directory.set_grant("P1", "ann", false)?;
+    }
+    same("a grant taken back", directory.granted("P1", "ann")?, None)?;
+    same("grants after that", directory.grants()?, pairs(&[("P1", "bob"), ("P2", "ann")]))?;
+    directory.put_principal("P1", &principal)?;
+    same("a grant outlives a new secret", directory.granted("P1", "bob")?, Some(bob))
+}
+
+pub(super) fn directory_while_a_step_is_open(store: &dyn Store) -> Outcome {
+    let ann = account(store, "ann")?;
+    let found = write(store, ann, |tx| {
+        tx.lock_books(&[super::support::BOOK])?;
+        store.keys()?;
+        store.directory().account("ann")
+    })?;
+    same("account", found, Some(ann))
+}
+
+pub(super) fn keys_stay(store: &dyn Store) -> Outcome {
+    let (keys, again) = (store.keys()?, store.keys()?);
+    same("the nonce key", keys.nonce, again.nonce)?;
+    same("the token key", keys.token, again.token)?;
+    holds("the keys differ", keys.nonce != keys.token)?;
+    holds("the keys are not zero", keys.nonce != [0; 32] && keys.token != [0; 32])
+}

@@ -1,0 +1,68 @@
+//! The tables of one account.
+
+use super::super::{
+    BookNo, BookRow, DeviceNo, DeviceRow, Guid, ItemRow, MapRow, NewStaged, OutgoingRow, PairRow, Revision,
+    RevisionRow, SessionRow, Token, ViewFp,
+};
+use super::table::{Layer, Table};
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident: $key:ty => $row:ty,)*) => {
+        /// What is committed of one account.
+        #[derive(Debug, Default)]
+        pub(super) struct Tables {
+            /// The last device number given; never taken back.
+            pub(super) last_device: i64,
+            /// The last number given to a row that wants its place in an order; never taken back.
+            last_number: i64,
+            $($(#[$doc])* pub(super) $name: Table<$key, $row>,)*
+        }
+
+        /// What one step has changed.
+        #[derive(Debug, Default)]
+        pub(super) struct Changes {
+            $(pub(super) $name: Layer<$key, $row>,)*
+        }
+
+        impl Changes {
+            pub(super) fn commit(self, below: &mut Tables) {
+                $(self.$name.commit(&mut below.$name);)*
+            }
+        }
+    };
+}
+
+impl Tables {
+    pub(super) fn next_number(&mut self) -> i64 {
+        self.last_number += 1;
+        self.last_number
+    }
+}
+
+tables! {
+    devices: DeviceNo => DeviceRow,
+    device_ids: String => DeviceNo,
+    /// With its place in the order of creation.
+    sessions: Token => (i64, SessionRow),
+    statuses: (Token, i64) => Vec<u8>,
+    /// With the last item whose keys are in the index, while not all are.
+    books: BookNo => (BookRow, Guid),
+    items: (BookNo, Guid) => ItemRow<'static>,
+    by_revision: (BookNo, Revision) => Guid,
+    /// Live items only.
+    by_fingerprint: (BookNo, [u8; 16], Guid) => (),
+    /// Live items only, so far as they are indexed.
+    by_match_key: (BookNo, u64, Guid) => (),
+    superseded: (BookNo, Guid, Revision) => RevisionRow,
+    pairs: (DeviceNo, BookNo) => PairRow,
+    maps: (DeviceNo, BookNo, i64, String) => MapRow,
+    /// Entries that are not retired.
+    maps_by_guid: (DeviceNo, BookNo, i64, Guid) => String,
+    /// Entries whose Map has no Status yet.
+    unconfirmed: (DeviceNo, BookNo, i64, Guid) => String,
+    outgoing: (DeviceNo, BookNo, Guid) => OutgoingRow,
+    /// Adds that may have no Map yet.
+    outgoing_by_view: (DeviceNo, BookNo, ViewFp, Guid) => (),
+    staged: (DeviceNo, BookNo, i64) => NewStaged<'static>,
+    staged_luids: (DeviceNo, BookNo, i64, String) => i64,
+}

@@ -1,0 +1,70 @@
+//! The methods of [`Tx`](super::Tx), once more as a list: for what does the same with each of them.
+
+/// Hands all methods of `Tx` to the macro `$then`, after what it wants itself. `writes` says how many rows one hands in.
+macro_rules! tx_methods {
+    ($then:ident($($own:tt)*)) => {
+        $then! { $($own)*;
+            fn device(device_id: &str) -> Option<DeviceRow>;
+            fn device_by_no(device: DeviceNo) -> Option<DeviceRow>;
+            fn devices() -> Vec<DeviceRow>;
+            fn put_device(row: &DeviceRow) -> DeviceNo, writes 1;
+            fn session(key: SessionKey<'_>) -> Option<SessionRow>;
+            fn put_session(row: &SessionRow) -> (), writes 1;
+            fn drop_rival_sessions(device: DeviceNo, books: &[BookNo], keep: &Token) -> u64;
+            fn expire_sessions(now: Timestamp) -> usize;
+            fn queue_statuses(token: &Token, statuses: &[Vec<u8>]) -> (), writes statuses.len();
+            fn queued_statuses(token: &Token, limit: usize) -> Vec<(i64, Vec<u8>)>;
+            fn drop_statuses(token: &Token, upto: i64) -> ();
+            fn lock_books(books: &[BookNo]) -> Vec<BookRow>;
+            fn book(book: BookNo) -> Option<BookRow>;
+            fn put_book(row: &BookRow) -> (), writes 1;
+            fn items(book: BookNo, guids: &[Guid]) -> Vec<Option<ItemRow<'static>>>;
+            fn insert_items(book: BookNo, rows: &[ItemRow<'_>]) -> (), writes rows.len();
+            fn update_items(book: BookNo, rows: &[ItemRow<'_>]) -> (), writes rows.len();
+            fn changes(book: BookNo, after: Revision, upto: Revision, limit: usize) -> Vec<ItemRow<'static>>;
+            fn revisions(book: BookNo, which: &[(Guid, Revision)]) -> Vec<Option<RevisionRow>>;
+            fn history(book: BookNo, guid: Guid, limit: usize) -> Vec<RevisionRow>;
+            fn by_fingerprint(book: BookNo, prints: &[[u8; 16]], limit: usize) -> Vec<Vec<Guid>>;
+            fn by_match_key(book: BookNo, keys: &[u64], limit: usize) -> Vec<Vec<Guid>>;
+            fn index_more(book: BookNo, limit: usize) -> bool;
+            fn pair(device: DeviceNo, book: BookNo) -> Option<PairRow>;
+            fn put_pair(row: &PairRow) -> (), writes 1;
+            fn maps_by_luid(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Vec<Option<MapRow>>;
+            fn maps_by_guid(device: DeviceNo, book: BookNo, epoch: i64, guids: &[Guid]) -> Vec<Option<MapRow>>;
+            fn put_maps(device: DeviceNo, book: BookNo, rows: &[MapRow]) -> (), writes rows.len();
+            fn carry_maps(device: DeviceNo, book: BookNo, from: i64, to: i64) -> ();
+            fn drop_maps(device: DeviceNo, book: BookNo, keep: i64) -> ();
+            fn map_page(device: DeviceNo, book: BookNo, epoch: i64, after: Guid, limit: usize) -> Vec<MapRow>;
+            fn unconfirmed_maps(device: DeviceNo, book: BookNo, epoch: i64, limit: usize) -> Vec<MapRow>;
+            fn differences(pair: (DeviceNo, BookNo), epoch: i64, after: Revision, upto: Revision, limit: usize)
+                -> Vec<(ItemRow<'static>, Option<MapRow>)>;
+            fn count_differences(pair: (DeviceNo, BookNo), epoch: i64, after: Revision, upto: Revision) -> u64;
+            fn outgoing(device: DeviceNo, book: BookNo, guids: &[Guid]) -> Vec<Option<OutgoingRow>>;
+            fn outgoing_page(device: DeviceNo, book: BookNo, after: Guid, limit: usize) -> Vec<OutgoingRow>;
+            fn outgoing_by_ref(device: DeviceNo, token: &Token, refs: &[SentRef]) -> Vec<Option<(BookNo, OutgoingRow)>>;
+            fn outgoing_by_view(device: DeviceNo, book: BookNo, views: &[ViewFp]) -> Vec<Option<OutgoingRow>>;
+            fn put_outgoing(device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> (), writes rows.len();
+            fn drop_outgoing(device: DeviceNo, book: BookNo, guids: &[Guid]) -> ();
+            fn clear_outgoing(device: DeviceNo, book: BookNo) -> ();
+            fn stage(device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> (), writes rows.len();
+            fn staged(device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Vec<StagedRow>;
+            fn drop_staged(device: DeviceNo, book: BookNo, seqs: &[i64]) -> ();
+            fn adopt_staged(device: DeviceNo, book: BookNo, epoch: i64) -> ();
+            fn count_staged(device: DeviceNo, book: BookNo, op: Op) -> u64;
+        }
+    };
+}
+
+/// Implements `Tx` by methods of the same names of the type itself, which can then be told apart by files.
+macro_rules! tx_by_own_methods {
+    ($tx:ty; $(fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, writes $rows:expr)?;)*) => {
+        impl Tx for $tx {
+            $(fn $name(&mut self, $($arg: $type),*) -> Result<$answer> {
+                // The type's own method, which goes before the trait's.
+                Self::$name(self, $($arg),*)
+            })*
+        }
+    };
+}
+
+pub(crate) use {tx_by_own_methods, tx_methods};

@@ -1,0 +1,165 @@
+//! What was sent, and what was received and waits.
+
+use super::super::*;
+use super::failure::OrFailure;
+use super::rows;
+use super::tx::{SqliteTx, rows_at_most};
+use rusqlite::{OptionalExtension, params};
+
+const OUTGOING: &str =
+    "SELECT guid, op, sent_revision, sent_view_fp, temp_guid, state, reason, session, msg_id, cmd_id";
+
+impl SqliteTx<'_> {
+    pub(super) fn outgoing(&self, device: DeviceNo, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<OutgoingRow>>> {
+        let sql = format!("{OUTGOING} FROM outgoing WHERE account = ?1 AND device = ?2 AND book = ?3 AND guid = ?4");
+        let mut select = self.prepare(&sql)?;
+        let mut row =
+            |guid: &Guid| select.query_row((self.account, device.0, book.0, guid.0), rows::outgoing).optional();
+        guids.iter().map(|guid| row(guid).or_failure()).collect()
+    }
+
+    pub(super) fn outgoing_page(
+        &self,
+        device: DeviceNo,
+        book: BookNo,
+        after: Guid,
+        limit: usize,
+    ) -> Result<Vec<OutgoingRow>> {
+        let sql = format!(
+            "{OUTGOING} FROM outgoing WHERE account = ?1 AND device = ?2 AND book = ?3 AND guid > ?4 ORDER BY guid LIMIT ?5"
+        );
+        self.all(&sql, (self.account, device.0, book.0, after.0, rows_at_most(limit)), rows::outgoing)
+    }
+
+    pub(super) fn outgoing_by_ref(
+        &self,
+        device: DeviceNo,
+        token: &Token,
+        refs: &[SentRef],
+    ) -> Result<Vec<Option<(BookNo, OutgoingRow)>>> {
+        let sql = format!(
+            "{OUTGOING}, book FROM outgoing INDEXED BY outgoing_ref WHERE account = ?1 AND device = ?2 AND session = ?3
+              AND msg_id = ?4 AND cmd_id = ?5 ORDER BY book, guid LIMIT 1"
+        );
+        let mut select = self.prepare(&sql)?;
+        let row = |place: &SentRef| {
+            let which = (self.account, device.0, token.0, place.msg_id, place.cmd_id);
+            select.query_row(which, |row| Ok((BookNo(row.get(10)?), rows::outgoing(row)?))).optional().or_failure()
+        };
+        refs.iter().map(row).collect()
+    }
+
+    pub(super) fn outgoing_by_view(
+        &self,
+        device: DeviceNo,
+        book: BookNo,
+        views: &[ViewFp],
+    ) -> Result<Vec<Option<OutgoingRow>>> {
+        let sql = format!(
+            "{OUTGOING} FROM outgoing INDEXED BY outgoing_view WHERE account = ?1 AND device = ?2 AND book = ?3
+              AND sent_view_fp = ?4 AND op = 0 AND state IN (1, 2, 5) ORDER BY guid LIMIT 1"
+        );
+        let mut select = self.prepare(&sql)?;
+        let mut row =
+            |view: &ViewFp| select.query_row((self.account, device.0, book.0, view), rows::outgoing).optional();
+        views.iter().map(|view| row(view).or_failure()).collect()
+    }
+
+    pub(super) fn put_outgoing(&self, device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> Result<()> {
+        let mut put = self.prepare(
+            "INSERT OR REPLACE INTO outgoing (account, device, book, guid, op, sent_revision, sent_view_fp, temp_guid,
+              state, reason, session, msg_id, cmd_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?;
+        for row in rows {
+            let values = params![
+                self.account,
+                device.0,
+                book.0,
+                row.guid.0,
+                rows::op_number(row.op),
+                row.sent_revision.0,
+                row.sent_view_fp,
+                row.temp_guid,
+                rows::outgoing_state_number(row.state),
+                row.reason,
+                row.session.map(|token| token.0),
+                row.sent_as.map(|place| place.msg_id),
+                row.sent_as.map(|place| place.cmd_id)
+            ];
+            put.execute(values).or_failure()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn drop_outgoing(&self, device: DeviceNo, book: BookNo, guids: &[Guid]) -> Result<()> {
+        let sql = "DELETE FROM outgoing WHERE account = ?1 AND device = ?2 AND book = ?3 AND guid = ?4";
+        let mut delete = self.prepare(sql)?;
+        for guid in guids {
+            delete.execute((self.account, device.0, book.0, guid.0)).or_failure()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn clear_outgoing(&self, device: DeviceNo, book: BookNo) -> Result<()> {
+        let sql = "DELETE FROM outgoing WHERE account = ?1 AND device = ?2 AND book = ?3";
+        self.run(sql, (self.account, device.0, book.0)).map(drop)
+    }
+
+    pub(super) fn stage(&self, device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> Result<()> {
+        let mut stage = self.prepare(
+            "INSERT INTO staged (account, device, book, epoch, luid, op, media_type, view_fp, keys, content)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (account, device, book, luid, epoch) DO UPDATE SET op = excluded.op,
+              media_type = excluded.media_type, view_fp = excluded.view_fp, keys = excluded.keys,
+              content = excluded.content",
+        )?;
+        for row in rows {
+            let values = params![
+                self.account,
+                device.0,
+                book.0,
+                row.epoch,
+                &*row.luid,
+                rows::op_number(row.op),
+                row.media_type.as_deref(),
+                row.view_fp,
+                rows::pack_keys(&row.keys),
+                &*row.content
+            ];
+            stage.execute(values).or_failure()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn staged(&self, device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Result<Vec<StagedRow>> {
+        let sql = "SELECT seq, epoch, luid, op, media_type, view_fp, keys, content FROM staged
+                   WHERE account = ?1 AND device = ?2 AND book = ?3 AND seq > ?4 ORDER BY seq LIMIT ?5";
+        self.all(sql, (self.account, device.0, book.0, after, rows_at_most(limit)), rows::staged)
+    }
+
+    pub(super) fn drop_staged(&self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()> {
+        let sql = "DELETE FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND seq = ?4";
+        let mut delete = self.prepare(sql)?;
+        for seq in seqs {
+            delete.execute((self.account, device.0, book.0, seq)).or_failure()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn adopt_staged(&self, device: DeviceNo, book: BookNo, epoch: i64) -> Result<()> {
+        let superseded = "DELETE FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch <= ?4
+                           AND EXISTS (SELECT 1 FROM staged AS later
+                                        WHERE later.account = ?1 AND later.device = ?2 AND later.book = ?3
+                                         AND later.luid = staged.luid AND later.epoch <= ?4 AND later.seq > staged.seq)";
+        let adopt = "UPDATE staged SET epoch = ?4 WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch < ?4";
+        self.run(superseded, (self.account, device.0, book.0, epoch))?;
+        self.run(adopt, (self.account, device.0, book.0, epoch)).map(drop)
+    }
+
+    pub(super) fn count_staged(&self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64> {
+        let sql = "SELECT count(*) FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND op = ?4";
+        let count = self.one(sql, (self.account, device.0, book.0, rows::op_number(op)), |row| row.get::<_, i64>(0))?;
+        Ok(count.unwrap_or_default().cast_unsigned())
+    }
+}

@@ -1,0 +1,224 @@
+//! Pairs and map entries.
+
+use super::super::*;
+use super::failure::OrFailure;
+use super::rows::{self, Luid, item_columns};
+use super::tx::{SqliteTx, rows_at_most};
+use rusqlite::{OptionalExtension, params};
+
+/// How many changed items are looked at in one go for those a peer is not agreed on.
+const WINDOW: i64 = 500;
+
+/// The items whose column `$range` is within the bounds that a device is not agreed on, each with its entry if that is
+/// not retired. A changed item is found by its revision, one that was never changed by its guid.
+macro_rules! differing {
+    ($range:literal, $which:literal) => {
+        concat!(
+            "FROM item AS i LEFT JOIN map AS m ON m.account = ?1 AND m.device = ?2 AND m.book = ?3 AND m.epoch = ?4
+               AND m.guid = i.guid AND m.state <> 1
+             WHERE i.account = ?1 AND i.book = ?3 AND ",
+            $range,
+            " > ?5 AND ",
+            $range,
+            " <= ?6 AND ",
+            $which,
+            " AND CASE WHEN m.guid IS NULL THEN i.deleted = 0 ELSE m.agreed_revision < i.revision END"
+        )
+    };
+}
+
+impl SqliteTx<'_> {
+    pub(super) fn pair(&self, device: DeviceNo, book: BookNo) -> Result<Option<PairRow>> {
+        let sql = "SELECT peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash,
+                    sync_type, phase FROM pair WHERE account = ?1 AND device = ?2 AND book = ?3";
+        self.one(sql, (self.account, device.0, book.0), |row| rows::pair(device, book, row))
+    }
+
+    pub(super) fn put_pair(&self, row: &PairRow) -> Result<()> {
+        let sql =
+            "INSERT OR REPLACE INTO pair (account, device, book, peer_next, peer_prev, own_next, own_prev, cursor,
+                    upto, start_head, epoch, lens, filter_hash, sync_type, phase)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+        let params = params![
+            self.account,
+            row.device.0,
+            row.book.0,
+            row.peer_next,
+            row.peer_prev,
+            row.own_next,
+            row.own_prev,
+            row.cursor.0,
+            row.upto.0,
+            row.start_head.0,
+            row.epoch,
+            row.lens.map(|lens| lens.0),
+            row.filter_hash,
+            row.sync_type,
+            rows::phase_number(row.phase)
+        ];
+        self.run(sql, params).map(drop)
+    }
+
+    pub(super) fn maps_by_luid(
+        &self,
+        device: DeviceNo,
+        book: BookNo,
+        epoch: i64,
+        luids: &[&str],
+    ) -> Result<Vec<Option<MapRow>>> {
+        let mut select = self.prepare(
+            "SELECT luid, guid, agreed_revision, lens, view_fp, state FROM map
+             WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND luid = ?5",
+        )?;
+        let mut entry = |luid: &str| {
+            let which = (self.account, device.0, book.0, epoch, Luid(luid));
+            select.query_row(which, |row| rows::map(epoch, row)).optional().or_failure()
+        };
+        luids.iter().map(|luid| entry(luid)).collect()
+    }
+
+    pub(super) fn maps_by_guid(
+        &self,
+        device: DeviceNo,
+        book: BookNo,
+        epoch: i64,
+        guids: &[Guid],
+    ) -> Result<Vec<Option<MapRow>>> {
+        let mut select = self.prepare(
+            "SELECT luid, guid, agreed_revision, lens, view_fp, state FROM map
+             WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND guid = ?5 AND state <> 1",
+        )?;
+        let mut entry = |guid: Guid| {
+            let which = (self.account, device.0, book.0, epoch, guid.0);
+            select.query_row(which, |row| rows::map(epoch, row)).optional().or_failure()
+        };
+        guids.iter().map(|guid| entry(*guid)).collect()
+    }
+
+    pub(super) fn put_maps(&self, device: DeviceNo, book: BookNo, rows: &[MapRow]) -> Result<()> {
+        let mut put = self.prepare(
+            "INSERT INTO map (account, device, book, epoch, luid, guid, agreed_revision, lens, view_fp, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (account, device, book, epoch, luid) DO UPDATE SET guid = excluded.guid,
+              agreed_revision = excluded.agreed_revision, lens = excluded.lens, view_fp = excluded.view_fp,
+              state = excluded.state
+             WHERE guid = excluded.guid OR state = 1",
+        )?;
+        for row in rows {
+            let values = params![
+                self.account,
+                device.0,
+                book.0,
+                row.epoch,
+                Luid(&row.luid),
+                row.guid.0,
+                row.agreed_revision.0,
+                row.lens.map(|lens| lens.0),
+                row.view_fp,
+                rows::map_state_number(row.state)
+            ];
+            // Nothing written is an entry re-pointed; a second entry of an item fails by the unique index.
+            if put.execute(values).or_failure()? == 0 {
+                return Err(StoreError::Corrupt(format!("a live map entry shall be re-pointed to item {}", row.guid)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn carry_maps(&self, device: DeviceNo, book: BookNo, from: i64, to: i64) -> Result<()> {
+        let sql = "INSERT INTO map (account, device, book, epoch, luid, guid, agreed_revision, lens, view_fp, state)
+                   SELECT account, device, book, ?5, luid, guid, agreed_revision, lens, view_fp, state FROM map
+                   WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4
+                    AND luid NOT IN (SELECT luid FROM map
+                                      WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?5)
+                    AND guid NOT IN (SELECT guid FROM map
+                                      WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?5)";
+        self.run(sql, (self.account, device.0, book.0, from, to)).map(drop)
+    }
+
+    pub(super) fn drop_maps(&self, device: DeviceNo, book: BookNo, keep: i64) -> Result<()> {
+        let sql = "DELETE FROM map WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch <> ?4";
+        self.run(sql, (self.account, device.0, book.0, keep)).map(drop)
+    }
+
+    pub(super) fn map_page(
+        &self,
+        device: DeviceNo,
+        book: BookNo,
+        epoch: i64,
+        after: Guid,
+        limit: usize,
+    ) -> Result<Vec<MapRow>> {
+        let sql = "SELECT luid, guid, agreed_revision, lens, view_fp, state FROM map
+                   WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND guid > ?5 AND state <> 1
+                   ORDER BY guid LIMIT ?6";
+        let which = (self.account, device.0, book.0, epoch, after.0, rows_at_most(limit));
+        self.all(sql, which, |row| rows::map(epoch, row))
+    }
+
+    pub(super) fn unconfirmed_maps(
+        &self,
+        device: DeviceNo,
+        book: BookNo,
+        epoch: i64,
+        limit: usize,
+    ) -> Result<Vec<MapRow>> {
+        let sql = "SELECT luid, guid, agreed_revision, lens, view_fp, state FROM map INDEXED BY map_unconfirmed
+                   WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND state = 6 ORDER BY guid LIMIT ?5";
+        self.all(sql, (self.account, device.0, book.0, epoch, rows_at_most(limit)), |row| rows::map(epoch, row))
+    }
+
+    pub(super) fn differences(
+        &self,
+        (device, book): (DeviceNo, BookNo),
+        epoch: i64,
+        mut after: Revision,
+        upto: Revision,
+        limit: usize,
+    ) -> Result<Vec<(ItemRow<'static>, Option<MapRow>)>> {
+        const PAGE: &str = concat!(
+            "SELECT i.guid, i.guid AS revision, ",
+            item_columns!(),
+            ", luid, m.guid, agreed_revision, lens, view_fp, state ",
+            differing!("i.guid", "i.revision = i.guid"),
+            " UNION ALL SELECT i.guid, revision, ",
+            item_columns!(),
+            ", luid, m.guid, agreed_revision, lens, view_fp, state ",
+            differing!("i.revision", "i.revision <> i.guid"),
+            " ORDER BY 2 LIMIT ?7"
+        );
+        let mut found = Vec::new();
+        // Window by window, as what lies between two differences may be a whole book; no window is searched twice
+        // but the last one of a page.
+        while found.len() < limit && after < upto {
+            let end = self.bound(book, after, upto, WINDOW)?;
+            let rest = rows_at_most(limit - found.len());
+            let window = (self.account, device.0, book.0, epoch, after.0, end.0, rest);
+            found.extend(self.all(PAGE, window, |row| rows::difference(epoch, row))?);
+            after = end;
+        }
+        Ok(found)
+    }
+
+    pub(super) fn count_differences(
+        &self,
+        (device, book): (DeviceNo, BookNo),
+        epoch: i64,
+        after: Revision,
+        upto: Revision,
+    ) -> Result<u64> {
+        const COUNT: &str = concat!(
+            "SELECT (SELECT count(*) ",
+            differing!("i.guid", "i.revision = i.guid"),
+            ") + (SELECT count(*) ",
+            differing!("i.revision", "i.revision <> i.guid"),
+            ")"
+        );
+        if after >= upto {
+            return Ok(0);
+        }
+        let range = (self.account, device.0, book.0, epoch, after.0, upto.0);
+        let count = self.one(COUNT, range, |row| row.get::<_, i64>(0))?;
+        Ok(count.unwrap_or_default().cast_unsigned())
+    }
+}

@@ -1,0 +1,78 @@
+//! Watches, in tests, how SQLite means to run each statement: nothing may walk a table.
+
+use super::SqliteStore;
+use rusqlite::Connection;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+static PLANS: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
+
+/// Keeps the plan of a statement.
+pub(super) fn note(conn: &Connection, sql: &str) {
+    let mut plans = PLANS.lock().unwrap();
+    if !plans.contains_key(sql) {
+        let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        // The parameters stay unbound: a plan is made without their values.
+        let lines = explain.raw_query().mapped(|row| row.get("detail"));
+        plans.insert(sql.to_owned(), lines.map(Result::unwrap).collect());
+    }
+}
+
+/// Every way in which a statement of a step finds its rows. What is found by few columns is meant to be all there is: the
+/// sessions of a device, the map of a pair. Nothing is sorted. The constant row is that of a statement without a table.
+const WAYS: &[&str] = &[
+    "MERGE (UNION ALL)",
+    "SCAN CONSTANT ROW",
+    "SEARCH book USING PRIMARY KEY (account=? AND book=?)",
+    "SEARCH device USING COVERING INDEX sqlite_autoindex_device_1 (account=?)",
+    "SEARCH device USING INDEX device_id (account=? AND device_id=?)",
+    "SEARCH device USING INDEX sqlite_autoindex_device_1 (account=? AND device=?)",
+    "SEARCH device USING INDEX sqlite_autoindex_device_1 (account=?)",
+    "SEARCH i USING INDEX item_guid (account=? AND book=? AND guid>? AND guid<?)",
+    "SEARCH i USING INDEX item_revision (account=? AND book=? AND revision>? AND revision<?)",
+    "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid=?)",
+    "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid>? AND guid<?)",
+    "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid>?)",
+    "SEARCH item USING INDEX item_print (account=? AND book=? AND print=?)",
+    "SEARCH item USING INDEX item_revision (account=? AND book=? AND revision>? AND revision<?)",
+    "SEARCH later USING COVERING INDEX staged_luid (account=? AND device=? AND book=? AND luid=? AND epoch<?)",
+    "SEARCH m USING INDEX map_guid (account=? AND device=? AND book=? AND epoch=? AND guid=?) LEFT-JOIN",
+    "SEARCH map USING INDEX map_guid (account=? AND device=? AND book=? AND epoch=? AND guid=?)",
+    "SEARCH map USING INDEX map_guid (account=? AND device=? AND book=? AND epoch=? AND guid>?)",
+    "SEARCH map USING INDEX map_unconfirmed (account=? AND device=? AND book=? AND epoch=?)",
+    "SEARCH map USING PRIMARY KEY (account=? AND device=? AND book=? AND epoch=? AND luid=?)",
+    "SEARCH map USING PRIMARY KEY (account=? AND device=? AND book=? AND epoch=?)",
+    "SEARCH map USING PRIMARY KEY (account=? AND device=? AND book=?)",
+    "SEARCH match_key USING PRIMARY KEY (account=? AND book=? AND key=? AND guid=?)",
+    "SEARCH match_key USING PRIMARY KEY (account=? AND book=? AND key=?)",
+    "SEARCH outgoing USING INDEX outgoing_ref (account=? AND device=? AND session=? AND msg_id=? AND cmd_id=?)",
+    "SEARCH outgoing USING INDEX outgoing_view (account=? AND device=? AND book=? AND sent_view_fp=?)",
+    "SEARCH outgoing USING PRIMARY KEY (account=? AND device=? AND book=? AND guid=?)",
+    "SEARCH outgoing USING PRIMARY KEY (account=? AND device=? AND book=? AND guid>?)",
+    "SEARCH outgoing USING PRIMARY KEY (account=? AND device=? AND book=?)",
+    "SEARCH pair USING PRIMARY KEY (account=? AND device=? AND book=?)",
+    "SEARCH revision USING INDEX revision_guid (account=? AND book=? AND guid=? AND revision=?)",
+    "SEARCH revision USING INDEX revision_guid (account=? AND book=? AND guid=?)",
+    "SEARCH session USING INDEX session_ids (account=? AND device=? AND session_id=?)",
+    "SEARCH session USING INDEX session_ids (account=? AND device=?)",
+    "SEARCH session USING INDEX session_ids (account=?)",
+    "SEARCH session USING INDEX session_token (account=? AND token=?)",
+    "SEARCH staged USING COVERING INDEX staged_luid (account=? AND device=? AND book=?)",
+    "SEARCH staged USING INDEX staged_luid (account=? AND device=? AND book=?)",
+    "SEARCH staged USING INDEX staged_seq (account=? AND device=? AND book=? AND seq>?)",
+    "SEARCH staged USING INDEX staged_seq (account=? AND device=? AND book=?)",
+    "SEARCH staged USING INTEGER PRIMARY KEY (rowid=?)",
+    "SEARCH status_queue USING INDEX status_queue_token (account=? AND token=? AND seq<?)",
+    "SEARCH status_queue USING INDEX status_queue_token (account=? AND token=?)",
+];
+
+#[test]
+fn every_statement_searches_by_all_it_knows() {
+    let report = crate::kit::store::run(&|| Box::new(SqliteStore::open_in_memory().unwrap()));
+    assert!(report.passed(), "{report}");
+    let plans = PLANS.lock().unwrap();
+    let lines = plans.values().flatten().map(String::as_str);
+    let lines = lines.filter(|line| ["SEARCH", "SCAN", "USE", "MERGE"].iter().any(|word| line.starts_with(word)));
+    let found = lines.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    assert_eq!(found, WAYS);
+}

@@ -1,0 +1,334 @@
+//! Rows as columns, and columns as rows.
+
+use super::super::*;
+use rusqlite::types::{FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, Value, ValueRef};
+use rusqlite::{Row, Statement, params};
+
+/// The columns of an item, in the order of [`item`], of which guid and revision are left out.
+macro_rules! item_columns {
+    () => {
+        "deleted, parent, depth, media_type, origin, at, fingerprint, keys, content"
+    };
+}
+pub(super) use item_columns;
+
+/// Reads `guid, revision` and the item columns.
+pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<ItemRow<'static>> {
+    Ok(ItemRow {
+        guid: Guid(row.get(0)?),
+        revision: Revision(row.get(1)?),
+        deleted: row.get(2)?,
+        parent: row.get::<_, Option<i64>>(3)?.map(Guid),
+        depth: row.get(4)?,
+        media_type: row.get::<_, Option<String>>(5)?.map(Into::into),
+        origin: row.get::<_, Option<i64>>(6)?.map(DeviceNo),
+        at: Timestamp(row.get(7)?),
+        fingerprint: row.get(8)?,
+        keys: unpack_keys(row.get_ref(9)?.as_blob()?).into(),
+        content: row.get::<_, Vec<u8>>(10)?.into(),
+    })
+}
+
+/// Binds and runs a statement whose parameters 1 and 2 are account and book, and 3 to 14 the item.
+pub(super) fn execute_with_item(
+    statement: &mut Statement<'_>,
+    account: i64,
+    book: BookNo,
+    row: &ItemRow<'_>,
+) -> rusqlite::Result<usize> {
+    statement.execute(params![
+        account,
+        book.0,
+        row.guid.0,
+        row.revision.0,
+        row.deleted,
+        row.parent.map(|parent| parent.0),
+        row.depth,
+        row.media_type.as_deref(),
+        row.origin.map(|origin| origin.0),
+        row.at.0,
+        print(&row.fingerprint),
+        row.fingerprint,
+        pack_keys(&row.keys),
+        &*row.content,
+    ])
+}
+
+/// The first 31 bits of a fingerprint: enough to tell most contents of a book apart, in an index half as big.
+pub(super) fn print(fingerprint: &[u8; 16]) -> i64 {
+    let [a, b, c, d, ..] = *fingerprint;
+    i64::from(u32::from_le_bytes([a, b, c, d]) >> 1)
+}
+
+/// Match keys as the octets of an item's row.
+pub(super) fn pack_keys(keys: &[u64]) -> Vec<u8> {
+    keys.iter().flat_map(|key| key.to_le_bytes()).collect()
+}
+
+/// The match keys of an item's row.
+pub(super) fn unpack_keys(bytes: &[u8]) -> Vec<u64> {
+    let (keys, _) = bytes.as_chunks::<8>();
+    keys.iter().map(|key| u64::from_le_bytes(*key)).collect()
+}
+
+/// Reads `guid, revision, deleted, media_type, origin, at, content`.
+pub(super) fn revision(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
+    Ok(RevisionRow {
+        guid: Guid(row.get(0)?),
+        revision: Revision(row.get(1)?),
+        deleted: row.get(2)?,
+        media_type: row.get(3)?,
+        origin: row.get::<_, Option<i64>>(4)?.map(DeviceNo),
+        at: Timestamp(row.get(5)?),
+        content: row.get(6)?,
+    })
+}
+
+/// Reads `device, device_id, devinf, profile, nonce_count, nonce_out, nonce_in, last_seen`.
+pub(super) fn device(row: &Row<'_>) -> rusqlite::Result<DeviceRow> {
+    Ok(DeviceRow {
+        device: DeviceNo(row.get(0)?),
+        device_id: row.get(1)?,
+        devinf: row.get(2)?,
+        profile: row.get(3)?,
+        nonce_count: row.get(4)?,
+        nonce_out: row.get(5)?,
+        nonce_in: row.get(6)?,
+        last_seen: Timestamp(row.get(7)?),
+    })
+}
+
+/// Reads `token, device, session_id, last_msg_id, last_digest, recent_digests, last_reply, reply_type,
+/// deferred_request, state_version, state, deadline, books`.
+pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+    let (digests, rest) = row.get_ref(5)?.as_blob()?.as_chunks::<32>();
+    if !rest.is_empty() {
+        return Err(wrong(5, Type::Blob, "digests are cut off"));
+    }
+    Ok(SessionRow {
+        token: Token(row.get(0)?),
+        device: DeviceNo(row.get(1)?),
+        session_id: row.get(2)?,
+        last_msg_id: row.get(3)?,
+        last_digest: row.get(4)?,
+        recent_digests: digests.to_vec(),
+        last_reply: row.get(6)?,
+        reply_type: row.get(7)?,
+        deferred_request: row.get(8)?,
+        state_version: row.get(9)?,
+        state: row.get(10)?,
+        deadline: Timestamp(row.get(11)?),
+        books: unpack_books(row, 12)?,
+    })
+}
+
+/// The books of a session as the octets of its row.
+pub(super) fn pack_books(books: &[BookNo]) -> Vec<u8> {
+    books.iter().flat_map(|book| book.0.to_le_bytes()).collect()
+}
+
+/// The books of a session's row.
+pub(super) fn unpack_books(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<BookNo>> {
+    let (books, rest) = row.get_ref(column)?.as_blob()?.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(wrong(column, Type::Blob, "books are cut off"));
+    }
+    Ok(books.iter().map(|book| BookNo(i64::from_le_bytes(*book))).collect())
+}
+
+/// Reads `book, stamp, head, live_items, live_bytes, purged_upto, indexed`.
+pub(super) fn book(row: &Row<'_>) -> rusqlite::Result<BookRow> {
+    Ok(BookRow {
+        book: BookNo(row.get(0)?),
+        stamp: row.get(1)?,
+        head: Revision(row.get(2)?),
+        live_items: row.get(3)?,
+        live_bytes: row.get(4)?,
+        purged_upto: Revision(row.get(5)?),
+        indexed: row.get(6)?,
+    })
+}
+
+const PHASES: [Phase; 5] = [Phase::Idle, Phase::Receiving, Phase::Settling, Phase::Sending, Phase::Confirming];
+const OPS: [Op; 5] = [Op::Add, Op::Replace, Op::Delete, Op::Copy, Op::Move];
+
+/// The number of one of a fixed list of values.
+fn number<T: PartialEq>(all: &[T], value: &T) -> i64 {
+    // Every value of these types is in its list.
+    all.iter().position(|known| known == value).unwrap_or_default() as i64
+}
+
+fn numbered<T: Copy>(all: &[T], row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let number: i64 = row.get(column)?;
+    let known = usize::try_from(number).ok().and_then(|number| all.get(number)).copied();
+    known.ok_or_else(|| wrong(column, Type::Integer, "an unknown number"))
+}
+
+pub(super) fn op_number(op: Op) -> i64 {
+    number(&OPS, &op)
+}
+
+pub(super) fn phase_number(phase: Phase) -> i64 {
+    number(&PHASES, &phase)
+}
+
+pub(super) fn map_state_number(state: MapState) -> i64 {
+    number(&MapState::ALL, &state)
+}
+
+pub(super) fn outgoing_state_number(state: OutgoingState) -> i64 {
+    number(&OutgoingState::ALL, &state)
+}
+
+fn wrong(column: usize, kind: Type, what: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, kind, what.into())
+}
+
+/// Reads `peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash, sync_type,
+/// phase`.
+pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row<'_>) -> rusqlite::Result<PairRow> {
+    Ok(PairRow {
+        device,
+        book,
+        peer_next: row.get(0)?,
+        peer_prev: row.get(1)?,
+        own_next: row.get(2)?,
+        own_prev: row.get(3)?,
+        cursor: Revision(row.get(4)?),
+        upto: Revision(row.get(5)?),
+        start_head: Revision(row.get(6)?),
+        epoch: row.get(7)?,
+        lens: row.get::<_, Option<i64>>(8)?.map(LensNo),
+        filter_hash: row.get(9)?,
+        sync_type: row.get(10)?,
+        phase: numbered(&PHASES, row, 11)?,
+    })
+}
+
+/// A LUID as it is stored: a number where it is written like one, which makes rows small and comparing cheap.
+pub(super) struct Luid<'a>(pub(super) &'a str);
+
+impl ToSql for Luid<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let digits = self.0.as_bytes();
+        // Exactly one text per number: no sign, no zero in front.
+        let plain = match digits {
+            [b'0'] => true,
+            [b'1'..=b'9', rest @ ..] => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),
+            _ => false,
+        };
+        Ok(match self.0.parse() {
+            Ok(number) if plain => ToSqlOutput::Owned(Value::Integer(number)),
+            _ => ToSqlOutput::Borrowed(ValueRef::Text(digits)),
+        })
+    }
+}
+
+fn luid(value: ValueRef<'_>) -> FromSqlResult<String> {
+    match value {
+        ValueRef::Integer(number) => Ok(number.to_string()),
+        ValueRef::Text(text) => String::from_utf8(text.to_vec()).map_err(|error| FromSqlError::Other(Box::new(error))),
+        _ => Err(FromSqlError::InvalidType),
+    }
+}
+
+/// Reads `luid, guid, agreed_revision, lens, view_fp, state`.
+pub(super) fn map(epoch: i64, row: &Row<'_>) -> rusqlite::Result<MapRow> {
+    map_from(epoch, row, 0)
+}
+
+/// Reads the columns of an item, then those of its map entry if it has one.
+pub(super) fn difference(epoch: i64, row: &Row<'_>) -> rusqlite::Result<(ItemRow<'static>, Option<MapRow>)> {
+    const FIRST: usize = 11;
+    let entry = match row.get_ref(FIRST)? {
+        ValueRef::Null => None,
+        _ => Some(map_from(epoch, row, FIRST)?),
+    };
+    Ok((item(row)?, entry))
+}
+
+fn map_from(epoch: i64, row: &Row<'_>, first: usize) -> rusqlite::Result<MapRow> {
+    Ok(MapRow {
+        epoch,
+        luid: luid(row.get_ref(first)?)?,
+        guid: Guid(row.get(first + 1)?),
+        agreed_revision: Revision(row.get(first + 2)?),
+        lens: row.get::<_, Option<i64>>(first + 3)?.map(LensNo),
+        view_fp: row.get(first + 4)?,
+        state: numbered(&MapState::ALL, row, first + 5)?,
+    })
+}
+
+/// Reads `guid, op, sent_revision, sent_view_fp, temp_guid, state, reason, session, msg_id, cmd_id`.
+pub(super) fn outgoing(row: &Row<'_>) -> rusqlite::Result<OutgoingRow> {
+    let place: (Option<u32>, Option<u32>) = (row.get(8)?, row.get(9)?);
+    Ok(OutgoingRow {
+        guid: Guid(row.get(0)?),
+        op: numbered(&OPS, row, 1)?,
+        sent_revision: Revision(row.get(2)?),
+        sent_view_fp: row.get(3)?,
+        temp_guid: row.get(4)?,
+        state: numbered(&OutgoingState::ALL, row, 5)?,
+        reason: row.get(6)?,
+        session: row.get::<_, Option<[u8; 16]>>(7)?.map(Token),
+        sent_as: place.0.zip(place.1).map(|(msg_id, cmd_id)| SentRef { msg_id, cmd_id }),
+    })
+}
+
+/// Reads `seq, epoch, luid, op, media_type, view_fp, keys, content`.
+pub(super) fn staged(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
+    Ok(StagedRow {
+        seq: row.get(0)?,
+        change: NewStaged {
+            epoch: row.get(1)?,
+            luid: row.get::<_, String>(2)?.into(),
+            op: numbered(&OPS, row, 3)?,
+            media_type: row.get::<_, Option<String>>(4)?.map(Into::into),
+            view_fp: row.get(5)?,
+            keys: unpack_keys(row.get_ref(6)?.as_blob()?).into(),
+            content: row.get::<_, Vec<u8>>(7)?.into(),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_luids_written_like_numbers_are_numbers() {
+        for (text, number) in [
+            ("0", true),
+            ("7", true),
+            ("1234", true),
+            ("999999999999999999", true),
+            ("9999999999999999999", false),
+            ("", false),
+            ("00", false),
+            ("07", false),
+            ("-7", false),
+            ("+7", false),
+            ("7 ", false),
+            ("7a", false),
+            ("1e3", false),
+            ("\u{663}", false),
+        ] {
+            let luid = Luid(text);
+            let stored = luid.to_sql().unwrap();
+            let value = match &stored {
+                ToSqlOutput::Owned(value) => ValueRef::from(value),
+                ToSqlOutput::Borrowed(value) => *value,
+                _ => unreachable!(),
+            };
+            assert_eq!(matches!(value, ValueRef::Integer(_)), number, "{text:?}");
+            assert_eq!(super::luid(value).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn keys_come_back() {
+        let keys = [0, 1, u64::MAX, 1 << 63];
+        assert_eq!(unpack_keys(&pack_keys(&keys)), keys);
+        assert_eq!(pack_keys(&[1])[..], [1, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}
