@@ -42,7 +42,7 @@ pub struct Device {
 }
 
 /// Messages kept of one test, and of one side of a conversation, for others to judge.
-const MOST_EMITTED: usize = 100;
+const MOST_EMITTED: usize = 60;
 
 /// Keeps a message for `tests/schema.sh` and `tests/wbxml.sh`, when the environment names a folder for it: as
 /// `PROGRAM-LABEL-NNN.xml` or `.wbxml`, so that no two test programs write the same file.
