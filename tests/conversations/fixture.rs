@@ -45,6 +45,9 @@ pub struct Conversation {
     /// Requests that break the grammar, or say what they must not, on purpose: nobody else is asked to judge them.
     #[serde(default)]
     deviant: Vec<usize>,
+    /// In WBXML, digests go as they are and without a Format, as some peers send them.
+    #[serde(default)]
+    pub raw_digests: bool,
     /// Agreements of devices in the end, where they matter.
     #[serde(default)]
     pairs: Vec<Pair>,

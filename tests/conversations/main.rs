@@ -294,7 +294,14 @@ impl<'c> Wire<'c> {
             }
         });
         let text = request.pretty();
-        let message = decode(text.as_bytes(), Encoding::Xml, &Limits::default()).map_err(|error| error.to_string())?;
+        let mut message =
+            decode(text.as_bytes(), Encoding::Xml, &Limits::default()).map_err(|error| error.to_string())?;
+        if let Some(cred) = message.header.cred.as_mut().filter(|_| self.conversation.raw_digests) {
+            cred.data = STANDARD.decode(&cred.data).map_err(|error| error.to_string())?.into();
+            if let Some(meta) = &mut cred.meta {
+                meta.format = None;
+            }
+        }
         encode(&message, Encoding::Wbxml).map_err(|error| error.to_string())
     }
 }

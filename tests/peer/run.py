@@ -221,6 +221,8 @@ def main_job(context, client_kind, server_kind, variant):
     about = {"proves": ["SYNC-1", "SYNC-2", "MAP-1", "AUTH-%s" % v.auth], "says": "A slow sync, nothing, edits on both sides, nothing.",
              "recorded": "%s with %s, %s of SyncML %s, %s" % (names[client_kind], names[server_kind], v.encoding.upper(), v.proto, v.auth),
              "server": {"allow_basic": v.auth == "basic"}, "accounts": {USER: PASSWORD}}
+    if client_kind == "peer" and (v.encoding, v.proto) == ("wbxml", "1.0"):
+        about["raw_digests"] = True
     if v.auth == "device":
         about["platforms"] = {device: {"secret": SECRET, "accounts": [USER]}}
     Job(context, client, server, tap, about).whole()
