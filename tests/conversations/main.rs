@@ -20,6 +20,7 @@ use names::Names;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use syncml::codec::{Encoding, Limits, decode, encode};
+use syncml::message::Cred;
 use syncml::session::{Reply, Request};
 use syncml::store::Store;
 use syncml::store::memory::MemoryStore;
@@ -210,9 +211,8 @@ fn read(bytes: &[u8], encoding: Encoding) -> Result<Node, String> {
         Encoding::Wbxml => {
             let mut message = decode(bytes, encoding, &Limits::default()).map_err(|error| error.to_string())?;
             // WBXML may carry a digest as it is; XML has it in base64.
-            if let Some(cred) =
-                message.header.cred.as_mut().filter(|cred| !cred.data.is_ascii() || cred.data.len() == 16)
-            {
+            let raw = |cred: &&mut Cred<'_>| cred.data.len() == 16 && !cred.data.is_ascii();
+            if let Some(cred) = message.header.cred.as_mut().filter(raw) {
                 cred.data = STANDARD.encode(&cred.data).into_bytes().into();
                 cred.meta.get_or_insert_default().format = Some("b64".into());
             }
@@ -273,6 +273,9 @@ impl<'c> Wire<'c> {
         };
         match stage.server.answer(&asked) {
             Err(refusal) => Ok(Said::Refusal(format!("{} {refusal}", refusal.http_status()))),
+            Ok(reply) if reply.content_type != asked.content_type => {
+                Err(format!("the reply is of type {}", reply.content_type))
+            }
             Ok(mut reply) => {
                 meddle(&mut reply);
                 if let Some(uri) = read(&reply.body, self.encoding)?.at("SyncHdr/RespURI") {
