@@ -232,6 +232,24 @@ fn what_was_staged_does_not_double_what_came_later() {
     assert_eq!(world.cards().len(), 2, "{:?}", world.cards());
 }
 
+// The same within one slow sync: staged first, then bound by an exact match.
+#[test]
+fn within_one_slow_sync_the_latest_word_counts() {
+    let world = world(ServerConfig::default());
+    let noted = card("Ann", "+491111111").replace("END:", "NOTE:newer\r\nEND:");
+    world.put(&noted);
+    let mut phone = phone(&world);
+    let said = [(Op::Add, "1", card("Ann", "+491111111")), (Op::Replace, "1", noted)];
+    let mut heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+    for (op, luid, card) in &said {
+        let change = phone.change(*op, luid, card);
+        let sync = phone.sync(vec![change]);
+        heard = phone.say_after(&heard, vec![sync], op != &Op::Add).unwrap();
+    }
+    assert!(heard.changes.is_empty(), "{:?}", heard.changes);
+    assert!(world.cards().len() == 1 && world.cards()[0].contains("newer"), "{:?}", world.cards());
+}
+
 fn sync_through(
     world: &mut World,
     device: &Device,
@@ -554,4 +572,35 @@ fn results_that_do_not_fit_now_come_in_the_next_message() {
         assert!(world.wire.iter().all(|exchange| exchange.reply.len() as u64 <= size));
         world.wire.clear();
     }
+}
+
+// Two sessions of one device, of different books.
+#[test]
+fn a_session_supersedes_only_those_of_the_same_books() {
+    let mut world = world(ServerConfig::default());
+    let one = Device::new("phone");
+    let mut two = Device { store: one.store.clone(), account: one.account, config: one.config.clone() };
+    two.config.books[0].book = BookNo::CALENDAR;
+    two.config.books[0].local_uri = "./calendar".to_owned();
+    two.config.books[0].remote_uri = "calendar".to_owned();
+    for device in [&one, &two] {
+        world.sync(device).unwrap();
+    }
+    let now = world.now.plus_seconds(5);
+    let mut first = Client::begin(one.store.clone(), one.account, one.config.clone(), now).unwrap();
+    let mut second = Client::begin(two.store.clone(), two.account, two.config.clone(), now).unwrap();
+    // They share a nonce: whoever comes later is challenged; both get in.
+    let mut ended = 0;
+    for _ in 0..20 {
+        for client in [&mut first, &mut second] {
+            if let Some(out) = client.outgoing() {
+                let reply = world.server.answer(&world.request(&out.uri, out.content_type, &out.body));
+                let reply = reply.unwrap_or_else(|refusal| panic!("{refusal}"));
+                client.received(reply.content_type, &reply.body, now).unwrap();
+                ended += usize::from(client.outgoing().is_none());
+            }
+        }
+    }
+    assert_eq!(ended, 2);
+    assert!(first.report().clean && second.report().clean);
 }

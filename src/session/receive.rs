@@ -108,7 +108,7 @@ pub(super) fn receive<'m>(
     for received in batch {
         outcomes.push(overlay.decide(tx, open, received, when)?);
     }
-    overlay.apply(tx, open)?;
+    overlay.apply(tx, open, when)?;
     Ok(outcomes)
 }
 
@@ -782,17 +782,20 @@ impl<'m> Overlay<'m> {
         Ok(None)
     }
 
-    fn apply(self, tx: &mut dyn Tx, open: &mut OpenBook<'_, 'm>) -> Result<()> {
+    fn apply(self, tx: &mut dyn Tx, open: &mut OpenBook<'_, 'm>, when: When) -> Result<()> {
         let (device, book) = (open.device, open.book());
         open.writer.flush(tx)?;
         if !self.maps.is_empty() {
             tx.put_maps(device, book, &self.maps)?;
         }
+        // The peer's latest word on an id counts: what it said before is not settled any more.
+        if when == When::Arriving && open.state.staged {
+            let bound: Vec<&str> = self.maps.iter().map(|entry| entry.luid.as_str()).collect();
+            tx.unstage(device, book, open.state.epoch, &bound)?;
+        }
         if !self.staged.is_empty() {
             tx.stage(device, book, &self.staged)?;
-        }
-        if !self.owed.is_empty() {
-            tx.put_outgoing(device, book, &self.owed)?;
+            open.state.staged = true;
         }
         if !self.sent_off.is_empty() {
             tx.drop_outgoing(device, book, &self.sent_off)?;

@@ -138,6 +138,8 @@ pub(super) struct StoreState {
     /// The book's head and live items when this sync began: what came since is not touched by "delete the rest".
     pub start_head: Revision,
     pub start_live: i64,
+    /// Whether changes were staged.
+    pub staged: bool,
     /// Deletes that the guard keeps back.
     pub held: u64,
     /// In a sync of everything: the book was empty when it began and nobody else has written it since, so that whatever
@@ -236,6 +238,7 @@ impl StoreState {
             sync_seen: false,
             start_head: Revision(0),
             start_live: 0,
+            staged: false,
             held: 0,
             alone: false,
             seen_head: Revision(0),

@@ -49,7 +49,7 @@ macro_rules! tx_methods {
             fn stage(device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> (), writes rows.len();
             fn staged(device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Vec<StagedRow>;
             fn drop_staged(device: DeviceNo, book: BookNo, seqs: &[i64]) -> ();
-            fn adopt_staged(device: DeviceNo, book: BookNo, epoch: i64) -> ();
+            fn unstage(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> ();
             fn count_staged(device: DeviceNo, book: BookNo, op: Op) -> u64;
         }
     };

@@ -302,8 +302,8 @@ pub trait Tx {
     fn staged(&mut self, device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Result<Vec<StagedRow>>;
     /// Removes staged rows.
     fn drop_staged(&mut self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()>;
-    /// Gives staged rows of earlier epochs this one; where an id is staged in both, the later row stays.
-    fn adopt_staged(&mut self, device: DeviceNo, book: BookNo, epoch: i64) -> Result<()>;
+    /// Removes what is staged under these ids in this epoch, because something newer is known of them.
+    fn unstage(&mut self, device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Result<()>;
     /// How many rows are staged with this operation.
     fn count_staged(&mut self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64>;
 }

@@ -118,7 +118,7 @@ impl Tx for TapTx<'_> {
         fn stage(device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> ();
         fn staged(device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Vec<StagedRow>;
         fn drop_staged(device: DeviceNo, book: BookNo, seqs: &[i64]) -> ();
-        fn adopt_staged(device: DeviceNo, book: BookNo, epoch: i64) -> ();
+        fn unstage(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> ();
         fn count_staged(device: DeviceNo, book: BookNo, op: Op) -> u64;
     }
 

@@ -173,7 +173,7 @@ cases! {
         staged_rows: "Staged changes come back as they were put, in their order, in pages.",
         staged_replaced: "A later change of a LUID takes the place of the earlier one.",
         staged_numbers: "Numbers of staged changes are not used again.",
-        staged_adopted: "Changes staged in earlier epochs are taken over, the later of two with one LUID.",
+        unstaged: "What is staged under an id in an epoch can be taken back, and nothing else is.",
     }
     atomic {
         rolled_back: "A step rolled back leaves nothing in any table.",
@@ -208,7 +208,7 @@ macro_rules! store_kit_tests {
             pairs map_rows maps_stay_one_to_one maps_retired maps_carried maps_dropped map_pages
             maps_unconfirmed differences differences_in_pages
             outgoing_rows outgoing_by_ref outgoing_by_view outgoing_removed
-            staged_rows staged_replaced staged_numbers staged_adopted
+            staged_rows staged_replaced staged_numbers unstaged
             rolled_back failed own_changes accounts_apart
             writers_take_turns late_committer loaded_before_commit lock_is_held session_row_is_locked
             disjoint_writers

@@ -84,53 +84,29 @@ pub(super) fn staged_numbers(store: &dyn Store) -> Outcome {
     same("staged after all were dropped, read from the last number", page(store, ann, last, 9)?.len(), 1)
 }
 
-pub(super) fn staged_adopted(store: &dyn Store) -> Outcome {
+pub(super) fn unstaged(store: &dyn Store) -> Outcome {
     let ann = account(store, "ann")?;
     let row = |epoch, luid, content| staged_change(epoch, luid, Op::Add, content);
-    let adopt = |device, epoch| write(store, ann, move |tx| tx.adopt_staged(device, BOOK, epoch));
-    adopt(PHONE, 3)?;
-    same("of nothing", all(store, ann)?, vec![])?;
-    // What comes later in one pair has nothing to do with what came earlier in another.
+    let unstage =
+        |device, book, luids: &'static [&'static str]| write(store, ann, move |tx| tx.unstage(device, book, 3, luids));
+    unstage(PHONE, BOOK, &["a"])?;
+    let rows =
+        [row(3, "a", "one"), row(3, "b", "two"), row(2, "a", "earlier"), row(3, "A", "three"), row(3, "", "four")];
+    stage(store, ann, &rows)?;
     write(store, ann, |tx| {
-        tx.stage(DeviceNo(2), BOOK, &[row(1, "b", "theirs")])?;
-        tx.stage(PHONE, OTHER_BOOK, &[row(1, "b", "note")])
+        tx.stage(DeviceNo(2), BOOK, &[row(3, "a", "theirs")])?;
+        tx.stage(PHONE, OTHER_BOOK, &[row(3, "a", "note")])
     })?;
-    stage(store, ann, &[row(9, "b", "much later")])?;
-    stage(store, ann, &[row(1, "a", "one"), row(1, "b", "two"), row(1, "c", "three"), row(9, "a", "later")])?;
-    stage(store, ann, &[row(2, "b", "due"), row(2, "d", "quattro"), row(3, "c", "drei"), row(3, "e", "fünf")])?;
-    write(store, ann, |tx| {
-        tx.stage(DeviceNo(2), BOOK, &[row(1, "a", "theirs")])?;
-        tx.stage(PHONE, OTHER_BOOK, &[row(1, "a", "note"), row(3, "a", "another")])
-    })?;
-    let before = page(store, ann, 0, 99)?;
-    adopt(DeviceNo(7), 3)?;
-    same("another device's", page(store, ann, 0, 99)?, before.clone())?;
-    adopt(PHONE, 3)?;
-    let wanted = [
-        row(9, "b", "much later"),
-        row(3, "a", "one"),
-        row(9, "a", "later"),
-        row(3, "b", "due"),
-        row(3, "d", "quattro"),
-        row(3, "c", "drei"),
-        row(3, "e", "fünf"),
-    ];
-    let adopted = page(store, ann, 0, 99)?;
-    same("adopted", adopted.iter().map(|row| row.change.clone()).collect(), wanted.to_vec())?;
-    let kept = adopted.iter().all(|row| before.iter().any(|old| old.seq == row.seq));
-    holds("they keep their numbers", kept)?;
-    adopt(PHONE, 3)?;
-    same("again changes nothing", page(store, ann, 0, 99)?, adopted.clone())?;
-    // What was adopted is found by its new epoch and its id.
-    stage(store, ann, &[row(3, "a", "uno"), row(1, "a", "old epoch")])?;
-    let now = page(store, ann, 0, 99)?;
-    same("replaced in place", now.get(1).map(|row| row.change.clone()), Some(row(3, "a", "uno")))?;
-    same("and staged anew in the old epoch", now.len(), adopted.len() + 1)?;
+    unstage(PHONE, BOOK, &[])?;
+    unstage(PHONE, BOOK, &["c"])?;
+    same("others", all(store, ann)?, rows.to_vec())?;
+    unstage(PHONE, BOOK, &["a", "c", "", "a"])?;
+    same("that id in that epoch", all(store, ann)?, rows[1..4].to_vec())?;
     let others = read(store, ann, |tx| {
         let rows = [tx.staged(DeviceNo(2), BOOK, 0, 9)?, tx.staged(PHONE, OTHER_BOOK, 0, 9)?].concat();
         Ok(rows.into_iter().map(|row| row.change).collect::<Vec<_>>())
     })?;
-    let theirs = [row(1, "b", "theirs"), row(1, "a", "theirs")];
-    let notes = [row(1, "b", "note"), row(1, "a", "note"), row(3, "a", "another")];
-    same("other pairs'", others, [&theirs[..], &notes[..]].concat())
+    same("other pairs'", others, vec![row(3, "a", "theirs"), row(3, "a", "note")])?;
+    stage(store, ann, &[row(3, "a", "again")])?;
+    same("staged again", all(store, ann)?.last(), Some(&row(3, "a", "again")))
 }

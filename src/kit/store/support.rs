@@ -344,7 +344,8 @@ pub(super) fn disturb(tx: &mut dyn Tx) -> store::Result<()> {
         let staged = tx.staged(phone, book, 0, 10)?;
         tx.drop_staged(phone, book, &staged.iter().map(|row| row.seq).collect::<Vec<_>>())?;
         tx.stage(phone, book, &[staged_change(1, "9", Op::Add, "nine")])?;
-        tx.adopt_staged(phone, book, 2)?;
+        tx.unstage(phone, book, 1, &["9"])?;
+        tx.stage(phone, book, &[staged_change(2, "9", Op::Add, "nine")])?;
     }
     tx.clear_outgoing(tablet, OTHER_BOOK)
 }

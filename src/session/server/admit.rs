@@ -10,7 +10,7 @@ use crate::codec::{Encoding, Limits, decode};
 use crate::message::{Chal, Message, StatusCode, Version};
 use crate::session::state::{Package, STATE_VERSION, State};
 use crate::session::turn::{Turn, broken};
-use crate::store::{AccountNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict};
+use crate::store::{AccountNo, BookNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict};
 use crate::sync::Role;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -192,7 +192,6 @@ impl Server {
             }
             tx.expire_sessions(asked.request.now)?;
             let token = Token(self.tokens.derive(account.0, device.device.0, session_id, device.nonce_count));
-            tx.drop_rival_sessions(device.device, &[], &token)?;
             let (row, state) = self.new_session(asked, account, &device, token);
             let code = if state.authenticated { StatusCode::AUTHENTICATED } else { StatusCode::OK };
             self.execute(tx, asked, limits, row, state, device, code, next, &mut outcome)
@@ -371,6 +370,12 @@ impl Server {
         row.state_version = STATE_VERSION;
         row.state = serde_json::to_vec(&state).map_err(broken)?;
         row.deadline = asked.request.now.plus_seconds(self.config.session_seconds);
+        // Who begins anew with a book has given up the session that had it.
+        let books: Vec<BookNo> = state.stores.iter().map(|store| store.book).collect();
+        if row.books != books {
+            tx.drop_rival_sessions(row.device, &books, &row.token)?;
+            row.books = books;
+        }
         tx.put_session(&row)?;
         let report = (state.package == Package::Over).then(|| state.report());
         let body = row.last_reply;

@@ -146,24 +146,14 @@ impl MemoryTx<'_> {
         Ok(())
     }
 
-    pub(super) fn adopt_staged(&mut self, device: DeviceNo, book: BookNo, epoch: i64) -> Result<()> {
+    pub(super) fn unstage(&mut self, device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Result<()> {
         self.with(|tables, changes| {
-            let range = (Included((device, book, i64::MIN)), Included((device, book, i64::MAX)));
-            let all = changes.staged.scan(&tables.staged, range.0, range.1);
-            let earlier = all.filter(|(_, change)| change.epoch <= epoch);
-            let earlier = earlier.map(|((.., seq), change)| (*seq, change.clone())).collect::<Vec<_>>();
-            for (seq, change) in &earlier {
-                changes.staged_luids.remove((device, book, change.epoch, change.luid.clone().into_owned()));
-                changes.staged.remove((device, book, *seq));
-            }
-            for (seq, change) in earlier {
-                // In the order of arrival: of two with one id the later one stays.
-                let by_luid = (device, book, epoch, change.luid.clone().into_owned());
-                if let Some(superseded) = changes.staged_luids.get(&tables.staged_luids, &by_luid).copied() {
-                    changes.staged.remove((device, book, superseded));
+            for luid in luids {
+                let by_luid = (device, book, epoch, (*luid).to_owned());
+                if let Some(seq) = changes.staged_luids.get(&tables.staged_luids, &by_luid).copied() {
+                    changes.staged_luids.remove(by_luid);
+                    changes.staged.remove((device, book, seq));
                 }
-                changes.staged_luids.put(by_luid, seq);
-                changes.staged.put((device, book, seq), NewStaged { epoch, ..change });
             }
         });
         Ok(())

@@ -147,14 +147,13 @@ impl SqliteTx<'_> {
         Ok(())
     }
 
-    pub(super) fn adopt_staged(&self, device: DeviceNo, book: BookNo, epoch: i64) -> Result<()> {
-        let superseded = "DELETE FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch <= ?4
-                           AND EXISTS (SELECT 1 FROM staged AS later
-                                        WHERE later.account = ?1 AND later.device = ?2 AND later.book = ?3
-                                         AND later.luid = staged.luid AND later.epoch <= ?4 AND later.seq > staged.seq)";
-        let adopt = "UPDATE staged SET epoch = ?4 WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch < ?4";
-        self.run(superseded, (self.account, device.0, book.0, epoch))?;
-        self.run(adopt, (self.account, device.0, book.0, epoch)).map(drop)
+    pub(super) fn unstage(&self, device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Result<()> {
+        let sql = "DELETE FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND luid = ?4 AND epoch = ?5";
+        let mut delete = self.prepare(sql)?;
+        for luid in luids {
+            delete.execute((self.account, device.0, book.0, luid, epoch)).or_failure()?;
+        }
+        Ok(())
     }
 
     pub(super) fn count_staged(&self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64> {
