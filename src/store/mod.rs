@@ -53,6 +53,15 @@ pub trait Store: Send + Sync {
     /// Whatever `work` returned, or the store's own failure; in both cases nothing was changed.
     fn step(&self, account: AccountNo, work: &mut dyn FnMut(&mut dyn Tx) -> Result<Verdict>) -> Result<()>;
 
+    /// Looks at an account as it was last committed, without waiting for a writer where the store can do that. `work`
+    /// must not write or lock; what it writes all the same is refused or forgotten.
+    ///
+    /// # Errors
+    /// Whatever `work` returned, or the store's own failure.
+    fn look(&self, account: AccountNo, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()> {
+        self.step(account, &mut |tx| work(tx).map(|()| Verdict::Rollback))
+    }
+
     /// The directory of accounts, logins and platforms, readable without waiting for a writer.
     fn directory(&self) -> &dyn Directory;
 

@@ -46,6 +46,26 @@ pub(super) fn rolled_back(store: &dyn Store) -> Outcome {
     holds("the same step committed is seen", seen(store, ann)? != before)
 }
 
+pub(super) fn looked_at(store: &dyn Store) -> Outcome {
+    let (ann, before) = filled(store, "ann")?;
+    let look = |work: &dyn Fn(&mut dyn Tx) -> crate::store::Result<String>| {
+        let mut seen = String::new();
+        let answer = store.look(ann, &mut |tx| {
+            seen = work(tx)?;
+            Ok(())
+        });
+        answer.map(|()| seen)
+    };
+    unchanged("what is committed", &look(&dump)?, &before)?;
+    // Whether writing is refused or forgotten is the store's choice.
+    let _ = look(&|tx| fill(tx).and_then(|()| dump(tx)));
+    unchanged("after a look that wrote", &seen(store, ann)?, &before)?;
+    let failure = look(&|_| Err(StoreError::NotFound("the look's own".to_owned())));
+    holds("it answers its work's own failure", matches!(failure, Err(StoreError::NotFound(_))))?;
+    write(store, ann, disturb)?;
+    unchanged("after a step", &look(&dump)?, &seen(store, ann)?)
+}
+
 pub(super) fn failed(store: &dyn Store) -> Outcome {
     let (ann, before) = filled(store, "ann")?;
     let answer = store.step(ann, &mut |tx| {

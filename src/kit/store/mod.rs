@@ -178,6 +178,7 @@ cases! {
     atomic {
         rolled_back: "A step rolled back leaves nothing in any table.",
         failed: "A step that fails leaves nothing in any table, even if it makes light of the failure.",
+        looked_at: "A look sees what is committed, and changes nothing.",
         own_changes: "A step sees its own changes.",
         accounts_apart: "What one account wrote, another's ids do not reach.",
     }
@@ -209,13 +210,13 @@ macro_rules! store_kit_tests {
             maps_unconfirmed differences differences_in_pages
             outgoing_rows outgoing_by_ref outgoing_by_view outgoing_removed
             staged_rows staged_replaced staged_numbers unstaged
-            rolled_back failed own_changes accounts_apart
+            rolled_back failed looked_at own_changes accounts_apart
             writers_take_turns late_committer loaded_before_commit lock_is_held session_row_is_locked
             disjoint_writers
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 52);
+            assert_eq!($crate::kit::store::CASES.len(), 53);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

@@ -107,7 +107,14 @@ impl Server {
         claim: Option<&Claim<'_>>,
     ) -> Result<Admission, Refusal> {
         let mut outcome = Err(Refusal::SessionGone);
-        self.step(account, &mut |tx| {
+        // Anybody may make up a token; only one that is known is worth a step.
+        let mut known = false;
+        let look = self.store.look(account, &mut |tx| {
+            known = tx.session(SessionKey::Token(&token))?.is_some();
+            Ok(())
+        });
+        look.map_err(unavailable)?;
+        let work = &mut |tx: &mut dyn Tx| {
             let Some(row) = tx.session(SessionKey::Token(&token))? else { return Ok(Verdict::Rollback) };
             if let Some(known) = self.repeated(asked, &row) {
                 outcome = Ok(known);
@@ -132,7 +139,10 @@ impl Server {
                 }
             };
             self.execute(tx, asked, limits, row, state, device, header_code, next, &mut outcome)
-        })?;
+        };
+        if known {
+            self.step(account, work)?;
+        }
         match (outcome, claim) {
             // A new session at an old address; it must authenticate like any other.
             (Err(Refusal::SessionGone), Some(claim)) => self.admit_slowly(asked, limits, claim),
@@ -157,10 +167,27 @@ impl Server {
             let _ = proven;
             return self.demand(asked, StatusCode::INVALID_CREDENTIALS);
         };
+        let device_id = &asked.header.source.uri;
+        let device = |tx: &mut dyn Tx| -> crate::store::Result<DeviceRow> {
+            Ok(tx.device(device_id)?.unwrap_or_else(|| DeviceRow::new(device_id, asked.request.now)))
+        };
+        // A wrong credential is refused without a writer's lock, unless these bytes were answered before.
+        let mut refused = None;
+        let look = self.store.look(account, &mut |tx| {
+            let device = device(tx)?;
+            let known = tx.session(SessionKey::Ids(device.device, asked.header.session_id.as_str()))?;
+            if known.is_none() {
+                refused = self.prove(asked, Some(claim), account, device).err();
+            }
+            Ok(())
+        });
+        look.map_err(unavailable)?;
+        if let Some(refused) = refused {
+            return Ok(*refused);
+        }
         let mut outcome = Err(Refusal::SessionGone);
         self.step(account, &mut |tx| {
-            let device_id = &asked.header.source.uri;
-            let device = tx.device(device_id)?.unwrap_or_else(|| DeviceRow::new(device_id, asked.request.now));
+            let device = device(tx)?;
             let session_id = asked.header.session_id.as_str();
             // The same bytes carry the credential that was good then; its nonce is used up since.
             if let Some(row) = tx.session(SessionKey::Ids(device.device, session_id))?
@@ -240,10 +267,11 @@ impl Server {
             None => None,
         };
         if let Some(login) = login {
-            self.step(login.account, &mut |tx| {
+            let look = self.store.look(login.account, &mut |tx| {
                 count = tx.device(&asked.header.source.uri)?.map_or(0, |device| device.nonce_count);
-                Ok(Verdict::Rollback)
-            })?;
+                Ok(())
+            });
+            look.map_err(unavailable)?;
         }
         Ok(Admission::Refused(code, Some(self.challenge(asked, scheme, count))))
     }

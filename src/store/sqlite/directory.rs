@@ -36,7 +36,7 @@ impl Readers {
         Self::Single(Mutex::new(conn))
     }
 
-    fn read<R>(&self, read: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
+    pub(super) fn read<R>(&self, read: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
         match self {
             Self::Single(conn) => read(&locked(conn)),
             Self::Pool { path, idle } => {
@@ -59,6 +59,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl SqliteDirectory {
+    /// The readers of the accounts' own data; none where the directory has a database of its own.
+    pub(super) const fn readers(&self) -> Option<&Readers> {
+        match self.writer {
+            Some(_) => Some(&self.readers),
+            None => None,
+        }
+    }
+
     pub(super) const fn new(readers: Readers, writer: Option<Arc<Writer>>) -> Self {
         Self { readers, writer }
     }

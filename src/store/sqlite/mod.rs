@@ -123,6 +123,17 @@ impl Store for SqliteStore {
         self.writer.step(|conn| watch::run(&mut SqliteTx::new(conn, account), work))
     }
 
+    fn look(&self, account: AccountNo, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()> {
+        match self.directory.readers() {
+            // All statements see the database as it is at the first.
+            Some(readers) => readers.read(|conn| {
+                let transaction = conn.unchecked_transaction().or_failure()?;
+                work(&mut SqliteTx::new(&transaction, account))
+            }),
+            None => self.step(account, &mut |tx| work(tx).map(|()| Verdict::Rollback)),
+        }
+    }
+
     fn directory(&self) -> &dyn Directory {
         &self.directory
     }
