@@ -266,8 +266,10 @@ impl<'m> Overlay<'m> {
         let entry = entry.filter(|entry| entry.state != MapState::Gone).cloned();
         let full = open.compares();
         match (received.op, entry) {
-            // §3.4: a delete has no place in a slow sync.
-            (Incoming::Delete, _) if full && when == When::Arriving => Ok(Outcome::Done(StatusCode::FORBIDDEN)),
+            // §3.4: a delete has no place in a slow sync; but a server may take back what it has just been told of.
+            (Incoming::Delete, _) if full && when == When::Arriving && open.role == Role::Server => {
+                Ok(Outcome::Done(StatusCode::FORBIDDEN))
+            }
             (Incoming::Delete, Some(entry)) => self.delete(open, received, entry, when),
             (Incoming::Delete, None) => Ok(Outcome::Done(
                 decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
