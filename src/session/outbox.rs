@@ -54,6 +54,8 @@ pub(super) enum Extra {
     Next(String),
     /// A text, such as the versions supported.
     Text(String),
+    /// What was merged: our id of it and the peer's (§6.1).
+    Merged(String, String),
 }
 
 /// Whether a change found room.
@@ -394,6 +396,10 @@ fn extra_item(extra: &Extra) -> Item<'_> {
     let data = match extra {
         Extra::Next(next) => Data::Anchor(Anchor { last: None, next: next.as_str().into() }),
         Extra::Text(text) => Data::text(text.as_str()),
+        Extra::Merged(ours, theirs) => {
+            let place = |uri: &str| Some(Location::new(uri.to_owned()));
+            return Item { target: place(ours), source: place(theirs), ..Item::default() };
+        }
     };
     Item { data: Some(data), ..Item::default() }
 }

@@ -78,9 +78,24 @@ fn shows_all(open: &OpenBook<'_, '_>) -> bool {
     open.state.old_epoch.is_some() && (open.role == Role::Client || open.state.sync == SyncType::RefreshFromServer)
 }
 
-/// How many changes there will be, for NumberOfChanges (§3.9: progress only).
+/// How many changes there will be, for NumberOfChanges (§3.9: progress only): those since the cursor, and what is sent
+/// again of what lies before it.
 pub(super) fn count(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, pair: &PairRow) -> Result<u64> {
-    tx.count_differences((open.device, open.book()), open.state.epoch, range_start(open, pair), open.state.upto)
+    let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
+    let start = range_start(open, pair);
+    let mut changes = tx.count_differences((device, book), epoch, start, open.state.upto)?;
+    let mut after = Guid(0);
+    loop {
+        let rows = tx.outgoing_page(device, book, after, PAGE)?;
+        let Some(last) = rows.last() else { return Ok(changes) };
+        after = last.guid;
+        let guids: Vec<Guid> = rows.iter().map(|row| row.guid).collect();
+        let entries = tx.maps_by_guid(device, book, epoch, &guids)?;
+        for ((row, item), entry) in rows.iter().zip(tx.items(book, &guids)?).zip(entries) {
+            let before = item.filter(|item| item.revision <= start && row.state != OutgoingState::Refused);
+            changes += u64::from(before.is_some_and(|item| decide_outgoing(&item, entry.as_ref()).is_some()));
+        }
+    }
 }
 
 /// In a sync of everything the old frontier means nothing.

@@ -5,7 +5,7 @@ use super::content::{Content, scoped, unpack};
 use super::datastore::{self, same_place};
 use super::devinf;
 use super::guid;
-use super::outbox::{Outbox, Queued};
+use super::outbox::{Extra, Outbox, Queued};
 use super::receive::{Key, OpenBook, Outcome, Received, When, receive};
 use super::send::{count, send};
 use super::settle::settle;
@@ -155,6 +155,7 @@ impl Turn {
             }
         }
         let outcomes = self.open(store, |open, _| receive(tx, open, batch, When::Arriving))?;
+        let stamp = self.rows.get(&store.book).map_or(0, |row| row.stamp);
         let mut outcomes = outcomes.into_iter();
         let mut statuses = Vec::with_capacity(asked.len());
         for asked in asked {
@@ -162,9 +163,17 @@ impl Turn {
                 Asked::Answered(queued) => statuses.push(queued),
                 Asked::Silent => {}
                 Asked::Waiting(queued, change) => {
+                    let mut queued = queued;
                     let code = match outcomes.next() {
                         Some(Outcome::Done(code)) => code,
-                        _ => StatusCode::COMMAND_FAILED,
+                        Some(Outcome::Merged(guid)) => {
+                            // The server names what it merged (§6.1); the client's ids are its own affair.
+                            if let (Role::Server, Some(luid)) = (self.role, queued.sources.first().cloned()) {
+                                queued = queued.saying(Extra::Merged(guid::to_text(guid, stamp), luid));
+                            }
+                            StatusCode::CONFLICT_MERGED
+                        }
+                        Some(Outcome::Undecided) | None => StatusCode::COMMAND_FAILED,
                     };
                     // Archiving is not done here; the delete is (§3.12).
                     let code = if change.archive && code == StatusCode::OK {

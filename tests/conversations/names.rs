@@ -52,7 +52,9 @@ impl<'c> Names<'c> {
             ["RespURI", "SyncHdr", ..] => self.name("RespURI", text),
             ["NextNonce", "Meta", "Chal", ..] => self.name("NextNonce", text),
             ["Last" | "Next", "Anchor", "Meta", "Item", "Alert", ..] => self.name("Anchor", text),
-            ["LocURI", "Source", "Item", "Add", ..] => self.name("GUID", text),
+            ["LocURI", "Source", "Item", "Add", ..] | ["LocURI", "Target", "Item", "Status", ..] => {
+                self.name("GUID", text)
+            }
             ["FwV" | "SwV", "DevInf", ..] => self.name("Version", text),
             [leaf, ..] if REPEATING.contains(leaf) => self.repeat(text),
             ["Type", ..] => neutral_type(text),
