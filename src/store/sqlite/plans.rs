@@ -23,6 +23,9 @@ pub(super) fn note(conn: &Connection, sql: &str) {
 const WAYS: &[&str] = &[
     "MERGE (UNION ALL)",
     "SCAN CONSTANT ROW",
+    "SEARCH blob USING COVERING INDEX sqlite_autoindex_blob_1 (account=? AND blob=?)",
+    "SEARCH blob USING COVERING INDEX sqlite_autoindex_blob_1 (account=?)",
+    "SEARCH blob USING INDEX sqlite_autoindex_blob_1 (account=? AND blob=?)",
     "SEARCH book USING PRIMARY KEY (account=? AND book=?)",
     "SEARCH device USING COVERING INDEX sqlite_autoindex_device_1 (account=?)",
     "SEARCH device USING INDEX device_id (account=? AND device_id=?)",
@@ -50,6 +53,7 @@ const WAYS: &[&str] = &[
     "SEARCH outgoing USING PRIMARY KEY (account=? AND device=? AND book=? AND guid>?)",
     "SEARCH outgoing USING PRIMARY KEY (account=? AND device=? AND book=?)",
     "SEARCH pair USING PRIMARY KEY (account=? AND device=? AND book=?)",
+    "SEARCH partial USING INDEX sqlite_autoindex_partial_1 (account=? AND device=? AND book=? AND direction=?)",
     "SEARCH revision USING INDEX revision_guid (account=? AND book=? AND guid=? AND revision=?)",
     "SEARCH revision USING INDEX revision_guid (account=? AND book=? AND guid=?)",
     "SEARCH session USING INDEX session_ids (account=? AND device=? AND session_id=?)",
