@@ -8,7 +8,7 @@ use crate::session::devinf;
 use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
-use crate::store::{BookNo, Phase, Result, Tx};
+use crate::store::{BookNo, Direction, Phase, Result, Tx};
 use crate::sync::{AlertDecision, AlertFacts, SyncType, decide_alert, is_no_anchor, next_anchor};
 
 impl Step<'_, '_> {
@@ -33,9 +33,11 @@ impl Step<'_, '_> {
                     self.take_sync_alert(tx, index, alert)?;
                     continue;
                 }
-                Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::NO_END_OF_DATA | AlertCode::DISPLAY) => {
+                Some(AlertCode::NO_END_OF_DATA) => {
+                    self.state.break_off();
                     StatusCode::OK
                 }
+                Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::DISPLAY) => StatusCode::OK,
                 Some(_) => StatusCode::UNSUPPORTED_FEATURE,
                 None => StatusCode::INCOMPLETE_COMMAND,
             };
@@ -78,6 +80,7 @@ impl Step<'_, '_> {
         let live_items = self.turn.rows.get(&datastore.book).map_or(0, |row| row.live_items);
         let Some(pair) = self.turn.pairs.get_mut(&datastore.book) else { return refuse(self, StatusCode::NOT_FOUND) };
         fold_open_epoch(tx, pair)?;
+        tx.drop_partial(self.turn.device, datastore.book, Direction::In)?;
         let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
         left_over.start_live = live_items;
         self.turn.settle_left_over(tx, &mut left_over)?;
@@ -114,6 +117,7 @@ impl Step<'_, '_> {
         store.alone = sync.is_full() && row.live_items == 0;
         store.seen_head = row.head;
         store.received = left_over.received;
+        store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);
         store.here = here;
         store.there = item.source.as_ref().map_or_else(|| store.here.clone(), |source| source.uri.to_string());
         store.reason.clone_from(&reason);
