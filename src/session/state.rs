@@ -159,6 +159,8 @@ pub(super) struct StoreState {
     pub large_out: Option<LargeOut>,
     /// Whether one is coming; its chunks are in the store.
     pub large_in: bool,
+    /// Whether that was begun in a session before, and its first chunk in this one has not come.
+    pub large_resumed: bool,
     /// The peer's id of an object that it began and did not end, until it is told so (223).
     pub broken: Option<String>,
     /// The peer is full: no more Adds.
@@ -265,6 +267,7 @@ impl StoreState {
             max_obj: None,
             large_out: None,
             large_in: false,
+            large_resumed: false,
             broken: None,
             full: false,
             media: None,
