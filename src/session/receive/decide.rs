@@ -1,0 +1,368 @@
+//! One change against the rows it touches: what is done, and what is answered.
+
+use super::overlay::{Overlay, nothing_to_match};
+use super::{Key, OpenBook, Outcome, Received, When, own_entry};
+use crate::contact::identity::may_be_an_edit;
+use crate::message::StatusCode;
+use crate::session::content::{Content, merged};
+use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, Result, Tx};
+use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
+use std::borrow::Cow;
+
+impl<'m> Overlay<'m> {
+    pub(super) fn decide(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        received: Received<'m>,
+        when: When,
+    ) -> Result<Outcome> {
+        let entry = match &received.key {
+            Key::Peer(luid) => self.entries.get(&**luid),
+            Key::Own(guid) => self.by_guid.get(guid).and_then(|luid| self.entries.get(luid)),
+        };
+        let entry = entry.filter(|entry| entry.state != MapState::Gone).cloned();
+        let full = open.compares();
+        match (received.op, entry) {
+            // §3.4: a delete has no place in a slow sync; but a server may take back what it has just been told of.
+            // And what was shown earlier in a sync that broke off may have been deleted since.
+            (Incoming::Delete, None) if full && when == When::Arriving && open.role == Role::Server => {
+                Ok(Outcome::Done(StatusCode::FORBIDDEN))
+            }
+            (Incoming::Delete, Some(entry)) => self.delete(open, received, entry, when),
+            (Incoming::Delete, None) => Ok(Outcome::Done(
+                decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
+            )),
+            // The id was used again before its delete was decided: the delete is obeyed first.
+            (_, Some(entry)) if entry.state == MapState::Leaving => {
+                self.carry_out_delete(open, &entry)?;
+                self.unknown(tx, open, received, when, full)
+            }
+            // And the guard's decision is made: the item stays, and is sent again.
+            (_, Some(entry)) if entry.state == MapState::Held => {
+                self.retire(&entry);
+                self.owed.push(OutgoingRow::unsent(self.item(entry.guid)?));
+                self.unknown(tx, open, received, when, full)
+            }
+            (_, Some(entry)) => self.known(tx, open, received, entry),
+            (_, None) => self.unknown(tx, open, received, when, full),
+        }
+    }
+
+    /// A change of an item that the map in force has.
+    fn known(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        received: Received<'m>,
+        entry: MapRow,
+    ) -> Result<Outcome> {
+        let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
+        let mut entry = entry;
+        if open.role == Role::Client && received.op == Incoming::Add {
+            // The server adds again what is here already: it never got the Map.
+            entry.state = MapState::Unconfirmed;
+            self.learn_and_write(entry.clone());
+        }
+        if self.acknowledged(tx, open, &mut entry, &content)? {
+            self.learn_and_write(entry.clone());
+        }
+        if open.mirrors() {
+            let code = decide_incoming(received.op, Entry::Unknown { twin: Twin::Exact }, Policy::default()).status;
+            self.mirror(open, Cow::Owned(entry.luid), entry.guid, content)?;
+            return Ok(Outcome::Done(code));
+        }
+        let item = self.item(entry.guid)?;
+        let echo = entry.view_fp == content.print;
+        let now = item_now(&entry, item, Some(&content.print));
+        let stranger = received.op == Incoming::Add
+            && !echo
+            && match now {
+                ItemNow::Deleted => !self.may_be_edit_of(tx, open, &entry, &content)?,
+                _ => !may_be_an_edit(open.kind, &item.content, &content.bytes),
+            };
+        let decision = decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, Policy::default());
+        let (item, guid) = (item.clone(), entry.guid);
+        let luid = Cow::Owned(entry.luid.clone());
+        match decision.action {
+            Action::Keep => {}
+            Action::Agree => {
+                self.bind(open, luid, guid, item.revision, content.print);
+            }
+            Action::Update => {
+                let added = u64::from(item.deleted);
+                let new = self.replace(open, &item, content.clone());
+                self.bind(open, luid, guid, new.revision, content.print);
+                open.state.received.added += added;
+                open.state.received.changed += 1 - added;
+            }
+            Action::Merge | Action::Overrule => {
+                let told = self.replace(open, &item, content.clone());
+                self.bind(open, luid, guid, told.revision, content.print);
+                let result = if decision.action == Action::Merge {
+                    let base = tx.revisions(open.book(), &[(guid, entry.agreed_revision)])?.pop().flatten();
+                    merged(open.kind, base.as_ref().map(|base| &*base.content), &item.content, &content.bytes)
+                } else {
+                    Some(item.content.to_vec())
+                };
+                self.rewrite(open, &told, result);
+                open.state.received.conflicts += 1;
+                if decision.action == Action::Merge {
+                    return Ok(Outcome::Merged(guid));
+                }
+            }
+            Action::CreateAnew => {
+                self.retire(&entry);
+                // The id is somebody else's now; who had it before is still here and must be sent again.
+                if !item.deleted {
+                    self.owed.push(OutgoingRow::unsent(&item));
+                }
+                self.create(open, luid, content);
+            }
+            // The table gives no other action for a known item that is not deleted.
+            _ => {}
+        }
+        Ok(Outcome::Done(decision.status))
+    }
+
+    /// A change under an id that the map in force has not.
+    fn unknown(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        received: Received<'m>,
+        when: When,
+        full: bool,
+    ) -> Result<Outcome> {
+        let luid = match received.key {
+            Key::Peer(luid) => luid,
+            // Our own id without an entry: our Add was stored there, but its Status was lost. The peer is right.
+            Key::Own(guid) => match self.items.get(&guid).filter(|item| !item.deleted) {
+                None => return Ok(Outcome::Done(StatusCode::NOT_FOUND)),
+                Some(_) => {
+                    let assumed = self.sent.get(&guid).or_else(|| self.assumed.get(&guid)).copied();
+                    let (agreed_revision, view_fp) = assumed.unwrap_or_default();
+                    let entry = MapRow {
+                        epoch: open.state.epoch,
+                        luid: own_entry(guid),
+                        guid,
+                        agreed_revision,
+                        lens: None,
+                        view_fp,
+                        state: MapState::Live,
+                    };
+                    self.learn_entry(entry.clone());
+                    return self.known(tx, open, Received { key: Key::Own(guid), ..received }, entry);
+                }
+            },
+        };
+        let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
+        let status = |twin| decide_incoming(received.op, Entry::Unknown { twin }, Policy::default()).status;
+
+        // First the old map, also against tombstones: same id and same view is the same contact.
+        if let Some(old) = self.old_entries.get(&*luid).filter(|old| old.state == MapState::Live).cloned()
+            && !self.taken.contains(&old.guid)
+        {
+            let mut old = old;
+            self.acknowledged(tx, open, &mut old, &content)?;
+            if open.mirrors() && (old.view_fp == content.print || when != When::Arriving) {
+                if old.view_fp == content.print || self.may_be_edit_of(tx, open, &old, &content)? {
+                    open.state.received.matched += 1;
+                    self.mirror(open, luid, old.guid, content)?;
+                    return Ok(Outcome::Done(status(Twin::Exact)));
+                }
+            } else if old.view_fp == content.print {
+                open.state.received.matched += 1;
+                self.bind(open, luid, old.guid, old.agreed_revision, old.view_fp);
+                return Ok(Outcome::Done(status(Twin::Exact)));
+            }
+            // Same id, edited since: the same contact if the card agrees at all; else the id was used again. Before any
+            // strong match, so that a twin does not take the item from under its own id.
+            if !open.mirrors()
+                && (when != When::Arriving || open.role == Role::Client)
+                && self.edited_since(tx, open, &luid, &old, &content)?
+            {
+                return Ok(Outcome::Done(status(Twin::Strong)));
+            }
+        }
+        // An id of the old map with another card has the first claim on its own item, when all is known.
+        let claims = when == When::Arriving && full && self.claims(&luid);
+        // Then what was sent to this peer and may have been stored there without our knowing.
+        if let Some(row) = self.pending_twin(open, &content).filter(|_| !claims).cloned() {
+            open.state.received.matched += 1;
+            if open.mirrors() {
+                self.sent_off.push(row.guid);
+                self.mirror(open, luid, row.guid, content)?;
+                return Ok(Outcome::Done(status(Twin::Exact)));
+            }
+            // What became of it here since must still be told.
+            match self.items.get(&row.guid).filter(|item| item.revision > row.sent_revision) {
+                Some(item) => self.owed.push(OutgoingRow::unsent(item)),
+                None => self.sent_off.push(row.guid),
+            }
+            self.bind(open, luid, row.guid, row.sent_revision, row.sent_view_fp);
+            return Ok(Outcome::Done(status(Twin::Exact)));
+        }
+        if !claims && nothing_to_match(open) {
+            open.state.received.added += 1;
+            self.create(open, luid, content);
+            return Ok(Outcome::Done(status(Twin::None)));
+        }
+        if !claims && let Some(guid) = self.exact_twin(&luid, &content) {
+            let revision = self.item(guid)?.revision;
+            open.state.received.matched += 1;
+            self.bind(open, luid, guid, revision, content.print);
+            return Ok(Outcome::Done(status(Twin::Exact)));
+        }
+        if full && when == When::Arriving {
+            self.stage(open, received.op, luid, Some(content));
+            return Ok(Outcome::Done(status(Twin::Exact)));
+        }
+        if when == (When::Settling { strong: false }) {
+            return Ok(Outcome::Undecided);
+        }
+        if let Some(guid) = self.strong_twin(open.kind, &content)? {
+            let item = self.item(guid)?.clone();
+            let told = self.replace(open, &item, content.clone());
+            self.bind(open, luid, guid, told.revision, content.print);
+            if !open.mirrors() {
+                let result = merged(open.kind, None, &item.content, &content.bytes);
+                self.rewrite(open, &told, result);
+            }
+            open.state.received.matched += 1;
+            return Ok(Outcome::Done(status(Twin::Strong)));
+        }
+        open.state.received.added += 1;
+        self.create(open, luid, content);
+        Ok(Outcome::Done(status(Twin::None)))
+    }
+
+    /// Binds an id of the old map whose card was edited while anchors were lost; `false` if it is somebody else now.
+    fn edited_since(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        luid: &str,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<bool> {
+        let Some(base) = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten() else {
+            return Ok(false);
+        };
+        if !may_be_an_edit(open.kind, &base.content, &content.bytes) {
+            return Ok(false);
+        }
+        let item = self.item(old.guid)?.clone();
+        let changed = item.revision > old.agreed_revision && !item.deleted;
+        let told = self.replace(open, &item, content.clone());
+        self.bind(open, Cow::Owned(luid.to_owned()), old.guid, told.revision, content.print);
+        if changed {
+            let result = merged(open.kind, Some(&base.content), &item.content, &content.bytes);
+            self.rewrite(open, &told, result);
+            open.state.received.conflicts += 1;
+        } else {
+            open.state.received.changed += 1;
+        }
+        Ok(true)
+    }
+
+    /// Whether a card can be an edit of what the old map has under its id.
+    fn may_be_edit_of(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        old: &MapRow,
+        content: &Content<'_>,
+    ) -> Result<bool> {
+        let base = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten();
+        Ok(base.is_some_and(|base| may_be_an_edit(open.kind, &base.content, &content.bytes)))
+    }
+
+    /// In a refresh: an item here becomes what the peer shows, whatever it was.
+    fn mirror(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        luid: Cow<'m, str>,
+        guid: Guid,
+        content: Content<'m>,
+    ) -> Result<()> {
+        let item = self.item(guid)?.clone();
+        let print = content.print;
+        let revision = if item.deleted || item.fingerprint != print {
+            let counts = &mut open.state.received;
+            if item.deleted {
+                counts.added += 1
+            } else {
+                counts.changed += 1
+            }
+            self.replace(open, &item, content).revision
+        } else {
+            item.revision
+        };
+        self.bind(open, luid, guid, revision, print);
+        Ok(())
+    }
+
+    fn delete(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        received: Received<'m>,
+        entry: MapRow,
+        when: When,
+    ) -> Result<Outcome> {
+        // Deletes wait for the whole set on the server, which guards against storms of them; a client obeys.
+        if when == When::Arriving && open.role == Role::Server {
+            let luid = Cow::Owned(entry.luid.clone());
+            if entry.state == MapState::Held {
+                return Ok(Outcome::Done(StatusCode::OK));
+            }
+            if entry.state != MapState::Leaving {
+                self.learn_and_write(MapRow { state: MapState::Leaving, ..entry });
+            }
+            self.stage(open, received.op, luid, None);
+            return Ok(Outcome::Done(StatusCode::OK));
+        }
+        // A staged delete whose id has been used again since was obeyed then.
+        if when != When::Arriving && entry.state != MapState::Leaving {
+            return Ok(Outcome::Done(StatusCode::OK));
+        }
+        if open.state.held > 0 {
+            self.learn_and_write(MapRow { state: MapState::Held, ..entry });
+            return Ok(Outcome::Done(StatusCode::OK));
+        }
+        self.carry_out_delete(open, &entry).map(Outcome::Done)
+    }
+
+    fn carry_out_delete(&mut self, open: &mut OpenBook<'_, 'm>, entry: &MapRow) -> Result<StatusCode> {
+        let item = self.item(entry.guid)?.clone();
+        let known = Entry::Known { item: item_now(entry, &item, None), echo: false, stranger: false };
+        let decision = decide_incoming(Incoming::Delete, known, Policy::default());
+        match decision.action {
+            Action::Remove => {
+                let gone = open.writer.delete(&item);
+                self.items.insert(gone.guid, gone);
+                open.state.received.deleted += 1;
+            }
+            _ if !item.deleted => open.state.received.conflicts += 1,
+            _ => {}
+        }
+        self.retire(entry);
+        Ok(decision.status)
+    }
+}
+
+/// What became of an item since it was agreed.
+fn item_now(entry: &MapRow, item: &ItemRow<'_>, incoming: Option<&[u8; 16]>) -> ItemNow {
+    if item.deleted {
+        ItemNow::Deleted
+    } else if item.revision <= entry.agreed_revision {
+        ItemNow::AsAgreed
+    } else if incoming == Some(&item.fingerprint) {
+        ItemNow::ChangedAlike
+    } else if item.fingerprint == entry.view_fp {
+        // Changed and changed back, or rewritten without a change of meaning.
+        ItemNow::AsAgreed
+    } else {
+        ItemNow::Changed
+    }
+}

@@ -1,0 +1,120 @@
+//! The receiving half of a sync, for both roles: a batch of changes from the peer, decided in their order over an
+//! overlay of the rows they touch, and applied in one go.
+//!
+//! In a sync of changes every change is decided at once, but for deletes, which wait for the whole set ([`super::settle`]).
+//! In a sync of everything, an item is bound at once where there is no doubt; all others wait.
+
+mod decide;
+mod overlay;
+
+use self::overlay::Overlay;
+use crate::contact::identity::Kind;
+use crate::message::StatusCode;
+use crate::session::content::Content;
+use crate::session::state::StoreState;
+use crate::store::{BookNo, BookWriter, DeviceNo, Guid, Result, Token, Tx};
+use crate::sync::{Incoming, Role};
+use std::borrow::Cow;
+
+/// Candidates looked at for one key.
+pub(super) const MAX_CANDIDATES: usize = 32;
+
+/// Items of equal meaning looked at: many cards may say just the same, and each has its partner.
+const MAX_TWINS: usize = 256;
+
+/// How the peer names an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Key<'m> {
+    /// By its own id: a client's LUID, or a server's GUID in an Add.
+    Peer(Cow<'m, str>),
+    /// By our id: a server's Replace or Delete names our LUID.
+    Own(Guid),
+}
+
+/// One change as received.
+#[derive(Clone, Debug)]
+pub(super) struct Received<'m> {
+    /// What the peer did.
+    pub op: Incoming,
+    /// To which item.
+    pub key: Key<'m>,
+    /// With which content; nothing for a delete.
+    pub content: Option<Content<'m>>,
+}
+
+/// One book of one device, open for writing in this step.
+pub(super) struct OpenBook<'s, 'm> {
+    /// Which end this is.
+    pub role: Role,
+    /// The peer.
+    pub device: DeviceNo,
+    /// The session.
+    pub token: Token,
+    /// What its items are.
+    pub kind: Kind,
+    /// The datastore's state in the session.
+    pub state: &'s mut StoreState,
+    /// The book.
+    pub writer: BookWriter<'m>,
+}
+
+impl OpenBook<'_, '_> {
+    /// The book's number.
+    pub(super) const fn book(&self) -> BookNo {
+        self.state.book
+    }
+
+    /// Whether this book becomes what the peer's is.
+    pub(super) const fn mirrors(&self) -> bool {
+        self.state.mirrors(self.role)
+    }
+
+    /// Whether everything is received and compared.
+    const fn compares(&self) -> bool {
+        self.state.old_epoch.is_some() && self.state.compares(self.role)
+    }
+}
+
+/// Whether a batch is decided as it comes, or after all came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// As it comes: what needs the whole set is staged.
+    Arriving,
+    /// All came: everything is decided now. With `strong`, pairs by name and number; without, by equal meaning only.
+    Settling {
+        /// Whether strong matches are wanted.
+        strong: bool,
+    },
+}
+
+/// What became of one change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Done; the answer.
+    Done(StatusCode),
+    /// Merged with what was here.
+    Merged(Guid),
+    /// Left for a later pass (only when settling without strong matches).
+    Undecided,
+}
+
+/// Takes a batch of changes.
+pub(super) fn receive<'m>(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, 'm>,
+    batch: Vec<Received<'m>>,
+    when: When,
+) -> Result<Vec<Outcome>> {
+    let mut overlay = Overlay::load(tx, open, &batch, when)?;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for received in batch {
+        outcomes.push(overlay.decide(tx, open, received, when)?);
+    }
+    overlay.apply(tx, open, when)?;
+    Ok(outcomes)
+}
+
+/// The key of a client's map entry for an item of its own, of which it never learns the server's GUID.
+pub(super) fn own_entry(guid: Guid) -> String {
+    format!("={guid}")
+}

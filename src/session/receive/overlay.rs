@@ -1,0 +1,388 @@
+//! The rows that a batch touches: loaded in one go, read and changed while its changes are decided, written in one go.
+
+use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Received, When};
+use crate::contact::identity::{Kind, Likeness};
+use crate::session::content::{Content, likeness};
+use crate::store::{Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
+use crate::sync::{Incoming, Role};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+/// The rows that a batch touches, as they are after the changes decided so far.
+pub(super) struct Overlay<'m> {
+    pub(super) entries: HashMap<String, MapRow>,
+    pub(super) by_guid: HashMap<Guid, String>,
+    pub(super) old_entries: HashMap<String, MapRow>,
+    pub(super) items: HashMap<Guid, ItemRow<'m>>,
+    pub(super) by_print: HashMap<[u8; 16], Vec<Guid>>,
+    pub(super) by_key: HashMap<u64, Vec<Guid>>,
+    pub(super) pending: HashMap<[u8; 16], OutgoingRow>,
+    /// Client: the agreement to assume on items without an entry.
+    pub(super) assumed: HashMap<Guid, (Revision, [u8; 16])>,
+    /// What was sent and is not answered.
+    pub(super) sent: HashMap<Guid, (Revision, [u8; 16])>,
+    /// In a sync of everything: by which id the peer had an item before, who has the first claim on it.
+    pub(super) claimed: HashMap<Guid, String>,
+    /// Items that the peer maps, in the epoch in force.
+    pub(super) taken: HashSet<Guid>,
+    // Writes, in their order.
+    pub(super) maps: Vec<MapRow>,
+    pub(super) staged: Vec<NewStaged<'m>>,
+    pub(super) sent_off: Vec<Guid>,
+    pub(super) owed: Vec<OutgoingRow>,
+}
+
+impl<'m> Overlay<'m> {
+    pub(super) fn load(tx: &mut dyn Tx, open: &OpenBook<'_, 'm>, batch: &[Received<'m>], when: When) -> Result<Self> {
+        let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
+        let mut overlay = Self {
+            entries: HashMap::new(),
+            by_guid: HashMap::new(),
+            old_entries: HashMap::new(),
+            items: HashMap::new(),
+            by_print: HashMap::new(),
+            by_key: HashMap::new(),
+            pending: HashMap::new(),
+            assumed: HashMap::new(),
+            sent: HashMap::new(),
+            claimed: HashMap::new(),
+            taken: HashSet::new(),
+            maps: Vec::new(),
+            staged: Vec::new(),
+            sent_off: Vec::new(),
+            owed: Vec::new(),
+        };
+        let mut wanted: Vec<Guid> = Vec::new();
+
+        let luids: Vec<&str> = batch
+            .iter()
+            .filter_map(|received| match &received.key {
+                Key::Peer(luid) => Some(&**luid),
+                Key::Own(_) => None,
+            })
+            .collect();
+        for entry in tx.maps_by_luid(device, book, epoch, &luids)?.into_iter().flatten() {
+            wanted.push(entry.guid);
+            overlay.learn_entry(entry);
+        }
+        if let Some(old) = open.state.old_epoch {
+            let unknown: Vec<&str> =
+                luids.iter().copied().filter(|luid| !overlay.entries.contains_key(*luid)).collect();
+            for entry in tx.maps_by_luid(device, book, old, &unknown)?.into_iter().flatten() {
+                wanted.push(entry.guid);
+                overlay.old_entries.insert(entry.luid.clone(), entry);
+            }
+        }
+        let own: Vec<Guid> = batch
+            .iter()
+            .filter_map(|received| match received.key {
+                Key::Own(guid) => Some(guid),
+                Key::Peer(_) => None,
+            })
+            .collect();
+        for entry in tx.maps_by_guid(device, book, epoch, &own)?.into_iter().flatten() {
+            overlay.learn_entry(entry);
+        }
+        overlay.learn_sent(tx, open, &own)?;
+        wanted.extend(own);
+
+        let unknown = || {
+            batch.iter().filter(|received| match &received.key {
+                Key::Peer(luid) => !overlay.entries.get(&**luid).is_some_and(|entry| entry.state != MapState::Gone),
+                Key::Own(_) => false,
+            })
+        };
+        let prints: Vec<[u8; 16]> = unknown().filter_map(|r| r.content.as_ref().map(|c| c.print)).collect();
+        let mut candidates: Vec<Guid> = overlay.old_entries.values().map(|entry| entry.guid).collect();
+        // What was sent may have been deleted here since: it is looked for even where no live item could match.
+        if open.role == Role::Server || open.compares() {
+            for (print, row) in prints.iter().zip(tx.outgoing_by_view(device, book, &prints)?) {
+                if let Some(row) = row {
+                    candidates.push(row.guid);
+                    overlay.pending.insert(*print, row);
+                }
+            }
+        }
+        if !nothing_to_match(open) {
+            let strong = match when {
+                When::Arriving => open.state.old_epoch.is_none() && open.writer.row().indexed,
+                When::Settling { strong } => strong && open.writer.row().indexed,
+            };
+            let keys: Vec<u64> = if strong {
+                let mut keys: Vec<u64> =
+                    unknown().filter_map(|r| r.content.as_ref()).flat_map(|c| c.keys.iter().copied()).collect();
+                keys.sort_unstable();
+                keys.dedup();
+                keys
+            } else {
+                Vec::new()
+            };
+            let by_print = tx.by_fingerprint(book, &prints, MAX_TWINS)?;
+            let by_key = tx.by_match_key(book, &keys, MAX_CANDIDATES)?;
+            candidates.extend(by_print.iter().chain(&by_key).flatten());
+            overlay.by_print.extend(prints.into_iter().zip(by_print));
+            overlay.by_key.extend(keys.into_iter().zip(by_key));
+        }
+        candidates.sort_unstable();
+        candidates.dedup();
+        for entry in tx.maps_by_guid(device, book, epoch, &candidates)?.into_iter().flatten() {
+            overlay.taken.insert(entry.guid);
+        }
+        if let Some(old) = open.state.old_epoch.filter(|_| when != When::Settling { strong: true }) {
+            for entry in tx.maps_by_guid(device, book, old, &candidates)?.into_iter().flatten() {
+                overlay.claimed.insert(entry.guid, entry.luid);
+            }
+        }
+        wanted.extend(candidates);
+
+        wanted.sort_unstable();
+        wanted.dedup();
+        for item in tx.items(book, &wanted)?.into_iter().flatten() {
+            overlay.items.insert(item.guid, item);
+        }
+        Ok(overlay)
+    }
+
+    // Writes: into the overlay, and onto the list of what to apply.
+
+    pub(super) fn create(&mut self, open: &mut OpenBook<'_, 'm>, luid: Cow<'m, str>, content: Content<'m>) {
+        let print = content.print;
+        let item = open.writer.add(content.into_draft());
+        let (guid, revision) = (item.guid, item.revision);
+        self.items.insert(guid, item);
+        self.bind(open, luid, guid, revision, print);
+    }
+
+    pub(super) fn replace(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        old: &ItemRow<'m>,
+        content: Content<'m>,
+    ) -> ItemRow<'m> {
+        let draft = Draft { parent: old.parent, depth: old.depth, ..content.into_draft() };
+        let new = open.writer.replace(old, draft);
+        self.items.insert(new.guid, new.clone());
+        new
+    }
+
+    /// Writes a merge over what the peer told, unless they mean the same.
+    pub(super) fn rewrite(&mut self, open: &mut OpenBook<'_, 'm>, told: &ItemRow<'m>, result: Option<Vec<u8>>) {
+        let Some(result) = result else { return };
+        let result = Content::new(open.kind, told.media_type.clone(), Cow::Owned(result));
+        if result.print != told.fingerprint {
+            self.replace(open, told, result);
+        }
+    }
+
+    pub(super) fn bind(
+        &mut self,
+        open: &OpenBook<'_, 'm>,
+        luid: Cow<'m, str>,
+        guid: Guid,
+        agreed: Revision,
+        view: [u8; 16],
+    ) {
+        // A server's item that a client has stored is unconfirmed until the Map has its Status.
+        let fresh = !self.by_guid.contains_key(&guid);
+        let state = match open.role {
+            Role::Client if fresh => MapState::Unconfirmed,
+            Role::Client => {
+                self.by_guid.get(&guid).and_then(|luid| self.entries.get(luid)).map_or(MapState::Live, |e| e.state)
+            }
+            Role::Server => MapState::Live,
+        };
+        // What a client has changed or deleted before its package began, without having told of it, is told next time.
+        let behind = |item: &&ItemRow<'_>| agreed < item.revision && item.revision <= open.state.upto;
+        if open.role == Role::Client
+            && let Some(item) = self.items.get(&guid).filter(behind)
+        {
+            self.owed.push(OutgoingRow::unsent(item));
+        }
+        self.learn_and_write(MapRow {
+            epoch: open.state.epoch,
+            luid: luid.into_owned(),
+            guid,
+            agreed_revision: agreed,
+            lens: None,
+            view_fp: view,
+            state,
+        });
+    }
+
+    pub(super) fn retire(&mut self, entry: &MapRow) {
+        self.by_guid.remove(&entry.guid);
+        self.taken.remove(&entry.guid);
+        let gone = MapRow { state: MapState::Gone, ..entry.clone() };
+        self.maps.push(gone.clone());
+        self.entries.insert(gone.luid.clone(), gone);
+    }
+
+    pub(super) fn stage(
+        &mut self,
+        open: &OpenBook<'_, 'm>,
+        op: Incoming,
+        luid: Cow<'m, str>,
+        content: Option<Content<'m>>,
+    ) {
+        let op = match op {
+            Incoming::Add => crate::message::Op::Add,
+            Incoming::Replace => crate::message::Op::Replace,
+            Incoming::Delete => crate::message::Op::Delete,
+        };
+        let (media_type, bytes, print, keys) = match content {
+            Some(content) => (content.media_type, content.bytes, content.print, content.keys),
+            None => (None, Cow::Borrowed(&[][..]), [0; 16], Vec::new()),
+        };
+        self.staged.push(NewStaged {
+            epoch: open.state.epoch,
+            luid,
+            op,
+            media_type,
+            content: bytes,
+            view_fp: print,
+            keys: Cow::Owned(keys),
+        });
+    }
+
+    pub(super) fn learn_and_write(&mut self, entry: MapRow) {
+        self.maps.push(entry.clone());
+        self.learn_entry(entry);
+    }
+
+    pub(super) fn learn_entry(&mut self, entry: MapRow) {
+        if entry.state != MapState::Gone {
+            self.taken.insert(entry.guid);
+            self.by_guid.insert(entry.guid, entry.luid.clone());
+        }
+        self.entries.insert(entry.luid.clone(), entry);
+    }
+
+    /// What the peer was sent without having answered yet, and, of items that it names by our id although the map in force
+    /// has them not, what was agreed in the epoch before.
+    pub(super) fn learn_sent(&mut self, tx: &mut dyn Tx, open: &OpenBook<'_, 'm>, own: &[Guid]) -> Result<()> {
+        let (device, book) = (open.device, open.book());
+        let unknown: Vec<Guid> = own.iter().copied().filter(|guid| !self.by_guid.contains_key(guid)).collect();
+        if let Some(old) = open.state.old_epoch.filter(|_| !unknown.is_empty()) {
+            for entry in tx.maps_by_guid(device, book, old, &unknown)?.into_iter().flatten() {
+                self.assumed.insert(entry.guid, (entry.agreed_revision, entry.view_fp));
+            }
+        }
+        let mut guids = unknown;
+        guids.extend(self.entries.values().chain(self.old_entries.values()).map(|entry| entry.guid));
+        for row in tx.outgoing(device, book, &guids)?.into_iter().flatten() {
+            if row.state.is_unanswered() && row.op != crate::message::Op::Delete {
+                self.sent.insert(row.guid, (row.sent_revision, row.sent_view_fp));
+            }
+        }
+        Ok(())
+    }
+
+    /// A peer that shows just what it was sent has it, though its Status was lost: what was sent last, or anything that the
+    /// item was here since the agreement. `true` when that moved the agreement.
+    pub(super) fn acknowledged(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        entry: &mut MapRow,
+        content: &Content<'_>,
+    ) -> Result<bool> {
+        let item = self.item(entry.guid)?;
+        if entry.view_fp == content.print || item.revision <= entry.agreed_revision {
+            return Ok(false);
+        }
+        let sent = self.sent.get(&entry.guid).filter(|(_, view)| *view == content.print).map(|(revision, _)| *revision);
+        let was = match sent {
+            None if item.fingerprint != content.print => self.revision_like(tx, open, entry, content)?,
+            sent => sent,
+        };
+        if let Some(revision) = was {
+            (entry.agreed_revision, entry.view_fp) = (revision, content.print);
+        }
+        Ok(was.is_some())
+    }
+
+    /// The latest revision since the agreement whose content means the same.
+    pub(super) fn revision_like(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        entry: &MapRow,
+        content: &Content<'_>,
+    ) -> Result<Option<Revision>> {
+        let history = tx.history(open.book(), entry.guid, MAX_CANDIDATES)?;
+        let since = history.into_iter().filter(|row| row.revision > entry.agreed_revision && !row.deleted);
+        let print = |bytes: &[u8]| Content::new(open.kind, None, Cow::Borrowed(bytes)).print;
+        Ok(since.filter(|row| print(&row.content) == content.print).map(|row| row.revision).next())
+    }
+
+    // Reads.
+
+    pub(super) fn item(&self, guid: Guid) -> Result<&ItemRow<'m>> {
+        self.items.get(&guid).ok_or_else(|| {
+            crate::store::StoreError::Corrupt(format!("a map entry names item {guid}, which is not there"))
+        })
+    }
+
+    pub(super) fn claims(&self, luid: &str) -> bool {
+        self.old_entries.get(luid).is_some_and(|old| old.state == MapState::Live && !self.taken.contains(&old.guid))
+    }
+
+    /// What was sent with just this content. When that was deleted here since, only in a sync of everything: a device that
+    /// adds it otherwise has made it itself.
+    pub(super) fn pending_twin(&self, open: &OpenBook<'_, '_>, content: &Content<'_>) -> Option<&OutgoingRow> {
+        let row = self.pending.get(&content.print).filter(|row| !self.taken.contains(&row.guid))?;
+        let live = self.items.get(&row.guid).is_some_and(|item| !item.deleted);
+        (live || open.state.old_epoch.is_some()).then_some(row)
+    }
+
+    pub(super) fn exact_twin(&self, luid: &str, content: &Content<'_>) -> Option<Guid> {
+        self.by_print.get(&content.print)?.iter().copied().find(|guid| {
+            !self.taken.contains(guid)
+                && self.claimed.get(guid).is_none_or(|by| by == luid)
+                && self.items.get(guid).is_some_and(|item| !item.deleted && item.fingerprint == content.print)
+        })
+    }
+
+    pub(super) fn strong_twin(&self, kind: Kind, content: &Content<'_>) -> Result<Option<Guid>> {
+        let mut seen = HashSet::new();
+        for guid in content.keys.iter().filter_map(|key| self.by_key.get(key)).flatten() {
+            if self.taken.contains(guid) || !seen.insert(*guid) {
+                continue;
+            }
+            let Some(item) = self.items.get(guid).filter(|item| !item.deleted) else { continue };
+            if matches!(likeness(kind, &item.content, &content.bytes), Likeness::Equal | Likeness::Strong) {
+                return Ok(Some(*guid));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn apply(self, tx: &mut dyn Tx, open: &mut OpenBook<'_, 'm>, when: When) -> Result<()> {
+        let (device, book) = (open.device, open.book());
+        open.writer.flush(tx)?;
+        if !self.maps.is_empty() {
+            tx.put_maps(device, book, &self.maps)?;
+        }
+        // The peer's latest word on an id counts: what it said before is not settled any more.
+        if when == When::Arriving && open.state.staged {
+            let bound: Vec<&str> = self.maps.iter().map(|entry| entry.luid.as_str()).collect();
+            tx.unstage(device, book, open.state.epoch, &bound)?;
+        }
+        if !self.staged.is_empty() {
+            tx.stage(device, book, &self.staged)?;
+            open.state.staged = true;
+        }
+        if !self.sent_off.is_empty() {
+            tx.drop_outgoing(device, book, &self.sent_off)?;
+        }
+        if !self.owed.is_empty() {
+            tx.put_outgoing(device, book, &self.owed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is nothing here that an unknown item could be the same as. A client leaves matching to the server.
+pub(super) const fn nothing_to_match(open: &OpenBook<'_, '_>) -> bool {
+    (matches!(open.role, Role::Client) && !open.compares()) || open.state.alone
+}
