@@ -95,6 +95,10 @@ pub(super) fn confirm(
                 open.state.full = true;
                 put.push(OutgoingRow { state: OutgoingState::Withheld, ..again(row, code) });
             }
+            // That this failed says nothing of what was sent before it.
+            (Confirmation::Retry, _) if row.state == OutgoingState::Resent => {
+                put.push(OutgoingRow { state: OutgoingState::Resent, ..again(row, code) });
+            }
             (Confirmation::Retry, _) => put.push(again(row, code)),
         }
         open.state.awaiting -= 1;

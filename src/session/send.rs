@@ -138,13 +138,7 @@ fn send_open_rows(
             (Some(op), Some(item)) if row.state != OutgoingState::Refused || item.revision > row.sent_revision => {
                 match send_item(open, outbox, &item, entry.as_ref(), op) {
                     Some(sent) => {
-                        let other = may_be_there && row.sent_view_fp != sent.sent_view_fp;
-                        let doubted = row.state == OutgoingState::Resent || other;
-                        let state = match sent.state {
-                            OutgoingState::Sent if doubted => OutgoingState::Resent,
-                            state => state,
-                        };
-                        put.push(OutgoingRow { state, ..sent });
+                        put.push(again(Some(&row), sent));
                     }
                     None => {
                         all = false;
@@ -166,6 +160,15 @@ fn send_open_rows(
     Ok(all)
 }
 
+/// The row of what is sent once more: what was sent before may be there, until there is an answer to both.
+fn again(before: Option<&OutgoingRow>, sent: OutgoingRow) -> OutgoingRow {
+    let doubted = before.is_some_and(|row| row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped);
+    match sent.state {
+        OutgoingState::Sent if doubted => OutgoingRow { state: OutgoingState::Resent, ..sent },
+        _ => sent,
+    }
+}
+
 /// What must be sent although nothing differs from what was agreed: the peer may hold what was sent in between and got no
 /// answer.
 fn in_doubt(open: &OpenBook<'_, '_>, row: &OutgoingRow, item: &ItemRow<'_>, entry: Option<&MapRow>) -> Option<Op> {
@@ -180,7 +183,10 @@ fn in_doubt(open: &OpenBook<'_, '_>, row: &OutgoingRow, item: &ItemRow<'_>, entr
             (differs && !item.deleted).then_some(Op::Replace)
         }
         // A client's ids are the server's, too: it need not wait for a Map to take an Add back.
-        None => (item.deleted && open.role == Role::Client && open.state.old_epoch.is_none()).then_some(Op::Delete),
+        None => {
+            let told_of_deletes = open.state.old_epoch.is_none() || open.state.resuming;
+            (item.deleted && open.role == Role::Client && told_of_deletes).then_some(Op::Delete)
+        }
     }
 }
 
@@ -228,7 +234,8 @@ fn send_as_it_was(
     let rows = tx.outgoing(device, book, &guids)?;
     let entries = tx.maps_by_guid(device, book, open.state.epoch, &guids)?;
     for ((item, row), entry) in page.into_iter().zip(rows).zip(entries) {
-        let sent = row.is_some_and(|row| row.session == Some(open.token) && row.state != OutgoingState::Unsent);
+        let of_this = |row: &OutgoingRow| row.session == Some(open.token) && row.state != OutgoingState::Unsent;
+        let sent = row.as_ref().is_some_and(of_this);
         let old = item.guid.0 <= open.state.upto.0;
         if old
             && !sent
@@ -236,7 +243,7 @@ fn send_as_it_was(
             && let Some(was) = as_it_was(tx, open, &item)?
         {
             match send_item(open, outbox, &was, None, Op::Add) {
-                Some(row) => tx.put_outgoing(device, book, &[row])?,
+                Some(sent) => tx.put_outgoing(device, book, &[again(row.as_ref(), sent)])?,
                 None => return Ok(false),
             }
         }

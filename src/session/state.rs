@@ -112,7 +112,7 @@ pub(super) struct StoreState {
     /// The sync that is held, and the one that the client asked for.
     pub sync: SyncType,
     pub asked: SyncType,
-    /// Client: whether the server is asked to go on with a sync that broke off (225).
+    /// Whether it goes on with one that broke off (225).
     pub resuming: bool,
     /// Why it is not the one asked for.
     pub reason: Option<String>,

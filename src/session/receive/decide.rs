@@ -26,7 +26,9 @@ impl<'m> Overlay<'m> {
         match (received.op, entry) {
             // §3.4: a delete has no place in a slow sync; but a server may take back what it has just been told of.
             // And what was shown earlier in a sync that broke off may have been deleted since.
-            (Incoming::Delete, None) if full && when == When::Arriving && open.role == Role::Server => {
+            (Incoming::Delete, None)
+                if full && when == When::Arriving && open.role == Role::Server && !open.state.resuming =>
+            {
                 Ok(Outcome::Done(StatusCode::FORBIDDEN))
             }
             (Incoming::Delete, Some(entry)) => self.delete(open, received, entry, when),
@@ -136,71 +138,20 @@ impl<'m> Overlay<'m> {
     ) -> Result<Outcome> {
         let luid = match received.key {
             Key::Peer(luid) => luid,
-            // Our own id without an entry: our Add was stored there, but its Status was lost. The peer is right.
-            Key::Own(guid) => match self.items.get(&guid).filter(|item| !item.deleted) {
-                None => return Ok(Outcome::Done(StatusCode::NOT_FOUND)),
-                Some(_) => {
-                    let assumed = self.sent.get(&guid).or_else(|| self.assumed.get(&guid)).copied();
-                    let (agreed_revision, view_fp) = assumed.unwrap_or_default();
-                    let entry = MapRow {
-                        epoch: open.state.epoch,
-                        luid: own_entry(guid),
-                        guid,
-                        agreed_revision,
-                        lens: None,
-                        view_fp,
-                        state: MapState::Live,
-                    };
-                    self.learn_entry(entry.clone());
-                    return self.known(tx, open, Received { key: Key::Own(guid), ..received }, entry);
-                }
-            },
+            Key::Own(guid) => return self.own_without_entry(tx, open, guid, received),
         };
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
         let status = |twin| decide_incoming(received.op, Entry::Unknown { twin }, Policy::default()).status;
-
-        // First the old map, also against tombstones: same id and same view is the same contact.
-        if let Some(old) = self.old_entries.get(&*luid).filter(|old| old.state == MapState::Live).cloned()
-            && !self.taken.contains(&old.guid)
-        {
-            let mut old = old;
-            self.acknowledged(tx, open, &mut old, &content)?;
-            if open.mirrors() && (old.view_fp == content.print || when != When::Arriving) {
-                if old.view_fp == content.print || self.may_be_edit_of(tx, open, &old, &content)? {
-                    open.state.received.matched += 1;
-                    self.mirror(open, luid, old.guid, content)?;
-                    return Ok(Outcome::Done(status(Twin::Exact)));
-                }
-            } else if old.view_fp == content.print {
-                open.state.received.matched += 1;
-                self.bind(open, luid, old.guid, old.agreed_revision, old.view_fp);
-                return Ok(Outcome::Done(status(Twin::Exact)));
-            }
-            // Same id, edited since: the same contact if the card agrees at all; else the id was used again. Before any
-            // strong match, so that a twin does not take the item from under its own id.
-            if !open.mirrors()
-                && (when != When::Arriving || open.role == Role::Client)
-                && self.edited_since(tx, open, &luid, &old, &content)?
-            {
-                return Ok(Outcome::Done(status(Twin::Strong)));
-            }
-        }
+        let old = self.old_entries.get(&*luid).filter(|old| old.state == MapState::Live);
+        let old = old.filter(|old| !self.taken.contains(&old.guid)).cloned();
         // An id of the old map with another card has the first claim on its own item, when all is known.
-        let claims = when == When::Arriving && full && self.claims(&luid);
-        // Then what was sent to this peer and may have been stored there without our knowing.
-        if let Some(row) = self.pending_twin(open, &content).filter(|_| !claims).cloned() {
-            open.state.received.matched += 1;
-            if open.mirrors() {
-                self.sent_off.push(row.guid);
-                self.mirror(open, luid, row.guid, content)?;
-                return Ok(Outcome::Done(status(Twin::Exact)));
-            }
-            // What became of it here since must still be told.
-            match self.items.get(&row.guid).filter(|item| item.revision > row.sent_revision) {
-                Some(item) => self.owed.push(OutgoingRow::unsent(item)),
-                None => self.sent_off.push(row.guid),
-            }
-            self.bind(open, luid, row.guid, row.sent_revision, row.sent_view_fp);
+        let claims = when == When::Arriving && full && old.is_some();
+        if let Some(old) = old
+            && let Some(twin) = self.by_the_old_map(tx, open, old, &content, when)?
+        {
+            return Ok(Outcome::Done(status(twin)));
+        }
+        if !claims && self.by_what_was_sent(open, &luid, &content)? {
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
         if !claims && nothing_to_match(open) {
@@ -237,12 +188,88 @@ impl<'m> Overlay<'m> {
         Ok(Outcome::Done(status(Twin::None)))
     }
 
+    /// Our own id without an entry: our Add was stored there, but its Status was lost. The peer is right.
+    fn own_without_entry(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        guid: Guid,
+        received: Received<'m>,
+    ) -> Result<Outcome> {
+        if self.items.get(&guid).is_none_or(|item| item.deleted) {
+            return Ok(Outcome::Done(StatusCode::NOT_FOUND));
+        }
+        let assumed = self.sent.get(&guid).or_else(|| self.assumed.get(&guid)).copied();
+        let (agreed_revision, view_fp) = assumed.unwrap_or_default();
+        let entry = MapRow {
+            epoch: open.state.epoch,
+            luid: own_entry(guid),
+            guid,
+            agreed_revision,
+            lens: None,
+            view_fp,
+            state: MapState::Live,
+        };
+        self.learn_entry(entry.clone());
+        self.known(tx, open, received, entry)
+    }
+
+    /// The first rule of a sync of everything, also against tombstones: same id and same view is the same contact; edited
+    /// since, it is if the card agrees at all, else the id was used again. `None` when this cannot be said, or not yet.
+    fn by_the_old_map(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        mut old: MapRow,
+        content: &Content<'m>,
+        when: When,
+    ) -> Result<Option<Twin>> {
+        self.acknowledged(tx, open, &mut old, content)?;
+        let same = old.view_fp == content.print;
+        let (guid, luid) = (old.guid, Cow::Owned(old.luid.clone()));
+        // An edit waits for the whole set, so that it takes no item that another id shows unchanged; but it goes before any
+        // strong match, so that a twin does not take the item from under its own id.
+        let decides = when != When::Arriving || open.role == Role::Client;
+        if open.mirrors() {
+            if !same && !(when != When::Arriving && self.may_be_edit_of(tx, open, &old, content)?) {
+                return Ok(None);
+            }
+            self.mirror(open, luid, guid, content.clone())?;
+        } else if same {
+            self.bind(open, luid, guid, old.agreed_revision, old.view_fp);
+        } else if decides && self.edited_since(tx, open, &old, content)? {
+            return Ok(Some(Twin::Strong));
+        } else {
+            return Ok(None);
+        }
+        open.state.received.matched += 1;
+        Ok(Some(Twin::Exact))
+    }
+
+    /// What was sent to this peer and may have been stored there without our knowing; `false` when nothing fits.
+    fn by_what_was_sent(&mut self, open: &mut OpenBook<'_, 'm>, luid: &str, content: &Content<'m>) -> Result<bool> {
+        let Some(row) = self.pending_twin(open, content).cloned() else { return Ok(false) };
+        let luid = Cow::Owned(luid.to_owned());
+        open.state.received.matched += 1;
+        if open.mirrors() {
+            self.sent_off.push(row.guid);
+            self.mirror(open, luid, row.guid, content.clone())?;
+            return Ok(true);
+        }
+        // What became of it here since must still be told.
+        match self.items.get(&row.guid).filter(|item| item.revision > row.sent_revision) {
+            Some(item) => self.owed.push(OutgoingRow::unsent(item)),
+            None => self.sent_off.push(row.guid),
+        }
+        self.bind(open, luid, row.guid, row.sent_revision, row.sent_view_fp);
+        Ok(true)
+    }
+
     /// Binds an id of the old map whose card was edited while anchors were lost; `false` if it is somebody else now.
     fn edited_since(
         &mut self,
         tx: &mut dyn Tx,
         open: &mut OpenBook<'_, 'm>,
-        luid: &str,
         old: &MapRow,
         content: &Content<'m>,
     ) -> Result<bool> {
@@ -255,7 +282,7 @@ impl<'m> Overlay<'m> {
         let item = self.item(old.guid)?.clone();
         let changed = item.revision > old.agreed_revision && !item.deleted;
         let told = self.replace(open, &item, content.clone());
-        self.bind(open, Cow::Owned(luid.to_owned()), old.guid, told.revision, content.print);
+        self.bind(open, Cow::Owned(old.luid.clone()), old.guid, told.revision, content.print);
         if changed {
             let result = merged(open.kind, Some(&base.content), &item.content, &content.bytes);
             self.rewrite(open, &told, result);

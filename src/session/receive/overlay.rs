@@ -323,10 +323,6 @@ impl<'m> Overlay<'m> {
         })
     }
 
-    pub(super) fn claims(&self, luid: &str) -> bool {
-        self.old_entries.get(luid).is_some_and(|old| old.state == MapState::Live && !self.taken.contains(&old.guid))
-    }
-
     /// What was sent with just this content. When that was deleted here since, only in a sync of everything: a device that
     /// adds it otherwise has made it itself.
     pub(super) fn pending_twin(&self, open: &OpenBook<'_, '_>, content: &Content<'_>) -> Option<&OutgoingRow> {

@@ -135,6 +135,7 @@ impl Step<'_, '_> {
         store.large_in = resumed && tx.partial(self.turn.device, datastore.book, Direction::In)?.is_some();
         store.large_resumed = store.large_in;
         store.staged = resumed;
+        store.resuming = resumed;
         store.seen_head = row.head;
         store.received = left_over.received;
         store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);
