@@ -5,6 +5,11 @@ use proptest::prelude::*;
 
 use super::card::{CardBuilder, PropertyBuf, Value, Version};
 
+/// So many cases, or more if `PROPTEST_CASES` asks for more.
+pub(super) fn at_least(cases: u32) -> ProptestConfig {
+    ProptestConfig::with_cases(ProptestConfig::default().cases.max(cases))
+}
+
 /// Bytes that are readable when a test fails.
 #[derive(Clone)]
 pub(super) struct Soup(pub(super) Vec<u8>);

@@ -150,7 +150,7 @@ impl<'a> Property<'a> {
     /// The value as one text: decoded and unescaped, line breaks as `\n`. Separators stay in place.
     pub fn text(&self) -> Cow<'a, str> {
         if self.nested {
-            let mut text = self.value().replace("\r\n", "\n").replace('\r', "\n");
+            let mut text = with_plain_breaks(&self.value());
             // Cut off in transit it says the same as closed.
             text.extend(std::iter::repeat_n("\nEND:VCARD", self.missing_ends()));
             return Cow::Owned(text);
@@ -461,6 +461,28 @@ fn param_text(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// Line breaks as `\n`: LF after any number of CR, as the lines of a card are told apart, and CR alone. A card cut off
+/// behind a CR so says the same when a line is put behind it.
+fn with_plain_breaks(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut returns = 0;
+    for char in text.chars() {
+        match char {
+            '\r' => returns += 1,
+            '\n' => {
+                returns = 0;
+                out.push('\n');
+            }
+            char => {
+                out.extend(std::iter::repeat_n('\n', std::mem::take(&mut returns)));
+                out.push(char);
+            }
+        }
+    }
+    out.extend(std::iter::repeat_n('\n', returns));
+    out
 }
 
 /// How many END the text of a card within a card lacks.

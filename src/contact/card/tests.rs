@@ -5,7 +5,7 @@ use proptest::strategy::ValueTree as _;
 
 use super::*;
 use crate::contact::identity::{Canon, fingerprint, identify_card};
-use crate::contact::testing::{Soup, build, card, properties, soup, version};
+use crate::contact::testing::{Soup, at_least, build, card, properties, soup, version};
 
 fn parse(bytes: &[u8]) -> Card<'_> {
     Card::parse(bytes).unwrap()
@@ -475,7 +475,7 @@ fn exercise(bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(at_least(1000))]
 
     #[test]
     fn any_bytes_come_back_and_nothing_panics(Soup(bytes) in soup()) {
@@ -524,7 +524,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(at_least(200))]
 
     #[test]
     fn what_is_written_reads_the_same_in_every_version(properties in properties(), from in version(), to in version()) {

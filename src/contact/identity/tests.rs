@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::contact::card::{Editor, PropertyBuf, convert};
-use crate::contact::testing::{Soup, build, card, properties, soup, version};
+use crate::contact::testing::{Soup, at_least, build, card, properties, soup, version};
 
 fn print(version: &str, lines: &[&str]) -> Fingerprint {
     let bytes = card(version, lines);
@@ -274,7 +274,7 @@ fn kinds_by_media_type() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(at_least(300))]
 
     #[test]
     fn order_and_encoding_do_not_matter(properties in properties().prop_shuffle(), from in version(), to in version()) {

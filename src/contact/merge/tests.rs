@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::contact::card::{Version, canonical_name, convert, is_single};
 use crate::contact::identity::Canon;
-use crate::contact::testing::{Soup, build, card, properties, soup, version};
+use crate::contact::testing::{Soup, at_least, build, card, properties, soup, version};
 
 /// The lines between VERSION and END.
 fn inner(bytes: &[u8]) -> Vec<String> {
@@ -143,8 +143,15 @@ fn laws_of_union(a: &[u8], b: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[test]
+fn union_closes_a_nested_card_cut_off_behind_a_carriage_return() {
+    for cut in [&b"BEGIN:VCARD\r\nAGENT:\r\nBEGIN:VCARD\r\n\r"[..], b"BEGIN:VCARD\r\nAGENT:\r\nBEGIN:VCARD\r\nFN:A\r"] {
+        laws_of_union(cut, b"BEGIN:VCARD\r\nADR;HOME:;;=").unwrap();
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(at_least(1000))]
 
     #[test]
     fn union_of_anything(Soup(a) in soup(), Soup(b) in soup()) {
@@ -153,7 +160,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(at_least(200))]
 
     #[test]
     fn union_of_real_cards(a in properties(), b in properties(), from in version(), to in version()) {
@@ -378,7 +385,7 @@ fn laws_of_merge3(b: &[u8], c: &[u8], i: &[u8]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(at_least(1000))]
 
     #[test]
     fn merge3_of_anything(Soup(b) in soup(), Soup(c) in soup(), Soup(i) in soup()) {
@@ -403,7 +410,7 @@ fn family() -> impl Strategy<Value = [Vec<u8>; 3]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(at_least(300))]
 
     #[test]
     fn merge3_of_real_cards([b, c, i] in family()) {
