@@ -150,7 +150,8 @@ impl<'a> Property<'a> {
     /// The value as one text: decoded and unescaped, line breaks as `\n`. Separators stay in place.
     pub fn text(&self) -> Cow<'a, str> {
         if self.nested {
-            let mut text = with_plain_breaks(&self.value());
+            let value = self.value();
+            let mut text = if self.cr_only { value.replace('\r', "\n") } else { with_plain_breaks(&value) };
             // Cut off in transit it says the same as closed.
             text.extend(std::iter::repeat_n("\nEND:VCARD", self.missing_ends()));
             return Cow::Owned(text);
@@ -463,8 +464,9 @@ fn param_text(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Line breaks as `\n`: LF after any number of CR, as the lines of a card are told apart, and CR alone. A card cut off
-/// behind a CR so says the same when a line is put behind it.
+/// Line breaks as `\n`: LF after any number of CR, as the lines of a card are told apart. A card cut off behind a CR so
+/// says the same when a line is put behind it; and a CR elsewhere, which breaks no line, must not make an END of what
+/// follows it.
 fn with_plain_breaks(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut returns = 0;
@@ -476,12 +478,11 @@ fn with_plain_breaks(text: &str) -> String {
                 out.push('\n');
             }
             char => {
-                out.extend(std::iter::repeat_n('\n', std::mem::take(&mut returns)));
+                out.extend(std::iter::repeat_n(' ', std::mem::take(&mut returns)));
                 out.push(char);
             }
         }
     }
-    out.extend(std::iter::repeat_n('\n', returns));
     out
 }
 

@@ -144,9 +144,13 @@ fn laws_of_union(a: &[u8], b: &[u8]) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn union_closes_a_nested_card_cut_off_behind_a_carriage_return() {
-    for cut in [&b"BEGIN:VCARD\r\nAGENT:\r\nBEGIN:VCARD\r\n\r"[..], b"BEGIN:VCARD\r\nAGENT:\r\nBEGIN:VCARD\r\nFN:A\r"] {
-        laws_of_union(cut, b"BEGIN:VCARD\r\nADR;HOME:;;=").unwrap();
+fn union_and_carriage_returns_in_nested_cards() {
+    for (ours, theirs) in [
+        (&b"BEGIN:VCARD\r\nAGENT:\r\nBEGIN:VCARD\r\n\r"[..], &b"BEGIN:VCARD\r\nADR;HOME:;;="[..]),
+        (b"BEGIN:VCARD\r\nAGENT:\r\nBEGIN:VCARD\r\nFN:A\r", b"BEGIN:VCARD\r\nADR;HOME:;;="),
+        (b"BEGIN:VCARD\r\nTEL;CELL:", b"BEGIN:VCARD\r\nAGENT:\r\nBEGIN:VCARD\n\rEND:VCARD\r\n"),
+    ] {
+        laws_of_union(ours, theirs).unwrap();
     }
 }
 
