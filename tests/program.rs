@@ -377,6 +377,45 @@ fn messages_are_made_readable_and_back() {
 }
 
 #[test]
+fn a_device_is_asked_to_sync() {
+    let world = World::new(&[]);
+    world.write("a/x.vcf", &card("Ada Lovelace", ""));
+    world.synced("a", &["--device-id", "IMEI:1"], 0);
+    world.write("server-password", "sesame\n");
+    let notify = |args: &[&str]| {
+        let mut command = world.with_db(&["notify", "IMEI:1", "--user", "ada"]);
+        command.args(args).args(["--session", "4242"]);
+        command
+    };
+    let out = world.path("san").display().to_string();
+    let password = world.path("server-password").display().to_string();
+    let signed = ["--server-password-file", &password, "--server-id", "me", "--mode", "one-way-from-server"];
+    let (code, text, err) = run(notify(&["--ui", "interactive", "--out", &out]).args(signed));
+    assert_eq!((code, &*text), (0, "40 bytes of application/vnd.syncml.ds.notification, session 1092\n"), "{err}");
+    let (code, text, err) = run(syncml().arg("decode").arg(&out));
+    assert_eq!(code, 0, "{err}");
+    for said in ["DS 1.2, signed", "server: me", "session: 1092", "user: Interactive", "sync: 209", "\"contacts\""] {
+        assert!(text.contains(said), "{said} in {text}");
+    }
+    let (code, text, err) = run(&mut notify(&["--alert", "--encoding", "xml", "--book", "notes", "--out", "-"]));
+    assert_eq!(code, 0, "{err}");
+    for said in ["<VerDTD>1.1</VerDTD>", "<Data>206</Data>", "<LocURI>./notes</LocURI>", "IMEI:1"] {
+        assert!(text.contains(said), "{said} in {text}");
+    }
+    for (args, expected, said) in [
+        (&["notify", "IMEI:2", "--user", "ada", "--out", "-"][..], 2, "device list"),
+        (&["notify", "IMEI:1", "--user", "eve", "--out", "-"], 2, "account list"),
+        (&["notify", "IMEI:1", "--user", "ada", "--book", "nonsense", "--out", "-"], 5, "nonsense"),
+        (&["notify", "IMEI:1", "--user", "ada", "--out", "/nowhere/x"], 7, "/nowhere/x"),
+        (&["notify", "IMEI:1", "--user", "ada", "--san", "--alert", "--out", "-"], 2, "--alert"),
+    ] {
+        let (code, _, err) = run(&mut world.with_db(args));
+        assert_eq!(code, expected, "{args:?}: {err}");
+        assert!(err.contains(said), "{args:?}: {err}");
+    }
+}
+
+#[test]
 fn ctrl_c_ends_the_server_cleanly() {
     let mut world = World::new(&[]);
     let mut server = world.server.take().unwrap();

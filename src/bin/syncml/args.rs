@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::failure::{EXIT_CODES, Result};
-use crate::{account, demo, device, import, item, list, platform, serve, sync, wire};
+use crate::{account, demo, device, import, item, list, notify, platform, serve, sync, wire};
 use clap::{Parser, Subcommand};
 
 /// Keeps address books in step over SyncML / OMA Data Synchronization.
@@ -34,7 +34,9 @@ enum Command {
     Item(item::Command),
     /// Bring files of cards into a book
     Import(import::Args),
-    /// Turn a message (WBXML or XML) into readable XML
+    /// Write the notification that asks a device to sync; how it gets there is up to you
+    Notify(Box<notify::Args>),
+    /// Turn a message (WBXML or XML) into readable XML, and a notification of DS 1.2 into text
     Decode(wire::DecodeArgs),
     /// Turn a message in XML into WBXML
     Encode(wire::EncodeArgs),
@@ -54,7 +56,7 @@ impl Cli {
             Command::List(args) => args.json,
             Command::Item(command) => command.json(),
             Command::Import(args) => args.json,
-            Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
+            Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
         }
     }
 
@@ -69,6 +71,7 @@ impl Cli {
             Command::List(args) => list::run(&args),
             Command::Item(command) => item::run(&command),
             Command::Import(args) => import::run(&args),
+            Command::Notify(args) => notify::run(&args),
             Command::Decode(args) => wire::decode(&args),
             Command::Encode(args) => wire::encode(&args),
             Command::Demo(args) => demo::run(&args),
