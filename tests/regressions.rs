@@ -36,7 +36,9 @@ fn confirm(phone: &mut Phone<'_>, heard: &Heard, luid: usize) -> Heard {
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(g, l)| (g.as_str(), l.as_str())).collect();
         commands.push(phone.map(&pairs));
     }
-    phone.say_after(heard, commands, true).unwrap()
+    let heard = phone.say_after(heard, commands, true).unwrap();
+    common::emit_talk(phone, &heard);
+    heard
 }
 
 fn full(
@@ -47,9 +49,11 @@ fn full(
     changes: &[(Op, &str, String)],
 ) -> Heard {
     let heard = phone.begin(code, last, next).unwrap();
+    common::emit_talk(phone, &heard);
     let changes = changes.iter().map(|(op, luid, card)| phone.change(*op, luid, card)).collect();
     let sync = phone.sync(changes);
     let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+    common::emit_talk(phone, &heard);
     confirm(phone, &heard, 101);
     heard
 }
@@ -302,7 +306,7 @@ fn a_delete_after_a_lost_reply_reaches_the_server() {
     world.tick();
     let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
     while let Some(out) = client.outgoing() {
-        let reply = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
+        let reply = world.post(&out).unwrap();
         if !world.cards().is_empty() {
             break; // The reply is lost.
         }
@@ -478,7 +482,7 @@ fn an_edit_after_a_lost_reply_doubles_nothing() {
     world.tick();
     let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
     while let Some(out) = client.outgoing() {
-        let reply = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
+        let reply = world.post(&out).unwrap();
         if !world.cards().is_empty() {
             break; // The reply is lost.
         }
@@ -543,7 +547,7 @@ fn what_never_fits_is_withheld_and_the_session_ends() {
                 messages += 1;
                 assert!(messages < 60, "MaxMsgSize {size}, note of {}: the session does not end", length * 15);
                 // Where the addresses alone fill the message, the server gives up.
-                let Ok(reply) = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)) else {
+                let Ok(reply) = world.post(&out) else {
                     break;
                 };
                 client.received(reply.content_type, &reply.body, now).unwrap();

@@ -168,8 +168,8 @@ fn x1_each_request_sent_twice_gets_the_same_bytes() {
             syncml::session::Client::begin(phone.store.clone(), phone.account, phone.config.clone(), world.now)
                 .unwrap();
         while let Some(out) = client.outgoing() {
-            let first = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
-            let again = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
+            let first = world.post(&out).unwrap();
+            let again = world.post(&out).unwrap();
             assert!(first.body == again.body, "{}", String::from_utf8_lossy(&out.body));
             client.received(first.content_type, &first.body, world.now).unwrap();
         }

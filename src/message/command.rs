@@ -89,7 +89,7 @@ impl<'a> Command<'a> {
 }
 
 /// The five commands that change items.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Op {
     /// `Add`.
     Add,

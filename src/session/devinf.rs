@@ -78,6 +78,7 @@ pub(super) fn own(
         dev_type: if role == Role::Server { "server" } else { "workstation" }.into(),
         utc: true,
         number_of_changes: true,
+        large_objects: true,
         stores,
         ..DevInf::default()
     }

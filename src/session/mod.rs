@@ -12,6 +12,7 @@ mod content;
 pub mod datastore;
 mod devinf;
 pub mod guid;
+mod large;
 mod outbox;
 mod receive;
 mod report;

@@ -18,6 +18,9 @@ const UNSTATED_MAX: u64 = 20_000;
 /// this number: if it does not fit then, it never will.
 const FIRST_CHANGE: u32 = 4;
 
+/// Smaller chunks than this, in bytes, wait for the next message.
+const SMALLEST_CHUNK: usize = 256;
+
 /// Kept free for what every message may need after its items: an Alert 222, the end of a Sync.
 const RESERVE: usize = 1024;
 
@@ -54,6 +57,8 @@ pub(super) enum Extra {
     Next(String),
     /// A text, such as the versions supported.
     Text(String),
+    /// What was merged: our id of it and the peer's (§6.1).
+    Merged(String, String),
 }
 
 /// Whether a change found room.
@@ -80,6 +85,8 @@ pub(super) struct Outbox {
     /// The open Sync: the message as it was before, the Sync's number, and whether it holds anything.
     sync: Option<(Checkpoint, u32, bool)>,
     spoke: bool,
+    /// A chunk is in, behind which nothing new has a place (§3.8).
+    chunked: bool,
     overflow: Vec<Queued>,
     /// Statuses of earlier messages wait that found no room here.
     blocked: bool,
@@ -105,6 +112,7 @@ impl Outbox {
             bare: 0,
             sync: None,
             spoke: false,
+            chunked: false,
             overflow: Vec::new(),
             blocked: false,
         };
@@ -210,7 +218,7 @@ impl Outbox {
         source: &str,
         number_of_changes: Option<u64>,
     ) -> Result<Option<u32>, EncodeError> {
-        if self.overflows() {
+        if self.overflows() || self.chunked {
             return Ok(None);
         }
         let before = self.encoder.checkpoint();
@@ -264,7 +272,7 @@ impl Outbox {
 
     /// A change inside the open Sync.
     pub(super) fn change<'c>(&mut self, make: impl FnOnce(CmdId<'static>) -> Change<'c>) -> Fit {
-        if self.overflows() {
+        if self.overflows() || self.chunked {
             return Fit::NotNow;
         }
         let before = self.encoder.checkpoint();
@@ -285,6 +293,46 @@ impl Outbox {
         let alone = self.bare + (total - size) + self.reserve();
         let never = written.is_err() || alone > self.budget || number <= FIRST_CHANGE;
         if never { Fit::Never } else { Fit::NotNow }
+    }
+
+    /// As much of the rest of a large object as this message holds, inside the open Sync: a change made of its first bytes
+    /// and whether more follow. Gives the reference and how many bytes are in, or `None` when it is not worth beginning.
+    pub(super) fn chunk<'c>(
+        &mut self,
+        rest: &[u8],
+        make: impl Fn(CmdId<'static>, &[u8], bool) -> Change<'c>,
+    ) -> Option<(SentRef, usize)> {
+        if self.overflows() || self.chunked {
+            return None;
+        }
+        let before = self.encoder.checkpoint();
+        let number = self.next_cmd;
+        let text = self.encoding == Encoding::Xml;
+        let mut count = rest.len().min(self.budget);
+        loop {
+            // XML is text: a character stays whole.
+            while text && count < rest.len() && rest.get(count).is_some_and(|byte| byte & 0xC0 == 0x80) {
+                count -= 1;
+            }
+            if count < rest.len().min(SMALLEST_CHUNK) {
+                return None;
+            }
+            let more = count < rest.len();
+            let written = self.encoder.command(&Command::Change(make(CmdId::from(number), &rest[..count], more)));
+            let total = self.encoder.len_if_closed(true);
+            if written.is_ok() && total <= self.budget {
+                self.next_cmd += 1;
+                self.chunked = more;
+                if let Some((_, _, holds)) = &mut self.sync {
+                    *holds = true;
+                }
+                return Some((SentRef { msg_id: self.msg_id, cmd_id: number }, count));
+            }
+            self.encoder.rollback(before);
+            written.ok()?;
+            // Each byte taken away saves at least one, and several where XML escapes it.
+            count = count.saturating_sub(total - self.budget).max(count / 2);
+        }
     }
 
     /// Statuses that found no room.
@@ -310,6 +358,12 @@ impl Outbox {
     /// The message's id.
     pub(super) const fn msg_id(&self) -> u32 {
         self.msg_id
+    }
+
+    /// The anchors of an Alert. Before 1.2 there is always a Last, if only an empty one (§2.1).
+    pub(super) fn anchor(&self, last: Option<&str>, next: &str) -> Anchor<'static> {
+        let last = last.or_else(|| (self.version < Version::V12).then_some(""));
+        Anchor { last: last.map(|last| last.to_owned().into()), next: next.to_owned().into() }
     }
 
     /// The version written.
@@ -388,6 +442,10 @@ fn extra_item(extra: &Extra) -> Item<'_> {
     let data = match extra {
         Extra::Next(next) => Data::Anchor(Anchor { last: None, next: next.as_str().into() }),
         Extra::Text(text) => Data::text(text.as_str()),
+        Extra::Merged(ours, theirs) => {
+            let place = |uri: &str| Some(Location::new(uri.to_owned()));
+            return Item { target: place(ours), source: place(theirs), ..Item::default() };
+        }
     };
     Item { data: Some(data), ..Item::default() }
 }

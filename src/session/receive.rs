@@ -92,6 +92,8 @@ pub(super) enum When {
 pub(super) enum Outcome {
     /// Done; the answer.
     Done(StatusCode),
+    /// Merged with what was here.
+    Merged(Guid),
     /// Left for a later pass (only when settling without strong matches).
     Undecided,
 }
@@ -266,8 +268,10 @@ impl<'m> Overlay<'m> {
         let entry = entry.filter(|entry| entry.state != MapState::Gone).cloned();
         let full = open.compares();
         match (received.op, entry) {
-            // §3.4: a delete has no place in a slow sync.
-            (Incoming::Delete, _) if full && when == When::Arriving => Ok(Outcome::Done(StatusCode::FORBIDDEN)),
+            // §3.4: a delete has no place in a slow sync; but a server may take back what it has just been told of.
+            (Incoming::Delete, _) if full && when == When::Arriving && open.role == Role::Server => {
+                Ok(Outcome::Done(StatusCode::FORBIDDEN))
+            }
             (Incoming::Delete, Some(entry)) => self.delete(open, received, entry, when),
             (Incoming::Delete, None) => Ok(Outcome::Done(
                 decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
@@ -346,6 +350,9 @@ impl<'m> Overlay<'m> {
                 };
                 self.rewrite(open, &told, result);
                 open.state.received.conflicts += 1;
+                if decision.action == Action::Merge {
+                    return Ok(Outcome::Merged(guid));
+                }
             }
             Action::CreateAnew => {
                 self.retire(&entry);
@@ -421,8 +428,10 @@ impl<'m> Overlay<'m> {
                 return Ok(Outcome::Done(status(Twin::Strong)));
             }
         }
+        // An id of the old map with another card has the first claim on its own item, when all is known.
+        let claims = when == When::Arriving && full && self.claims(&luid);
         // Then what was sent to this peer and may have been stored there without our knowing.
-        if let Some(row) = self.pending_twin(open, &content).cloned() {
+        if let Some(row) = self.pending_twin(open, &content).filter(|_| !claims).cloned() {
             open.state.received.matched += 1;
             if open.mirrors() {
                 self.sent_off.push(row.guid);
@@ -437,8 +446,6 @@ impl<'m> Overlay<'m> {
             self.bind(open, luid, row.guid, row.sent_revision, row.sent_view_fp);
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
-        // An id of the old map with another card has the first claim on its own item, when all is known.
-        let claims = when == When::Arriving && full && self.claims(&luid);
         if !claims && nothing_to_match(open) {
             open.state.received.added += 1;
             self.create(open, luid, content);

@@ -4,15 +4,15 @@
 //! First the open rows of earlier sessions, each looked at anew; then items changed since the cursor. Nothing newer than
 //! the head that was frozen when the package began, and nothing twice in a session (I12).
 
-use super::content::{Content, render};
+use super::content::render;
 use super::guid;
+use super::large::{LargeOut, item_at, place_chunk, rendered};
 use super::outbox::{Fit, Outbox};
 use super::receive::OpenBook;
 use super::state::Position;
 use crate::message::{Change, Item, Location, Meta, Op};
 use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx};
 use crate::sync::{Role, SyncType, decide_outgoing};
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Rows looked at at a time.
@@ -28,6 +28,9 @@ pub(super) fn send(
     outbox: &mut Outbox,
 ) -> Result<bool> {
     let (device, book) = (open.device, open.book());
+    if !go_on(tx, open, outbox)? {
+        return Ok(false);
+    }
     loop {
         match open.state.position {
             Position::Start => open.state.position = Position::Open(Guid(0)),
@@ -62,13 +65,13 @@ pub(super) fn send(
                     if open.state.old_epoch.is_none() {
                         pair.cursor = open.state.upto;
                     }
-                    return Ok(true);
+                    continue;
                 }
                 if !send_as_it_was(tx, open, outbox, page)? {
                     return Ok(false);
                 }
             }
-            Position::End => return Ok(true),
+            Position::End => return Ok(open.state.large_out.is_none()),
         }
     }
 }
@@ -78,9 +81,24 @@ fn shows_all(open: &OpenBook<'_, '_>) -> bool {
     open.state.old_epoch.is_some() && (open.role == Role::Client || open.state.sync == SyncType::RefreshFromServer)
 }
 
-/// How many changes there will be, for NumberOfChanges (§3.9: progress only).
+/// How many changes there will be, for NumberOfChanges (§3.9: progress only): those since the cursor, and what is sent
+/// again of what lies before it.
 pub(super) fn count(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, pair: &PairRow) -> Result<u64> {
-    tx.count_differences((open.device, open.book()), open.state.epoch, range_start(open, pair), open.state.upto)
+    let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
+    let start = range_start(open, pair);
+    let mut changes = tx.count_differences((device, book), epoch, start, open.state.upto)?;
+    let mut after = Guid(0);
+    loop {
+        let rows = tx.outgoing_page(device, book, after, PAGE)?;
+        let Some(last) = rows.last() else { return Ok(changes) };
+        after = last.guid;
+        let guids: Vec<Guid> = rows.iter().map(|row| row.guid).collect();
+        let entries = tx.maps_by_guid(device, book, epoch, &guids)?;
+        for ((row, item), entry) in rows.iter().zip(tx.items(book, &guids)?).zip(entries) {
+            let before = item.filter(|item| item.revision <= start && row.state != OutgoingState::Refused);
+            changes += u64::from(before.is_some_and(|item| decide_outgoing(&item, entry.as_ref()).is_some()));
+        }
+    }
 }
 
 /// In a sync of everything the old frontier means nothing.
@@ -230,23 +248,55 @@ fn send_as_it_was(
 /// A live item as it was when our package began; `None` if it was deleted then, or nobody knows any more.
 fn as_it_was(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, item: &ItemRow<'_>) -> Result<Option<ItemRow<'static>>> {
     let history = tx.history(open.book(), item.guid, usize::MAX)?;
-    let was = history.into_iter().find(|row| row.revision <= open.state.upto).filter(|row| !row.deleted);
-    Ok(was.map(|row| {
-        let content = Content::new(open.kind, row.media_type.map(Cow::Owned), Cow::Owned(row.content));
-        ItemRow {
-            guid: row.guid,
-            revision: row.revision,
-            deleted: false,
-            parent: item.parent,
-            depth: item.depth,
-            media_type: content.media_type,
-            content: content.bytes,
-            fingerprint: content.print,
-            keys: Cow::Owned(content.keys),
-            origin: row.origin,
-            at: row.at,
+    match history.into_iter().find(|row| row.revision <= open.state.upto) {
+        Some(row) => item_at(tx, open, item, row.revision),
+        None => Ok(None),
+    }
+}
+
+/// Sends the next chunk of the object that is on its way; `true` when it needs no more of them. Each waits for the
+/// Status of the one before.
+fn go_on(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, outbox: &mut Outbox) -> Result<bool> {
+    let Some(large) = open.state.large_out.clone() else { return Ok(true) };
+    if !large.acknowledged {
+        return Ok(false);
+    }
+    let (device, book) = (open.device, open.book());
+    let row = tx.outgoing(device, book, &[large.guid])?.pop().flatten();
+    let item = tx.items(book, &[large.guid])?.pop().flatten();
+    let was = match &item {
+        Some(item) => item_at(tx, open, item, large.revision)?,
+        None => None,
+    };
+    let (Some(row), Some(was)) = (row, was) else {
+        // Purged meanwhile; what it is now is sent another time.
+        open.state.large_out = None;
+        return Ok(true);
+    };
+    let entry = tx.maps_by_guid(device, book, open.state.epoch, &[large.guid])?.pop().flatten();
+    let (address, _) = address(open, large.guid, entry.as_ref(), large.op);
+    let (meta, whole) = rendered(open, outbox, &was);
+    let Some(placed) = place_chunk(outbox, large.op, &address, &meta, &whole, large.sent) else { return Ok(false) };
+    tx.put_outgoing(device, book, &[OutgoingRow { sent_as: Some(placed.sent_as), ..row }])?;
+    open.state.large_out = placed.more.then(|| LargeOut::after(&placed, large.guid, large.revision, large.op));
+    Ok(!placed.more)
+}
+
+/// The item of a change without its data, and the temporary GUID if it has one.
+fn address(open: &OpenBook<'_, '_>, guid: Guid, entry: Option<&MapRow>, op: Op) -> (Item<'static>, Option<String>) {
+    let mut item = Item::default();
+    let mut temp_guid = None;
+    match (open.role, op) {
+        (Role::Client, _) => item.source = Some(Location::new(guid::luid(guid))),
+        (Role::Server, Op::Add) => {
+            let (text, temporary) = guid::to_short_text(guid, open.writer.row().stamp, open.state.max_guid);
+            temp_guid = temporary.then(|| text.clone());
+            item.source = Some(Location::new(text));
         }
-    }))
+        // A Replace or Delete names the client's id and nothing else: testers fail servers that add Source (§2.3).
+        (Role::Server, _) => item.target = entry.map(|entry| Location::new(entry.luid.clone())),
+    }
+    (item, temp_guid)
 }
 
 /// Puts one change into the outbox and gives its row for the ledger; `None` when this message is full.
@@ -271,30 +321,35 @@ fn send_item(
     if open.state.full && op == Op::Add {
         return Some(OutgoingRow { state: OutgoingState::Withheld, reason: 420, session: None, ..row });
     }
-    let mut data = Item::default();
-    match (open.role, op) {
-        (Role::Client, _) => data.source = Some(Location::new(guid::luid(item.guid))),
-        (Role::Server, Op::Add) => {
-            let (text, temporary) = guid::to_short_text(item.guid, open.writer.row().stamp, open.state.max_guid);
-            row.temp_guid = temporary.then(|| text.clone());
-            data.source = Some(Location::new(text));
-        }
-        // A Replace or Delete names the client's id and nothing else: testers fail servers that add Source (§2.3).
-        (Role::Server, _) => data.target = entry.map(|entry| Location::new(entry.luid.clone())),
-    }
+    let (mut data, temp_guid) = address(open, item.guid, entry, op);
+    row.temp_guid = temp_guid;
     let mut meta = None;
     if op != Op::Delete {
         let (media_type, bytes) = render(open.kind, item, open.state.media.as_ref());
+        if open.state.max_obj.is_some_and(|max| bytes.len() as u64 > max) {
+            open.state.sent.refused += 1;
+            return Some(OutgoingRow { state: OutgoingState::Withheld, reason: 416, session: None, ..row });
+        }
         meta = Some(Meta::of_type(media_type));
         outbox.put_data(&mut data, &mut meta, bytes);
     }
-    match outbox.change(|cmd_id| Change { meta, ..Change::new(op, cmd_id, data) }) {
+    let fit = outbox.change(|cmd_id| Change { meta, ..Change::new(op, cmd_id, data) });
+    match fit {
         Fit::Yes(sent_as) => {
             row.sent_as = Some(sent_as);
             open.state.awaiting += 1;
             Some(row)
         }
         Fit::NotNow => None,
+        Fit::Never if open.state.chunks && op != Op::Delete => {
+            let (address, _) = address(open, item.guid, entry, op);
+            let (meta, whole) = rendered(open, outbox, item);
+            let placed = place_chunk(outbox, op, &address, &meta, &whole, 0)?;
+            row.sent_as = Some(placed.sent_as);
+            open.state.awaiting += 1;
+            open.state.large_out = placed.more.then(|| LargeOut::after(&placed, item.guid, item.revision, op));
+            Some(row)
+        }
         // Too large for any message to this peer: kept back, with the reason, until that changes.
         Fit::Never => {
             open.state.sent.refused += 1;

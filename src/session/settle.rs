@@ -112,7 +112,7 @@ fn decide_page(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, rows: Vec<StagedRow
     let done: Vec<i64> = seqs
         .into_iter()
         .zip(outcomes)
-        .filter_map(|(seq, outcome)| matches!(outcome, Outcome::Done(_)).then_some(seq))
+        .filter_map(|(seq, outcome)| (outcome != Outcome::Undecided).then_some(seq))
         .collect();
     tx.drop_staged(device, book, &done)
 }

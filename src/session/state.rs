@@ -1,5 +1,6 @@
 //! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
 
+use super::large::LargeOut;
 use super::{BookReport, Counts, Report};
 use crate::message::{StatusCode, Version};
 use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
@@ -151,6 +152,15 @@ pub(super) struct StoreState {
     pub map_sent: Option<(u32, u32, Guid)>,
     /// Items sent in this session that wait for their Status or Map.
     pub awaiting: i64,
+    /// Whether the peer takes objects in chunks, and the largest it takes, in bytes.
+    pub chunks: bool,
+    pub max_obj: Option<u64>,
+    /// The object that is going to the peer in chunks.
+    pub large_out: Option<LargeOut>,
+    /// Whether one is coming; its chunks are in the store.
+    pub large_in: bool,
+    /// The peer's id of an object that it began and did not end, until it is told so (223).
+    pub broken: Option<String>,
     /// The peer is full: no more Adds.
     pub full: bool,
     /// The media type and version the peer wants, once known.
@@ -189,6 +199,13 @@ impl State {
             messages: 0,
             bytes_in: 0,
             bytes_out: 0,
+        }
+    }
+
+    /// The peer lost the object that it was being sent: nothing more of it is, and the whole comes again another time.
+    pub(super) fn break_off(&mut self) {
+        for store in &mut self.stores {
+            store.large_out = None;
         }
     }
 
@@ -244,6 +261,11 @@ impl StoreState {
             seen_head: Revision(0),
             map_sent: None,
             awaiting: 0,
+            chunks: false,
+            max_obj: None,
+            large_out: None,
+            large_in: false,
+            broken: None,
             full: false,
             media: None,
             max_guid: None,
@@ -282,6 +304,11 @@ impl StoreState {
         }
     }
 
+    /// Whether our changes are sent, to the last chunk.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.position == Position::End && self.large_out.is_none()
+    }
+
     /// Whether it still takes part in the session.
     pub(super) const fn active(&self) -> bool {
         self.failed.is_none()
@@ -292,7 +319,7 @@ impl StoreState {
     pub(super) fn finish(&mut self, role: Role, pair: &mut PairRow) {
         let other = if role == Role::Server { Role::Client } else { Role::Server };
         let received = self.sync_seen || !self.sync.sends(other);
-        let sent = self.position == Position::End || !self.sync.sends(role);
+        let sent = self.has_sent_all() || !self.sync.sends(role);
         if !self.active() || self.clean || !received || !sent || self.awaiting > 0 || self.map_sent.is_some() {
             return;
         }

@@ -5,12 +5,15 @@ use super::content::{Content, scoped, unpack};
 use super::datastore::{self, same_place};
 use super::devinf;
 use super::guid;
-use super::outbox::{Outbox, Queued};
+use super::large::{self, Taken};
+use super::outbox::{Extra, Outbox, Queued};
 use super::receive::{Key, OpenBook, Outcome, Received, When, receive};
 use super::send::{count, send};
 use super::settle::settle;
 use super::state::{Position, State, StoreState};
-use crate::message::{AlertCode, Change, Command, DevInf, Item, Location, Op, Status, StatusCode, Sync, Timestamp};
+use crate::message::{
+    Alert, AlertCode, Change, Command, DevInf, Item, Location, Op, Status, StatusCode, Sync, Timestamp, Version,
+};
 use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, PairRow, Phase, Result, SentRef, StoreError, Token, Tx};
 use crate::sync::{DeletionGuard, Incoming, Role, SyncType};
 use std::borrow::Cow;
@@ -94,6 +97,19 @@ impl Turn {
         // A Status said twice is one answer.
         let mut said = HashSet::new();
         answers.retain(|answer| said.insert(answer.sent_as));
+        for store in &mut state.stores {
+            let Some(large) = &mut store.large_out else { continue };
+            let of_chunk = |answer: &Answer| (answer.sent_as.msg_id, answer.sent_as.cmd_id) == large.sent_as;
+            match answers.iter().position(of_chunk).map(|at| (at, answers[at].code)) {
+                Some((at, code)) if code.is_success() => {
+                    answers.remove(at);
+                    large.acknowledged = true;
+                }
+                // Anything else is the answer to the whole, which is not sent any further.
+                Some(_) => store.large_out = None,
+                None => {}
+            }
+        }
         if answers.is_empty() {
             return Ok(());
         }
@@ -138,9 +154,18 @@ impl Turn {
             }
             for item in &change.items {
                 let queued = Queued::new(msg_ref, change.cmd_id.as_str(), change.op.name(), StatusCode::OK).about(item);
-                let read = match refused {
-                    Some(code) => Err(code),
-                    None => self.read_item(kind, change, item, sync),
+                let taken = match refused {
+                    None => large::take(tx, self.device, store, self.max_obj_size, change, item, sync.meta.as_ref())?,
+                    Some(code) => Taken::Refused(code),
+                };
+                let read = match taken {
+                    Taken::Plain => self.read_item(kind, change, item, sync),
+                    Taken::Whole(item) => self.read_item(kind, change, &item, sync),
+                    Taken::Refused(code) => Err(code),
+                    Taken::Chunk => {
+                        asked.push(Asked::of(Queued { code: StatusCode::CHUNK_ACCEPTED.0, ..queued }, change));
+                        continue;
+                    }
                 };
                 asked.push(match read {
                     Ok(received) => {
@@ -155,6 +180,7 @@ impl Turn {
             }
         }
         let outcomes = self.open(store, |open, _| receive(tx, open, batch, When::Arriving))?;
+        let stamp = self.rows.get(&store.book).map_or(0, |row| row.stamp);
         let mut outcomes = outcomes.into_iter();
         let mut statuses = Vec::with_capacity(asked.len());
         for asked in asked {
@@ -162,9 +188,17 @@ impl Turn {
                 Asked::Answered(queued) => statuses.push(queued),
                 Asked::Silent => {}
                 Asked::Waiting(queued, change) => {
+                    let mut queued = queued;
                     let code = match outcomes.next() {
                         Some(Outcome::Done(code)) => code,
-                        _ => StatusCode::COMMAND_FAILED,
+                        Some(Outcome::Merged(guid)) => {
+                            // The server names what it merged (§6.1); the client's ids are its own affair.
+                            if let (Role::Server, Some(luid)) = (self.role, queued.sources.first().cloned()) {
+                                queued = queued.saying(Extra::Merged(guid::to_text(guid, stamp), luid));
+                            }
+                            StatusCode::CONFLICT_MERGED
+                        }
+                        Some(Outcome::Undecided) | None => StatusCode::COMMAND_FAILED,
                     };
                     // Archiving is not done here; the delete is (§3.12).
                     let code = if change.archive && code == StatusCode::OK {
@@ -215,9 +249,6 @@ impl Turn {
         if op == Incoming::Delete {
             return Ok(Received { op, key, content: None });
         }
-        if item.more_data {
-            return Err(StatusCode::UNSUPPORTED_FEATURE);
-        }
         let meta = sync.meta.as_ref();
         if scoped(item, change, meta, |meta| meta.field_level.then_some(())).is_some() {
             return Err(StatusCode::UNSUPPORTED_FEATURE);
@@ -242,13 +273,14 @@ impl Turn {
     }
 
     /// Writes a Sync of one datastore with as many of our changes as fit; `true` when all of them are in. `caps` is what
-    /// the peer said of itself.
+    /// the peer said of itself, `max_obj` the largest object it takes.
     pub(super) fn write_sync(
         &mut self,
         tx: &mut dyn Tx,
         store: &mut StoreState,
         outbox: &mut Outbox,
         caps: Option<&DevInf<'_>>,
+        max_obj: Option<u64>,
     ) -> Result<bool> {
         let mut wants_count = false;
         if let (Some(caps), Some(datastore)) = (caps, datastore::by_number(store.book)) {
@@ -257,6 +289,9 @@ impl Turn {
             store.max_guid = caps.max_guid;
             wants_count = caps.number_of_changes;
         }
+        store.max_obj = store.max_obj.or(max_obj);
+        store.chunks = outbox.version() != Version::V10
+            && (store.max_obj.is_some() || caps.is_some_and(|caps| caps.large_objects));
         // Who does not send in this kind of sync sends an empty Sync (§10.2 row 35).
         let sends = store.sync.sends(self.role);
         let (there, here) = (store.there.clone(), store.here.clone());
@@ -421,6 +456,26 @@ pub(super) fn write_statuses(
         }
     }
     statuses.into_iter().try_for_each(|queued| outbox.status(queued).map_err(broken))
+}
+
+/// Tells the peer of objects that it began and did not end (223). The item is named as the peer knows it.
+pub(super) fn write_broken(outbox: &mut Outbox, state: &mut State) -> Result<()> {
+    for store in &mut state.stores {
+        let Some(uri) = &store.broken else { continue };
+        let item = Item { target: Some(Location::new(uri.clone())), ..Item::default() };
+        let alert = |cmd_id| Alert {
+            cmd_id,
+            no_resp: false,
+            cred: None,
+            code: Some(AlertCode::NO_END_OF_DATA),
+            correlator: None,
+            items: vec![item],
+        };
+        if outbox.command(|cmd_id| Command::Alert(alert(cmd_id))).map_err(broken)?.is_some() {
+            store.broken = None;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the statuses that found no room for the next message; `true` when there are none.

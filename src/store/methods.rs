@@ -51,6 +51,10 @@ macro_rules! tx_methods {
             fn drop_staged(device: DeviceNo, book: BookNo, seqs: &[i64]) -> ();
             fn unstage(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> ();
             fn count_staged(device: DeviceNo, book: BookNo, op: Op) -> u64;
+            fn partial(device: DeviceNo, book: BookNo, direction: Direction) -> Option<PartialRow>;
+            fn put_partial(device: DeviceNo, book: BookNo, row: &PartialRow, chunk: &[u8]) -> (), writes 1;
+            fn partial_bytes(device: DeviceNo, book: BookNo, direction: Direction) -> Vec<u8>;
+            fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
         }
     };
 }

@@ -21,9 +21,9 @@ mod writer;
 
 pub use error::StoreError;
 pub use rows::{
-    AccountNo, BookNo, BookRow, DeviceNo, DeviceRow, Guid, ItemRow, Keys, LensNo, Login, MapRow, MapState, NewStaged,
-    OutgoingRow, OutgoingState, PairRow, Phase, Principal, PrincipalKind, Revision, RevisionRow, SentRef, SessionRow,
-    StagedRow, Token, ViewFp,
+    AccountNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, Keys, LensNo, Login, MapRow, MapState,
+    NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase, Principal, PrincipalKind, Revision, RevisionRow,
+    SentRef, SessionRow, StagedRow, Token, ViewFp,
 };
 pub use writer::{BookWriter, Draft};
 
@@ -315,4 +315,15 @@ pub trait Tx {
     fn unstage(&mut self, device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Result<()>;
     /// How many rows are staged with this operation.
     fn count_staged(&mut self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64>;
+
+    // Large objects of which only chunks are there.
+
+    /// The object that is on its way, if any.
+    fn partial(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Option<PartialRow>>;
+    /// Writes the row, and appends a chunk to its bytes; there is no object with these yet if none was found before.
+    fn put_partial(&mut self, device: DeviceNo, book: BookNo, row: &PartialRow, chunk: &[u8]) -> Result<()>;
+    /// All chunks in one piece.
+    fn partial_bytes(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Vec<u8>>;
+    /// Forgets the object and its chunks.
+    fn drop_partial(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<()>;
 }

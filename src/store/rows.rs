@@ -481,6 +481,36 @@ impl OutgoingRow {
     }
 }
 
+/// Which way a large object goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// From the peer.
+    In,
+    /// To the peer.
+    Out,
+}
+
+/// A large object of which only chunks are there yet; one in each direction of a device's book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialRow {
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The peer's id of the item when it comes, our GUID as a number when it goes.
+    pub uri: String,
+    /// The operation.
+    pub op: Op,
+    /// What else its first chunk said; the session's own encoding.
+    pub meta: Vec<u8>,
+    /// Its size as declared, in bytes.
+    pub declared: u64,
+    /// The bytes that are there, or that have gone.
+    pub received: u64,
+    /// How many of these, at the end, are not known to have been acknowledged.
+    pub unconfirmed: u64,
+    /// The last Status of the whole, for a peer that did not get it.
+    pub last_status: Option<u16>,
+}
+
 /// A change to stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewStaged<'a> {

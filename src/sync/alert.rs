@@ -1,7 +1,7 @@
 //! An alert and the anchors decide which sync is held (§3.3, DESIGN "Anchors").
 
 use super::SyncType;
-use crate::message::{AlertCode, StatusCode};
+use crate::message::{AlertCode, StatusCode, Timestamp};
 
 /// What is known when an alert asks for a sync of a book.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub enum SlowReason {
     Mismatch,
     /// The peer was away longer than history is kept.
     Purged,
+    /// The peer wants to resume a suspended sync, which is not kept here: comparing everything loses nothing.
+    NotKept,
 }
 
 impl SlowReason {
@@ -42,6 +44,7 @@ impl SlowReason {
             Self::NoAnchor => "the peer has no anchor of an earlier sync",
             Self::Mismatch => "the peer's anchor is not the one of the last sync",
             Self::Purged => "the last sync is longer ago than history is kept",
+            Self::NotKept => "the sync that the peer wants to resume is not kept",
         }
     }
 }
@@ -71,6 +74,9 @@ pub enum AlertDecision {
 /// Decides about an alert of a known book.
 #[must_use]
 pub fn decide_alert(facts: &AlertFacts<'_>) -> AlertDecision {
+    if facts.requested == AlertCode::RESUME {
+        return AlertDecision::Escalate { sync: SyncType::Slow, reason: SlowReason::NotKept };
+    }
     let Some(sync) = SyncType::from_alert(facts.requested) else {
         return AlertDecision::Refuse(StatusCode::UNSUPPORTED_FEATURE);
     };
@@ -98,6 +104,15 @@ pub fn decide_alert(facts: &AlertFacts<'_>) -> AlertDecision {
     }
 }
 
+/// Our Next of a new sync: the time, or later than our Last when both fall into one second.
+#[must_use]
+pub fn next_anchor(now: Timestamp, last: Option<&str>) -> String {
+    let at = |seconds| now.plus_seconds(seconds).to_string();
+    let Some(last) = last else { return at(0) };
+    // A clock that was set back a long way begins anew.
+    (0..=60).map(at).find(|next| next.as_str() > last).unwrap_or_else(|| at(0))
+}
+
 /// Whether a Last says "none": phones write it in several ways (§3.3, field note 10).
 #[must_use]
 pub fn is_no_anchor(last: &str) -> bool {
@@ -107,15 +122,29 @@ pub fn is_no_anchor(last: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{AlertDecision, AlertFacts, SlowReason, decide_alert};
-    use crate::message::{AlertCode, StatusCode};
+    use super::{AlertDecision, AlertFacts, SlowReason, decide_alert, next_anchor};
+    use crate::message::{AlertCode, StatusCode, Timestamp};
     use crate::sync::SyncType;
+
+    #[test]
+    fn our_next_is_later_than_our_last() {
+        let now = Timestamp(1_700_000_400_000);
+        for (last, next) in [
+            (None, "20231114T222000Z"),
+            (Some("20231114T221959Z"), "20231114T222000Z"),
+            (Some("20231114T222000Z"), "20231114T222001Z"),
+            (Some("20231114T222007Z"), "20231114T222008Z"),
+            (Some("20251114T222000Z"), "20231114T222000Z"),
+        ] {
+            assert_eq!(next_anchor(now, last), next, "{last:?}");
+        }
+    }
 
     /// (requested, last, stored, previous, purged) → decision.
     #[test]
     fn anchors_choose_the_type() {
         use AlertDecision::{Escalate, Hold, Refuse};
-        use SlowReason::{FirstSync, Mismatch, NoAnchor, Purged};
+        use SlowReason::{FirstSync, Mismatch, NoAnchor, NotKept, Purged};
         use SyncType::{RefreshFromClient, RefreshFromServer, Slow, TwoWay};
         type Row<'a> = (u16, Option<&'a str>, Option<&'a str>, Option<&'a str>, bool, AlertDecision);
         let clean = |sync| Hold { sync, lost_reply: false };
@@ -144,6 +173,8 @@ mod tests {
             (204, Some("3"), Some("5"), None, false, Escalate { sync: RefreshFromServer, reason: Mismatch }),
             // A by-server code echoed in init counts as the kind it asked for.
             (206, Some("5"), Some("5"), None, false, clean(TwoWay)),
+            // RES-2: nothing is kept to be resumed.
+            (225, Some("5"), Some("5"), None, false, Escalate { sync: Slow, reason: NotKept }),
             // Not a sync at all.
             (666, None, None, None, false, Refuse(StatusCode::UNSUPPORTED_FEATURE)),
         ];

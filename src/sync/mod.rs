@@ -9,7 +9,7 @@ mod incoming;
 mod kind;
 mod outgoing;
 
-pub use alert::{AlertDecision, AlertFacts, SlowReason, decide_alert, is_no_anchor};
+pub use alert::{AlertDecision, AlertFacts, SlowReason, decide_alert, is_no_anchor, next_anchor};
 pub use guard::DeletionGuard;
 pub use incoming::{Action, Decision, Entry, Incoming, ItemNow, Policy, Twin, decide_incoming};
 pub use kind::{Role, SyncType};

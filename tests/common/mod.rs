@@ -2,13 +2,15 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::contact::identity::{Kind, identify};
+use syncml::kit::phone::{Heard, Phone};
 use syncml::message::{AlertCode, Timestamp, Version};
 use syncml::session::{
-    Client, ClientBook, ClientConfig, ClientError, Credentials, Report, Request, Server, ServerConfig,
+    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Refusal, Reply, Report, Request, Server,
+    ServerConfig,
 };
 use syncml::store::memory::MemoryStore;
 use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Guid, ItemRow, Revision, Store, Verdict};
@@ -37,6 +39,42 @@ pub struct Device {
     pub store: Arc<dyn Store>,
     pub account: AccountNo,
     pub config: ClientConfig,
+}
+
+/// Messages kept of one test, and of one side of a conversation, for others to judge.
+const MOST_EMITTED: usize = 60;
+
+/// Keeps a message for `tests/schema.sh` and `tests/wbxml.sh`, when the environment names a folder for it: as
+/// `PROGRAM-LABEL-NNN.xml` or `.wbxml`, so that no two test programs write the same file.
+#[allow(clippy::disallowed_methods)] // what the environment names is for the tests alone
+pub fn emit(label: &str, encoding: Encoding, bytes: &[u8]) {
+    static COUNTS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+    let Ok(folder) = std::env::var("SYNCML_TEST_MESSAGES") else { return };
+    let extension = if encoding == Encoding::Xml { "xml" } else { "wbxml" };
+    let name = format!("{}-{label}", env!("CARGO_CRATE_NAME"));
+    let number = {
+        let mut counts = COUNTS.lock().unwrap();
+        let count = counts.entry(format!("{name}.{extension}")).or_default();
+        *count += 1;
+        *count
+    };
+    if number <= MOST_EMITTED {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(format!("{folder}/{name}-{number:03}.{extension}"), bytes).unwrap();
+    }
+}
+
+/// The name of the test that runs, for [`emit`].
+pub fn this_test() -> String {
+    std::thread::current().name().unwrap_or("main").replace("::", "-")
+}
+
+/// Keeps what a phone said last, and what it heard.
+pub fn emit_talk(phone: &Phone<'_>, heard: &Heard) {
+    let (_, said) = phone.said().expect("something was said");
+    for bytes in [said, &heard.bytes] {
+        emit(&this_test(), Encoding::Xml, bytes);
+    }
 }
 
 /// The token in a URL's query.
@@ -87,6 +125,15 @@ impl World {
         self.now = self.now.plus_seconds(10);
     }
 
+    /// Posts a client's request; both bodies are kept for others to judge.
+    pub fn post(&self, out: &Outgoing) -> Result<Reply, Refusal> {
+        let reply = self.server.answer(&self.request(&out.uri, out.content_type, &out.body))?;
+        let encoding = Encoding::from_content_type(out.content_type).unwrap();
+        emit(&this_test(), encoding, &out.body);
+        emit(&this_test(), encoding, &reply.body);
+        Ok(reply)
+    }
+
     /// Runs a session to its end.
     pub fn sync(&mut self, device: &Device) -> Result<Report, ClientError> {
         self.tick();
@@ -95,7 +142,7 @@ impl World {
         while let Some(out) = client.outgoing() {
             messages += 1;
             assert!(messages < 10_000, "the session does not end");
-            let reply = match self.server.answer(&self.request(&out.uri, out.content_type, &out.body)) {
+            let reply = match self.post(&out) {
                 Ok(reply) => reply,
                 Err(refusal) => panic!("{refusal}\n{}", self.outline()),
             };

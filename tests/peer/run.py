@@ -9,7 +9,7 @@
     ours-peer-V    `syncml sync`, SyncEvolution's server
     device-*, refused-*   the DeviceID shared secret, and everything that must be turned away
 
-V is xml10 xml11 xml12 wbxml10 wbxml11 wbxml12 (MD5), xml12-basic, wbxml12-basic. Each of the four first kinds: slow sync of 500 varied cards into an empty server;
+V is xml10 xml11 xml12 wbxml10 wbxml11 wbxml12 (MD5), xml12-basic, wbxml12-basic, between ours also xml11-device, wbxml12-device. Each of the four first kinds: slow sync of 500 varied cards into an empty server;
 a sync that must transfer nothing; then cards added, changed and deleted on both sides and one two-way sync; then again nothing. What
 travelled is judged three times: by the peer's own table, by the cards counted on the wire, and by comparing both books with what they should
 hold. --only takes a part of a name or a pattern; --record keeps each run as a conversation of fixtures (best with --cards 12);
@@ -20,7 +20,7 @@ import argparse, concurrent.futures, fnmatch, os, random, shutil, sys, threading
 import cards, compare, lab, probe, record
 from lab import Failed, OurFolder, OurServer, SyncEvolutionClient, SyncEvolutionServer, Tap
 
-USER, PASSWORD = "alice", "pässwörd: 1"
+USER, PASSWORD, SECRET = "alice", "pässwörd: 1", "shared secret of a platform"
 
 
 class Variant:
@@ -38,6 +38,8 @@ VARIANTS = {
     "wbxml12": Variant("wbxml", "1.2"),
     "xml12-basic": Variant("xml", "1.2", auth="basic"),
     "wbxml12-basic": Variant("wbxml", "1.2", auth="basic"),
+    "xml11-device": Variant("xml", "1.1", auth="device"),
+    "wbxml12-device": Variant("wbxml", "1.2", auth="device"),
 }
 
 
@@ -135,12 +137,13 @@ class Job:
 
     def note(self, what):
         if self.context.options.record:
+            time.sleep(1.1)  # so that no two syncs have the same anchor
             messages = record.messages_of(self.tap.folder)[self.recorded:]
             self.recorded += len(messages)
             self.steps.append(("exchange", what, messages))
 
     def edited(self, kind, what, content=None):
-        self.steps.append((kind, dict(what, user=USER, book="contacts"), content))
+        self.steps.append((kind, dict(what, account=USER, book="contacts"), content))
 
     def whole(self):
         n = self.context.options.cards
@@ -158,7 +161,7 @@ class Job:
         self.edit(made, picks(n), 5 if n >= 200 else 2)
         self.quiet("sync after the edits, without changes")
         if self.context.options.record:
-            record.conversation(os.path.join(self.context.options.record, self.context.name), self.steps, self.about, True)
+            record.conversation(os.path.join(self.context.options.record, self.context.name), self.steps, self.about)
 
     def edit(self, made, pick, new):
         """Adds, changes and deletes on both sides, then one two-way sync."""
@@ -169,7 +172,7 @@ class Job:
             mine, theirs = cards.card(i + 2, 1), cards.card(i + 2, 2)
             self.client.book.put("new%d.vcf" % i, mine)
             self.server.put(theirs)
-            self.edited("put", {"holds": cards.tag_of(theirs)}, theirs)
+            self.edited("put", {}, theirs)
             self.model["client-new%d" % i], self.model["server-new%d" % i] = mine, theirs
         for k, i in enumerate(pick["client-change"]):
             tag, name = of(i)
@@ -180,7 +183,7 @@ class Job:
             tag, name = of(i)
             self.model[name] = cards.changed(held[ids[tag]], k, "server")
             self.server.put(self.model[name], ids[tag])
-            self.edited("put", {"guid": ids[tag], "holds": tag}, self.model[name])
+            self.edited("replace", {"holds": tag}, self.model[name])
         for i in pick["client-delete"]:
             tag, name = of(i)
             self.client.book.remove(names[tag])
@@ -188,7 +191,7 @@ class Job:
         for i in pick["server-delete"]:
             tag, name = of(i)
             self.server.delete(ids[tag])
-            self.edited("delete", {"guid": ids[tag], "holds": tag})
+            self.edited("delete", {"holds": tag})
             del self.model[name]
         there = (new, len(pick["client-change"]), len(pick["client-delete"]))
         here = (new, len(pick["server-change"]), len(pick["server-delete"]))
@@ -205,15 +208,23 @@ def main_job(context, client_kind, server_kind, variant):
     else:
         server = context.running(OurServer(options.program, context.path("server"), [(USER, PASSWORD)], basic=v.auth == "basic"))
         path, uri = "syncml", v.uri
+        if v.auth == "device":
+            server.add_platform(device, SECRET, [USER])
     server.start()
     tap = context.running(Tap(server.port, context.path("wire")))
     if client_kind == "peer":
         client = SyncEvolutionClient(context.path("client"), options.tools, tap.url(path), USER, PASSWORD, device, v.encoding, v.proto, v.auth, v.max_msg, uri, options.peer_log)
     else:
-        client = OurFolder(options.program, context.path("client"), tap.url(path), USER, PASSWORD, device, v.encoding, v.proto, v.auth, remote_book=uri if uri != "contacts" else None)
+        client = OurFolder(options.program, context.path("client"), tap.url(path), USER, None if v.auth == "device" else PASSWORD, device, v.encoding, v.proto, v.auth,
+                           SECRET if v.auth == "device" else None, remote_book=uri if uri != "contacts" else None)
     names = {"peer": "SyncEvolution 2.0.0 (libsynthesis 3.4.0.47)", "ours": "syncml"}
-    about = {"title": "%s: slow sync, nothing, edits on both sides, nothing" % context.name, "client": names[client_kind], "server": names[server_kind], "auth": v.auth,
-             "user": USER, "password": PASSWORD, "device": device, "book": "contacts"}
+    about = {"proves": ["SYNC-1", "SYNC-2", "MAP-1", "AUTH-%s" % v.auth], "says": "A slow sync, nothing, edits on both sides, nothing.",
+             "recorded": "%s with %s, %s of SyncML %s, %s" % (names[client_kind], names[server_kind], v.encoding.upper(), v.proto, v.auth),
+             "server": {"allow_basic": v.auth == "basic"}, "accounts": {USER: PASSWORD}}
+    if client_kind == "peer" and (v.encoding, v.proto) == ("wbxml", "1.0"):
+        about["raw_digests"] = True
+    if v.auth == "device":
+        about["platforms"] = {device: {"secret": SECRET, "accounts": [USER]}}
     Job(context, client, server, tap, about).whole()
 
 
@@ -382,6 +393,8 @@ def scenarios(options):
     kinds = [("peer", "peer")] if options.peer_only else [("ours", "peer"), ("peer", "ours"), ("ours", "ours")]
     for client, server in kinds:
         for v in options.variants:
+            if VARIANTS[v].auth == "device" and "peer" in (client, server):
+                continue
             out.append(("%s-%s-%s" % (client, server, v), lambda c, a=client, b=server, v=v: main_job(c, a, b, v)))
     if not options.peer_only:
         out += [("device-three-accounts-" + e, lambda c, e=e: three_accounts(c, e)) for e in ("xml", "wbxml")]

@@ -2,6 +2,7 @@
 
 use super::{DeviceSetup, Event, Schedule, Trouble, Violation, simulate};
 use crate::store::Store;
+use crate::sync::SyncType;
 use std::sync::Arc;
 
 /// Leaves out of a schedule whatever it does not take to break the same promise, playing it at most `runs` times over
@@ -47,11 +48,11 @@ pub fn minimise(schedule: &Schedule, store: &dyn Fn() -> Arc<dyn Store>, runs: u
             size = size.div_ceil(2);
         }
         for at in 0..best.events.len() {
-            if let Event::Turn { device, slow, trouble } = best.events[at] {
+            if let Event::Turn { device, sync, trouble } = best.events[at] {
                 for turn in [
-                    Event::Turn { device, slow: false, trouble: Trouble::None },
-                    Event::Turn { device, slow: false, trouble },
-                    Event::Turn { device, slow, trouble: Trouble::None },
+                    Event::Turn { device, sync: SyncType::TwoWay, trouble: Trouble::None },
+                    Event::Turn { device, sync: SyncType::TwoWay, trouble },
+                    Event::Turn { device, sync, trouble: Trouble::None },
                 ] {
                     let mut next = best.clone();
                     next.events[at] = turn;

@@ -4,6 +4,7 @@ use super::rng::Rng;
 use super::tap::StoreFault;
 use crate::codec::Encoding;
 use crate::message::Version;
+use crate::sync::SyncType;
 use std::fmt;
 
 /// A run: the world at its beginning, then its events. The same schedule always runs the same way.
@@ -57,8 +58,8 @@ pub enum Event {
     Turn {
         /// Which.
         device: usize,
-        /// Whether a session begun now is a slow one.
-        slow: bool,
+        /// The sync that a session begun now asks for.
+        sync: SyncType,
         /// What goes wrong.
         trouble: Trouble,
     },
@@ -137,11 +138,21 @@ impl Schedule {
                 Event::Wait(rng.pick(&[0, 700, 60_000, 1_000_000, 100_000_000]).unwrap_or(0))
             } else {
                 let trouble = if rng.chance(troubles) { trouble(&mut rng) } else { Trouble::None };
-                Event::Turn { device, slow: rng.chance(12), trouble }
+                Event::Turn { device, sync: sync(&mut rng), trouble }
             };
             schedule.events.push(event);
         }
         schedule
+    }
+}
+
+/// Refreshes are left out: they undo what people did, as they should.
+fn sync(rng: &mut Rng) -> SyncType {
+    match rng.below(100) {
+        0..12 => SyncType::Slow,
+        12..16 => SyncType::OneWayFromClient,
+        16..20 => SyncType::OneWayFromServer,
+        _ => SyncType::TwoWay,
     }
 }
 

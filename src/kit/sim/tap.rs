@@ -2,9 +2,9 @@
 
 use crate::message::{Op, Timestamp};
 use crate::store::{
-    AccountNo, BookNo, BookRow, DeviceNo, DeviceRow, Directory, Guid, ItemRow, Keys, MapRow, NewStaged, OutgoingRow,
-    PairRow, Result, Revision, RevisionRow, SentRef, SessionKey, SessionRow, StagedRow, Store, StoreError, Token, Tx,
-    Verdict, ViewFp,
+    AccountNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow, Keys, MapRow, NewStaged,
+    OutgoingRow, PairRow, PartialRow, Result, Revision, RevisionRow, SentRef, SessionKey, SessionRow, StagedRow, Store,
+    StoreError, Token, Tx, Verdict, ViewFp,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -120,6 +120,10 @@ impl Tx for TapTx<'_> {
         fn drop_staged(device: DeviceNo, book: BookNo, seqs: &[i64]) -> ();
         fn unstage(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> ();
         fn count_staged(device: DeviceNo, book: BookNo, op: Op) -> u64;
+        fn partial(device: DeviceNo, book: BookNo, direction: Direction) -> Option<PartialRow>;
+        fn put_partial(device: DeviceNo, book: BookNo, row: &PartialRow, chunk: &[u8]) -> ();
+        fn partial_bytes(device: DeviceNo, book: BookNo, direction: Direction) -> Vec<u8>;
+        fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
     }
 
     fn insert_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {

@@ -4,6 +4,7 @@ use super::card::Face;
 use super::model::Model;
 use crate::codec::{Encoding, Limits, decode};
 use crate::message::{Change, Command, Data, Message, Op};
+use crate::sync::{Role, SyncType};
 use std::collections::BTreeSet;
 
 /// One end of one session.
@@ -44,9 +45,9 @@ impl Watch {
         self.server.read(bytes, encoding, event, model)
     }
 
-    /// Whether both packages of changes were seen to their end.
-    pub(super) const fn complete(&self) -> bool {
-        self.client.complete && self.server.complete
+    /// Whether the packages of changes of such a sync were seen to their end.
+    pub(super) const fn complete(&self, sync: SyncType) -> bool {
+        self.client.complete && (self.server.complete || !sync.sends(Role::Server))
     }
 }
 

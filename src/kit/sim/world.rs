@@ -16,7 +16,7 @@ use crate::session::{
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{AccountNo, MapState, Store, StoreError};
-use crate::sync::DeletionGuard;
+use crate::sync::{DeletionGuard, Role, SyncType};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -25,6 +25,9 @@ const USER: &str = "alice";
 
 /// Messages after which a session is said never to end.
 const ENDLESS: usize = 2_000;
+
+/// The kinds of sync that tell of deletes, now or later.
+const TELLING: [&str; 3] = ["two-way", "one-way-from-client", "one-way-from-server"];
 
 /// Rounds within which two must be two-way: a first sync may be cut short, and slow again.
 const ROUNDS: usize = 4;
@@ -42,6 +45,8 @@ struct Device {
     talk: Option<Talk>,
     /// The server knows what this device holds: its last session ended cleanly, and none began since.
     sure: bool,
+    /// A session ended cleanly once.
+    synced: bool,
     /// Tokens put in since the last session ended cleanly.
     fresh: BTreeSet<String>,
     /// Tokens of cards deleted since the last session ended cleanly.
@@ -53,6 +58,8 @@ struct Device {
 /// A session.
 struct Talk {
     client: Client,
+    /// What it asked for.
+    sync: SyncType,
     watch: Watch,
     /// Nobody else did anything since it began.
     alone: bool,
@@ -116,6 +123,7 @@ impl<'l> World<'l> {
                 config,
                 talk: None,
                 sure: false,
+                synced: false,
                 fresh: BTreeSet::new(),
                 deleted: Vec::new(),
                 anchor: None,
@@ -178,8 +186,8 @@ impl<'l> World<'l> {
         (self.log)(&format!("{number:4} {event:?}"));
         match event {
             Event::Edit { at, dice } => self.edit(at, dice),
-            Event::Turn { device, slow, trouble } => match device < self.devices.len() {
-                true => self.turn(device, slow, trouble),
+            Event::Turn { device, sync, trouble } => match device < self.devices.len() {
+                true => self.turn(device, sync, trouble),
                 false => Ok(()),
             },
             Event::Late { dice } => self.late(dice),
@@ -270,8 +278,8 @@ impl<'l> World<'l> {
         self.anchors(packet.device, None)
     }
 
-    fn turn(&mut self, number: usize, slow: bool, trouble: Trouble) -> Outcome {
-        if self.devices[number].talk.is_none() && !self.begin(number, slow, trouble)? {
+    fn turn(&mut self, number: usize, sync: SyncType, trouble: Trouble) -> Outcome {
+        if self.devices[number].talk.is_none() && !self.begin(number, sync, trouble)? {
             return Ok(());
         }
         let device = &mut self.devices[number];
@@ -360,12 +368,14 @@ impl<'l> World<'l> {
     }
 
     /// Begins a session; `false` when the device's store failed.
-    fn begin(&mut self, number: usize, slow: bool, trouble: Trouble) -> Outcome<bool> {
+    fn begin(&mut self, number: usize, sync: SyncType, trouble: Trouble) -> Outcome<bool> {
         let event = self.event;
         let device = &mut self.devices[number];
         device.sure = false;
         let mut config = device.config.clone();
-        config.books[0].mode = if slow { AlertCode::SLOW } else { AlertCode::TWO_WAY };
+        // A device that never ended a sync and hears only cannot tell its own cards, edited since, from the server's.
+        let sync = if sync == SyncType::OneWayFromServer && !device.synced { SyncType::TwoWay } else { sync };
+        config.books[0].mode = sync.alert();
         // Only some faults of the device's store meet its first step; the others wait for the reply.
         if let Trouble::Client(fault @ StoreFault::AtCall(0..=9)) = trouble {
             device.store.arm(fault);
@@ -374,7 +384,7 @@ impl<'l> World<'l> {
         let fired = device.store.disarm();
         match begun {
             Ok(client) => {
-                device.talk = Some(Talk { client, watch: Watch::default(), alone: true, calm: true });
+                device.talk = Some(Talk { client, sync, watch: Watch::default(), alone: true, calm: true });
                 self.stats.sessions += 1;
                 Ok(true)
             }
@@ -425,7 +435,7 @@ impl<'l> World<'l> {
         }
         let taken = talk.client.received(content_type, reply, now);
         let fired = device.store.disarm();
-        if talk.client.report().books.first().is_some_and(|book| book.mode != "two-way") {
+        if talk.client.report().books.first().is_some_and(|book| !TELLING.contains(&book.mode.as_str())) {
             self.model.unheard(&std::mem::take(&mut device.deleted));
         }
         match taken {
@@ -453,10 +463,11 @@ impl<'l> World<'l> {
         }
         self.stats.clean += 1;
         let device = &mut self.devices[number];
-        if !talk.watch.complete() {
+        if !talk.watch.complete(talk.sync) {
             return Err(self.violation("I6", "a device's anchors moved before both packages were complete"));
         }
-        if talk.alone {
+        device.synced = true;
+        if talk.alone && talk.sync.sends(Role::Client) {
             device.sure = true;
             device.fresh.clear();
             device.deleted.clear();
@@ -534,10 +545,12 @@ impl<'l> World<'l> {
         }
         device.anchor = anchor;
         let complete = match (talking, &device.talk) {
-            (Some(_), Some(talk)) => talk.watch.complete(),
+            (Some(_), Some(talk)) => talk.watch.complete(talk.sync),
             _ => true,
         };
-        if open > 0 || staged > 0 || !complete {
+        // A sync from the client only leaves what the server has to say as it is.
+        let mute = device.talk.as_ref().is_some_and(|talk| !talk.sync.sends(Role::Server));
+        if (open > 0 && !mute) || staged > 0 || !complete {
             let what = format!("anchors moved with {open} unanswered and {staged} staged items; complete: {complete}");
             return Err(self.violation("I6", what));
         }
@@ -588,12 +601,12 @@ impl<'l> World<'l> {
 
     fn calm_sync(&mut self, number: usize) -> Outcome<Report> {
         self.now = self.now.plus_seconds(10);
-        self.begin(number, false, Trouble::None)?;
+        self.begin(number, SyncType::TwoWay, Trouble::None)?;
         let mut report = Report::default();
         for _ in 0..ENDLESS {
             let Some(talk) = &self.devices[number].talk else { return Ok(report) };
             report = talk.client.report();
-            self.turn(number, false, Trouble::None)?;
+            self.turn(number, SyncType::TwoWay, Trouble::None)?;
             report = self.devices[number].talk.as_ref().map_or(report, |talk| talk.client.report());
         }
         Err(self.violation("peace", "a session does not end"))

@@ -3,8 +3,8 @@
 use super::support::*;
 use crate::message::Op;
 use crate::store::{
-    AccountNo, BookNo, DeviceNo, DeviceRow, Guid, OutgoingRow, Revision, SessionKey, Store, StoreError, Token, Tx,
-    Verdict,
+    AccountNo, BookNo, DeviceNo, DeviceRow, Direction, Guid, OutgoingRow, Revision, SessionKey, Store, StoreError,
+    Token, Tx, Verdict,
 };
 
 fn seen(store: &dyn Store, account: AccountNo) -> Outcome<String> {
@@ -124,6 +124,7 @@ pub(super) fn accounts_apart(store: &dyn Store) -> Outcome {
         tx.clear_outgoing(DeviceNo(1), BOOK)?;
         tx.drop_staged(DeviceNo(1), BOOK, &staged)?;
         tx.unstage(DeviceNo(1), BOOK, 2, &["1", "9"])?;
+        tx.drop_partial(DeviceNo(1), BOOK, Direction::In)?;
         Ok((rivals, expired))
     })?;
     same("sessions superseded and expired in an account without any", gone, (0, 0))?;

@@ -19,6 +19,7 @@ mod directory;
 mod history;
 mod maps;
 mod outgoing;
+mod partial;
 mod races;
 mod search;
 mod sessions;
@@ -175,6 +176,9 @@ cases! {
         staged_numbers: "Numbers of staged changes are not used again.",
         unstaged: "What is staged under an id in an epoch can be taken back, and nothing else is.",
     }
+    partial {
+        partial_objects: "Chunks of a large object come back in one piece, of one direction of one pair, until forgotten.",
+    }
     atomic {
         rolled_back: "A step rolled back leaves nothing in any table.",
         failed: "A step that fails leaves nothing in any table, even if it makes light of the failure.",
@@ -210,13 +214,14 @@ macro_rules! store_kit_tests {
             maps_unconfirmed differences differences_in_pages
             outgoing_rows outgoing_by_ref outgoing_by_view outgoing_removed
             staged_rows staged_replaced staged_numbers unstaged
+            partial_objects
             rolled_back failed looked_at own_changes accounts_apart
             writers_take_turns late_committer loaded_before_commit lock_is_held session_row_is_locked
             disjoint_writers
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 53);
+            assert_eq!($crate::kit::store::CASES.len(), 54);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

@@ -3,9 +3,9 @@
 use crate::auth::Verifier;
 use crate::message::{Op, Timestamp};
 use crate::store::{
-    self, AccountNo, BookNo, BookWriter, DeviceNo, DeviceRow, Draft, Guid, ItemRow, LensNo, MapRow, MapState,
-    NewStaged, OutgoingRow, OutgoingState, PairRow, Phase, Revision, SentRef, SessionRow, Store, StoreError, Token, Tx,
-    Verdict,
+    self, AccountNo, BookNo, BookWriter, DeviceNo, DeviceRow, Direction, Draft, Guid, ItemRow, LensNo, MapRow,
+    MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase, Revision, SentRef, SessionRow, Store,
+    StoreError, Token, Tx, Verdict,
 };
 use std::fmt::Debug;
 
@@ -242,6 +242,19 @@ pub(super) fn staged_change(epoch: i64, luid: &str, op: Op, content: &str) -> Ne
     }
 }
 
+pub(super) fn partial_row(uri: &str) -> PartialRow {
+    PartialRow {
+        direction: Direction::In,
+        uri: uri.to_owned(),
+        op: Op::Replace,
+        meta: vec![0, 255],
+        declared: u64::MAX >> 1,
+        received: 4,
+        unconfirmed: 3,
+        last_status: None,
+    }
+}
+
 /// All there is to see of an account's books 1 to 6, device ids `phone` and `tablet` and sessions `[1; 16]` to
 /// `[3; 16]`, as text. Locks nothing and creates nothing.
 pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
@@ -293,6 +306,10 @@ pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
             for op in [Op::Add, Op::Replace, Op::Delete] {
                 say("count", &tx.count_staged(device, book, op)?);
             }
+            for direction in [Direction::In, Direction::Out] {
+                say("partial", &tx.partial(device, book, direction)?);
+                say("chunks", &tx.partial_bytes(device, book, direction)?);
+            }
         }
     }
     Ok(lines.join("\n"))
@@ -314,6 +331,7 @@ pub(super) fn fill(tx: &mut dyn Tx) -> store::Result<()> {
         tx.carry_maps(phone, book, 2, 3)?;
         tx.put_outgoing(phone, book, &[outgoing_row(1, 1, Some((1, 2)))])?;
         tx.stage(phone, book, &[staged_change(2, "1", Op::Delete, "")])?;
+        tx.put_partial(phone, book, &partial_row("1"), b"chunk")?;
     }
     Ok(())
 }
@@ -345,6 +363,8 @@ pub(super) fn disturb(tx: &mut dyn Tx) -> store::Result<()> {
         tx.drop_staged(phone, book, &staged.iter().map(|row| row.seq).collect::<Vec<_>>())?;
         tx.stage(phone, book, &[staged_change(1, "9", Op::Add, "nine")])?;
         tx.unstage(phone, book, 1, &["9"])?;
+        tx.put_partial(phone, book, &partial_row("2"), b"more")?;
+        tx.drop_partial(phone, BOOK, Direction::In)?;
         tx.stage(phone, book, &[staged_change(2, "9", Op::Add, "nine")])?;
     }
     tx.clear_outgoing(tablet, OTHER_BOOK)

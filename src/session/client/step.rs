@@ -3,19 +3,19 @@
 use super::ClientConfig;
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{
-    Alert, AlertCode, Anchor, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
-    Put, SessionId, Status, StatusCode, Timestamp,
+    Alert, AlertCode, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId, Put,
+    SessionId, Status, StatusCode, Timestamp,
 };
 use crate::session::datastore;
 use crate::session::devinf;
 use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
 use crate::session::settle::settle;
-use crate::session::state::{Package, Position, State, StoreState};
+use crate::session::state::{Package, State, StoreState};
 use crate::session::turn::{
-    Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_statuses,
+    Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_broken, write_statuses,
 };
-use crate::store::{DeviceRow, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
-use crate::sync::{Role, SyncType};
+use crate::store::{DeviceRow, Direction, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
+use crate::sync::{Role, SyncType, next_anchor};
 
 /// Map entries sent in one message.
 const MAP_PAGE: usize = 200;
@@ -51,6 +51,7 @@ impl Step<'_> {
                 self.turn.rows.get(&book.book).map_or_else(Default::default, |row| (row.head, row.live_items));
             let Some(pair) = self.turn.pairs.get_mut(&book.book) else { continue };
             fold_open_epoch(tx, pair)?;
+            tx.drop_partial(self.turn.device, book.book, Direction::In)?;
             let asked = SyncType::from_alert(book.mode).unwrap_or(SyncType::TwoWay);
             // Without an anchor there is nothing to count changes from: the first sync compares everything. A one-way sync
             // is left to the server to escalate: asking for a refresh would ask for deletes.
@@ -64,10 +65,7 @@ impl Step<'_> {
             store.there.clone_from(&book.remote_uri);
             store.reason = (sync != asked).then(|| "this book never synced with this server".to_owned());
             store.own_last.clone_from(&pair.own_next);
-            store.own_next = self.now.to_string();
-            if store.own_last.as_ref() == Some(&store.own_next) {
-                store.own_next = self.now.plus_seconds(1).to_string();
-            }
+            store.own_next = next_anchor(self.now, store.own_last.as_deref());
             pair.phase = Phase::Sending;
             pair.sync_type = sync.alert().0;
             pair.start_head = head;
@@ -128,7 +126,7 @@ impl Step<'_> {
                 .map_err(broken)?;
         }
         for store in &mut self.state.stores {
-            let anchor = Anchor { last: store.own_last.clone().map(Into::into), next: store.own_next.clone().into() };
+            let anchor = outbox.anchor(store.own_last.as_deref(), &store.own_next);
             let meta = Meta { anchor: Some(anchor), max_obj_size: Some(self.config.max_obj_size), ..Meta::default() };
             let item = Item {
                 target: Some(Location::new(store.there.clone())),
@@ -196,6 +194,9 @@ impl Step<'_> {
                 };
                 let mut status = queued(message, command, code);
                 status.idle = alert.code == Some(AlertCode::NEXT_MESSAGE);
+                if alert.code == Some(AlertCode::NO_END_OF_DATA) {
+                    self.state.break_off();
+                }
                 statuses.push(match item {
                     Some(item) => status.about(item),
                     None => status,
@@ -208,6 +209,7 @@ impl Step<'_> {
                 Some(store) => {
                     let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
                     store.peer_next = anchor.map(|anchor| anchor.next.to_string());
+                    store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);
                     store.peer_last = anchor.and_then(|anchor| anchor.last.as_deref()).map(str::to_owned);
                     let pair = self.turn.pairs.get_mut(&store.book);
                     (take_alert(store, pair, sync), store.peer_next.clone())
@@ -376,6 +378,7 @@ impl Step<'_> {
         self.write_header_status(&mut outbox, message)?;
         write_statuses(tx, &self.turn.token, &mut outbox, statuses)?;
         devinf::write_results(&mut outbox, &mut self.state, self.config.encoding).map_err(broken)?;
+        write_broken(&mut outbox, &mut self.state)?;
         let mut ends = false;
         match self.state.package {
             Package::Sending => {
@@ -464,8 +467,9 @@ impl Step<'_> {
         let bytes = self.device.devinf.clone();
         let caps = bytes.as_deref().and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
-            let written = store.sync_msg != 0 && (store.position == Position::End || !store.sync.sends(Role::Client));
-            if !written && !self.turn.write_sync(tx, store, outbox, caps.as_ref())? {
+            let written = store.sync_msg != 0 && (store.has_sent_all() || !store.sync.sends(Role::Client));
+            let max_obj = self.state.max_obj_size;
+            if !written && !self.turn.write_sync(tx, store, outbox, caps.as_ref(), max_obj)? {
                 return Ok(false);
             }
         }

@@ -355,6 +355,10 @@ impl Server {
                 return Ok(Verdict::Rollback);
             }
         };
+        if message.header.version() != Some(state.version) {
+            *outcome = Ok(Admission::Refused(StatusCode::PROTOCOL_NOT_SUPPORTED, None));
+            return Ok(Verdict::Rollback);
+        }
         state.messages += 2;
         state.bytes_in += asked.request.body.len() as u64;
         let turn = Turn {

@@ -2,14 +2,14 @@
 
 use super::step::Step;
 use crate::codec::EncodeError;
-use crate::message::{Alert, AlertCode, Anchor, Command, Get, Item, Location, Meta, StatusCode};
+use crate::message::{Alert, AlertCode, Command, Get, Item, Location, Meta, StatusCode};
 use crate::session::datastore::{self, Datastore};
 use crate::session::devinf;
 use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
-use crate::store::{BookNo, Phase, Result, Tx};
-use crate::sync::{AlertDecision, AlertFacts, SyncType, decide_alert, is_no_anchor};
+use crate::store::{BookNo, Direction, Phase, Result, Tx};
+use crate::sync::{AlertDecision, AlertFacts, SyncType, decide_alert, is_no_anchor, next_anchor};
 
 impl Step<'_, '_> {
     /// The books that this message's alerts name.
@@ -29,19 +29,15 @@ impl Step<'_, '_> {
         for (index, command) in message.body.iter().enumerate() {
             let Command::Alert(alert) = command else { continue };
             let code = match alert.code {
-                Some(code) if SyncType::from_alert(code).is_some() => {
+                Some(code) if SyncType::from_alert(code).is_some() || code == AlertCode::RESUME => {
                     self.take_sync_alert(tx, index, alert)?;
                     continue;
                 }
-                // A suspended session is not resumed here: everything is compared instead, which loses nothing.
-                Some(AlertCode::RESUME) => {
-                    let slow = Alert { code: Some(AlertCode::SLOW), ..alert.clone() };
-                    self.take_sync_alert(tx, index, &slow)?;
-                    continue;
-                }
-                Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::NO_END_OF_DATA | AlertCode::DISPLAY) => {
+                Some(AlertCode::NO_END_OF_DATA) => {
+                    self.state.break_off();
                     StatusCode::OK
                 }
+                Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::DISPLAY) => StatusCode::OK,
                 Some(_) => StatusCode::UNSUPPORTED_FEATURE,
                 None => StatusCode::INCOMPLETE_COMMAND,
             };
@@ -84,6 +80,7 @@ impl Step<'_, '_> {
         let live_items = self.turn.rows.get(&datastore.book).map_or(0, |row| row.live_items);
         let Some(pair) = self.turn.pairs.get_mut(&datastore.book) else { return refuse(self, StatusCode::NOT_FOUND) };
         fold_open_epoch(tx, pair)?;
+        tx.drop_partial(self.turn.device, datastore.book, Direction::In)?;
         let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
         left_over.start_live = live_items;
         self.turn.settle_left_over(tx, &mut left_over)?;
@@ -107,10 +104,7 @@ impl Step<'_, '_> {
             AlertDecision::Escalate { sync, reason } => (sync, false, Some(reason.sentence().to_owned())),
             AlertDecision::Refuse(code) => return refuse(self, code),
         };
-        let mut own_next = self.now.to_string();
-        if Some(&own_next) == pair.own_next.as_ref() {
-            own_next = self.now.plus_seconds(1).to_string();
-        }
+        let own_next = next_anchor(self.now, pair.own_next.as_deref());
         let last = if lost_reply { pair.own_prev.clone() } else { pair.own_next.clone() };
         pair.phase = Phase::Receiving;
         pair.sync_type = sync.alert().0;
@@ -123,6 +117,7 @@ impl Step<'_, '_> {
         store.alone = sync.is_full() && row.live_items == 0;
         store.seen_head = row.head;
         store.received = left_over.received;
+        store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);
         store.here = here;
         store.there = item.source.as_ref().map_or_else(|| store.here.clone(), |source| source.uri.to_string());
         store.reason.clone_from(&reason);
@@ -154,10 +149,7 @@ impl Step<'_, '_> {
         let unalerted = |store: &&mut StoreState| store.active() && store.alert_ref.is_none();
         for store in self.state.stores.iter_mut().filter(unalerted) {
             let meta = Meta {
-                anchor: Some(Anchor {
-                    last: store.own_last.clone().map(Into::into),
-                    next: store.own_next.clone().into(),
-                }),
+                anchor: Some(outbox.anchor(store.own_last.as_deref(), &store.own_next)),
                 max_obj_size: Some(self.config.max_obj_size),
                 ..Meta::default()
             };

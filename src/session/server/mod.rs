@@ -185,7 +185,10 @@ impl Server {
         }
         match self.admit(&asked, &limits)? {
             Admission::Reply(reply) => Ok(reply),
-            Admission::Refused(code, chal) => Ok(self.refuse(&asked, &limits, code, chal, None)),
+            Admission::Refused(code, chal) => {
+                let says = (code == StatusCode::PROTOCOL_NOT_SUPPORTED).then_some(PROTOCOLS);
+                Ok(self.refuse(&asked, &limits, code, chal, says))
+            }
         }
     }
 
@@ -225,10 +228,13 @@ pub(super) enum Admission {
     Refused(StatusCode, Option<Chal<'static>>),
 }
 
+/// What is spoken here, as a 513 lists it.
+const PROTOCOLS: &str = "SyncML/1.2,SyncML/1.1,SyncML/1.0";
+
 /// 513 or 505 for a version that is not spoken here, and what is (§1.4).
 fn unspoken_version(header: &Header<'_>) -> Option<(StatusCode, &'static str)> {
     if Version::from_proto(&header.ver_proto).is_none() {
-        Some((StatusCode::PROTOCOL_NOT_SUPPORTED, "SyncML/1.2,SyncML/1.1,SyncML/1.0"))
+        Some((StatusCode::PROTOCOL_NOT_SUPPORTED, PROTOCOLS))
     } else if header.version().is_none() {
         Some((StatusCode::VERSION_NOT_SUPPORTED, "1.2,1.1,1.0"))
     } else {

@@ -7,8 +7,8 @@ use crate::session::confirm::take_map;
 use crate::session::devinf;
 use crate::session::outbox::{Outbox, Queued, is_idle};
 use crate::session::settle::settle;
-use crate::session::state::{Package, Position, Settling, State, StoreState};
-use crate::session::turn::{Turn, broken, find_store, keep_overflow, refuse_all, write_statuses};
+use crate::session::state::{Package, Settling, State, StoreState};
+use crate::session::turn::{Turn, broken, find_store, keep_overflow, refuse_all, write_broken, write_statuses};
 use crate::store::{BookNo, DeviceRow, Result, Tx};
 use crate::sync::Role;
 
@@ -310,6 +310,7 @@ impl Step<'_, '_> {
         write_statuses(tx, &self.turn.token, &mut outbox, statuses.into_iter().flatten())?;
         devinf::write_results(&mut outbox, &mut self.state, self.encoding).map_err(broken)?;
         self.write_alerts(&mut outbox).map_err(broken)?;
+        write_broken(&mut outbox, &mut self.state)?;
         let sent_all = self.write_changes(tx, &mut outbox)?;
 
         let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && self.state.owed_results.is_empty();
@@ -340,7 +341,8 @@ impl Step<'_, '_> {
         let bytes = self.device.devinf.clone();
         let caps = bytes.as_deref().and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
         for store in self.state.stores.iter_mut().filter(|store| store.active() && store.sync.sends(Role::Server)) {
-            if store.position != Position::End && !self.turn.write_sync(tx, store, outbox, caps.as_ref())? {
+            let max_obj = self.state.max_obj_size;
+            if !store.has_sent_all() && !self.turn.write_sync(tx, store, outbox, caps.as_ref(), max_obj)? {
                 return Ok(false);
             }
         }

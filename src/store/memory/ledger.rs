@@ -167,6 +167,46 @@ impl MemoryTx<'_> {
         }))
     }
 
+    pub(super) fn partial(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        direction: Direction,
+    ) -> Result<Option<PartialRow>> {
+        Ok(self.with(|tables, changes| changes.partials.get(&tables.partials, &(device, book, direction)).cloned()))
+    }
+
+    pub(super) fn put_partial(&mut self, device: DeviceNo, book: BookNo, row: &PartialRow, chunk: &[u8]) -> Result<()> {
+        self.with(|tables, changes| {
+            changes.partials.put((device, book, row.direction), row.clone());
+            if !chunk.is_empty() {
+                let seq = tables.next_number();
+                changes.partial_chunks.put((device, book, row.direction, seq), chunk.to_vec());
+            }
+        });
+        Ok(())
+    }
+
+    pub(super) fn partial_bytes(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Vec<u8>> {
+        Ok(self.with(|tables, changes| {
+            let range = (Included((device, book, direction, i64::MIN)), Included((device, book, direction, i64::MAX)));
+            let chunks = changes.partial_chunks.scan(&tables.partial_chunks, range.0, range.1);
+            chunks.flat_map(|(_, chunk)| chunk).copied().collect()
+        }))
+    }
+
+    pub(super) fn drop_partial(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<()> {
+        self.with(|tables, changes| {
+            changes.partials.remove((device, book, direction));
+            let range = (Included((device, book, direction, i64::MIN)), Included((device, book, direction, i64::MAX)));
+            let chunks = changes.partial_chunks.scan(&tables.partial_chunks, range.0, range.1);
+            for key in chunks.map(|(key, _)| *key).collect::<Vec<_>>() {
+                changes.partial_chunks.remove(key);
+            }
+        });
+        Ok(())
+    }
+
     fn remove_outgoing(tables: &Tables, changes: &mut Changes, key: (DeviceNo, BookNo, Guid)) {
         if let Some(row) = changes.outgoing.get(&tables.outgoing, &key) {
             changes.outgoing_by_view.remove((key.0, key.1, row.sent_view_fp, row.guid));

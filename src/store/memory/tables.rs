@@ -1,8 +1,8 @@
 //! The tables of one account.
 
 use super::super::{
-    BookNo, BookRow, DeviceNo, DeviceRow, Guid, ItemRow, MapRow, NewStaged, OutgoingRow, PairRow, Revision,
-    RevisionRow, SessionRow, Token, ViewFp,
+    BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, MapRow, NewStaged, OutgoingRow, PairRow,
+    PartialRow, Revision, RevisionRow, SessionRow, Token, ViewFp,
 };
 use super::table::{Layer, Table};
 
@@ -65,4 +65,6 @@ tables! {
     outgoing_by_view: (DeviceNo, BookNo, ViewFp, Guid) => (),
     staged: (DeviceNo, BookNo, i64) => NewStaged<'static>,
     staged_luids: (DeviceNo, BookNo, i64, String) => i64,
+    partials: (DeviceNo, BookNo, Direction) => PartialRow,
+    partial_chunks: (DeviceNo, BookNo, Direction, i64) => Vec<u8>,
 }

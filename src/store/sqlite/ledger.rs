@@ -161,4 +161,59 @@ impl SqliteTx<'_> {
         let count = self.one(sql, (self.account, device.0, book.0, rows::op_number(op)), |row| row.get::<_, i64>(0))?;
         Ok(count.unwrap_or_default().cast_unsigned())
     }
+
+    pub(super) fn partial(&self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Option<PartialRow>> {
+        let sql = "SELECT direction, uri, op, meta, declared, received, unconfirmed, last_status FROM partial
+                   WHERE account = ?1 AND device = ?2 AND book = ?3 AND direction = ?4";
+        let which = (self.account, device.0, book.0, rows::direction_number(direction));
+        self.one(sql, which, rows::partial)
+    }
+
+    /// The number of the object's chunks.
+    fn blob_of(&self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Option<i64>> {
+        let sql = "SELECT blob FROM partial WHERE account = ?1 AND device = ?2 AND book = ?3 AND direction = ?4";
+        self.one(sql, (self.account, device.0, book.0, rows::direction_number(direction)), |row| row.get(0))
+    }
+
+    pub(super) fn put_partial(&self, device: DeviceNo, book: BookNo, row: &PartialRow, chunk: &[u8]) -> Result<()> {
+        let next = "SELECT ifnull(max(blob), 0) + 1 FROM blob WHERE account = ?1";
+        let blob = match self.blob_of(device, book, row.direction)? {
+            Some(blob) => blob,
+            None => self.one(next, [self.account], |row| row.get::<_, i64>(0))?.unwrap_or(1),
+        };
+        let put = "INSERT OR REPLACE INTO partial (account, device, book, direction, uri, op, meta, declared, received,
+                    unconfirmed, last_status, blob) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        let values = params![
+            self.account,
+            device.0,
+            book.0,
+            rows::direction_number(row.direction),
+            row.uri,
+            rows::op_number(row.op),
+            row.meta,
+            row.declared.cast_signed(),
+            row.received.cast_signed(),
+            row.unconfirmed.cast_signed(),
+            row.last_status,
+            blob
+        ];
+        self.run(put, values)?;
+        // The first chunk is there even when it is empty, so that the number is taken.
+        let append = "INSERT INTO blob (account, blob, seq, bytes) VALUES (?1, ?2,
+                       (SELECT ifnull(max(seq), 0) + 1 FROM blob WHERE account = ?1 AND blob = ?2), ?3)";
+        self.run(append, (self.account, blob, chunk)).map(drop)
+    }
+
+    pub(super) fn partial_bytes(&self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Vec<u8>> {
+        let Some(blob) = self.blob_of(device, book, direction)? else { return Ok(Vec::new()) };
+        let sql = "SELECT bytes FROM blob WHERE account = ?1 AND blob = ?2 ORDER BY seq";
+        Ok(self.all(sql, (self.account, blob), |row| row.get::<_, Vec<u8>>(0))?.concat())
+    }
+
+    pub(super) fn drop_partial(&self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<()> {
+        let Some(blob) = self.blob_of(device, book, direction)? else { return Ok(()) };
+        self.run("DELETE FROM blob WHERE account = ?1 AND blob = ?2", (self.account, blob))?;
+        let sql = "DELETE FROM partial WHERE account = ?1 AND device = ?2 AND book = ?3 AND direction = ?4";
+        self.run(sql, (self.account, device.0, book.0, rows::direction_number(direction))).map(drop)
+    }
 }

@@ -150,6 +150,7 @@ pub(super) fn book(row: &Row<'_>) -> rusqlite::Result<BookRow> {
 }
 
 const PHASES: [Phase; 5] = [Phase::Idle, Phase::Receiving, Phase::Settling, Phase::Sending, Phase::Confirming];
+const DIRECTIONS: [Direction; 2] = [Direction::In, Direction::Out];
 const OPS: [Op; 5] = [Op::Add, Op::Replace, Op::Delete, Op::Copy, Op::Move];
 
 /// The number of one of a fixed list of values.
@@ -166,6 +167,10 @@ fn numbered<T: Copy>(all: &[T], row: &Row<'_>, column: usize) -> rusqlite::Resul
 
 pub(super) fn op_number(op: Op) -> i64 {
     number(&OPS, &op)
+}
+
+pub(super) fn direction_number(direction: Direction) -> i64 {
+    number(&DIRECTIONS, &direction)
 }
 
 pub(super) fn phase_number(phase: Phase) -> i64 {
@@ -288,6 +293,20 @@ pub(super) fn staged(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
             keys: unpack_keys(row.get_ref(6)?.as_blob()?).into(),
             content: row.get::<_, Vec<u8>>(7)?.into(),
         },
+    })
+}
+
+/// Reads `direction, uri, op, meta, declared, received, unconfirmed, last_status`.
+pub(super) fn partial(row: &Row<'_>) -> rusqlite::Result<PartialRow> {
+    Ok(PartialRow {
+        direction: numbered(&DIRECTIONS, row, 0)?,
+        uri: row.get(1)?,
+        op: numbered(&OPS, row, 2)?,
+        meta: row.get(3)?,
+        declared: row.get::<_, i64>(4)?.cast_unsigned(),
+        received: row.get::<_, i64>(5)?.cast_unsigned(),
+        unconfirmed: row.get::<_, i64>(6)?.cast_unsigned(),
+        last_status: row.get(7)?,
     })
 }
 
