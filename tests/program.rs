@@ -377,6 +377,52 @@ fn messages_are_made_readable_and_back() {
 }
 
 #[test]
+fn changes_are_asked_for_without_a_sync() {
+    let world = World::new(&[]);
+    for name in ["a/x.vcf", "b/y.vcf"] {
+        world.write(name, &card(name, ""));
+    }
+    let poll = |args: &[&str]| {
+        let mut command = syncml();
+        command.args(["poll", "--to", &world.url]).args(args);
+        let (code, out, err) = run(&mut command);
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    let (dir, password) = (world.path("a").display().to_string(), world.path("password").display().to_string());
+    let ada = [&dir, "--user", "ada", "--password-file", &password];
+    let changed = || {
+        let said: Value = serde_json::from_str(&poll(&[&ada[..], &["--json"]].concat())).unwrap();
+        assert_eq!(said["books"].as_array().unwrap().len(), 6);
+        (said["changed"].as_bool().unwrap(), said["books"][0]["book"].clone(), said["books"][0]["changed"].clone())
+    };
+    world.synced("a", &[], 0);
+    assert_eq!(changed(), (false, "contacts".into(), false.into()));
+    world.synced("b", &[], 0);
+    assert_eq!(changed(), (true, "contacts".into(), true.into()));
+    assert!(poll(&ada).contains("contacts   yes\n"), "{}", poll(&ada));
+
+    world.write("secret", "open sesame\n");
+    let secret = world.path("secret").display().to_string();
+    let (code, _, err) =
+        run(&mut world.with_db(&["platform", "add", "gateway-7", "--grant", "ada", "--secret-file", &secret]));
+    assert_eq!(code, 0, "{err}");
+    let all = ["--all", "--device-id", "gateway-7", "--auth", "device", "--secret-file", &secret];
+    assert_eq!(poll(&all), "account  book\nada      contacts\n");
+    for (args, expected, said) in [
+        (&["--user", "ada", "--password-file", &secret][..], 2, "DIR"),
+        (&["--user", "ada", "--password-file", &secret, &world.path("c").display().to_string()], 2, "never synced"),
+        (&["--user", "ada", "--password-file", &secret, &dir], 4, "credentials"),
+        (&["--all", "--device-id", "x"], 2, "--auth device"),
+        (&["--all", "--device-id", "x", "--auth", "device", "--secret-file", &secret], 4, "credentials"),
+    ] {
+        let (code, _, err) = run(syncml().args(["poll", "--to", &world.url]).args(args));
+        assert_eq!(code, expected, "{args:?}: {err}");
+        assert!(err.contains(said), "{args:?}: {err}");
+    }
+}
+
+#[test]
 fn a_device_is_asked_to_sync() {
     let world = World::new(&[]);
     world.write("a/x.vcf", &card("Ada Lovelace", ""));

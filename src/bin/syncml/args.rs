@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::failure::{EXIT_CODES, Result};
-use crate::{account, demo, device, import, item, list, notify, platform, serve, sync, wire};
+use crate::{account, demo, device, import, item, list, notify, platform, poll, serve, sync, wire};
 use clap::{Parser, Subcommand};
 
 /// Keeps address books in step over SyncML / OMA Data Synchronization.
@@ -27,6 +27,8 @@ enum Command {
     Device(device::Command),
     /// Keep a folder of cards in step with a server, both ways
     Sync(Box<sync::Args>),
+    /// Ask a server whether anything changed, without syncing
+    Poll(Box<poll::Args>),
     /// Show or export a book of an account
     List(list::Args),
     /// Change single items of a book
@@ -53,6 +55,7 @@ impl Cli {
             Command::Platform(command) => command.json(),
             Command::Device(command) => command.json(),
             Command::Sync(args) => args.json,
+            Command::Poll(args) => args.json,
             Command::List(args) => args.json,
             Command::Item(command) => command.json(),
             Command::Import(args) => args.json,
@@ -68,6 +71,7 @@ impl Cli {
             Command::Platform(command) => platform::run(&command),
             Command::Device(command) => device::run(&command),
             Command::Sync(args) => sync::run(&args),
+            Command::Poll(args) => poll::run(&args),
             Command::List(args) => list::run(&args),
             Command::Item(command) => item::run(&command),
             Command::Import(args) => import::run(&args),

@@ -20,6 +20,7 @@ mod list;
 mod notify;
 mod output;
 mod platform;
+mod poll;
 mod progress;
 mod secret;
 mod serve;

@@ -1,9 +1,11 @@
 //! The client's side of the conversation.
 
 mod credential;
+mod poll;
 mod step;
 
 pub use credential::Credentials;
+pub use poll::{News, Poll, PollConfig};
 
 use self::step::Step;
 use super::Report;
@@ -89,6 +91,12 @@ pub enum ClientError {
     /// The server ended the session.
     #[error("the server ended the session with status {0}")]
     Ended(StatusCode),
+    /// The server cannot say what changed.
+    #[error("the server does not say what changed ({0}): sync with it instead")]
+    NoPolling(StatusCode),
+    /// A name in the configuration cannot be written into a message.
+    #[error("the message cannot be written: {0}")]
+    Unwritable(String),
     /// The client's own store failed.
     #[error("this side's store failed: {0}")]
     Store(#[from] StoreError),
