@@ -9,7 +9,7 @@ use super::outbox::Outbox;
 use super::receive::OpenBook;
 use super::state::StoreState;
 use crate::message::{Change, Data, Item, Meta, Op, StatusCode};
-use crate::store::{DeviceNo, Direction, Guid, ItemRow, PartialRow, Result, Revision, SentRef, Tx};
+use crate::store::{BookNo, DeviceNo, Direction, Guid, ItemRow, PartialRow, Result, Revision, SentRef, Tx};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -45,20 +45,37 @@ pub(super) fn take<'m>(
     let book = store.book;
     let uri = uri(item);
     let bytes: &[u8] = item.data.as_ref().and_then(Data::as_bytes).unwrap_or_default();
+    let size = scoped(item, change, sync, |meta| meta.size);
+    let at = scoped(item, change, sync, |meta| meta.emi.iter().find_map(|emi| datapos(emi)));
     if store.large_in {
+        let first = std::mem::take(&mut store.large_resumed);
         let row = tx.partial(device, book, Direction::In)?;
         match row.filter(|row| row.op == change.op && row.uri == uri) {
-            Some(row) => return go_on(tx, device, store, row, item, bytes),
+            // The same from its beginning; but some senders say the size with every chunk.
+            Some(row) if at == Some(0) || (first && at.is_none() && size == Some(row.declared)) => {}
+            Some(row) => {
+                let size = size.filter(|_| first);
+                return match resumed(tx, device, book, row, at, size)? {
+                    Some(row) => go_on(tx, device, store, row, item, bytes),
+                    None => {
+                        store.large_in = false;
+                        Ok(Taken::Refused(StatusCode::PARTIAL_NOT_ACCEPTED))
+                    }
+                };
+            }
             None => {
                 // Something else came before the end: the sender is told, and what was there is forgotten (223).
                 forget(tx, device, store)?;
             }
         }
     }
+    if at.is_some_and(|at| at > 0) {
+        return Ok(Taken::Refused(StatusCode::PARTIAL_NOT_ACCEPTED));
+    }
     if !item.more_data {
         return Ok(Taken::Plain);
     }
-    let Some(declared) = scoped(item, change, sync, |meta| meta.size) else {
+    let Some(declared) = size else {
         return Ok(Taken::Refused(StatusCode::SIZE_REQUIRED));
     };
     if declared > max || bytes.len() as u64 > max {
@@ -82,6 +99,43 @@ pub(super) fn take<'m>(
     tx.put_partial(device, book, &row, bytes)?;
     store.large_in = true;
     Ok(Taken::Chunk)
+}
+
+/// Where a resumed object goes on: some senders say the position (`EMI`), some declare the size of what remains, and
+/// either may begin with the chunk whose Status they did not get. `None` when it fits to nothing that is here.
+fn resumed(
+    tx: &mut dyn Tx,
+    device: DeviceNo,
+    book: BookNo,
+    mut row: PartialRow,
+    at: Option<u64>,
+    size: Option<u64>,
+) -> Result<Option<PartialRow>> {
+    let from = match (at, size) {
+        (Some(at), _) => Some(at),
+        (None, Some(rest)) => row.declared.checked_sub(rest),
+        (None, None) => Some(row.received),
+    };
+    match from {
+        Some(from) if from == row.received => Ok(Some(row)),
+        Some(from) if from == row.received - row.unconfirmed => {
+            let mut bytes = tx.partial_bytes(device, book, Direction::In)?;
+            bytes.truncate(usize::try_from(from).unwrap_or(usize::MAX));
+            (row.received, row.unconfirmed) = (from, 0);
+            tx.drop_partial(device, book, Direction::In)?;
+            tx.put_partial(device, book, &row, &bytes)?;
+            Ok(Some(row))
+        }
+        _ => {
+            tx.drop_partial(device, book, Direction::In)?;
+            Ok(None)
+        }
+    }
+}
+
+/// The position in an `EMI` element.
+fn datapos(emi: &str) -> Option<u64> {
+    emi.trim().strip_prefix("datapos=")?.parse().ok()
 }
 
 fn go_on<'m>(

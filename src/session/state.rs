@@ -56,6 +56,8 @@ pub(super) struct State {
     pub owed_results: Vec<(String, String)>,
     /// Whether we asked for the peer's device information in this session.
     pub asked_devinf: bool,
+    /// Whether this end has broken the session off for now (224).
+    pub suspended: bool,
     /// Whether our package is complete but for its Final, which waits until no Status is left over.
     pub owes_final: bool,
     /// Consecutive messages in which neither side said anything but "go on".
@@ -110,6 +112,8 @@ pub(super) struct StoreState {
     /// The sync that is held, and the one that the client asked for.
     pub sync: SyncType,
     pub asked: SyncType,
+    /// Client: whether the server is asked to go on with a sync that broke off (225).
+    pub resuming: bool,
     /// Why it is not the one asked for.
     pub reason: Option<String>,
     /// The epoch that this sync reads and writes.
@@ -159,6 +163,8 @@ pub(super) struct StoreState {
     pub large_out: Option<LargeOut>,
     /// Whether one is coming; its chunks are in the store.
     pub large_in: bool,
+    /// Whether that was begun in a session before, and its first chunk in this one has not come.
+    pub large_resumed: bool,
     /// The peer's id of an object that it began and did not end, until it is told so (223).
     pub broken: Option<String>,
     /// The peer is full: no more Adds.
@@ -194,6 +200,7 @@ impl State {
             stores: Vec::new(),
             owed_results: Vec::new(),
             asked_devinf: false,
+            suspended: false,
             owes_final: false,
             idle: 0,
             messages: 0,
@@ -239,6 +246,7 @@ impl StoreState {
             there: String::new(),
             sync,
             asked: sync,
+            resuming: false,
             reason: None,
             epoch: epoch + i64::from(sync.is_full()),
             old_epoch: sync.is_full().then_some(epoch),
@@ -265,6 +273,7 @@ impl StoreState {
             max_obj: None,
             large_out: None,
             large_in: false,
+            large_resumed: false,
             broken: None,
             full: false,
             media: None,

@@ -16,6 +16,8 @@ pub struct AlertFacts<'a> {
     pub previous: Option<&'a str>,
     /// Whether superseded revisions that this peer's cursor needs have been purged.
     pub purged: bool,
+    /// The sync of this peer and book that was begun and not ended, if any: what can be resumed.
+    pub open: Option<SyncType>,
     /// The kinds this side holds.
     pub supported: &'a [SyncType],
 }
@@ -75,7 +77,7 @@ pub enum AlertDecision {
 #[must_use]
 pub fn decide_alert(facts: &AlertFacts<'_>) -> AlertDecision {
     if facts.requested == AlertCode::RESUME {
-        return AlertDecision::Escalate { sync: SyncType::Slow, reason: SlowReason::NotKept };
+        return decide_resume(facts);
     }
     let Some(sync) = SyncType::from_alert(facts.requested) else {
         return AlertDecision::Refuse(StatusCode::UNSUPPORTED_FEATURE);
@@ -101,6 +103,20 @@ pub fn decide_alert(facts: &AlertFacts<'_>) -> AlertDecision {
         AlertDecision::Hold { sync, lost_reply: true }
     } else {
         escalate(SlowReason::Mismatch)
+    }
+}
+
+/// A sync that broke off goes on where it was (§3.13). A refresh does not: whether it was meant to delete is not known
+/// any more. A sync of everything was held because anchors disagreed, so they are not asked again.
+fn decide_resume(facts: &AlertFacts<'_>) -> AlertDecision {
+    let slow = |reason| AlertDecision::Escalate { sync: SyncType::Slow, reason };
+    match facts.open {
+        Some(SyncType::Slow) => AlertDecision::Hold { sync: SyncType::Slow, lost_reply: false },
+        None | Some(SyncType::RefreshFromClient | SyncType::RefreshFromServer) => slow(SlowReason::NotKept),
+        Some(sync) => match facts.last.filter(|last| !is_no_anchor(last)) {
+            Some(last) if facts.stored != Some(last) && facts.previous != Some(last) => slow(SlowReason::Mismatch),
+            last => AlertDecision::Hold { sync, lost_reply: last.is_some() && facts.stored != last },
+        },
     }
 }
 
@@ -179,9 +195,47 @@ mod tests {
             (666, None, None, None, false, Refuse(StatusCode::UNSUPPORTED_FEATURE)),
         ];
         for &(code, last, stored, previous, purged, expected) in table {
-            let facts =
-                AlertFacts { requested: AlertCode(code), last, stored, previous, purged, supported: &SyncType::ALL };
+            let facts = AlertFacts {
+                requested: AlertCode(code),
+                last,
+                stored,
+                previous,
+                purged,
+                open: None,
+                supported: &SyncType::ALL,
+            };
             assert_eq!(decide_alert(&facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_resumed() {
+        use SyncType::{OneWayFromClient, OneWayFromServer, RefreshFromClient, RefreshFromServer, Slow, TwoWay};
+        let hold = |sync| AlertDecision::Hold { sync, lost_reply: false };
+        let slow = |reason| AlertDecision::Escalate { sync: Slow, reason };
+        for (open, last, expected, why) in [
+            (None, Some("5"), slow(SlowReason::NotKept), "RES-2: nothing is open"),
+            (Some(TwoWay), Some("5"), hold(TwoWay), "RES-1: the anchor agrees"),
+            (Some(TwoWay), None, hold(TwoWay), "some peers show only Next when they resume"),
+            (Some(TwoWay), Some(""), hold(TwoWay), "or an empty Last"),
+            (Some(TwoWay), Some("4"), AlertDecision::Hold { sync: TwoWay, lost_reply: true }, "the one before"),
+            (Some(TwoWay), Some("3"), slow(SlowReason::Mismatch), "neither"),
+            (Some(Slow), Some("3"), hold(Slow), "it was slow because the anchor disagreed"),
+            (Some(OneWayFromClient), Some("5"), hold(OneWayFromClient), "one way"),
+            (Some(OneWayFromServer), Some("5"), hold(OneWayFromServer), "the other"),
+            (Some(RefreshFromClient), Some("5"), slow(SlowReason::NotKept), "nobody knows what it was to delete"),
+            (Some(RefreshFromServer), None, slow(SlowReason::NotKept), "the same"),
+        ] {
+            let facts = AlertFacts {
+                requested: AlertCode::RESUME,
+                last,
+                stored: Some("5"),
+                previous: Some("4"),
+                purged: false,
+                open,
+                supported: &SyncType::ALL,
+            };
+            assert_eq!(decide_alert(&facts), expected, "{why}");
         }
     }
 
@@ -191,6 +245,7 @@ mod tests {
             requested: AlertCode::REFRESH_FROM_CLIENT,
             last: None,
             stored: None,
+            open: None,
             previous: None,
             purged: false,
             supported: &[SyncType::TwoWay, SyncType::Slow],

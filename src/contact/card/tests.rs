@@ -511,7 +511,9 @@ proptest! {
                 editor.remove(at);
                 let edited = editor.finish();
                 let edited = parse(&edited);
-                let texts = |card: &Card<'_>| card.properties().iter().map(|it| it.text().into_owned()).collect::<Vec<_>>();
+                // An AGENT takes a card for its own that begins right behind it, now that nothing stands between them.
+                let text = |it: &Property<'_>| if it.is("AGENT") { String::new() } else { it.text().into_owned() };
+                let texts = |card: &Card<'_>| card.properties().iter().map(text).collect::<Vec<_>>();
                 let mut wanted = texts(&card);
                 wanted.remove(at);
                 // Without VERSION the version is guessed from what is left.

@@ -386,6 +386,7 @@ impl Server {
             chal,
             first: row.last_msg_id == 0,
             statuses: Vec::new(),
+            suspended: false,
         };
         let (reply, mut state, device) = step.run(tx)?;
         state.bytes_out += reply.len() as u64;

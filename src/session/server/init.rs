@@ -2,7 +2,7 @@
 
 use super::step::Step;
 use crate::codec::EncodeError;
-use crate::message::{Alert, AlertCode, Command, Get, Item, Location, Meta, StatusCode};
+use crate::message::{Alert, AlertCode, Command, Get, Item, Location, Meta, StatusCode, Version};
 use crate::session::datastore::{self, Datastore};
 use crate::session::devinf;
 use crate::session::outbox::{Extra, Outbox};
@@ -29,10 +29,11 @@ impl Step<'_, '_> {
         for (index, command) in message.body.iter().enumerate() {
             let Command::Alert(alert) = command else { continue };
             let code = match alert.code {
-                Some(code) if SyncType::from_alert(code).is_some() || code == AlertCode::RESUME => {
+                Some(code) if SyncType::from_alert(code).is_some() || self.resumes(code) => {
                     self.take_sync_alert(tx, index, alert)?;
                     continue;
                 }
+                Some(AlertCode::SUSPEND) if self.state.version == Version::V12 => StatusCode::OK,
                 Some(AlertCode::NO_END_OF_DATA) => {
                     self.state.break_off();
                     StatusCode::OK
@@ -51,9 +52,14 @@ impl Step<'_, '_> {
         Ok(())
     }
 
+    /// Whether an alert asks to go on with a sync: nothing before 1.2 does (§3.13).
+    fn resumes(&self, code: AlertCode) -> bool {
+        code == AlertCode::RESUME && self.state.version == Version::V12
+    }
+
     /// A device that did not get our package 2 says its package 1 again, perhaps in the same session.
     fn begins_again(&self) -> bool {
-        let syncs = |code: AlertCode| SyncType::from_alert(code).is_some() || code == AlertCode::RESUME;
+        let syncs = |code: AlertCode| SyncType::from_alert(code).is_some() || self.resumes(code);
         let alerts = |command: &Command<'_>| matches!(command, Command::Alert(alert) if alert.code.is_some_and(syncs));
         let changes = |command: &Command<'_>| matches!(command, Command::Sync(_));
         self.state.package == Package::Changes
@@ -77,18 +83,10 @@ impl Step<'_, '_> {
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
-        let live_items = self.turn.rows.get(&datastore.book).map_or(0, |row| row.live_items);
-        let Some(pair) = self.turn.pairs.get_mut(&datastore.book) else { return refuse(self, StatusCode::NOT_FOUND) };
-        fold_open_epoch(tx, pair)?;
-        tx.drop_partial(self.turn.device, datastore.book, Direction::In)?;
-        let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
-        left_over.start_live = live_items;
-        self.turn.settle_left_over(tx, &mut left_over)?;
         let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
         else {
             return refuse(self, StatusCode::NOT_FOUND);
         };
-
         let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
         let requested = alert.code.unwrap_or(AlertCode::TWO_WAY);
         let decision = decide_alert(&AlertFacts {
@@ -97,6 +95,7 @@ impl Step<'_, '_> {
             stored: pair.peer_next.as_deref(),
             previous: pair.peer_prev.as_deref(),
             purged: pair.cursor < row.purged_upto,
+            open: SyncType::from_alert(AlertCode(pair.sync_type)).filter(|_| pair.phase != Phase::Idle),
             supported: &SyncType::ALL,
         });
         let (sync, lost_reply, reason) = match decision {
@@ -104,17 +103,38 @@ impl Step<'_, '_> {
             AlertDecision::Escalate { sync, reason } => (sync, false, Some(reason.sentence().to_owned())),
             AlertDecision::Refuse(code) => return refuse(self, code),
         };
+        let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
+        let resumed = requested == AlertCode::RESUME && reason.is_none();
+        if !resumed {
+            fold_open_epoch(tx, pair)?;
+            tx.drop_partial(self.turn.device, datastore.book, Direction::In)?;
+            left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
+            left_over.start_live = row.live_items;
+            self.turn.settle_left_over(tx, &mut left_over)?;
+        }
+        let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
+        else {
+            return refuse(self, StatusCode::NOT_FOUND);
+        };
         let own_next = next_anchor(self.now, pair.own_next.as_deref());
         let last = if lost_reply { pair.own_prev.clone() } else { pair.own_next.clone() };
-        pair.phase = Phase::Receiving;
+        if !resumed {
+            // Open, so that it can be resumed, is what the device knows of: once it has said something more.
+            pair.phase = Phase::Idle;
+        }
         pair.sync_type = sync.alert().0;
-        pair.start_head = row.head;
+        if !resumed {
+            pair.start_head = row.head;
+        }
         let mut store = StoreState::new(datastore.book, sync, pair.epoch);
         store.asked = SyncType::from_alert(requested).unwrap_or(sync);
-        store.start_head = row.head;
+        store.start_head = pair.start_head;
         store.start_live = row.live_items;
         store.held = left_over.held;
-        store.alone = sync.is_full() && row.live_items == 0;
+        store.alone = sync.is_full() && row.live_items == 0 && !resumed;
+        store.large_in = resumed && tx.partial(self.turn.device, datastore.book, Direction::In)?.is_some();
+        store.large_resumed = store.large_in;
+        store.staged = resumed;
         store.seen_head = row.head;
         store.received = left_over.received;
         store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);

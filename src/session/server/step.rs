@@ -2,7 +2,7 @@
 
 use super::ServerConfig;
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
-use crate::message::{Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp};
+use crate::message::{AlertCode, Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp, Version};
 use crate::session::confirm::take_map;
 use crate::session::devinf;
 use crate::session::outbox::{Outbox, Queued, is_idle};
@@ -33,6 +33,8 @@ pub(super) struct Step<'s, 'm> {
     /// Whether this is the session's first message.
     pub first: bool,
     pub statuses: Vec<Vec<Queued>>,
+    /// Whether the device suspends the session with this message.
+    pub suspended: bool,
 }
 
 impl Step<'_, '_> {
@@ -51,10 +53,14 @@ impl Step<'_, '_> {
         self.take_status_of_commands();
         let body = &self.message.body;
         self.turn.take_answers(tx, &mut self.state, body)?;
-        self.take_maps(tx)?;
-        self.take_syncs(tx)?;
-        self.take_the_rest();
-        self.advance(tx)?;
+        if self.suspends() {
+            self.suspend();
+        } else {
+            self.take_maps(tx)?;
+            self.take_syncs(tx)?;
+            self.take_the_rest();
+            self.advance(tx)?;
+        }
         let reply = self.reply(tx)?;
         self.turn.put_pairs(tx)?;
         Ok((reply, self.state, self.device))
@@ -240,6 +246,36 @@ impl Step<'_, '_> {
         }
     }
 
+    /// Whether the device breaks off now and means to go on later (224, §3.13). When all is done but the Maps it is too
+    /// late for that, and nothing is gained.
+    fn suspends(&self) -> bool {
+        let asked =
+            |command: &Command<'_>| matches!(command, Command::Alert(alert) if alert.code == Some(AlertCode::SUSPEND));
+        self.state.version == Version::V12
+            && matches!(self.state.package, Package::Changes | Package::Settling | Package::Sending)
+            && self.message.body.iter().any(asked)
+    }
+
+    /// What this message asks for besides is not done (514); all that was done so far is kept.
+    fn suspend(&mut self) {
+        let message = self.message;
+        let code = StatusCode::CANCELLED_INCOMPLETE;
+        let msg_ref = message.header.msg_id.to_string();
+        for (index, command) in message.body.iter().enumerate() {
+            let inside = match command {
+                Command::Alert(_) | Command::Status(_) | Command::Put(_) | Command::Results(_) => continue,
+                Command::Sync(sync) => refuse_all(&sync.commands, &msg_ref, code),
+                Command::Container(container) => refuse_all(&container.commands, &msg_ref, code),
+                _ => Vec::new(),
+            };
+            let queued = self.queued(index, code);
+            self.answer(index, queued);
+            self.answer_all(index, inside);
+        }
+        self.state.package = Package::Over;
+        self.suspended = true;
+    }
+
     /// Moves on when the device's package is complete.
     fn advance(&mut self, tx: &mut dyn Tx) -> Result<()> {
         let active = |state: &State| state.stores.iter().any(StoreState::active);
@@ -327,7 +363,7 @@ impl Step<'_, '_> {
         if !last && !message.last && !outbox.spoke() {
             outbox.next_message(&self.state.peer.0, &self.state.own).map_err(broken)?;
         }
-        if self.state.package == Package::Over {
+        if self.state.package == Package::Over && !self.suspended {
             self.turn.finish(tx, &mut self.state.stores)?;
             self.clear_news(tx)?;
         }
