@@ -1,6 +1,9 @@
 //! Notifications: the vectors of §8.2 and others like them (fixtures/notification), and what reading and writing owe each
 //! other for arbitrary ones.
 
+mod common;
+
+use common::{Device, SERVER_URI, World, card};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +14,7 @@ use syncml::notify::{
     Accepted, Alert11, AlertedStore, Form, Initiator, Invitation, KnownServer, Notification, ReceivedSan,
     RefusedNotification, SAN_MEDIA_TYPE, San, SanKey, SanSync, UiMode, Unsigned, accept_notification, parse,
 };
-use syncml::session::ClientBook;
+use syncml::session::{Client, ClientBook, ClientConfig};
 use syncml::store::{BookNo, DeviceRow};
 
 /// A fixture's lines `key: value`.
@@ -257,6 +260,61 @@ fn a_server_invites_devices_in_their_own_form() {
     for (version, form) in [("1.1", Form::Alert(Version::V11, Encoding::Wbxml)), ("1.2", Form::San)] {
         let known = DeviceRow { devinf: Some(devinf(version)), ..device.clone() };
         assert_eq!(Form::of(&known), form);
+    }
+}
+
+#[test]
+fn a_device_syncs_when_it_is_asked_to() {
+    for mut world in World::each() {
+        let password = secret("sesame");
+        let device = Device::new("IMEI:1");
+        world.sync(&device).expect("first sync");
+        world.put(&card("New", "+491"));
+        let mut row = None;
+        let look = &mut |tx: &mut dyn syncml::store::Tx| {
+            row = tx.device("IMEI:1")?;
+            Ok(())
+        };
+        world.server.store().look(world.account, look).expect("looked");
+        let row = row.expect("the device is known");
+        assert_eq!(Form::of(&row), Form::San, "it speaks 1.2");
+        let invitation = Invitation {
+            server_id: "server",
+            server_uri: SERVER_URI,
+            password: Some(&password),
+            code: AlertCode::TWO_WAY_BY_SERVER,
+            ui: UiMode::Background,
+            initiator: Initiator::Server,
+            session_id: 0xCAFE,
+            books: &[BookNo::CONTACTS],
+        };
+        let invited = invitation.write(&row, Form::of(&row)).expect("written");
+
+        let server = KnownServer {
+            server_id: "server",
+            password: Some(&password),
+            nonce: b"",
+            seen: &[],
+            unsigned: Unsigned::Refuse,
+            books: &device.config.books,
+        };
+        let notification = parse(invited.content_type, &invited.body).expect("read");
+        let accepted = accept_notification(&notification, &server).expect("accepted");
+        let session_id = accepted.session_id.expect("it has a session");
+        let config = ClientConfig { books: accepted.books, ..device.config.clone() };
+        world.tick();
+        let mut client = Client::begin_notified(device.store.clone(), device.account, config, &session_id, world.now)
+            .expect("begun");
+        while let Some(out) = client.outgoing() {
+            assert!(String::from_utf8_lossy(&out.body).contains("<SessionID>CAFE</SessionID>"));
+            let reply = world.post(&out).expect("answered");
+            client.received(reply.content_type, &reply.body, world.now).expect("taken");
+        }
+        assert!(client.report().clean);
+        assert_eq!(device.cards(), world.cards());
+        let known = KnownServer { seen: &[session_id], ..server };
+        let again = accept_notification(&notification, &known).expect_err("again");
+        assert_eq!(again, RefusedNotification::Replayed);
     }
 }
 

@@ -138,6 +138,31 @@ impl Client {
         config: ClientConfig,
         now: Timestamp,
     ) -> Result<Self, ClientError> {
+        Self::begin_session(store, account, config, None, now)
+    }
+
+    /// Begins the session that a notification asked for, under its id (§8.3, §8.4), as
+    /// `notify::accept_notification` gives it.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    pub fn begin_notified(
+        store: Arc<dyn Store>,
+        account: AccountNo,
+        config: ClientConfig,
+        session_id: &str,
+        now: Timestamp,
+    ) -> Result<Self, ClientError> {
+        Self::begin_session(store, account, config, Some(session_id), now)
+    }
+
+    fn begin_session(
+        store: Arc<dyn Store>,
+        account: AccountNo,
+        config: ClientConfig,
+        session_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Self, ClientError> {
         let peer = (config.server_uri.clone(), None);
         let state = State::new(Role::Client, config.version, peer, config.device_id.clone());
         let mut client = Self {
@@ -153,7 +178,7 @@ impl Client {
             nonce: None,
             state,
         };
-        client.start(now)?;
+        client.start(session_id, now)?;
         Ok(client)
     }
 
@@ -192,7 +217,7 @@ impl Client {
         Report { problems, ..self.state.report() }
     }
 
-    fn start(&mut self, now: Timestamp) -> Result<(), ClientError> {
+    fn start(&mut self, wanted: Option<&str>, now: Timestamp) -> Result<(), ClientError> {
         self.msg_id = 1;
         let (mut token, mut session_id, mut nonce) = (self.token, String::new(), None);
         let (state, request) = self.step(now, |step, tx| {
@@ -201,7 +226,7 @@ impl Client {
             step.device.last_seen = step.now;
             let count = step.device.nonce_count;
             // At most 4 characters (§1.3).
-            session_id = (count % 9_999 + 1).to_string();
+            session_id = wanted.map_or_else(|| (count % 9_999 + 1).to_string(), str::to_owned);
             step.session_id.clone_from(&session_id);
             token = client_token(&step.config.device_id, &step.config.server_uri, count);
             step.turn.token = token;
