@@ -319,6 +319,26 @@ fn a_device_syncs_when_it_is_asked_to() {
 }
 
 #[test]
+fn what_has_no_room_is_not_written() {
+    let sync = |code, content_type, uri: &str| San { server_id: String::new(), ..san(&[(code, content_type, uri)]) };
+    let long = "x".repeat(256);
+    for (element, san) in [
+        ("server-identifier", San { server_id: long.clone(), ..San::default() }),
+        ("server-uri", sync(206, 0, &long)),
+        ("content-type", sync(206, 1 << 24, "x")),
+        ("sync-type", sync(205, 0, "x")),
+        ("sync-type", sync(211, 0, "x")),
+        ("num-syncs", san(&[(206, 0, "x"); 16])),
+        ("notification", San { vendor: vec![0; 8 * 1024], ..San::default() }),
+    ] {
+        let error = san.write(None).expect_err(element).to_string();
+        assert!(error.starts_with(element), "{error}");
+    }
+    let error = ReceivedSan::parse(&[0; 8 * 1024 + 1]).expect_err("too long").to_string();
+    assert!(error.starts_with("notification has 8193"), "{error}");
+}
+
+#[test]
 fn other_types_and_messages_are_told_apart() {
     let message = Alert11 {
         version: Version::V11,
@@ -473,6 +493,8 @@ proptest! {
         let read = Alert11::parse(&alert.write(encoding).unwrap(), encoding).unwrap();
         prop_assert!(read.is_signed_with("sérver", key));
         prop_assert!(!read.is_signed_with("server", key));
+        let other = Alert11 { server_id: Some("other".to_owned()), ..read.clone() };
+        prop_assert!(!other.is_signed_with("sérver", key) && !other.is_signed_with("other", key));
         let stale = SanKey { nonce: b"", ..key };
         prop_assert!(!read.is_signed_with("sérver", stale));
         prop_assert_eq!(read, alert);

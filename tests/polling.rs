@@ -8,7 +8,7 @@ use std::sync::Arc;
 use syncml::auth::{DigestKind, Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
-use syncml::session::{ClientError, Credentials, News, Poll, PollConfig, Server, ServerConfig};
+use syncml::session::{Client, ClientError, Credentials, News, Poll, PollConfig, ServerConfig};
 use syncml::store::fault::FaultStore;
 use syncml::store::memory::MemoryStore;
 use syncml::store::{BookNo, Principal, PrincipalKind, Store};
@@ -86,9 +86,23 @@ fn a_device_learns_whether_a_sync_would_bring_something() {
         assert_eq!(news(&world, config("two", md5())), [""; 0], "what a device said is no news to it");
         world.sync(&one).unwrap();
         assert_eq!(news(&world, config("one", md5())), [""; 0]);
-        let mut back = Device::new("one");
-        back.config = one.config.clone();
-        back.config.books[0].mode = AlertCode::SLOW;
+        // A session that breaks off before everything is confirmed.
+        world.put(&card("C", "+493"));
+        let mut client = Client::begin(one.store.clone(), one.account, one.config.clone(), world.now).unwrap();
+        let mut taken = 0;
+        while let Some(out) = client.outgoing() {
+            let reply = world.post(&out).unwrap();
+            if reply.body.windows(5).any(|window| window == b"<Add>") {
+                taken += 1;
+                break;
+            }
+            client.received(reply.content_type, &reply.body, world.now).unwrap();
+        }
+        assert_eq!(taken, 1, "something was sent");
+        assert_eq!(news(&world, config("one", md5())), ["contacts"], "nobody knows whether it arrived");
+        world.tick();
+        world.sync(&one).unwrap();
+        assert_eq!(news(&world, config("one", md5())), [""; 0]);
         put(world.server.store().as_ref(), world.account, BookNo::NOTES, None, "note", world.now);
         assert_eq!(news(&world, config("one", md5())), ["notes"], "a book that this device never synced");
         // A nonce that is kept saves the challenge, once.
@@ -189,6 +203,13 @@ fn a_platform_asks_once_for_all_its_users() {
         let report = world.sync(&device).unwrap();
         assert!(report.clean, "{report:?}");
         assert_eq!(news(&world, config("P", platform(""))), ["u1/contacts", "u3/notes"], "what it has is no news");
+        change(&world, "u3", BookNo::CONTACTS, "Y");
+        device.config.books[0].mode = AlertCode::ONE_WAY_FROM_CLIENT;
+        let report = world.sync(&device).unwrap();
+        assert!(report.clean, "{report:?}");
+        let told = ["u1/contacts", "u3/contacts", "u3/notes"];
+        assert_eq!(news(&world, config("P", platform(""))), told, "a sync that brought it nothing");
+        device.config.books[0].mode = AlertCode::TWO_WAY;
         device.put(&card("C", "+493"));
         let report = world.sync(&device).unwrap();
         assert!(report.clean, "{report:?}");
@@ -234,5 +255,4 @@ fn a_server_that_knows_no_polling_says_so() {
     let refused = poll.received(out.content_type, unknown.as_bytes()).expect_err("404");
     assert!(matches!(refused, ClientError::NoPolling(code) if code.0 == 404), "{refused}");
     assert!(poll.outgoing().is_none());
-    let _: &Server = &world.server;
 }

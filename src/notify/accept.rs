@@ -22,7 +22,8 @@ pub enum Unsigned {
 /// What a client knows of a server that may notify it.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownServer<'a> {
-    /// The server's identifier, as agreed when the client was set up; in a message it may also be its address.
+    /// The server's identifier, as agreed when the client was set up; of a message without one, the server's
+    /// address.
     pub server_id: &'a str,
     /// The password with which the server proves itself; `None` if none was agreed.
     pub password: Option<&'a Secret>,
@@ -90,13 +91,7 @@ pub fn accept_notification(
     notification: &Notification,
     server: &KnownServer<'_>,
 ) -> Result<Accepted, RefusedNotification> {
-    let known = match notification {
-        Notification::San(received) => received.san.server_id == server.server_id,
-        Notification::Alert(alert) => {
-            alert.server_id.as_deref() == Some(server.server_id) || alert.server_uri == server.server_id
-        }
-    };
-    if !known || server.server_id.is_empty() {
+    if notification.server_id() != server.server_id || server.server_id.is_empty() {
         return Err(RefusedNotification::UnknownServer);
     }
     let signed = match notification {

@@ -137,7 +137,7 @@ fn items_of(tx: &mut dyn Tx, device: &DeviceRow) -> StoreResult<Vec<Item<'static
         let news = head > 0
             && tx
                 .pair(device.device, datastore.book)?
-                .is_none_or(|pair| pair.own_next.is_none() || pair.phase != Phase::Idle || head > pair.cursor.0);
+                .is_none_or(|pair| pair.phase != Phase::Idle || head > pair.cursor.0);
         items.push(Item {
             source: Some(Location::new(format!("./{}", datastore.name))),
             data: Some(Data::text(if news { "1" } else { "0" })),
