@@ -17,6 +17,8 @@ pub mod sync;
 
 pub mod session;
 
+pub mod notify;
+
 pub mod kit;
 pub mod transport;
 

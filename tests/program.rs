@@ -377,6 +377,91 @@ fn messages_are_made_readable_and_back() {
 }
 
 #[test]
+fn changes_are_asked_for_without_a_sync() {
+    let world = World::new(&[]);
+    for name in ["a/x.vcf", "b/y.vcf"] {
+        world.write(name, &card(name, ""));
+    }
+    let poll = |args: &[&str]| {
+        let mut command = syncml();
+        command.args(["poll", "--to", &world.url]).args(args);
+        let (code, out, err) = run(&mut command);
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    let (dir, password) = (world.path("a").display().to_string(), world.path("password").display().to_string());
+    let ada = [&dir, "--user", "ada", "--password-file", &password];
+    let changed = || {
+        let said: Value = serde_json::from_str(&poll(&[&ada[..], &["--json"]].concat())).unwrap();
+        assert_eq!(said["books"].as_array().unwrap().len(), 6);
+        (said["changed"].as_bool().unwrap(), said["books"][0]["book"].clone(), said["books"][0]["changed"].clone())
+    };
+    world.synced("a", &[], 0);
+    assert_eq!(changed(), (false, "contacts".into(), false.into()));
+    world.synced("b", &[], 0);
+    assert_eq!(changed(), (true, "contacts".into(), true.into()));
+    assert!(poll(&ada).contains("contacts   yes\n"), "{}", poll(&ada));
+
+    world.write("secret", "open sesame\n");
+    let secret = world.path("secret").display().to_string();
+    let (code, _, err) =
+        run(&mut world.with_db(&["platform", "add", "gateway-7", "--grant", "ada", "--secret-file", &secret]));
+    assert_eq!(code, 0, "{err}");
+    let all = ["--all", "--device-id", "gateway-7", "--auth", "device", "--secret-file", &secret];
+    assert_eq!(poll(&all), "account  book\nada      contacts\n");
+    for (args, expected, said) in [
+        (&["--user", "ada", "--password-file", &secret][..], 2, "DIR"),
+        (&["--user", "ada", "--password-file", &secret, &world.path("c").display().to_string()], 2, "never synced"),
+        (&["--user", "ada", "--password-file", &secret, &dir], 4, "credentials"),
+        (&["--all", "--device-id", "x"], 2, "--auth device"),
+        (&["--all", "--device-id", "x", "--auth", "device", "--secret-file", &secret], 4, "credentials"),
+    ] {
+        let (code, _, err) = run(syncml().args(["poll", "--to", &world.url]).args(args));
+        assert_eq!(code, expected, "{args:?}: {err}");
+        assert!(err.contains(said), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn a_device_is_asked_to_sync() {
+    let world = World::new(&[]);
+    world.write("a/x.vcf", &card("Ada Lovelace", ""));
+    world.synced("a", &["--device-id", "IMEI:1"], 0);
+    world.write("server-password", "sesame\n");
+    let notify = |args: &[&str]| {
+        let mut command = world.with_db(&["notify", "IMEI:1", "--user", "ada"]);
+        command.args(args).args(["--session", "4242"]);
+        command
+    };
+    let out = world.path("san").display().to_string();
+    let password = world.path("server-password").display().to_string();
+    let signed = ["--server-password-file", &password, "--server-id", "me", "--mode", "one-way-from-server"];
+    let (code, text, err) = run(notify(&["--ui", "interactive", "--out", &out]).args(signed));
+    assert_eq!((code, &*text), (0, "40 bytes of application/vnd.syncml.ds.notification, session 1092\n"), "{err}");
+    let (code, text, err) = run(syncml().arg("decode").arg(&out));
+    assert_eq!(code, 0, "{err}");
+    for said in ["DS 1.2, signed", "server: me", "session: 1092", "user: Interactive", "sync: 209", "\"contacts\""] {
+        assert!(text.contains(said), "{said} in {text}");
+    }
+    let (code, text, err) = run(&mut notify(&["--alert", "--encoding", "xml", "--book", "notes", "--out", "-"]));
+    assert_eq!(code, 0, "{err}");
+    for said in ["<VerDTD>1.1</VerDTD>", "<Data>206</Data>", "<LocURI>./notes</LocURI>", "IMEI:1"] {
+        assert!(text.contains(said), "{said} in {text}");
+    }
+    for (args, expected, said) in [
+        (&["notify", "IMEI:2", "--user", "ada", "--out", "-"][..], 2, "device list"),
+        (&["notify", "IMEI:1", "--user", "eve", "--out", "-"], 2, "account list"),
+        (&["notify", "IMEI:1", "--user", "ada", "--book", "nonsense", "--out", "-"], 5, "nonsense"),
+        (&["notify", "IMEI:1", "--user", "ada", "--out", "/nowhere/x"], 7, "/nowhere/x"),
+        (&["notify", "IMEI:1", "--user", "ada", "--san", "--alert", "--out", "-"], 2, "--alert"),
+    ] {
+        let (code, _, err) = run(&mut world.with_db(args));
+        assert_eq!(code, expected, "{args:?}: {err}");
+        assert!(err.contains(said), "{args:?}: {err}");
+    }
+}
+
+#[test]
 fn ctrl_c_ends_the_server_cleanly() {
     let mut world = World::new(&[]);
     let mut server = world.server.take().unwrap();

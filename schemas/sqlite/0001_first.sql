@@ -24,6 +24,13 @@ CREATE TABLE "grant" (
     device_id TEXT NOT NULL, account INTEGER NOT NULL, PRIMARY KEY (device_id, account)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX grant_account ON "grant" (account);
+
+-- Which books of which accounts have news for a device that was granted them: what a platform asks for at once.
+CREATE TABLE dirty (
+    device_id TEXT NOT NULL, account INTEGER NOT NULL, book INTEGER NOT NULL, PRIMARY KEY (device_id, account, book)
+) STRICT, WITHOUT ROWID;
+
 -- Books ---------------------------------------------------------------------------------------------------------------
 
 -- The lock; head + 1 is the next revision. indexed_upto: the last item whose match keys are indexed, while not all are.
@@ -65,10 +72,6 @@ CREATE TABLE blob (
     account INTEGER NOT NULL, blob INTEGER NOT NULL, seq INTEGER NOT NULL, bytes BLOB NOT NULL,
     PRIMARY KEY (account, blob, seq)
 ) STRICT;
-
-CREATE TABLE dirty (
-    account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, PRIMARY KEY (account, device, book)
-) STRICT, WITHOUT ROWID;
 
 CREATE TABLE book_outbox (
     account INTEGER NOT NULL, book INTEGER NOT NULL, seq INTEGER NOT NULL, op BLOB NOT NULL,

@@ -6,6 +6,7 @@
 //!
 //! Enters: bytes of a message and what the transport knows of it. Leaves: bytes of the answer, and a report.
 
+pub mod changes;
 mod client;
 mod confirm;
 mod content;
@@ -22,6 +23,6 @@ mod settle;
 mod state;
 mod turn;
 
-pub use client::{Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing};
+pub use client::{Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Poll, PollConfig};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

@@ -253,6 +253,10 @@ impl<S: Store> Directory for FaultStore<S> {
     fn grants(&self) -> Result<Vec<(String, String)>> {
         self.outside(|| self.store.directory().grants())
     }
+
+    fn dirty(&self, device_id: &str, after: (AccountNo, BookNo), limit: usize) -> Result<Vec<Dirty>> {
+        self.outside(|| self.store.directory().dirty(device_id, after, limit))
+    }
 }
 
 #[cfg(test)]
@@ -262,7 +266,7 @@ mod tests {
 
     const ACCOUNT: AccountNo = AccountNo(1);
 
-    /// Adds one item: four calls and a commit, of which the first and the last two write.
+    /// Adds one item: five calls and a commit, of which the first and the last three write.
     fn add(tx: &mut dyn Tx) -> Result<Verdict> {
         let row = tx.lock_books(&[BookNo::CONTACTS])?.remove(0);
         tx.items(BookNo::CONTACTS, &[Guid(1), Guid(2)])?;
@@ -286,17 +290,17 @@ mod tests {
     fn every_point_can_fail_on_either_side() {
         for fault in [Fault::Fail, Fault::Crash] {
             for when in [When::Before, When::After] {
-                for at in 1..=6 {
+                for at in 1..=7 {
                     let store = FaultStore::new(MemoryStore::new([1; 32]));
                     store.plan(Plan { at, when, fault });
                     let answer = store.step(ACCOUNT, &mut add);
-                    let durable = at == 6 || (at == 5 && when == When::After);
+                    let durable = at == 7 || (at == 6 && when == When::After);
                     let what = format!("{fault:?} {when:?} {at}");
-                    assert_eq!(answer.is_err(), at <= 5, "{what}");
+                    assert_eq!(answer.is_err(), at <= 6, "{what}");
                     assert_eq!(head(store.inner()), i64::from(durable), "{what}");
-                    assert_eq!(store.is_down(), fault == Fault::Crash && at <= 5, "{what}");
+                    assert_eq!(store.is_down(), fault == Fault::Crash && at <= 6, "{what}");
                     let again = store.step(ACCOUNT, &mut add);
-                    let up = at != 6 && fault == Fault::Fail;
+                    let up = at != 7 && fault == Fault::Fail;
                     assert_eq!(again.is_ok(), up, "{what}");
                     store.revive();
                     store.step(ACCOUNT, &mut add).unwrap();
@@ -321,12 +325,12 @@ mod tests {
     #[test]
     fn calls_and_rows_are_counted() {
         let store = FaultStore::new(MemoryStore::new([1; 32]));
-        for (calls, rows_read) in [(4, 1), (4, 2), (4, 3)] {
+        for (calls, rows_read) in [(5, 1), (5, 2), (5, 3)] {
             store.step(ACCOUNT, &mut add).unwrap();
             let wanted = Counts { steps: 1, commits: 1, calls, rows_written: 2, rows_read };
             assert_eq!(store.take_counts(), wanted);
         }
-        assert_eq!(store.points(), 15);
+        assert_eq!(store.points(), 18);
         store.step(ACCOUNT, &mut |_| Ok(Verdict::Rollback)).unwrap();
         assert_eq!(store.take_counts(), Counts { steps: 1, ..Counts::default() });
     }

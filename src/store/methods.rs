@@ -18,6 +18,8 @@ macro_rules! tx_methods {
             fn lock_books(books: &[BookNo]) -> Vec<BookRow>;
             fn book(book: BookNo) -> Option<BookRow>;
             fn put_book(row: &BookRow) -> (), writes 1;
+            fn mark_dirty(book: BookNo) -> ();
+            fn clear_dirty(device_id: &str, book: BookNo) -> ();
             fn items(book: BookNo, guids: &[Guid]) -> Vec<Option<ItemRow<'static>>>;
             fn insert_items(book: BookNo, rows: &[ItemRow<'_>]) -> (), writes rows.len();
             fn update_items(book: BookNo, rows: &[ItemRow<'_>]) -> (), writes rows.len();

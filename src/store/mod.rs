@@ -131,6 +131,25 @@ pub trait Directory: Subscribers {
     /// # Errors
     /// The store's own failure.
     fn grants(&self) -> Result<Vec<(String, String)>>;
+
+    /// Books with news for a device, of all accounts that it was granted: those that changed, or were there when it was
+    /// granted them, and were not synced to the end since. Ascending by (account, book) after `after`, at most `limit`;
+    /// the cost is that of what is answered, whatever the number of accounts.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn dirty(&self, device_id: &str, after: (AccountNo, BookNo), limit: usize) -> Result<Vec<Dirty>>;
+}
+
+/// A book that has news for a device that was granted its account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dirty {
+    /// The account's name.
+    pub name: String,
+    /// The account.
+    pub account: AccountNo,
+    /// The book.
+    pub book: BookNo,
 }
 
 /// How to find a session.
@@ -188,6 +207,13 @@ pub trait Tx {
     /// Updates a locked book's row. Its `stamp` and `indexed` are the store's own and stay; its head never goes back.
     /// Fails with [`StoreError::Corrupt`] when the step has not locked the book, as do all writes of items.
     fn put_book(&mut self, row: &BookRow) -> Result<()>;
+
+    /// Notes that a locked book has news for every device that was granted this account
+    /// ([`Directory::dirty`]). At most one row for each of them, and none where it is noted already: usually one platform,
+    /// once between two of its syncs.
+    fn mark_dirty(&mut self, book: BookNo) -> Result<()>;
+    /// Notes that a device has all there is of a locked book.
+    fn clear_dirty(&mut self, device_id: &str, book: BookNo) -> Result<()>;
 
     // Items. Writers use `BookWriter`.
 

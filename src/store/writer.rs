@@ -102,6 +102,7 @@ impl<'a> BookWriter<'a> {
         }
         if self.changed {
             tx.put_book(&self.row)?;
+            tx.mark_dirty(self.row.book)?;
             self.changed = false;
         }
         Ok(())

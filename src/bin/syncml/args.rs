@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::failure::{EXIT_CODES, Result};
-use crate::{account, demo, device, import, item, list, platform, serve, sync, wire};
+use crate::{account, demo, device, import, item, list, notify, platform, poll, serve, sync, wire};
 use clap::{Parser, Subcommand};
 
 /// Keeps address books in step over SyncML / OMA Data Synchronization.
@@ -27,6 +27,8 @@ enum Command {
     Device(device::Command),
     /// Keep a folder of cards in step with a server, both ways
     Sync(Box<sync::Args>),
+    /// Ask a server whether anything changed, without syncing
+    Poll(Box<poll::Args>),
     /// Show or export a book of an account
     List(list::Args),
     /// Change single items of a book
@@ -34,7 +36,9 @@ enum Command {
     Item(item::Command),
     /// Bring files of cards into a book
     Import(import::Args),
-    /// Turn a message (WBXML or XML) into readable XML
+    /// Write the notification that asks a device to sync; how it gets there is up to you
+    Notify(Box<notify::Args>),
+    /// Turn a message (WBXML or XML) into readable XML, and a notification of DS 1.2 into text
     Decode(wire::DecodeArgs),
     /// Turn a message in XML into WBXML
     Encode(wire::EncodeArgs),
@@ -51,10 +55,11 @@ impl Cli {
             Command::Platform(command) => command.json(),
             Command::Device(command) => command.json(),
             Command::Sync(args) => args.json,
+            Command::Poll(args) => args.json,
             Command::List(args) => args.json,
             Command::Item(command) => command.json(),
             Command::Import(args) => args.json,
-            Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
+            Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
         }
     }
 
@@ -66,9 +71,11 @@ impl Cli {
             Command::Platform(command) => platform::run(&command),
             Command::Device(command) => device::run(&command),
             Command::Sync(args) => sync::run(&args),
+            Command::Poll(args) => poll::run(&args),
             Command::List(args) => list::run(&args),
             Command::Item(command) => item::run(&command),
             Command::Import(args) => import::run(&args),
+            Command::Notify(args) => notify::run(&args),
             Command::Decode(args) => wire::decode(&args),
             Command::Encode(args) => wire::encode(&args),
             Command::Demo(args) => demo::run(&args),

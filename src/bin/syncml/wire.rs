@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use syncml::codec::{self, Encoding, Limits};
 use syncml::message::Version;
+use syncml::notify::{self, Notification, ReceivedSan};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DecodeArgs {
@@ -29,24 +30,55 @@ pub(crate) struct EncodeArgs {
 }
 
 pub(crate) fn decode(args: &DecodeArgs) -> Result<()> {
-    let xml = transcode(&args.file, Encoding::Xml)?;
+    let bytes = read(&args.file)?;
+    if let Ok(Notification::San(received)) = notify::parse("", &bytes) {
+        return write(args.output.as_deref(), describe(&received).as_bytes());
+    }
+    let xml = transcode(&args.file, &bytes, Encoding::Xml)?;
     let text = indent(&xml).unwrap_or_else(|| String::from_utf8_lossy(&xml).into_owned());
     write(args.output.as_deref(), text.as_bytes())
 }
 
+/// A notification, a line for each thing it says.
+fn describe(received: &ReceivedSan) -> String {
+    let san = &received.san;
+    let shown = |text: &str| text.chars().filter(|char| !char.is_control()).collect::<String>();
+    let mut text = format!(
+        "notification of DS 1.2, {}\nserver: {}\nsession: {:X}\nuser: {:?}\ninitiator: {:?}\n",
+        if received.is_signed() { "signed" } else { "not signed" },
+        shown(&san.server_id),
+        san.session_id,
+        san.ui,
+        san.initiator,
+    );
+    for sync in &san.syncs {
+        let name = sync.code.name().unwrap_or("unknown");
+        let (code, content_type, uri) = (sync.code, sync.content_type, shown(&sync.server_uri));
+        text += &format!("sync: {code} {name}, content type {content_type:#x}, {uri:?}\n");
+    }
+    match &received.fault {
+        Some(fault) => text += &format!("the rest cannot be read, so all books are meant: {fault}\n"),
+        None if san.syncs.is_empty() => text += "sync: all books\n",
+        None => {}
+    }
+    if !san.vendor.is_empty() {
+        text += &format!("vendor: {} bytes\n", san.vendor.len());
+    }
+    text
+}
+
 pub(crate) fn encode(args: &EncodeArgs) -> Result<()> {
-    write(args.output.as_deref(), &transcode(&args.file, Encoding::Wbxml)?)
+    write(args.output.as_deref(), &transcode(&args.file, &read(&args.file)?, Encoding::Wbxml)?)
 }
 
 /// Reads a message, or device information that stands alone, in either encoding, and writes it in one.
-fn transcode(path: &Path, to: Encoding) -> Result<Vec<u8>> {
-    let bytes = read(path)?;
+fn transcode(path: &Path, bytes: &[u8], to: Encoding) -> Result<Vec<u8>> {
     let cannot = |reason: String| Failure::new(Exit::File, format!("{}: {reason}", path.display()));
-    let from = Encoding::sniff(&bytes).ok_or_else(|| cannot("this is neither XML nor WBXML".to_owned()))?;
+    let from = Encoding::sniff(bytes).ok_or_else(|| cannot("this is neither XML nor WBXML".to_owned()))?;
     let limits = Limits::default();
-    let written = match codec::decode(&bytes, from, &limits) {
+    let written = match codec::decode(bytes, from, &limits) {
         Ok(message) => codec::encode(&message, to),
-        Err(error) => match codec::decode_devinf(&bytes, &limits) {
+        Err(error) => match codec::decode_devinf(bytes, &limits) {
             Ok(devinf) => codec::encode_devinf(&devinf, devinf.version().unwrap_or(Version::V12), to),
             Err(_) => return Err(cannot(error.to_string())),
         },
@@ -54,7 +86,7 @@ fn transcode(path: &Path, to: Encoding) -> Result<Vec<u8>> {
     written.map_err(|error| cannot(format!("it cannot be written: {error}")))
 }
 
-fn write(path: Option<&Path>, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write(path: Option<&Path>, bytes: &[u8]) -> Result<()> {
     match path {
         Some(path) => fs::write(path, bytes).map_err(|error| Failure::file(path, "written", &error)),
         None => match io::stdout().lock().write_all(bytes) {

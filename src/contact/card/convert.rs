@@ -141,7 +141,11 @@ fn read_value(property: &Property<'_>, shape: Shape, params: &mut Vec<(String, S
     };
     match shape {
         Shape::Phone => {
-            if let Some(number) = text.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("tel:")) {
+            let says = |rest: &str| rest.chars().any(|char| !char.is_whitespace() && !matches!(char, ';' | ','));
+            // A scheme with nothing behind it is all that is said.
+            if let Some(number) = text.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("tel:"))
+                && says(&text[number.len()..])
+            {
                 params.retain(|(name, value)| !(name == "VALUE" && value.eq_ignore_ascii_case("uri")));
                 return Value::Text(text[number.len()..].to_owned());
             }

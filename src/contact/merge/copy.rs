@@ -76,7 +76,9 @@ impl Groups {
             None => Some(raw),
             Some(old) => raw.strip_prefix(old.as_bytes()).and_then(|rest| rest.strip_prefix(b".")),
         };
-        match tail.filter(|_| self.alike && whole && !property.is_open()) {
+        // Only a name at its very beginning is told from the rest of a value that a backslash continues.
+        let plain = |tail: &&[u8]| tail.starts_with(property.name().as_bytes());
+        match tail.filter(plain).filter(|_| self.alike && whole && !property.is_open()) {
             Some(tail) => match group {
                 Some(group) => [group.as_bytes(), b".", tail].concat(),
                 None => tail.to_vec(),

@@ -126,6 +126,16 @@ impl Tx for TapTx<'_> {
         fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
     }
 
+    // Not counted: whoever notes news has just put a book, and recorded schedules keep their places.
+
+    fn mark_dirty(&mut self, book: BookNo) -> Result<()> {
+        self.inner.mark_dirty(book)
+    }
+
+    fn clear_dirty(&mut self, device_id: &str, book: BookNo) -> Result<()> {
+        self.inner.clear_dirty(device_id, book)
+    }
+
     fn insert_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {
         self.tap.call("insert_items")?;
         self.tap.insert_items(self.inner, book, rows)

@@ -1,8 +1,8 @@
 //! Accounts, logins, principals, grants, keys.
 
-use super::support::{Outcome, account, holds, same, write};
+use super::support::{BOOK, OTHER_BOOK, Outcome, account, add, holds, read, same, write};
 use crate::auth::{DigestName, Secret, Verifier};
-use crate::store::{Principal, PrincipalKind, Store, StoreError};
+use crate::store::{AccountNo, BookNo, Principal, PrincipalKind, Store, StoreError};
 
 /// A verifier as something that can be compared.
 fn shown(verifier: &Verifier) -> (String, Vec<u8>) {
@@ -95,6 +95,58 @@ pub(super) fn directory_while_a_step_is_open(store: &dyn Store) -> Outcome {
         store.directory().account("ann")
     })?;
     same("account", found, Some(ann))
+}
+
+pub(super) fn dirty(store: &dyn Store) -> Outcome {
+    let directory = store.directory();
+    let (ann, bob, eve) = (account(store, "ann")?, account(store, "bob")?, account(store, "eve")?);
+    let principal = Principal { kind: PrincipalKind::Platform, verifiers: Vec::new() };
+    for (device_id, name) in [("P1", "ann"), ("P2", "ann"), ("P1", "bob")] {
+        directory.put_principal(device_id, &principal)?;
+        directory.set_grant(device_id, name, true)?;
+    }
+    const START: (AccountNo, BookNo) = (AccountNo(0), BookNo(0));
+    let noted = |device_id: &str, after, limit| -> Outcome<Vec<(String, AccountNo, BookNo)>> {
+        let found = directory.dirty(device_id, after, limit)?;
+        Ok(found.into_iter().map(|it| (it.name, it.account, it.book)).collect())
+    };
+    let row = |name: &str, account, book| (name.to_owned(), account, book);
+    same("nothing changed", noted("P1", START, 9)?, Vec::new())?;
+    for (account, book) in [(eve, BOOK), (bob, BOOK), (ann, OTHER_BOOK), (ann, BOOK), (ann, BOOK)] {
+        write(store, account, |tx| add(tx, book, &["x"]))?;
+    }
+    let mut all = vec![row("ann", ann, BOOK), row("ann", ann, OTHER_BOOK), row("bob", bob, BOOK)];
+    all.sort_by_key(|it| (it.1, it.2));
+    same("what changed, of the accounts granted", noted("P1", START, 9)?, all.clone())?;
+    same("another device", noted("P2", START, 9)?.len(), 2)?;
+    same("a device without grants", noted("P3", START, 9)?, Vec::new())?;
+    let mut paged = Vec::new();
+    let mut after = START;
+    while let Some(next) = noted("P1", after, 1)?.pop() {
+        after = (next.1, next.2);
+        paged.push(next);
+        holds("pages end", paged.len() < 9)?;
+    }
+    same("page by page", paged, all.clone())?;
+    read(store, ann, |tx| {
+        add(tx, BookNo::CALENDAR, &["x"])?;
+        tx.clear_dirty("P1", BOOK)
+    })?;
+    same("after a step rolled back", noted("P1", START, 9)?, all.clone())?;
+    write(store, ann, |tx| {
+        tx.lock_books(&[BOOK])?;
+        tx.clear_dirty("P1", BOOK)
+    })?;
+    all.retain(|it| (it.1, it.2) != (ann, BOOK));
+    same("what it has is not noted", noted("P1", START, 9)?, all.clone())?;
+    same("for the other it is", noted("P2", START, 9)?.len(), 2)?;
+    directory.set_grant("P1", "ann", true)?;
+    same("a grant given twice is no news", noted("P1", START, 9)?, all)?;
+    directory.set_grant("P1", "ann", false)?;
+    same("a grant taken back", noted("P1", START, 9)?, vec![row("bob", bob, BOOK)])?;
+    directory.set_grant("P2", "eve", true)?;
+    let found = noted("P2", START, 9)?;
+    holds("what is there when a grant is given is news", found.contains(&row("eve", eve, BOOK)))
 }
 
 pub(super) fn keys_stay(store: &dyn Store) -> Outcome {

@@ -121,6 +121,7 @@ cases! {
         principals: "A principal is replaced as a whole, verifiers in their order.",
         grants: "A grant joins a known device and a known account, and can be taken back.",
         directory_while_a_step_is_open: "The directory can be read inside a step.",
+        dirty: "A changed book is noted once for each device that was granted its account, until that has it.",
         keys_stay: "The keys are there from the beginning, differ from each other, and stay.",
     }
     sessions {
@@ -205,7 +206,7 @@ cases! {
 macro_rules! store_kit_tests {
     ($open:expr) => {
         $crate::store_kit_tests! { @ $open;
-            logins principals grants directory_while_a_step_is_open keys_stay
+            logins principals grants directory_while_a_step_is_open dirty keys_stay
             devices session_rows session_newest session_superseded session_expiry statuses
             book_rows book_unlocked item_rows item_conflicts writer_numbers ten_thousand
             changes_in_order changes_in_pages revisions history
@@ -221,7 +222,7 @@ macro_rules! store_kit_tests {
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 54);
+            assert_eq!($crate::kit::store::CASES.len(), 55);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

@@ -1,9 +1,11 @@
 //! The client's side of the conversation.
 
 mod credential;
+mod poll;
 mod step;
 
 pub use credential::Credentials;
+pub use poll::{News, Poll, PollConfig};
 
 use self::step::Step;
 use super::Report;
@@ -89,6 +91,12 @@ pub enum ClientError {
     /// The server ended the session.
     #[error("the server ended the session with status {0}")]
     Ended(StatusCode),
+    /// The server cannot say what changed.
+    #[error("the server does not say what changed ({0}): sync with it instead")]
+    NoPolling(StatusCode),
+    /// A name in the configuration cannot be written into a message.
+    #[error("the message cannot be written: {0}")]
+    Unwritable(String),
     /// The client's own store failed.
     #[error("this side's store failed: {0}")]
     Store(#[from] StoreError),
@@ -130,6 +138,31 @@ impl Client {
         config: ClientConfig,
         now: Timestamp,
     ) -> Result<Self, ClientError> {
+        Self::begin_session(store, account, config, None, now)
+    }
+
+    /// Begins the session that a notification asked for, under its id (§8.3, §8.4), as
+    /// `notify::accept_notification` gives it.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    pub fn begin_notified(
+        store: Arc<dyn Store>,
+        account: AccountNo,
+        config: ClientConfig,
+        session_id: &str,
+        now: Timestamp,
+    ) -> Result<Self, ClientError> {
+        Self::begin_session(store, account, config, Some(session_id), now)
+    }
+
+    fn begin_session(
+        store: Arc<dyn Store>,
+        account: AccountNo,
+        config: ClientConfig,
+        session_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Self, ClientError> {
         let peer = (config.server_uri.clone(), None);
         let state = State::new(Role::Client, config.version, peer, config.device_id.clone());
         let mut client = Self {
@@ -145,7 +178,7 @@ impl Client {
             nonce: None,
             state,
         };
-        client.start(now)?;
+        client.start(session_id, now)?;
         Ok(client)
     }
 
@@ -184,7 +217,7 @@ impl Client {
         Report { problems, ..self.state.report() }
     }
 
-    fn start(&mut self, now: Timestamp) -> Result<(), ClientError> {
+    fn start(&mut self, wanted: Option<&str>, now: Timestamp) -> Result<(), ClientError> {
         self.msg_id = 1;
         let (mut token, mut session_id, mut nonce) = (self.token, String::new(), None);
         let (state, request) = self.step(now, |step, tx| {
@@ -193,7 +226,7 @@ impl Client {
             step.device.last_seen = step.now;
             let count = step.device.nonce_count;
             // At most 4 characters (§1.3).
-            session_id = (count % 9_999 + 1).to_string();
+            session_id = wanted.map_or_else(|| (count % 9_999 + 1).to_string(), str::to_owned);
             step.session_id.clone_from(&session_id);
             token = client_token(&step.config.device_id, &step.config.server_uri, count);
             step.turn.token = token;

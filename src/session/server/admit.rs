@@ -20,10 +20,10 @@ const RECENT: usize = 4;
 
 /// A directory's word on a credential: the account it would open, and what it is checked against. For a speaker nobody
 /// knows the account is one that does not exist, and nothing fits.
-struct Claim<'a> {
-    presented: Presented<'a>,
-    account: Option<AccountNo>,
-    verifiers: Vec<Verifier>,
+pub(super) struct Claim<'a> {
+    pub(super) presented: Presented<'a>,
+    pub(super) account: Option<AccountNo>,
+    pub(super) verifiers: Vec<Verifier>,
 }
 
 impl Server {
@@ -155,6 +155,9 @@ impl Server {
 
     /// A message with a credential and no session's token.
     fn admit_claim(&self, asked: &Asked<'_>, limits: &Limits, claim: &Claim<'_>) -> Result<Admission, Refusal> {
+        if let Some(admission) = self.poll(asked, limits, claim)? {
+            return Ok(admission);
+        }
         let Some(account) = claim.account else {
             // The same work and the same answer as for a wrong secret.
             let nonces = self.nonces.candidates(&asked.header.source, 0, None, asked.request.now);
@@ -227,7 +230,7 @@ impl Server {
     }
 
     /// Checks a credential. On success the device's count is raised, so that the nonce works once.
-    fn prove(
+    pub(super) fn prove(
         &self,
         asked: &Asked<'_>,
         claim: Option<&Claim<'_>>,
@@ -282,7 +285,7 @@ impl Server {
         Challenge::new(wanted, nonce.as_bytes()).to_chal()
     }
 
-    const fn policy(&self) -> Policy {
+    pub(super) const fn policy(&self) -> Policy {
         Policy { allow_basic: self.config.allow_basic, allow_device: self.config.allow_device }
     }
 
@@ -412,7 +415,7 @@ impl Server {
         Ok(Verdict::Commit)
     }
 
-    fn step(
+    pub(super) fn step(
         &self,
         account: AccountNo,
         work: &mut dyn FnMut(&mut dyn Tx) -> crate::store::Result<Verdict>,
@@ -438,10 +441,10 @@ fn token_parameter(uri: &str) -> Option<&str> {
     uri.split_once('?')?.1.split('&').find_map(|pair| pair.strip_prefix("s="))
 }
 
-const fn transport(asked: &Asked<'_>) -> Transport {
+pub(super) const fn transport(asked: &Asked<'_>) -> Transport {
     Transport { protected: asked.request.protected, loopback: asked.request.loopback }
 }
 
-fn unavailable(error: StoreError) -> Refusal {
+pub(super) fn unavailable(error: StoreError) -> Refusal {
     Refusal::Unavailable(error.to_string())
 }

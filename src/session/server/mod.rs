@@ -2,6 +2,7 @@
 
 mod admit;
 mod init;
+mod poll;
 mod refusal;
 mod step;
 

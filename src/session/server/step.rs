@@ -365,6 +365,7 @@ impl Step<'_, '_> {
         }
         if self.state.package == Package::Over && !self.suspended {
             self.turn.finish(tx, &mut self.state.stores)?;
+            self.clear_news(tx)?;
         }
         Ok(outbox.finish(last))
     }

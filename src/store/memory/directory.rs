@@ -1,8 +1,10 @@
 //! Who may use the accounts of a memory store.
 
-use super::super::{AccountNo, Directory, Login, Principal, Result, StoreError, Subscribers};
+use super::super::{AccountNo, BookNo, Directory, Dirty, Login, Principal, Result, Revision, StoreError, Subscribers};
+use super::tables::Changes;
 use crate::auth::Verifier;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[derive(Debug, Default)]
@@ -11,6 +13,12 @@ struct Entries {
     logins: BTreeMap<String, Login>,
     principals: BTreeMap<String, Principal>,
     grants: BTreeSet<(String, String)>,
+    /// The same the other way round.
+    devices: BTreeSet<(AccountNo, String)>,
+    names: BTreeMap<AccountNo, String>,
+    /// Books that ever held something.
+    books: BTreeSet<(AccountNo, BookNo)>,
+    dirty: BTreeSet<(String, AccountNo, BookNo)>,
 }
 
 #[derive(Debug, Default)]
@@ -20,6 +28,31 @@ impl MemoryDirectory {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         // Every change below is a single insert or remove: a panic elsewhere leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The devices that were granted an account.
+    pub(super) fn granted_to(&self, account: AccountNo) -> Vec<String> {
+        let entries = self.entries();
+        let from = entries.devices.range((account, String::new())..);
+        from.take_while(|(of, _)| *of == account).map(|(_, device_id)| device_id.clone()).collect()
+    }
+
+    /// Takes over what a step noted for devices.
+    pub(super) fn committed(&self, account: AccountNo, changes: &Changes) {
+        let mut entries = self.entries();
+        for (book, row) in changes.books.changed() {
+            if row.is_some_and(|(row, _)| row.head > Revision(0)) {
+                entries.books.insert((account, *book));
+            }
+        }
+        for ((device_id, book), stays) in changes.dirty.changed() {
+            let key = (device_id.clone(), account, *book);
+            if stays.is_some() && entries.devices.contains(&(account, device_id.clone())) {
+                entries.dirty.insert(key);
+            } else {
+                entries.dirty.remove(&key);
+            }
+        }
     }
 }
 
@@ -44,6 +77,7 @@ impl Directory for MemoryDirectory {
         let mut entries = self.entries();
         let next = AccountNo(entries.accounts.len() as i64 + 1);
         let account = *entries.accounts.entry(name.to_owned()).or_insert(next);
+        entries.names.insert(account, name.to_owned());
         entries.logins.insert(name.to_owned(), Login { account, verifier: verifier.clone() });
         Ok(account)
     }
@@ -66,19 +100,40 @@ impl Directory for MemoryDirectory {
         if !entries.principals.contains_key(device_id) {
             return Err(StoreError::NotFound(format!("device {device_id:?}")));
         }
-        if !entries.accounts.contains_key(account) {
+        let Some(number) = entries.accounts.get(account).copied() else {
             return Err(StoreError::NotFound(format!("account {account:?}")));
-        }
+        };
         let grant = (device_id.to_owned(), account.to_owned());
         if granted {
-            entries.grants.insert(grant);
+            let of = |book: &(AccountNo, BookNo)| book.0 == number;
+            let books = entries.books.range((number, BookNo(i64::MIN))..).take_while(|book| of(book));
+            let news: Vec<_> = books.map(|(account, book)| (device_id.to_owned(), *account, *book)).collect();
+            // Who has the grant already has its news noted.
+            if entries.grants.insert(grant) {
+                entries.dirty.extend(news);
+            }
+            entries.devices.insert((number, device_id.to_owned()));
         } else {
             entries.grants.remove(&grant);
+            entries.devices.remove(&(number, device_id.to_owned()));
+            entries.dirty.retain(|(of, account, _)| (&**of, *account) != (device_id, number));
         }
         Ok(())
     }
 
     fn grants(&self) -> Result<Vec<(String, String)>> {
         Ok(self.entries().grants.iter().cloned().collect())
+    }
+
+    fn dirty(&self, device_id: &str, after: (AccountNo, BookNo), limit: usize) -> Result<Vec<Dirty>> {
+        let entries = self.entries();
+        let from = (Excluded((device_id.to_owned(), after.0, after.1)), Unbounded);
+        let found = entries.dirty.range(from).take_while(|(of, ..)| of == device_id).take(limit);
+        let dirty = |(_, account, book): &(String, AccountNo, BookNo)| Dirty {
+            name: entries.names.get(account).cloned().unwrap_or_default(),
+            account: *account,
+            book: *book,
+        };
+        Ok(found.map(dirty).collect())
     }
 }

@@ -48,6 +48,18 @@ impl MemoryTx<'_> {
         })
     }
 
+    pub(super) fn mark_dirty(&mut self, book: BookNo) -> Result<()> {
+        for device_id in self.store.directory.granted_to(self.account) {
+            self.with(|_, changes| changes.dirty.put((device_id, book), ()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn clear_dirty(&mut self, device_id: &str, book: BookNo) -> Result<()> {
+        self.with(|_, changes| changes.dirty.remove((device_id.to_owned(), book)));
+        Ok(())
+    }
+
     pub(super) fn items(&mut self, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<ItemRow<'static>>>> {
         Ok(self.with(|tables, changes| {
             let item = |guid: &Guid| changes.items.get(&tables.items, &(book, *guid)).cloned();

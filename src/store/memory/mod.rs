@@ -155,6 +155,7 @@ impl<'a> OpenStep<'a> {
     fn commit(&mut self) {
         let changes = std::mem::take(&mut self.tx.changes);
         let mut shared = self.tx.store.shared();
+        self.tx.store.directory.committed(self.tx.account, &changes);
         changes.commit(shared.accounts.entry(self.tx.account).or_default());
     }
 }

@@ -29,6 +29,11 @@ impl<K: Ord + Clone, V> Layer<K, V> {
         self.0.insert(key, Some(row));
     }
 
+    /// The rows changed, and whether they stay.
+    pub(super) fn changed(&self) -> impl Iterator<Item = (&K, Option<&V>)> {
+        self.0.iter().map(|(key, change)| (key, change.as_ref()))
+    }
+
     pub(super) fn remove(&mut self, key: K) {
         self.0.insert(key, None);
     }

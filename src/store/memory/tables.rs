@@ -64,6 +64,8 @@ tables! {
     /// Adds that may have no Map yet.
     outgoing_by_view: (DeviceNo, BookNo, ViewFp, Guid) => (),
     staged: (DeviceNo, BookNo, i64) => NewStaged<'static>,
+    /// What has news, as the directory is told of it.
+    dirty: (String, BookNo) => (),
     staged_luids: (DeviceNo, BookNo, i64, String) => i64,
     partials: (DeviceNo, BookNo, Direction) => PartialRow,
     partial_chunks: (DeviceNo, BookNo, Direction, i64) => Vec<u8>,

@@ -1,7 +1,8 @@
 //! Who may use the accounts, and the keys: read on connections of their own, written by the writer.
 
 use super::super::{
-    AccountNo, Directory, Keys, Login, Principal, PrincipalKind, Result, StoreError, Subscribers, Verdict,
+    AccountNo, BookNo, Directory, Dirty, Keys, Login, Principal, PrincipalKind, Result, StoreError, Subscribers,
+    Verdict,
 };
 use super::failure::OrFailure;
 use super::writer::Writer;
@@ -16,8 +17,7 @@ const READERS: usize = 4;
 #[derive(Debug)]
 pub(super) struct SqliteDirectory {
     readers: Readers,
-    /// None when the single reader also writes.
-    writer: Option<Arc<Writer>>,
+    writer: Arc<Writer>,
 }
 
 /// Connections to read on.
@@ -61,13 +61,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl SqliteDirectory {
     /// The readers of the accounts' own data; none where the directory has a database of its own.
     pub(super) const fn readers(&self) -> Option<&Readers> {
-        match self.writer {
-            Some(_) => Some(&self.readers),
-            None => None,
+        match self.readers {
+            Readers::Pool { .. } => Some(&self.readers),
+            Readers::Single(_) => None,
         }
     }
 
-    pub(super) const fn new(readers: Readers, writer: Option<Arc<Writer>>) -> Self {
+    /// Where the single reader has a database of its own, it also writes there; and all is written a second time where the
+    /// books are, since what changes there is noted for those it was granted to.
+    pub(super) const fn new(readers: Readers, writer: Arc<Writer>) -> Self {
         Self { readers, writer }
     }
 
@@ -103,19 +105,18 @@ impl SqliteDirectory {
     }
 
     /// Runs a change as one transaction.
-    fn write<R>(&self, write: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
+    fn write<R>(&self, write: impl Fn(&Connection) -> Result<R>) -> Result<R> {
         let mut answer = None;
-        let work = |conn: &Connection| {
+        self.writer.step(|conn| {
             answer = Some(write(conn)?);
             Ok(Verdict::Commit)
-        };
-        match &self.writer {
-            Some(writer) => writer.step(work)?,
-            None => self.readers.read(|conn| {
+        })?;
+        if let Readers::Single(_) = self.readers {
+            self.readers.read(|conn| {
                 let tx = conn.unchecked_transaction().or_failure()?;
-                work(&tx)?;
+                write(&tx)?;
                 tx.commit().or_failure()
-            })?,
+            })?;
         }
         answer.ok_or_else(|| StoreError::Failed("a change of the directory was not made".to_owned()))
     }
@@ -223,7 +224,18 @@ impl Directory for SqliteDirectory {
             } else {
                 "DELETE FROM \"grant\" WHERE device_id = ?1 AND account = ?2"
             };
-            conn.prepare_cached(sql).and_then(|mut set| set.execute(params![device_id, account])).or_failure().map(drop)
+            let news = if granted {
+                "INSERT INTO dirty (device_id, account, book)
+                 SELECT ?1, account, book FROM book WHERE account = ?2 AND head > 0 ON CONFLICT DO NOTHING"
+            } else {
+                "DELETE FROM dirty WHERE device_id = ?1 AND account = ?2"
+            };
+            let set = |sql: &str| conn.prepare_cached(sql)?.execute(params![device_id, account]);
+            // Who has the grant already has its news noted.
+            if set(sql).or_failure()? > 0 {
+                set(news).or_failure()?;
+            }
+            Ok(())
         })
     }
 
@@ -231,5 +243,22 @@ impl Directory for SqliteDirectory {
         let sql = "SELECT g.device_id, a.name FROM \"grant\" AS g JOIN account AS a ON a.account = g.account
                     ORDER BY g.device_id, a.name";
         self.all(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn dirty(&self, device_id: &str, after: (AccountNo, BookNo), limit: usize) -> Result<Vec<Dirty>> {
+        let sql = "SELECT a.name, d.account, d.book FROM dirty AS d JOIN account AS a ON a.account = d.account
+                    WHERE d.device_id = ?1 AND (d.account, d.book) > (?2, ?3) ORDER BY d.account, d.book LIMIT ?4";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read =
+            |row: &Row<'_>| Ok(Dirty { name: row.get(0)?, account: AccountNo(row.get(1)?), book: BookNo(row.get(2)?) });
+        let params = params![device_id, after.0.0, after.1.0, limit];
+        match &self.readers {
+            Readers::Pool { .. } => self.all(sql, params, read),
+            // What is noted is where the books are.
+            Readers::Single(_) => self.writer.alone(|conn| {
+                let mut statement = conn.prepare_cached(sql).or_failure()?;
+                statement.query_map(params, read).and_then(Iterator::collect).or_failure()
+            }),
+        }
     }
 }

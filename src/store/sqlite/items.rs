@@ -52,6 +52,17 @@ impl SqliteTx<'_> {
         self.run(sql, values).map(drop)
     }
 
+    pub(super) fn mark_dirty(&self, book: BookNo) -> Result<()> {
+        let sql = "INSERT INTO dirty (device_id, account, book)
+                   SELECT device_id, ?1, ?2 FROM \"grant\" WHERE account = ?1 ON CONFLICT DO NOTHING";
+        self.run(sql, (self.account, book.0)).map(drop)
+    }
+
+    pub(super) fn clear_dirty(&self, device_id: &str, book: BookNo) -> Result<()> {
+        let sql = "DELETE FROM dirty WHERE device_id = ?3 AND account = ?1 AND book = ?2";
+        self.run(sql, (self.account, book.0, device_id)).map(drop)
+    }
+
     pub(super) fn items(&self, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<ItemRow<'static>>>> {
         let mut select = self.prepare(ITEM)?;
         let mut item = |guid: &Guid| select.query_row((self.account, book.0, guid.0), rows::item).optional();

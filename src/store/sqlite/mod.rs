@@ -68,7 +68,7 @@ impl SqliteStore {
             Ok(conn)
         };
         let writer = Arc::new(Writer::new(open().map_err(|error| at(path, error))?));
-        let directory = SqliteDirectory::new(Readers::pool(path.to_owned()), Some(Arc::clone(&writer)));
+        let directory = SqliteDirectory::new(Readers::pool(path.to_owned()), Arc::clone(&writer));
         Ok(Self { writer, directory })
     }
 
@@ -84,8 +84,9 @@ impl SqliteStore {
             Ok(conn)
         };
         // A second connection would see another, empty database; so the directory simply has a database of its own.
-        let directory = SqliteDirectory::new(Readers::single(open()?), None);
-        Ok(Self { writer: Arc::new(Writer::new(open()?)), directory })
+        let writer = Arc::new(Writer::new(open()?));
+        let directory = SqliteDirectory::new(Readers::single(open()?), Arc::clone(&writer));
+        Ok(Self { writer, directory })
     }
 
     /// Reads the whole database and checks it: pages, indexes, and that each book's row agrees with its items. Writers

@@ -31,6 +31,8 @@ const WAYS: &[&str] = &[
     "SEARCH device USING INDEX device_id (account=? AND device_id=?)",
     "SEARCH device USING INDEX sqlite_autoindex_device_1 (account=? AND device=?)",
     "SEARCH device USING INDEX sqlite_autoindex_device_1 (account=?)",
+    "SEARCH dirty USING PRIMARY KEY (device_id=? AND account=? AND book=?)",
+    "SEARCH grant USING COVERING INDEX grant_account (account=?)",
     "SEARCH i USING INDEX item_guid (account=? AND book=? AND guid>? AND guid<?)",
     "SEARCH i USING INDEX item_revision (account=? AND book=? AND revision>? AND revision<?)",
     "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid=?)",

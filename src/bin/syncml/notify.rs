@@ -1,0 +1,160 @@
+//! `syncml notify`: the bytes that ask a device to sync.
+
+use crate::books;
+use crate::database::{self, DatabaseArgs};
+use crate::failure::{Exit, Failure, Result};
+use crate::{secret, wire};
+use clap::ValueEnum;
+use std::path::PathBuf;
+use syncml::codec::Encoding;
+use syncml::message::{AlertCode, Version};
+use syncml::notify::{Form, Initiator, Invitation, UiMode};
+use uuid::Uuid;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The device's id, as `syncml device list` shows it
+    device: String,
+    #[command(flatten)]
+    db: DatabaseArgs,
+    /// The account
+    #[arg(long, value_name = "NAME")]
+    user: String,
+    /// A book to sync; may be given several times (else all that the device syncs)
+    #[arg(long, value_name = "NAME")]
+    book: Vec<String>,
+    /// The sync wanted
+    #[arg(long, value_enum, default_value_t = Mode::TwoWay)]
+    mode: Mode,
+    /// How the device should treat its user
+    #[arg(long, value_enum, default_value_t = Ui::Unspecified)]
+    ui: Ui,
+    /// Write the binary notification of DS 1.2 (else whatever the device understands)
+    #[arg(long, conflicts_with = "alert")]
+    san: bool,
+    /// Write a message of SyncML 1.1
+    #[arg(long)]
+    alert: bool,
+    /// With --alert: how the message is written
+    #[arg(long, value_enum, default_value_t = Written::Wbxml)]
+    encoding: Written,
+    /// The server's identifier, as it is set up in the device
+    #[arg(long, value_name = "ID", default_value = "syncml")]
+    server_id: String,
+    /// The server's address, which a message carries
+    #[arg(long, value_name = "URL", default_value = "/syncml")]
+    server_uri: String,
+    /// Sign with the password in the first line of this file, with which the server proves itself to the device
+    #[arg(long, value_name = "FILE")]
+    server_password_file: Option<PathBuf>,
+    /// The session to be held (else a random one): another one each time, or the device takes it for a repetition
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    session: Option<u16>,
+    /// Where to write it; - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mode {
+    /// Changes of both sides.
+    TwoWay,
+    /// The device's changes only.
+    OneWayFromClient,
+    /// The server's book becomes the device's.
+    RefreshFromClient,
+    /// The server's changes only.
+    OneWayFromServer,
+    /// The device's book becomes the server's.
+    RefreshFromServer,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Ui {
+    Unspecified,
+    Background,
+    Informative,
+    Interactive,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Written {
+    Xml,
+    Wbxml,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let mut wanted =
+        args.book.iter().map(|name| books::named(name).map(|kind| kind.book)).collect::<Result<Vec<_>>>()?;
+    let store = args.db.open()?;
+    let account = database::account(store.as_ref(), &args.user)?;
+    let mut found = None;
+    let mut synced = Vec::new();
+    store.look(account, &mut |tx| {
+        (found, synced) = (tx.device(&args.device)?, Vec::new());
+        for kind in books::all() {
+            if let Some(device) = &found
+                && tx.pair(device.device, kind.book)?.is_some()
+            {
+                synced.push(kind.book);
+            }
+        }
+        Ok(())
+    })?;
+    let device = found.ok_or_else(|| {
+        let (device, user) = (&args.device, &args.user);
+        Failure::usage(format!(
+            "no device {device:?} has synced with {user}; `syncml device list` shows those that did"
+        ))
+    })?;
+    let form = match (args.san, args.alert) {
+        (true, _) => Form::San,
+        (_, true) => match Form::of(&device) {
+            Form::Alert(version, _) => Form::Alert(version, args.encoding.into()),
+            Form::San => Form::Alert(Version::V11, args.encoding.into()),
+        },
+        _ => Form::of(&device),
+    };
+    if wanted.is_empty() {
+        wanted = synced;
+    }
+    let password = args.server_password_file.as_deref().map(secret::first_line).transpose()?;
+    let random = || u16::from_be_bytes([Uuid::new_v4().as_bytes()[0], Uuid::new_v4().as_bytes()[0]]).max(1);
+    let invitation = Invitation {
+        server_id: &args.server_id,
+        server_uri: &args.server_uri,
+        password: password.as_ref(),
+        code: match args.mode {
+            Mode::TwoWay => AlertCode::TWO_WAY_BY_SERVER,
+            Mode::OneWayFromClient => AlertCode::ONE_WAY_FROM_CLIENT_BY_SERVER,
+            Mode::RefreshFromClient => AlertCode::REFRESH_FROM_CLIENT_BY_SERVER,
+            Mode::OneWayFromServer => AlertCode::ONE_WAY_FROM_SERVER_BY_SERVER,
+            Mode::RefreshFromServer => AlertCode::REFRESH_FROM_SERVER_BY_SERVER,
+        },
+        ui: match args.ui {
+            Ui::Unspecified => UiMode::Unspecified,
+            Ui::Background => UiMode::Background,
+            Ui::Informative => UiMode::Informative,
+            Ui::Interactive => UiMode::Interactive,
+        },
+        initiator: Initiator::Server,
+        session_id: args.session.unwrap_or_else(random),
+        books: &wanted,
+    };
+    let invited = invitation.write(&device, form).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let to_screen = args.out.as_os_str() == "-";
+    wire::write((!to_screen).then_some(args.out.as_path()), &invited.body)?;
+    if !to_screen {
+        println!("{} bytes of {}, session {:X}", invited.body.len(), invited.content_type, invitation.session_id);
+    }
+    Ok(())
+}
+
+impl From<Written> for Encoding {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Xml => Self::Xml,
+            Written::Wbxml => Self::Wbxml,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Answering "has anything changed for me?" (see [`changes`](crate::session::changes)).
+
+use super::admit::{Claim, transport, unavailable};
+use super::step::Step;
+use super::{Admission, Asked, Refusal, Reply, Server};
+use crate::auth::{Presented, Proof, Scheme, verify};
+use crate::codec::{EncodeError, Limits, decode};
+use crate::message::{
+    Chal, CmdId, Command, Data, Get, Header, Item, Location, Message, Meta, Results, StatusCode, Version,
+};
+use crate::session::changes::{MEDIA_TYPE, Question};
+use crate::session::datastore::{DATASTORES, by_number};
+use crate::session::outbox::{Outbox, Queued};
+use crate::store::{AccountNo, BookNo, DeviceRow, Dirty, Phase, Result as StoreResult, Tx, Verdict};
+
+/// A question is a small message; a larger one is not even looked at twice.
+const MAX_QUESTION: usize = 4096;
+
+/// Books told in one answer at most.
+const PAGE: usize = 500;
+
+/// Bound of an answer to a peer that states no MaxMsgSize, in bytes.
+const MAX_SIZE: u64 = 20_000;
+
+impl Server {
+    /// Answers a message that asks for changes and nothing else; `None` for all others, and where the credential does
+    /// not let anybody in: then the usual way refuses it.
+    pub(super) fn poll(
+        &self,
+        asked: &Asked<'_>,
+        limits: &Limits,
+        claim: &Claim<'_>,
+    ) -> Result<Option<Admission>, Refusal> {
+        let body = asked.request.body;
+        if body.len() > MAX_QUESTION || !body.windows(7).any(|window| window == b"changes") {
+            return Ok(None);
+        }
+        let Ok(message) = decode(body, asked.encoding, limits) else { return Ok(None) };
+        let Some((get, question)) = only_question(&message) else { return Ok(None) };
+        match question {
+            Question::Account => self.poll_account(asked, claim, get),
+            Question::All(after) => self.poll_all(asked, claim, get, after),
+        }
+    }
+
+    fn poll_account(&self, asked: &Asked<'_>, claim: &Claim<'_>, get: &Get<'_>) -> Result<Option<Admission>, Refusal> {
+        let Some(account) = claim.account else { return Ok(None) };
+        let mut outcome = None;
+        let ask = |tx: &mut dyn Tx, keep: bool, outcome: &mut Option<Admission>| -> StoreResult<Verdict> {
+            let device_id = &asked.header.source.uri;
+            let device = tx.device(device_id)?.unwrap_or_else(|| DeviceRow::new(device_id, asked.request.now));
+            let (device, chal) = match self.prove(asked, Some(claim), account, device) {
+                Ok(proven) => proven,
+                Err(refused) => {
+                    *outcome = Some(*refused);
+                    return Ok(Verdict::Rollback);
+                }
+            };
+            let items = items_of(tx, &device)?;
+            if keep {
+                tx.put_device(&device)?;
+            }
+            // A nonce is handed out only with the count that makes it good.
+            let reply = answer(asked, chal.filter(|_| keep), get, |_| items.clone(), 1);
+            *outcome = Some(Admission::Reply(reply.map_err(crate::session::turn::broken)?));
+            Ok(Verdict::Commit)
+        };
+        // Whoever cannot prove himself waits for no writer, and whoever used up no nonce needs none.
+        self.store.look(account, &mut |tx| ask(tx, false, &mut outcome).map(drop)).map_err(unavailable)?;
+        if claim.presented.scheme().wants_nonce() && matches!(outcome, Some(Admission::Reply(_))) {
+            self.step(account, &mut |tx| ask(tx, true, &mut outcome))?;
+        }
+        Ok(outcome)
+    }
+
+    fn poll_all(
+        &self,
+        asked: &Asked<'_>,
+        claim: &Claim<'_>,
+        get: &Get<'_>,
+        after: (AccountNo, BookNo),
+    ) -> Result<Option<Admission>, Refusal> {
+        let Presented::Device { device_id, .. } = &claim.presented else { return Ok(None) };
+        let scheme: Scheme = claim.presented.scheme();
+        let proven = verify(&claim.presented, &claim.verifiers, &[]) == Some(Proof::Static);
+        if !proven || !self.policy().accepts(scheme, transport(asked)) {
+            return Ok(None);
+        }
+        let found = self.store.directory().dirty(device_id, after, PAGE).map_err(unavailable)?;
+        let full = found.len() == PAGE;
+        let items = |count: usize| {
+            let told = &found[..count];
+            let mut items: Vec<_> = told.iter().filter_map(item_of).collect();
+            if (full || count < found.len())
+                && let Some(last) = told.last()
+            {
+                let next = Question::All((last.account, last.book)).uri();
+                items.push(Item { source: Some(Location::new(next)), ..Item::default() });
+            }
+            items
+        };
+        let reply = answer(asked, None, get, items, found.len())
+            .map_err(|error| Refusal::Unavailable(format!("the answer cannot be written: {error}")))?;
+        Ok(Some(Admission::Reply(reply)))
+    }
+}
+
+impl Step<'_, '_> {
+    /// Notes that the device has all there is of a book whose sync ended cleanly, if nothing changed meanwhile.
+    pub(super) fn clear_news(&self, tx: &mut dyn Tx) -> StoreResult<()> {
+        for store in self.state.stores.iter().filter(|store| store.clean) {
+            let head = self.turn.rows.get(&store.book).map(|row| row.head);
+            let cursor = self.turn.pairs.get(&store.book).map(|pair| pair.cursor);
+            if head <= cursor {
+                tx.clear_dirty(&self.device.device_id, store.book)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The Get of a message that has nothing else, Statuses aside, and what it asks.
+fn only_question<'m, 'a>(message: &'m Message<'a>) -> Option<(&'m Get<'a>, Question)> {
+    let mut commands = message.body.iter().filter(|command| !matches!(command, Command::Status(_)));
+    let (Some(Command::Get(get)), None) = (commands.next(), commands.next()) else { return None };
+    match &*get.items {
+        [item] => Some((get, Question::of_uri(&item.target.as_ref()?.uri)?)),
+        _ => None,
+    }
+}
+
+/// An Item for each book: two rows read by key.
+fn items_of(tx: &mut dyn Tx, device: &DeviceRow) -> StoreResult<Vec<Item<'static>>> {
+    let mut items = Vec::with_capacity(DATASTORES.len());
+    for datastore in &DATASTORES {
+        let head = tx.book(datastore.book)?.map_or(0, |row| row.head.0);
+        let news = head > 0
+            && tx
+                .pair(device.device, datastore.book)?
+                .is_none_or(|pair| pair.phase != Phase::Idle || head > pair.cursor.0);
+        items.push(Item {
+            source: Some(Location::new(format!("./{}", datastore.name))),
+            data: Some(Data::text(if news { "1" } else { "0" })),
+            ..Item::default()
+        });
+    }
+    Ok(items)
+}
+
+fn item_of(dirty: &Dirty) -> Option<Item<'static>> {
+    let datastore = by_number(dirty.book)?;
+    Some(Item {
+        source: Some(Location::named(format!("./{}", datastore.name), dirty.name.clone())),
+        data: Some(Data::text("1")),
+        ..Item::default()
+    })
+}
+
+/// The answer with as many items as fit: all of `count`, else half of them, and so on.
+fn answer(
+    asked: &Asked<'_>,
+    mut chal: Option<Chal<'static>>,
+    get: &Get<'_>,
+    items: impl Fn(usize) -> Vec<Item<'static>>,
+    mut count: usize,
+) -> Result<Reply, EncodeError> {
+    let request = asked.header;
+    let version = request.version().unwrap_or(Version::V12);
+    let header = Header::new(
+        version,
+        request.session_id.clone(),
+        request.msg_id,
+        Location { uri: request.source.uri.clone(), name: request.source.name.clone() },
+        Location::new(request.target.uri.clone()),
+    );
+    let size = request.meta.as_ref().and_then(|meta| meta.max_msg_size).unwrap_or(MAX_SIZE);
+    let mut outbox = Outbox::new(&header, asked.encoding, version, Some(size))?;
+    let msg_ref = request.msg_id.to_string();
+    let (target, source) = (&request.target.uri, &request.source.uri);
+    outbox.header_status(&msg_ref, target, source, StatusCode::OK, chal.take(), None)?;
+    if !get.no_resp && !request.no_resp {
+        let queued = Queued::new(&msg_ref, get.cmd_id.as_str(), "Get", StatusCode::OK);
+        outbox.status(get.items.iter().fold(queued, |queued, item| queued.about(item)))?;
+    }
+    loop {
+        let items = items(count);
+        let written = items.is_empty()
+            || outbox
+                .command(|cmd_id| {
+                    Command::Results(Results {
+                        cmd_id,
+                        msg_ref: Some(msg_ref.as_str().into()),
+                        cmd_ref: CmdId::from(get.cmd_id.as_str()),
+                        meta: Some(Meta::of_type(MEDIA_TYPE)),
+                        target_ref: None,
+                        source_ref: get.items[0].target.as_ref().map(|target| target.uri.clone()),
+                        items,
+                    })
+                })?
+                .is_some();
+        if written || count <= 1 {
+            break;
+        }
+        count /= 2;
+    }
+    Ok(Reply { content_type: asked.encoding.media_type(), body: outbox.finish(true), report: None })
+}
