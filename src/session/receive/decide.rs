@@ -231,7 +231,8 @@ impl<'m> Overlay<'m> {
         // strong match, so that a twin does not take the item from under its own id.
         let decides = when != When::Arriving || open.role == Role::Client;
         if open.mirrors() {
-            if !same && !(when != When::Arriving && self.may_be_edit_of(tx, open, &old, content)?) {
+            let known = same || (when != When::Arriving && self.may_be_edit_of(tx, open, &old, content)?);
+            if !known {
                 return Ok(None);
             }
             self.mirror(open, luid, guid, content.clone())?;
