@@ -66,6 +66,8 @@ pub struct Outgoing {
     pub content_type: &'static str,
     /// Its bytes.
     pub body: Vec<u8>,
+    /// Whether it opens a session. Such a message is not repeated unless the server certainly did nothing for it (§9.1).
+    pub opens: bool,
 }
 
 /// Why a client's session ended early.
@@ -153,7 +155,7 @@ impl Client {
     pub fn outgoing(&self) -> Option<Outgoing> {
         let body = self.request.clone()?;
         let uri = self.state.resp_uri.clone().unwrap_or_else(|| self.config.server_uri.clone());
-        Some(Outgoing { uri, content_type: self.config.encoding.media_type(), body })
+        Some(Outgoing { uri, content_type: self.config.encoding.media_type(), body, opens: self.msg_id == 1 })
     }
 
     /// Takes the server's answer to the last [`outgoing`](Self::outgoing).
