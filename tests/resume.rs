@@ -4,9 +4,10 @@
 
 mod common;
 
-use common::{World, card, numbered};
+use common::{Device, World, card, numbered};
 use syncml::kit::phone::{Heard, Phone};
-use syncml::message::{Alert, AlertCode, Change, CmdId, Command, Item, Location, Meta, Op, StatusCode};
+use syncml::message::{Alert, AlertCode, Change, CmdId, Command, Item, Location, Meta, Op, StatusCode, Version};
+use syncml::session::{Client, Server, ServerConfig};
 
 fn phone<'w>(world: &'w World) -> Phone<'w> {
     Phone::new(&world.server, "phone", "alice", common::PASSWORD, world.now)
@@ -184,6 +185,45 @@ fn res4_a_large_object_goes_on_in_the_middle() {
             match code {
                 201 => assert_eq!(cards, [ann.replace("\r\n", "\n")], "{why}"),
                 _ => assert!(cards.is_empty(), "{why}"),
+            }
+        }
+    }
+}
+
+/// Both roles ours: a client breaks off wherever it can, and goes on. Nothing is doubled, nothing lost, and what was
+/// acknowledged is not sent again.
+#[test]
+fn a_client_suspends_at_any_message_and_goes_on() {
+    for version in Version::ALL {
+        for at in 1..20 {
+            let world = World::new();
+            (0..20).for_each(|n| drop(world.put(&card(&format!("There{n}"), &format!("+4955{n:03}"))).to_string()));
+            let mut device = Device::new("phone");
+            (0..20).for_each(|n| drop(device.put(&numbered(n)).to_string()));
+            (device.config.version, device.config.max_msg_size) = (version, 4_000);
+            let mut config = ServerConfig::default();
+            config.max_msg_size = 4_000;
+            let mut world = World { server: Server::new(world.server.store().clone(), config).unwrap(), ..world };
+            let now = world.now;
+            let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now).unwrap();
+            let mut messages = 0;
+            while let Some(out) = client.outgoing() {
+                messages += 1;
+                if messages == at {
+                    client.suspend();
+                }
+                let reply = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
+                client.received(reply.content_type, &reply.body, now).unwrap();
+            }
+            let done = client.report().books.first().map_or(0, |book| book.sent.added);
+            let report = world.sync(&device).unwrap();
+            assert!(report.clean, "{version:?} at {at}: {report:?}\n{}", world.outline());
+            assert_eq!(device.cards(), world.cards(), "{version:?} at {at}");
+            assert_eq!(world.cards().len(), 40, "{version:?} at {at}");
+            if version == Version::V12 && client.report().clean {
+                assert_eq!((report.books[0].sent.added, report.books[0].mode.as_str()), (0, "two-way"));
+            } else if version == Version::V12 && messages > 2 {
+                assert_eq!(report.books[0].sent.added + done, 20, "at {at}: what was acknowledged is not sent again");
             }
         }
     }

@@ -269,7 +269,8 @@ impl<'m> Overlay<'m> {
         let full = open.compares();
         match (received.op, entry) {
             // §3.4: a delete has no place in a slow sync; but a server may take back what it has just been told of.
-            (Incoming::Delete, _) if full && when == When::Arriving && open.role == Role::Server => {
+            // And what was shown earlier in a sync that broke off may have been deleted since.
+            (Incoming::Delete, None) if full && when == When::Arriving && open.role == Role::Server => {
                 Ok(Outcome::Done(StatusCode::FORBIDDEN))
             }
             (Incoming::Delete, Some(entry)) => self.delete(open, received, entry, when),

@@ -56,6 +56,8 @@ pub(super) struct State {
     pub owed_results: Vec<(String, String)>,
     /// Whether we asked for the peer's device information in this session.
     pub asked_devinf: bool,
+    /// Whether this end has broken the session off for now (224).
+    pub suspended: bool,
     /// Whether our package is complete but for its Final, which waits until no Status is left over.
     pub owes_final: bool,
     /// Consecutive messages in which neither side said anything but "go on".
@@ -110,6 +112,8 @@ pub(super) struct StoreState {
     /// The sync that is held, and the one that the client asked for.
     pub sync: SyncType,
     pub asked: SyncType,
+    /// Client: whether the server is asked to go on with a sync that broke off (225).
+    pub resuming: bool,
     /// Why it is not the one asked for.
     pub reason: Option<String>,
     /// The epoch that this sync reads and writes.
@@ -196,6 +200,7 @@ impl State {
             stores: Vec::new(),
             owed_results: Vec::new(),
             asked_devinf: false,
+            suspended: false,
             owes_final: false,
             idle: 0,
             messages: 0,
@@ -241,6 +246,7 @@ impl StoreState {
             there: String::new(),
             sync,
             asked: sync,
+            resuming: false,
             reason: None,
             epoch: epoch + i64::from(sync.is_full()),
             old_epoch: sync.is_full().then_some(epoch),

@@ -73,6 +73,9 @@ impl Turn {
         // What a client receives was made by the server; what a server receives, by the device.
         state.alone &= state.seen_head == row.head;
         let writer = BookWriter::new(row, Some(self.device), self.now);
+        if pair.phase == Phase::Idle {
+            pair.phase = Phase::Receiving;
+        }
         let mut open = OpenBook { role: self.role, device: self.device, token: self.token, kind, state, writer };
         let result = work(&mut open, pair)?;
         let row = open.writer.row().clone();

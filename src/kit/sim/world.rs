@@ -45,8 +45,6 @@ struct Device {
     talk: Option<Talk>,
     /// The server knows what this device holds: its last session ended cleanly, and none began since.
     sure: bool,
-    /// A session ended cleanly once.
-    synced: bool,
     /// Tokens put in since the last session ended cleanly.
     fresh: BTreeSet<String>,
     /// Tokens of cards deleted since the last session ended cleanly.
@@ -123,7 +121,6 @@ impl<'l> World<'l> {
                 config,
                 talk: None,
                 sure: false,
-                synced: false,
                 fresh: BTreeSet::new(),
                 deleted: Vec::new(),
                 anchor: None,
@@ -371,10 +368,11 @@ impl<'l> World<'l> {
     fn begin(&mut self, number: usize, sync: SyncType, trouble: Trouble) -> Outcome<bool> {
         let event = self.event;
         let device = &mut self.devices[number];
-        device.sure = false;
+        let sure = std::mem::take(&mut device.sure);
         let mut config = device.config.clone();
-        // A device that never ended a sync and hears only cannot tell its own cards, edited since, from the server's.
-        let sync = if sync == SyncType::OneWayFromServer && !device.synced { SyncType::TwoWay } else { sync };
+        // Who hears only cannot ask what became of its own changes: when these were sent and not answered, a delete from
+        // there may be older or younger than they are, and a card its own or not. Then it says all first.
+        let sync = if sync == SyncType::OneWayFromServer && !sure { SyncType::TwoWay } else { sync };
         config.books[0].mode = sync.alert();
         // Only some faults of the device's store meet its first step; the others wait for the reply.
         if let Trouble::Client(fault @ StoreFault::AtCall(0..=9)) = trouble {
@@ -466,7 +464,6 @@ impl<'l> World<'l> {
         if !talk.watch.complete(talk.sync) {
             return Err(self.violation("I6", "a device's anchors moved before both packages were complete"));
         }
-        device.synced = true;
         if talk.alone && talk.sync.sends(Role::Client) {
             device.sure = true;
             device.fresh.clear();

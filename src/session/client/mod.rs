@@ -109,6 +109,7 @@ pub struct Client {
     msg_id: u32,
     tries: u32,
     request: Option<Vec<u8>>,
+    suspending: bool,
     /// What the session's credential was made of, for the next message that needs one.
     nonce: Option<Vec<u8>>,
     state: State,
@@ -142,6 +143,7 @@ impl Client {
             msg_id: 0,
             tries: 0,
             request: None,
+            suspending: false,
             nonce: None,
             state,
         };
@@ -168,6 +170,13 @@ impl Client {
             self.request = None;
         }
         result
+    }
+
+    /// Breaks the session off: the request that follows the next answer says so to the server (224), and the session ends
+    /// with its answer. What was done so far stays done. A slow sync goes on where it was in the next session; before 1.2,
+    /// and before the server has let the client in, the session simply ends.
+    pub const fn suspend(&mut self) {
+        self.suspending = true;
     }
 
     /// What was done so far; complete once [`outgoing`](Self::outgoing) gives `None`.
@@ -263,6 +272,10 @@ impl Client {
         nonce: Option<Vec<u8>>,
         now: Timestamp,
     ) -> Result<(), ClientError> {
+        if self.suspending {
+            self.request = None;
+            return Ok(());
+        }
         self.tries += 1;
         // A credential that is the same every time is no better the second time.
         let hopeless = code == StatusCode::INVALID_CREDENTIALS && self.config.credentials.is_static();
@@ -326,6 +339,7 @@ impl Client {
                 device,
                 session_id: self.session_id.clone(),
                 msg_id: self.msg_id,
+                suspend: self.suspending,
                 credential: None,
             };
             let request = work(&mut step, tx)?;

@@ -4,7 +4,7 @@ use super::ClientConfig;
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{
     Alert, AlertCode, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId, Put,
-    SessionId, Status, StatusCode, Timestamp,
+    SessionId, Status, StatusCode, Timestamp, Version,
 };
 use crate::session::datastore;
 use crate::session::devinf;
@@ -35,6 +35,8 @@ pub(super) struct Step<'s> {
     pub session_id: String,
     /// The MsgID of the request to be written.
     pub msg_id: u32,
+    /// Whether to break the session off with it.
+    pub suspend: bool,
     /// The credential to put into it.
     pub credential: Option<Cred<'static>>,
 }
@@ -50,15 +52,21 @@ impl Step<'_> {
             let (head, live) =
                 self.turn.rows.get(&book.book).map_or_else(Default::default, |row| (row.head, row.live_items));
             let Some(pair) = self.turn.pairs.get_mut(&book.book) else { continue };
-            fold_open_epoch(tx, pair)?;
-            tx.drop_partial(self.turn.device, book.book, Direction::In)?;
             let asked = SyncType::from_alert(book.mode).unwrap_or(SyncType::TwoWay);
+            // A slow sync that broke off goes on where it was; any other costs nothing to begin anew.
+            let slow = pair.phase != Phase::Idle && pair.sync_type == AlertCode::SLOW.0;
+            let resuming = slow && asked.full() == SyncType::Slow && self.state.version == Version::V12;
+            if !resuming {
+                fold_open_epoch(tx, pair)?;
+            }
+            tx.drop_partial(self.turn.device, book.book, Direction::In)?;
             // Without an anchor there is nothing to count changes from: the first sync compares everything. A one-way sync
             // is left to the server to escalate: asking for a refresh would ask for deletes.
             let first = pair.own_next.is_none() && asked == SyncType::TwoWay;
-            let sync = if first { SyncType::Slow } else { asked };
+            let sync = if first || resuming { SyncType::Slow } else { asked };
             let mut store = StoreState::new(book.book, sync, pair.epoch);
             store.asked = asked;
+            store.resuming = resuming;
             store.start_head = head;
             store.start_live = live;
             store.here.clone_from(&book.local_uri);
@@ -66,7 +74,6 @@ impl Step<'_> {
             store.reason = (sync != asked).then(|| "this book never synced with this server".to_owned());
             store.own_last.clone_from(&pair.own_next);
             store.own_next = next_anchor(self.now, store.own_last.as_deref());
-            pair.phase = Phase::Sending;
             pair.sync_type = sync.alert().0;
             pair.start_head = head;
             self.state.stores.push(store);
@@ -134,7 +141,7 @@ impl Step<'_> {
                 meta: Some(meta),
                 ..Item::default()
             };
-            let code = store.sync.alert();
+            let code = if store.resuming { AlertCode::RESUME } else { store.sync.alert() };
             let cmd = outbox.command(|cmd_id| alert(cmd_id, code, item)).map_err(broken)?;
             store.alert_ref = cmd.map(|cmd| (self.msg_id, cmd));
         }
@@ -153,7 +160,7 @@ impl Step<'_> {
         }
         self.turn.lock(tx, self.state.stores.iter().map(|store| store.book))?;
         let mut statuses = self.take_devinf(message);
-        statuses.extend(self.take_alerts(message));
+        statuses.extend(self.take_alerts(tx, message)?);
         self.take_own_statuses(tx, message)?;
         self.turn.take_answers(tx, &mut self.state, &message.body)?;
         statuses.extend(self.take_syncs(tx, message)?);
@@ -181,7 +188,7 @@ impl Step<'_> {
     }
 
     /// The server's alerts say which sync is held; a kind that we do not hold ends the book's sync.
-    fn take_alerts(&mut self, message: &Message<'_>) -> Vec<Queued> {
+    fn take_alerts(&mut self, tx: &mut dyn Tx, message: &Message<'_>) -> Result<Vec<Queued>> {
         let mut statuses = Vec::new();
         for command in &message.body {
             let Command::Alert(alert) = command else { continue };
@@ -212,7 +219,7 @@ impl Step<'_> {
                     store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);
                     store.peer_last = anchor.and_then(|anchor| anchor.last.as_deref()).map(str::to_owned);
                     let pair = self.turn.pairs.get_mut(&store.book);
-                    (take_alert(store, pair, sync), store.peer_next.clone())
+                    (take_alert(tx, store, pair, sync)?, store.peer_next.clone())
                 }
             };
             let status = queued(message, command, code).about(item);
@@ -221,7 +228,7 @@ impl Step<'_> {
                 None => status,
             });
         }
-        statuses
+        Ok(statuses)
     }
 
     /// What the server says of our alerts, Syncs and Maps as such.
@@ -235,6 +242,13 @@ impl Step<'_> {
                     let store = self.state.stores.iter_mut().find(|store| store.alert_ref == Some(reference));
                     if let Some(store) = store {
                         store.alert_ref = None;
+                        if status.code.0 >= 400 && std::mem::take(&mut store.resuming) {
+                            // Then from the start; a server that knows no 225 is asked for that next time.
+                            if let Some(pair) = self.turn.pairs.get_mut(&store.book) {
+                                fold_open_epoch(tx, pair)?;
+                                (store.old_epoch, store.epoch) = (Some(pair.epoch), pair.epoch + 1);
+                            }
+                        }
                         // 508 comes with an Alert that says what to do instead.
                         if status.code.0 >= 400 && status.code != StatusCode::REFRESH_REQUIRED {
                             store.failed = Some(status.code.0);
@@ -379,6 +393,9 @@ impl Step<'_> {
         write_statuses(tx, &self.turn.token, &mut outbox, statuses)?;
         devinf::write_results(&mut outbox, &mut self.state, self.config.encoding).map_err(broken)?;
         write_broken(&mut outbox, &mut self.state)?;
+        if self.suspend && self.state.package < Package::Over {
+            return self.break_off(tx, outbox);
+        }
         let mut ends = false;
         match self.state.package {
             Package::Sending => {
@@ -389,7 +406,9 @@ impl Step<'_> {
             }
             Package::Confirming => ends = self.write_maps(tx, &mut outbox)?,
             Package::Over => {
-                self.turn.finish(tx, &mut self.state.stores)?;
+                if !self.state.suspended {
+                    self.turn.finish(tx, &mut self.state.stores)?;
+                }
                 // Who has said the last word waits for none.
                 if !heard || message.last {
                     self.turn.put_pairs(tx)?;
@@ -418,6 +437,25 @@ impl Step<'_> {
         Ok(Some(outbox.finish(last)))
     }
 
+    /// Breaks the session off for now (224): what is done so far stays, and the next session goes on. Before 1.2 nobody
+    /// can be told.
+    fn break_off(&mut self, tx: &mut dyn Tx, mut outbox: Outbox) -> Result<Request> {
+        self.state.package = Package::Over;
+        self.state.suspended = true;
+        self.turn.put_pairs(tx)?;
+        if self.state.version != Version::V12 {
+            return Ok(None);
+        }
+        let item = Item {
+            target: Some(Location::new(self.config.server_uri.clone())),
+            source: Some(Location::new(self.config.device_id.clone())),
+            ..Item::default()
+        };
+        outbox.command(|cmd_id| alert(cmd_id, AlertCode::SUSPEND, item)).map_err(broken)?;
+        keep_overflow(tx, &self.turn.token, &mut outbox)?;
+        Ok(Some(outbox.finish(true)))
+    }
+
     /// Tells which of the server's items became which of ours; `true` when all of them are told.
     fn write_maps(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> Result<bool> {
         let device = self.turn.device;
@@ -426,7 +464,7 @@ impl Step<'_> {
             // Before a sync of everything the server hears what the map before has to tell, or it could not know items
             // that were edited here since.
             let epoch = match store.old_epoch {
-                Some(old) if self.state.package == Package::Sending => old,
+                Some(old) if self.state.package == Package::Sending && !store.resuming => old,
                 _ => store.epoch,
             };
             let mut rows = tx.unconfirmed_maps(device, store.book, epoch, MAP_PAGE + 1)?;
@@ -514,26 +552,40 @@ impl Step<'_> {
 }
 
 /// What the server's Alert makes of a book's sync, and the answer to it.
-fn take_alert(store: &mut StoreState, pair: Option<&mut PairRow>, sync: SyncType) -> StatusCode {
-    let Some(pair) = pair else { return StatusCode::NOT_FOUND };
+fn take_alert(
+    tx: &mut dyn Tx,
+    store: &mut StoreState,
+    pair: Option<&mut PairRow>,
+    sync: SyncType,
+) -> Result<StatusCode> {
+    let Some(pair) = pair else { return Ok(StatusCode::NOT_FOUND) };
     if sync == store.sync {
-        return StatusCode::OK;
+        return Ok(StatusCode::OK);
+    }
+    if std::mem::take(&mut store.resuming) {
+        // The server resumes another sync than ours: ours is given up, and what it did stays.
+        fold_open_epoch(tx, pair)?;
+        (store.sync, store.old_epoch, store.epoch) = (SyncType::TwoWay, None, pair.epoch);
+        pair.sync_type = store.sync.alert().0;
+        if sync == SyncType::TwoWay && store.own_last.is_some() {
+            return Ok(StatusCode::OK);
+        }
     }
     // Who wants to hear only may let the server believe in a sync in both directions.
     let hearing = !store.sync.sends(Role::Client);
     let sync = match sync {
-        SyncType::TwoWay if hearing => return StatusCode::OK,
+        SyncType::TwoWay if hearing => return Ok(StatusCode::OK),
         SyncType::Slow if hearing => store.sync.full(),
         sync => sync,
     };
     // The server may turn a sync of changes into one of everything; anything else we did not ask for (§3.5).
     if sync != store.sync.full() {
         store.failed = Some(StatusCode::FORBIDDEN.0);
-        return StatusCode::FORBIDDEN;
+        return Ok(StatusCode::FORBIDDEN);
     }
     store.escalate("the server wants everything compared", pair.epoch);
     pair.sync_type = store.sync.alert().0;
-    StatusCode::OK
+    Ok(StatusCode::OK)
 }
 
 fn map_of(store: &StoreState, rows: &[MapRow]) -> Map<'static> {

@@ -118,7 +118,10 @@ impl Step<'_, '_> {
         };
         let own_next = next_anchor(self.now, pair.own_next.as_deref());
         let last = if lost_reply { pair.own_prev.clone() } else { pair.own_next.clone() };
-        pair.phase = Phase::Receiving;
+        if !resumed {
+            // Open, so that it can be resumed, is what the device knows of: once it has said something more.
+            pair.phase = Phase::Idle;
+        }
         pair.sync_type = sync.alert().0;
         if !resumed {
             pair.start_head = row.head;
