@@ -1,10 +1,13 @@
 //! The client's side of the conversation.
 
+mod advice;
 mod credential;
+mod fallback;
 mod step;
 
 pub use credential::Credentials;
 
+use self::advice::advice;
 use self::step::Step;
 use super::Report;
 use super::state::{Package, State, StoreState};
@@ -47,7 +50,7 @@ pub struct ClientConfig {
     pub books: Vec<ClientBook>,
     /// The encoding.
     pub encoding: Encoding,
-    /// The version to begin with.
+    /// The version to begin with. A server that does not speak it is spoken to in the next lower one, from then on at once.
     pub version: Version,
     /// The largest message this client accepts and announces, in bytes.
     pub max_msg_size: u64,
@@ -89,7 +92,7 @@ pub enum ClientError {
     #[error("the server's answer cannot be read: {0}")]
     Unreadable(String),
     /// The server ended the session.
-    #[error("the server ended the session with status {0}")]
+    #[error("the server ended the session with status {0}: {text}", text = advice(*.0))]
     Ended(StatusCode),
     /// The client's own store failed.
     #[error("this side's store failed: {0}")]
@@ -194,6 +197,7 @@ impl Client {
             step.device.nonce_count += 1;
             step.device.last_seen = step.now;
             let count = step.device.nonce_count;
+            step.state.version = fallback::first(&step.device, step.state.version);
             // At most 4 characters (§1.3).
             session_id = (count % 9_999 + 1).to_string();
             step.session_id.clone_from(&session_id);
@@ -233,7 +237,13 @@ impl Client {
                 return self.answer_challenge(&message, code, nonce, now);
             }
             StatusCode(200..=299) => {}
-            code => return Err(ClientError::Ended(code)),
+            code => {
+                let named = header_status.map(fallback::named).unwrap_or_default();
+                if fallback::is_about_version(code) && self.fall_back(&named, now)? {
+                    return Ok(());
+                }
+                return Err(ClientError::Ended(code));
+            }
         }
         let authenticated = self.state.authenticated || code == StatusCode::AUTHENTICATED;
         self.state.authenticated = authenticated;
@@ -343,6 +353,9 @@ impl Client {
                 credential: None,
             };
             let request = work(&mut step, tx)?;
+            if self.msg_id > 1 {
+                fallback::remember(&mut step.device, self.config.version, step.state.version);
+            }
             tx.put_device(&step.device)?;
             result = Some((step.state, request));
             Ok(Verdict::Commit)
@@ -368,7 +381,7 @@ fn problem(store: &StoreState) -> Option<String> {
     let name = &store.there;
     match store.failed {
         Some(404) => Some(format!("the server has no book {name:?}: check the book's remote name")),
-        Some(code) => Some(format!("the sync of {name:?} ended with status {code}")),
+        Some(code) => Some(format!("the sync of {name:?} ended with status {code}: {}", advice(StatusCode(code)))),
         None if store.held > 0 => Some(format!(
             "{} deletes of {name:?} were held back: too many to be meant. What they would have deleted is still here",
             store.held

@@ -105,7 +105,10 @@ pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Res
         }
         number += 1;
         watch.sending(number, &request);
-        let answer = http.deliver(&request, deadline, &mut |event| watch.event(&event))?;
+        let answer = match http.deliver(&request, deadline, &mut |event| watch.event(&event)) {
+            Err(HttpError::Status { status, .. }) if request.opens && client.unanswered(status, now())? => continue,
+            other => other?,
+        };
         let taken = client.received(&answer.content_type, &answer.body, now());
         let report = client.report();
         watch.received(number, &answer, &report);
