@@ -24,7 +24,7 @@ use syncml::transport::http::{now, server};
 use tokio::runtime::Runtime;
 
 /// Cards that each side adds.
-const CARDS: usize = 20;
+const CARDS: usize = 10;
 
 /// A server on a free port.
 struct Site {
@@ -75,7 +75,7 @@ fn device(proxy: &Proxy) -> Device {
     device.store = Arc::new(SqliteStore::open_in_memory().unwrap());
     device.account = device.store.directory().put_login("local", &Verifier::Md5([0; 16])).unwrap();
     device.config.server_uri = format!("http://{}/syncml", proxy.address);
-    device.config.max_msg_size = 3000;
+    device.config.max_msg_size = 2000;
     for n in 0..CARDS {
         device.put(&numbered(CARDS + n));
     }
@@ -120,7 +120,7 @@ fn each_message(fault: Fault) {
         let device = device(&proxy);
         let mut options = options();
         if fault == Fault::Delay {
-            options.timeout = Duration::from_millis(400);
+            options.timeout = Duration::from_millis(250);
         }
         let first = sync(&device, options.clone());
         // The server may have begun a session for the first message, so that one is not repeated by itself.

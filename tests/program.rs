@@ -394,7 +394,7 @@ fn overloaded() -> (String, std::sync::mpsc::Receiver<()>) {
                 tail.push(byte[0]);
             }
             drop(stream.write_all(b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
-            drop(tell.send(()));
+            tell.send(()).unwrap_or_default();
         }
     });
     (url, asked)

@@ -43,7 +43,7 @@ pub(super) const fn advice(code: StatusCode) -> &'static str {
         512 => "the sync failed there; sync again from the start",
         514 | 214 => "the sync was cancelled; sync again",
         215 => "somebody declined it there; sync again",
-        300..=499 => "it refuses what was asked, for a reason that has no meaning here; ask its operator",
+        306..=399 | 429..=499 => "it refuses what was asked, for a reason that has no meaning here; ask its operator",
         _ => "it gives a reason that has no meaning here; sync again, and tell its operator if that does not help",
     }
 }

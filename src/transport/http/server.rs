@@ -115,9 +115,10 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
     };
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let answering = tokio::task::spawn_blocking(move || {
-        let body = match packing {
+        let body = match packing.map(|coding| coding.unpack(&body, limit)) {
             None => Cow::Borrowed(&*body),
-            Some(coding) => Cow::Owned(coding.unpack(&body, limit).map_err(|why| not_unpacked(why, limit))?),
+            Some(Ok(body)) => Cow::Owned(body),
+            Some(Err(why)) => return not_unpacked(why, limit),
         };
         let protected = binding.options.protected;
         let address = peer.map(|ip| ip.to_string());
@@ -136,10 +137,13 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
         if let (Ok(Reply { report: Some(report), .. }), Some(tell)) = (&answer, &binding.options.on_report) {
             tell(report);
         }
-        answer.map(|reply| answered(reply, unpacks)).map_err(|refusal| refused(&refusal))
+        match answer {
+            Ok(reply) => answered(reply, unpacks),
+            Err(refusal) => refused(&refusal),
+        }
     });
     match answering.await {
-        Ok(Ok(response) | Err(response)) => response,
+        Ok(response) => response,
         Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "The server failed on this message.\n".to_owned()),
     }
 }

@@ -13,8 +13,11 @@ fn script(responses: Vec<String>) -> (String, JoinHandle<Vec<Vec<u8>>>) {
     (uri, spawn(move || thread.join().unwrap().into_iter().map(|(_, body)| body).collect()))
 }
 
+/// A head and a body.
+type Posted = (String, Vec<u8>);
+
 /// The same with any bytes; gives back the heads, too.
-fn bytes(responses: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<(String, Vec<u8>)>>) {
+fn bytes(responses: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<Posted>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("http://{}/syncml", listener.local_addr().unwrap());
     let thread = spawn(move || {
