@@ -84,11 +84,12 @@ impl World {
     }
 
     fn sync(&self, dir: &str) -> Command {
+        self.sync_to(dir, &self.url)
+    }
+
+    fn sync_to(&self, dir: &str, url: &str) -> Command {
         let mut command = syncml();
-        command
-            .arg("sync")
-            .arg(self.path(dir))
-            .args(["--to", &self.url, "--user", "ada", "--book", "contacts", "--json"]);
+        command.arg("sync").arg(self.path(dir)).args(["--to", url, "--user", "ada", "--book", "contacts", "--json"]);
         command.arg("--password-file").arg(self.path("password"));
         command
     }
@@ -405,7 +406,7 @@ fn a_server_that_is_overloaded_is_asked_as_often_as_wanted() {
     let world = World::new(&[]);
     world.write("one/a.vcf", &card("A", ""));
     let (url, asked) = overloaded();
-    let (code, out, err) = run(world.sync("one").args(["--retries", "1", "--to", &url]));
+    let (code, out, err) = run(world.sync_to("one", &url).args(["--retries", "1"]));
     assert_eq!(code, 3, "{out}{err}");
     assert!(out.contains("HTTP 503: it is not up to it at the moment; sync again later"), "{out}");
     assert_eq!(asked.try_iter().count(), 2);
@@ -416,10 +417,10 @@ fn ctrl_c_ends_a_sync_cleanly() {
     let world = World::new(&[]);
     world.write("one/a.vcf", &card("A", ""));
     let (url, asked) = overloaded();
-    let mut command = world.sync("one");
-    command.args(["--retries", "1000000", "--to", &url]);
+    let mut command = world.sync_to("one", &url);
+    command.args(["--retries", "1000000"]);
     let sync = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    asked.recv().unwrap();
+    asked.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
     assert!(Command::new("kill").args(["-INT", &sync.id().to_string()]).status().unwrap().success());
     let output = sync.wait_with_output().unwrap();
     let out: Value = serde_json::from_slice(&output.stdout).unwrap();
