@@ -16,7 +16,10 @@ const PASSWORD: &str = "correct horse";
 
 fn syncml() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_syncml"));
-    command.env_remove("SYNCML_PASSWORD").env_remove("SYNCML_DB").stdin(Stdio::null());
+    for variable in ["SYNCML_PASSWORD", "SYNCML_DB", "http_proxy", "all_proxy", "ALL_PROXY"] {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null());
     command
 }
 
@@ -81,11 +84,12 @@ impl World {
     }
 
     fn sync(&self, dir: &str) -> Command {
+        self.sync_to(dir, &self.url)
+    }
+
+    fn sync_to(&self, dir: &str, url: &str) -> Command {
         let mut command = syncml();
-        command
-            .arg("sync")
-            .arg(self.path(dir))
-            .args(["--to", &self.url, "--user", "ada", "--book", "contacts", "--json"]);
+        command.arg("sync").arg(self.path(dir)).args(["--to", url, "--user", "ada", "--book", "contacts", "--json"]);
         command.arg("--password-file").arg(self.path("password"));
         command
     }
@@ -374,6 +378,69 @@ fn messages_are_made_readable_and_back() {
     world.write("junk", "junk");
     let (code, _, err) = run(syncml().arg("decode").arg(world.path("junk")));
     assert_eq!((code, err.contains("neither XML nor WBXML")), (7, true), "{err}");
+}
+
+/// Says 503 to everything; tells of the first.
+fn overloaded() -> (String, std::sync::mpsc::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/syncml", listener.local_addr().unwrap());
+    let (tell, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut byte = [0];
+            let mut tail = Vec::new();
+            // The whole message, so that the answer is not lost to a reset.
+            while !tail.ends_with(b"</SyncML>") && stream.read(&mut byte).unwrap_or(0) == 1 {
+                tail.push(byte[0]);
+            }
+            drop(stream.write_all(b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+            tell.send(()).unwrap_or_default();
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn a_server_that_is_overloaded_is_asked_as_often_as_wanted() {
+    let world = World::new(&[]);
+    world.write("one/a.vcf", &card("A", ""));
+    let (url, asked) = overloaded();
+    let (code, out, err) = run(world.sync_to("one", &url).args(["--retries", "1"]));
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(out.contains("HTTP 503: it is not up to it at the moment; sync again later"), "{out}");
+    assert_eq!(asked.try_iter().count(), 2);
+}
+
+#[test]
+fn ctrl_c_ends_a_sync_cleanly() {
+    let world = World::new(&[]);
+    world.write("one/a.vcf", &card("A", ""));
+    let (url, asked) = overloaded();
+    let mut command = world.sync_to("one", &url);
+    command.args(["--retries", "1000000"]);
+    let sync = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    asked.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+    assert!(Command::new("kill").args(["-INT", &sync.id().to_string()]).status().unwrap().success());
+    let output = sync.wait_with_output().unwrap();
+    let out: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &out["exit"]), (Some(130), &130.into()), "{out}");
+    assert_eq!(world.names("one"), set(["A"]));
+    world.synced("one", &[], 0);
+    assert_eq!(world.server_names(), set(["A"]));
+}
+
+#[test]
+fn a_proxy_comes_from_an_option_or_the_environment() {
+    let world = World::new(&[]);
+    world.write("one/a.vcf", &card("A", ""));
+    let nobody = "http://127.0.0.1:1";
+    assert_eq!(run(world.sync("one").args(["--retries", "0", "--proxy", nobody])).0, 3);
+    assert_eq!(run(world.sync("one").args(["--retries", "0"]).env("http_proxy", nobody)).0, 3);
+    assert_eq!(run(world.sync("one").args(["--proxy", "::"])).0, 2);
+    let (code, _, err) = run(world.sync("one").arg("--no-proxy").env("http_proxy", nobody));
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(run(world.sync("one").env("http_proxy", nobody).env("no_proxy", "127.0.0.1")).0, 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::folder::STATE;
 use crate::output::{Table, bytes};
 use crate::platform;
-use crate::progress::{Progress, short};
+use crate::progress::{Progress, interrupted, short};
 use crate::serve::InProcess;
 use crate::sync::{Job, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,6 +161,8 @@ impl Demo {
 
     fn sync(&mut self, name: &str, what: &'static str) -> Result<()> {
         let platform = &self.platforms[name];
+        let mut http = client::Options::default();
+        http.cancel = interrupted();
         let job = Job {
             dir: &platform.folder,
             to: self.server.url(),
@@ -172,7 +174,7 @@ impl Demo {
             version: Version::V12,
             credentials: Credentials::Device { account: ACCOUNT.to_owned(), secret: platform.secret.clone() },
             allow_mass_delete: false,
-            http: client::Options::default(),
+            http,
         };
         let outcome = job.run(&mut Progress::new(true, None))?;
         let (received, sent) = totals(&outcome);

@@ -15,14 +15,14 @@ Exit codes:
     0  all went well
     1  it ended with problems, which were reported: items refused, cards skipped, a sync that has to continue
     2  the command line is wrong
-    3  the server cannot be reached, or does not speak SyncML there
+    3  the server cannot be reached in the given time, or does not speak SyncML there
     4  the server refused the credentials
     5  there is no such book
     6  a database is damaged, busy, full, missing or of a newer release
     7  a file or folder cannot be read or written
     8  the server's answer cannot be understood, or it ended the session
     9  stopped, because so many cards are gone that it does not look like somebody's wish
-  130  interrupted
+  130  interrupted; what was done so far stays done, and the next sync continues
 
 Secrets are read from files, the environment variable SYNCML_PASSWORD or a prompt, never from arguments.";
 
@@ -135,7 +135,11 @@ impl From<ClientError> for Failure {
 
 impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
-        let exit = if matches!(error, HttpError::Invalid(_)) { Exit::Usage } else { Exit::Unreachable };
+        let exit = match error {
+            HttpError::Invalid(_) => Exit::Usage,
+            HttpError::Cancelled => Exit::Interrupted,
+            _ => Exit::Unreachable,
+        };
         Self::new(exit, error.to_string())
     }
 }

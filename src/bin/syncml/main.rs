@@ -17,6 +17,7 @@ mod folder;
 mod import;
 mod item;
 mod list;
+mod network;
 mod notify;
 mod output;
 mod platform;

@@ -3,14 +3,16 @@
 use crate::database;
 use crate::failure::{Failure, Result};
 use crate::folder::STATE;
+use crate::network::NetworkArgs;
 use crate::output::{self, Table};
+use crate::progress;
 use crate::secret::{self, PasswordArgs};
 use clap::ValueEnum;
 use std::path::PathBuf;
 use syncml::codec::Encoding;
 use syncml::message::Version;
 use syncml::session::{Credentials, Poll, PollConfig};
-use syncml::transport::http::client::{self, HttpClient};
+use syncml::transport::http::client::HttpClient;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -37,9 +39,8 @@ pub(crate) struct Args {
     /// With --auth device: read the shared secret from the first line of this file
     #[arg(long, value_name = "FILE", required_if_eq("auth", "device"))]
     secret_file: Option<PathBuf>,
-    /// Trust the certificates in this file (PEM) instead of the usual ones
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// Output for machines
     #[arg(long)]
     pub(crate) json: bool,
@@ -63,10 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         (Auth::Device, Some(path)) => Credentials::Device { account: user, secret: secret::first_line(path)? },
         (Auth::Device, None) => return Err(Failure::usage("--auth device needs --secret-file")),
     };
-    let mut options = client::Options::default();
-    if let Some(path) = &args.ca {
-        options.roots = Some(std::fs::read(path).map_err(|error| Failure::file(path, "read", &error))?);
-    }
+    let options = args.network.options(&args.to, progress::interrupted())?;
     let mut poll = Poll::new(PollConfig {
         server_uri: args.to.clone(),
         device_id: device_id(args)?,

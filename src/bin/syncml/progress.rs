@@ -4,17 +4,17 @@ use crate::output::bytes;
 use crate::trace::Trace;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 use syncml::session::{Counts, Outgoing, Report};
-use syncml::transport::http::client::{Answer, Watch};
+use syncml::transport::http::client::{Answer, Cancel, Event, Watch};
 
 /// Looks on while a sync runs.
 pub(crate) struct Progress {
     how: How,
     trace: Option<Trace>,
-    stop: Arc<AtomicBool>,
+    /// What the last answer brought, to be said together with what goes on now.
+    so_far: String,
 }
 
 enum How {
@@ -37,7 +37,7 @@ impl Progress {
                 How::Bar(bar)
             }
         };
-        Self { how, trace, stop: interrupted() }
+        Self { how, trace, so_far: String::new() }
     }
 
     /// Says what is being done now.
@@ -71,17 +71,30 @@ impl Watch for Progress {
         let (here, there) = report.books.iter().fold(Default::default(), |(here, there): (Counts, Counts), book| {
             (sum(here, book.received), sum(there, book.sent))
         });
-        self.say(&format!(
+        self.so_far = format!(
             "message {number}: {} out, {} in; received {}, sent {}",
             bytes(report.bytes_sent),
             bytes(report.bytes_received),
             short(&here),
             short(&there),
-        ));
+        );
+        self.say(&self.so_far);
     }
 
-    fn stop(&mut self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Waiting { attempt, pause, error } => {
+                self.say(&format!("{error}; attempt {attempt} in {:.1} s", pause.as_secs_f64()));
+            }
+            // What moves fast is for the moving line only.
+            Event::Sending { bytes: size } if matches!(self.how, How::Bar(_)) => {
+                self.say(&format!("{} (sending {})", self.so_far, bytes(*size)));
+            }
+            Event::Receiving { bytes: size } if matches!(self.how, How::Bar(_)) => {
+                self.say(&format!("{} (receiving {})", self.so_far, bytes(*size)));
+            }
+            _ => {}
+        }
     }
 }
 
@@ -99,21 +112,21 @@ pub(crate) fn short(counts: &Counts) -> String {
     format!("+{} ~{} -{}", counts.added, counts.changed, counts.deleted)
 }
 
-/// A flag that Ctrl-C raises; a second Ctrl-C ends the program at once, which costs nothing that was acknowledged.
-fn interrupted() -> Arc<AtomicBool> {
-    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-    let flag = FLAG.get_or_init(|| {
-        let flag = Arc::new(AtomicBool::new(false));
-        let raised = Arc::clone(&flag);
+/// Cancelled by Ctrl-C; a second Ctrl-C ends the program at once, which costs nothing that was acknowledged.
+pub(crate) fn interrupted() -> Cancel {
+    static CANCEL: OnceLock<Cancel> = OnceLock::new();
+    let cancel = CANCEL.get_or_init(|| {
+        let cancel = Cancel::new();
+        let ours = cancel.clone();
         let handler = move || {
-            if raised.swap(true, Ordering::Relaxed) {
+            if ours.cancel() {
                 std::process::exit(130);
             }
         };
         if let Err(error) = ctrlc::set_handler(handler) {
             eprintln!("syncml: Ctrl-C will end the program at once: {error}");
         }
-        flag
+        cancel
     });
-    Arc::clone(flag)
+    cancel.clone()
 }

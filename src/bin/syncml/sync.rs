@@ -4,8 +4,9 @@ use crate::books::{self, BookKind};
 use crate::database;
 use crate::failure::{Exit, Failure, Result};
 use crate::folder::Folder;
+use crate::network::NetworkArgs;
 use crate::output::{self, Table, bytes};
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::secret::{self, PasswordArgs};
 use crate::trace::Trace;
 use clap::ValueEnum;
@@ -65,9 +66,8 @@ pub(crate) struct Args {
     /// Let a folder that lost most of its cards delete them on the server too
     #[arg(long)]
     allow_mass_delete: bool,
-    /// Trust the certificates in this file (PEM) instead of the usual ones
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgs,
     /// The largest message to take, in bytes
     #[arg(long, value_name = "N", default_value_t = 150_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     max_msg_size: u64,
@@ -120,11 +120,8 @@ enum Auth {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let book = books::named(&args.book)?;
-    let mut http = client::Options::default();
+    let mut http = args.network.options(&args.to, progress::interrupted())?;
     http.max_msg_size = args.max_msg_size;
-    if let Some(path) = &args.ca {
-        http.roots = Some(std::fs::read(path).map_err(|error| Failure::file(path, "read", &error))?);
-    }
     let trace = args.trace.as_deref().map(Trace::into).transpose()?;
     let job = Job {
         dir: &args.dir,

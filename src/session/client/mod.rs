@@ -1,12 +1,15 @@
 //! The client's side of the conversation.
 
+mod advice;
 mod credential;
+mod fallback;
 mod poll;
 mod step;
 
 pub use credential::Credentials;
 pub use poll::{News, Poll, PollConfig};
 
+use self::advice::advice;
 use self::step::Step;
 use super::Report;
 use super::state::{Package, State, StoreState};
@@ -49,7 +52,7 @@ pub struct ClientConfig {
     pub books: Vec<ClientBook>,
     /// The encoding.
     pub encoding: Encoding,
-    /// The version to begin with.
+    /// The version to begin with. A server that does not speak it is spoken to in the next lower one, from then on at once.
     pub version: Version,
     /// The largest message this client accepts and announces, in bytes.
     pub max_msg_size: u64,
@@ -68,6 +71,8 @@ pub struct Outgoing {
     pub content_type: &'static str,
     /// Its bytes.
     pub body: Vec<u8>,
+    /// Whether it opens a session. Such a message is not repeated unless the server certainly did nothing for it (§9.1).
+    pub opens: bool,
 }
 
 /// Why a client's session ended early.
@@ -89,7 +94,7 @@ pub enum ClientError {
     #[error("the server's answer cannot be read: {0}")]
     Unreadable(String),
     /// The server ended the session.
-    #[error("the server ended the session with status {0}")]
+    #[error("the server ended the session with status {0}: {text}", text = advice(*.0))]
     Ended(StatusCode),
     /// The server cannot say what changed.
     #[error("the server does not say what changed ({0}): sync with it instead")]
@@ -111,6 +116,8 @@ pub struct Client {
     account: AccountNo,
     config: ClientConfig,
     token: Token,
+    /// The session id that a notification asked for.
+    notified: Option<String>,
     session_id: String,
     msg_id: u32,
     tries: u32,
@@ -160,7 +167,7 @@ impl Client {
         store: Arc<dyn Store>,
         account: AccountNo,
         config: ClientConfig,
-        session_id: Option<&str>,
+        notified: Option<&str>,
         now: Timestamp,
     ) -> Result<Self, ClientError> {
         let peer = (config.server_uri.clone(), None);
@@ -170,6 +177,7 @@ impl Client {
             account,
             config,
             token: Token([0; 16]),
+            notified: notified.map(str::to_owned),
             session_id: String::new(),
             msg_id: 0,
             tries: 0,
@@ -178,7 +186,7 @@ impl Client {
             nonce: None,
             state,
         };
-        client.start(session_id, now)?;
+        client.start(now)?;
         Ok(client)
     }
 
@@ -188,7 +196,7 @@ impl Client {
     pub fn outgoing(&self) -> Option<Outgoing> {
         let body = self.request.clone()?;
         let uri = self.state.resp_uri.clone().unwrap_or_else(|| self.config.server_uri.clone());
-        Some(Outgoing { uri, content_type: self.config.encoding.media_type(), body })
+        Some(Outgoing { uri, content_type: self.config.encoding.media_type(), body, opens: self.msg_id == 1 })
     }
 
     /// Takes the server's answer to the last [`outgoing`](Self::outgoing).
@@ -217,16 +225,18 @@ impl Client {
         Report { problems, ..self.state.report() }
     }
 
-    fn start(&mut self, wanted: Option<&str>, now: Timestamp) -> Result<(), ClientError> {
+    fn start(&mut self, now: Timestamp) -> Result<(), ClientError> {
         self.msg_id = 1;
         let (mut token, mut session_id, mut nonce) = (self.token, String::new(), None);
+        let notified = self.notified.clone();
         let (state, request) = self.step(now, |step, tx| {
             // The counter makes the session's id and token; it is kept with the books, so they never come again.
             step.device.nonce_count += 1;
             step.device.last_seen = step.now;
             let count = step.device.nonce_count;
+            step.state.version = fallback::first(&step.device, step.state.version);
             // At most 4 characters (§1.3).
-            session_id = wanted.map_or_else(|| (count % 9_999 + 1).to_string(), str::to_owned);
+            session_id = notified.clone().unwrap_or_else(|| (count % 9_999 + 1).to_string());
             step.session_id.clone_from(&session_id);
             token = client_token(&step.config.device_id, &step.config.server_uri, count);
             step.turn.token = token;
@@ -264,7 +274,13 @@ impl Client {
                 return self.answer_challenge(&message, code, nonce, now);
             }
             StatusCode(200..=299) => {}
-            code => return Err(ClientError::Ended(code)),
+            code => {
+                let named = header_status.map(fallback::named).unwrap_or_default();
+                if fallback::is_about_version(code) && self.fall_back(&named, now)? {
+                    return Ok(());
+                }
+                return Err(ClientError::Ended(code));
+            }
         }
         let authenticated = self.state.authenticated || code == StatusCode::AUTHENTICATED;
         self.state.authenticated = authenticated;
@@ -374,6 +390,9 @@ impl Client {
                 credential: None,
             };
             let request = work(&mut step, tx)?;
+            if self.msg_id > 1 {
+                fallback::remember(&mut step.device, self.config.version, step.state.version);
+            }
             tx.put_device(&step.device)?;
             result = Some((step.state, request));
             Ok(Verdict::Commit)
@@ -399,7 +418,7 @@ fn problem(store: &StoreState) -> Option<String> {
     let name = &store.there;
     match store.failed {
         Some(404) => Some(format!("the server has no book {name:?}: check the book's remote name")),
-        Some(code) => Some(format!("the sync of {name:?} ended with status {code}")),
+        Some(code) => Some(format!("the sync of {name:?} ended with status {code}: {}", advice(StatusCode(code)))),
         None if store.held > 0 => Some(format!(
             "{} deletes of {name:?} were held back: too many to be meant. What they would have deleted is still here",
             store.held

@@ -77,7 +77,9 @@ impl Poll {
     #[must_use]
     pub fn outgoing(&self) -> Option<Outgoing> {
         let body = self.request.clone()?;
-        Some(Outgoing { uri: self.config.server_uri.clone(), content_type: self.config.encoding.media_type(), body })
+        let (uri, content_type) = (self.config.server_uri.clone(), self.config.encoding.media_type());
+        // A question changes nothing: it may be asked twice.
+        Some(Outgoing { uri, content_type, body, opens: false })
     }
 
     /// What the server said so far: for one account every book, for all accounts those with news.

@@ -7,7 +7,10 @@
 // An edge: here the clock is read and sockets are opened, to be handed in to the session.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod cancel;
 pub mod client;
+mod coding;
+mod retry;
 pub mod server;
 
 use crate::message::Timestamp;
@@ -60,6 +63,22 @@ pub fn resolve(base: &str, location: &str) -> Option<String> {
     Some(format!("{scheme}://{authority}{folder}{location}"))
 }
 
+/// An address' host and port.
+fn authority(uri: &str) -> &str {
+    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+/// An address' host.
+fn host(uri: &str) -> &str {
+    let authority = authority(uri);
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
 /// Now, by this machine's clock.
 #[must_use]
 pub fn now() -> Timestamp {
@@ -100,6 +119,21 @@ mod tests {
             ("http://h/a", "", None),
         ] {
             assert_eq!(resolve(base, location).as_deref(), expected, "{base} → {location}");
+        }
+    }
+
+    #[test]
+    fn finds_the_host() {
+        for (uri, expected) in [
+            ("http://h:1/a", "h"),
+            ("http://h", "h"),
+            ("http://u:p@h:80?x=:3", "h"),
+            ("http://h/@o", "h"),
+            ("http://[::1]:8080/a", "[::1]"),
+            ("http://[::1]/a", "[::1]"),
+            ("http://h@o:1", "o"),
+        ] {
+            assert_eq!(host(uri), expected, "{uri}");
         }
     }
 

@@ -1,16 +1,19 @@
 //! The server's HTTP binding: an axum router over a [`Server`].
 //!
 //! Every path is answered, because users type what they were once told. A message is decided on a thread that may
-//! block; the runtime's own threads only move bytes. No cookie is ever set: some phones break on one.
+//! block; the runtime's own threads only move bytes. No cookie is ever set: some phones break on one. Packed messages are
+//! taken; packed replies, and the word that packed messages are taken, go to those only who say that they unpack.
 
+use super::coding::{self, Coding, Unpacking};
 use super::{MAC_HEADER, body_limit, now, token};
 use crate::codec::Encoding;
 use crate::session::{Refusal, Reply, Report, Request as Message, Server};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -96,6 +99,15 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
     if Encoding::from_content_type(&content_type).is_none() {
         return refused(&Refusal::UnknownType(content_type));
     }
+    let Ok(packing) = Coding::from_header(text(&parts.headers, &CONTENT_ENCODING).as_deref()) else {
+        let mut response = plain(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("Messages are taken plain or packed as {}.\n", coding::ACCEPTED),
+        );
+        response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
+        return response;
+    };
+    let unpacks = text(&parts.headers, &ACCEPT_ENCODING).is_some_and(|header| coding::takes_gzip(&header));
     let limit = body_limit(binding.server.config().max_msg_size);
     let body = match read(&parts.headers, body, limit, binding.options.body_timeout).await {
         Ok(body) => body,
@@ -103,6 +115,11 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
     };
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let answering = tokio::task::spawn_blocking(move || {
+        let body = match packing.map(|coding| coding.unpack(&body, limit)) {
+            None => Cow::Borrowed(&*body),
+            Some(Ok(body)) => Cow::Owned(body),
+            Some(Err(why)) => return not_unpacked(why, limit),
+        };
         let protected = binding.options.protected;
         let address = peer.map(|ip| ip.to_string());
         let mac = text(&parts.headers, &HeaderName::from_static(MAC_HEADER));
@@ -120,11 +137,13 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
         if let (Ok(Reply { report: Some(report), .. }), Some(tell)) = (&answer, &binding.options.on_report) {
             tell(report);
         }
-        answer
+        match answer {
+            Ok(reply) => answered(reply, unpacks),
+            Err(refusal) => refused(&refusal),
+        }
     });
     match answering.await {
-        Ok(Ok(reply)) => answered(reply),
-        Ok(Err(refusal)) => refused(&refusal),
+        Ok(response) => response,
         Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "The server failed on this message.\n".to_owned()),
     }
 }
@@ -151,8 +170,28 @@ fn is_limit(error: &axum::Error) -> bool {
     error.to_string().contains("length limit exceeded")
 }
 
-fn answered(reply: Reply) -> Response<Body> {
-    respond(StatusCode::OK, HeaderValue::from_static(reply.content_type), reply.body)
+/// A reply, packed where the client unpacks and it is worth it.
+fn answered(reply: Reply, unpacks: bool) -> Response<Body> {
+    let packed = if unpacks { coding::gzip(&reply.body) } else { None };
+    let is_packed = packed.is_some();
+    let content_type = HeaderValue::from_static(reply.content_type);
+    let mut response = respond(StatusCode::OK, content_type, packed.unwrap_or(reply.body));
+    if unpacks {
+        let headers = response.headers_mut();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
+        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        if is_packed {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+    }
+    response
+}
+
+fn not_unpacked(why: Unpacking, limit: usize) -> Response<Body> {
+    match why {
+        Unpacking::TooLarge => refused(&Refusal::TooLarge { size: limit.saturating_add(1), limit }),
+        Unpacking::Broken => plain(StatusCode::BAD_REQUEST, "The message cannot be unpacked.\n".to_owned()),
+    }
 }
 
 fn refused(refusal: &Refusal) -> Response<Body> {
@@ -196,6 +235,25 @@ mod tests {
         assert_eq!(read_with(&[], Body::from(vec![0; 10])).map(|body| body.len()), Ok(10));
         assert_eq!(read_with(&[], Body::from(vec![0; 11])), Err(413));
         assert_eq!(read_with(&[(&CONTENT_LENGTH, "11")], Body::empty()), Err(413), "without reading");
+    }
+
+    fn reply(size: usize) -> Reply {
+        Reply { content_type: "application/vnd.syncml+xml", body: vec![b'x'; size], report: None }
+    }
+
+    #[test]
+    fn replies_are_packed_for_those_who_unpack() {
+        let has =
+            |response: &Response<Body>, name| response.headers().get(name).map(|v| v.to_str().unwrap().to_owned());
+        let packed = answered(reply(10_000), true);
+        assert_eq!(has(&packed, CONTENT_ENCODING).as_deref(), Some("gzip"));
+        assert!(has(&packed, CONTENT_LENGTH).unwrap().parse::<usize>().unwrap() < 1000);
+        assert_eq!(has(&packed, ACCEPT_ENCODING).as_deref(), Some("gzip, deflate"));
+        let small = answered(reply(100), true);
+        assert_eq!((has(&small, CONTENT_ENCODING), has(&small, CONTENT_LENGTH).as_deref()), (None, Some("100")));
+        let plain = answered(reply(10_000), false);
+        assert_eq!((has(&plain, CONTENT_ENCODING), has(&plain, ACCEPT_ENCODING)), (None, None));
+        assert_eq!(has(&plain, CONTENT_LENGTH).as_deref(), Some("10000"));
     }
 
     #[test]

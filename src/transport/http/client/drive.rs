@@ -1,0 +1,119 @@
+//! A session from its first message to its last.
+
+use super::{Answer, HttpClient, HttpError};
+use crate::session::{BookReport, Client, ClientError, Outgoing, Report};
+use crate::transport::http::now;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// Why [`run`] ended before the session did.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A message got no SyncML answer.
+    #[error(transparent)]
+    Http(HttpError),
+    /// The session ended early.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// [`Cancel`](super::Cancel) or [`Watch::stop`] asked for it; the next sync continues.
+    #[error("stopped; the next sync continues where this one ended")]
+    Stopped,
+}
+
+impl From<HttpError> for RunError {
+    fn from(error: HttpError) -> Self {
+        match error {
+            HttpError::Cancelled => Self::Stopped,
+            other => Self::Http(other),
+        }
+    }
+}
+
+/// What happens while a session runs.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A connection is made or taken up again, to post a message.
+    Connecting {
+        /// The address.
+        uri: &'a str,
+    },
+    /// The message is on its way.
+    Sending {
+        /// Its size on the wire, in bytes.
+        bytes: u64,
+    },
+    /// A piece of the answer has come.
+    Receiving {
+        /// What came of it so far on the wire, in bytes.
+        bytes: u64,
+    },
+    /// The post failed; it is repeated after a pause.
+    Waiting {
+        /// Which attempt will be next; the first one was 1.
+        attempt: u32,
+        /// The pause.
+        pause: Duration,
+        /// Why it failed.
+        error: &'a HttpError,
+    },
+    /// An answer was taken: what the session did so far.
+    Books {
+        /// One entry per book.
+        books: &'a [BookReport],
+    },
+}
+
+/// Looks on while a session runs, and may stop it between two messages.
+pub trait Watch {
+    /// A message is about to be posted; `number` counts from 1.
+    fn sending(&mut self, number: u32, request: &Outgoing) {
+        let _ = (number, request);
+    }
+
+    /// Something happened on the way.
+    fn event(&mut self, event: &Event<'_>) {
+        let _ = event;
+    }
+
+    /// Its answer has come and was taken.
+    fn received(&mut self, number: u32, answer: &Answer, report: &Report) {
+        let _ = (number, answer, report);
+    }
+
+    /// Whether to stop before the next message.
+    fn stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// Nobody looks on.
+impl Watch for () {}
+
+/// Drives a session to its end: posts what `client` has to say and hands it the answers. The report is then
+/// [`Client::report`].
+///
+/// # Errors
+/// [`RunError`].
+pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Result<(), RunError> {
+    let deadline = http.options().deadline.and_then(|whole| Instant::now().checked_add(whole));
+    let mut number = 0;
+    while let Some(request) = client.outgoing() {
+        if watch.stop() || http.options().cancel.is_cancelled() {
+            return Err(RunError::Stopped);
+        }
+        number += 1;
+        watch.sending(number, &request);
+        let answer = match http.deliver(&request, deadline, &mut |event| watch.event(&event)) {
+            Err(HttpError::Status { status, .. }) if request.opens && client.unanswered(status, now())? => continue,
+            other => other?,
+        };
+        let taken = client.received(&answer.content_type, &answer.body, now());
+        let report = client.report();
+        watch.received(number, &answer, &report);
+        watch.event(&Event::Books { books: &report.books });
+        taken?;
+    }
+    Ok(())
+}
