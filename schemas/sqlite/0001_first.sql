@@ -42,22 +42,26 @@ CREATE TABLE book (
 ) STRICT, WITHOUT ROWID;
 
 -- Current items. print: the fingerprint's first bits, for a small index. keys: match keys, eight octets each, little
--- endian. An item that was never changed has its guid as its revision and needs no entry in the index of revisions.
+-- endian. blob: where large content is, and size its length; content is then its beginning. An item that was never changed has its guid as its revision and needs no entry in the index of revisions.
 CREATE TABLE item (
     account INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL, revision INTEGER NOT NULL,
     deleted INTEGER NOT NULL, parent INTEGER, depth INTEGER NOT NULL, media_type TEXT, origin INTEGER,
-    at INTEGER NOT NULL, print INTEGER NOT NULL, fingerprint BLOB NOT NULL, keys BLOB NOT NULL, content BLOB NOT NULL
+    at INTEGER NOT NULL, print INTEGER NOT NULL, blob INTEGER, size INTEGER, fingerprint BLOB NOT NULL,
+    keys BLOB NOT NULL, content BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX item_guid ON item (account, book, guid);
 CREATE UNIQUE INDEX item_revision ON item (account, book, revision) WHERE revision <> guid;
 CREATE INDEX item_print ON item (account, book, print, guid) WHERE deleted = 0;
+CREATE INDEX item_blob ON item (account, blob) WHERE blob IS NOT NULL;
 
 -- Superseded contents only. kind: what made them, 0 add, 1 replace, 2 delete.
 CREATE TABLE revision (
     account INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL, revision INTEGER NOT NULL,
-    kind INTEGER NOT NULL, media_type TEXT, origin INTEGER, at INTEGER NOT NULL, content BLOB NOT NULL
+    kind INTEGER NOT NULL, media_type TEXT, origin INTEGER, at INTEGER NOT NULL, blob INTEGER, size INTEGER,
+    content BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX revision_guid ON revision (account, book, guid, revision);
+CREATE INDEX revision_blob ON revision (account, blob) WHERE blob IS NOT NULL;
 
 CREATE TABLE match_key (
     account INTEGER NOT NULL, book INTEGER NOT NULL, key INTEGER NOT NULL, guid INTEGER NOT NULL,
@@ -68,8 +72,10 @@ CREATE TABLE lens (
     account INTEGER NOT NULL, lens INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (account, lens)
 ) STRICT;
 
+-- Large contents in pieces of 64 KB, the last may be shorter. before: the fingerprint's state before the piece. What no
+-- item, revision, staged change or partial object refers to is removed.
 CREATE TABLE blob (
-    account INTEGER NOT NULL, blob INTEGER NOT NULL, seq INTEGER NOT NULL, bytes BLOB NOT NULL,
+    account INTEGER NOT NULL, blob INTEGER NOT NULL, seq INTEGER NOT NULL, before BLOB NOT NULL, bytes BLOB NOT NULL,
     PRIMARY KEY (account, blob, seq)
 ) STRICT;
 
@@ -121,11 +127,12 @@ CREATE INDEX outgoing_view ON outgoing (account, device, book, sent_view_fp, gui
 -- Numbers are never used again, so that a reader who remembers one misses nothing.
 CREATE TABLE staged (
     account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    luid TEXT NOT NULL, op INTEGER NOT NULL, seq INTEGER PRIMARY KEY AUTOINCREMENT, media_type TEXT,
-    view_fp BLOB NOT NULL, keys BLOB NOT NULL, content BLOB NOT NULL
+    luid TEXT NOT NULL, op INTEGER NOT NULL, seq INTEGER PRIMARY KEY AUTOINCREMENT, media_type TEXT, blob INTEGER,
+    size INTEGER, view_fp BLOB NOT NULL, keys BLOB NOT NULL, content BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX staged_luid ON staged (account, device, book, luid, epoch);
 CREATE INDEX staged_seq ON staged (account, device, book, seq);
+CREATE INDEX staged_blob ON staged (account, blob) WHERE blob IS NOT NULL;
 
 CREATE TABLE held (
     account INTEGER NOT NULL, book INTEGER NOT NULL, hold INTEGER NOT NULL, device INTEGER NOT NULL,
@@ -139,6 +146,7 @@ CREATE TABLE partial (
     unconfirmed INTEGER NOT NULL, last_status INTEGER, blob INTEGER NOT NULL,
     PRIMARY KEY (account, device, book, direction)
 ) STRICT;
+CREATE INDEX partial_blob ON partial (account, blob);
 
 -- Sessions ------------------------------------------------------------------------------------------------------------
 

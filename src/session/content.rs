@@ -1,9 +1,9 @@
 //! What a datastore's items mean, for the rooms of the session: one place that asks `contact`.
 
-use crate::contact::identity::{Kind, Likeness, MatchRules, compare_items, identify};
+use crate::contact::identity::{Kind, Likeness, MatchRules, compare_items, identify, shares_strong_key};
 use crate::contact::{card, merge};
 use crate::message::{Change, Item, Meta};
-use crate::store::{Draft, ItemRow};
+use crate::store::{Blob, Draft, ItemRow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
@@ -13,8 +13,10 @@ use std::borrow::Cow;
 pub(super) struct Content<'m> {
     /// Its media type, where it is not the book's own.
     pub media_type: Option<Cow<'m, str>>,
-    /// Its bytes.
+    /// Its bytes; of large content that is in the store already, the beginning.
     pub bytes: Cow<'m, [u8]>,
+    /// Where large content is, if it is in the store already.
+    pub blob: Option<Blob>,
     /// Its fingerprint.
     pub print: [u8; 16],
     /// Its match keys.
@@ -26,7 +28,18 @@ impl<'m> Content<'m> {
     pub(super) fn new(kind: Kind, media_type: Option<Cow<'m, str>>, bytes: Cow<'m, [u8]>) -> Self {
         let identity = identify(kind, &bytes);
         let keys = identity.keys.iter().map(|key| key.0).collect();
-        Self { media_type, bytes, print: identity.fingerprint.0, keys }
+        Self { media_type, bytes, blob: None, print: identity.fingerprint.0, keys }
+    }
+
+    /// What an item holds, to be written once more.
+    pub(super) fn of_item(item: &ItemRow<'m>) -> Self {
+        Self {
+            media_type: item.media_type.clone(),
+            bytes: item.content.clone(),
+            blob: item.blob,
+            print: item.fingerprint,
+            keys: item.keys.to_vec(),
+        }
     }
 
     /// As a store wants it.
@@ -34,6 +47,7 @@ impl<'m> Content<'m> {
         Draft {
             media_type: self.media_type,
             content: self.bytes,
+            blob: self.blob,
             fingerprint: self.print,
             keys: Cow::Owned(self.keys),
             ..Draft::default()
@@ -41,9 +55,14 @@ impl<'m> Content<'m> {
     }
 }
 
-/// Whether two items are alike enough to be one contact without a person's word (S7), or to be told apart for sure.
-pub(super) fn likeness(kind: Kind, one: &[u8], other: &[u8]) -> Likeness {
-    compare_items(kind, one, other, &MatchRules::default()).likeness
+/// Whether two items are alike enough to be one contact without a person's word (S7). Of large content there is only the
+/// beginning to be seen: it must have a name in common.
+pub(super) fn is_twin(kind: Kind, item: &ItemRow<'_>, content: &Content<'_>) -> bool {
+    if item.blob.is_some() || content.blob.is_some() {
+        return shares_strong_key(kind, &item.content, &content.bytes);
+    }
+    let likeness = compare_items(kind, &item.content, &content.bytes, &MatchRules::default()).likeness;
+    matches!(likeness, Likeness::Equal | Likeness::Strong)
 }
 
 /// The value that Meta gives an item: its own, else the command's, else its Sync's (§2.1, element by element).
@@ -80,6 +99,9 @@ pub(super) fn render<'i>(
         (None, None) => Cow::Borrowed(fallback),
     };
     match kind {
+        // Large content goes as it is.
+        Kind::Calendar | Kind::Task if item.blob.is_some() => (own("text/calendar"), Cow::Borrowed(&*item.content)),
+        Kind::Bookmark if item.blob.is_some() => (own("text/x-vbookmark"), Cow::Borrowed(&*item.content)),
         Kind::Contact => render_card(&item.content, wanted),
         Kind::Calendar | Kind::Task => (own("text/calendar"), with_crlf(&item.content)),
         Kind::Note => (own("text/plain"), Cow::Borrowed(&*item.content)),

@@ -295,12 +295,15 @@ impl Outbox {
         if never { Fit::Never } else { Fit::NotNow }
     }
 
-    /// As much of the rest of a large object as this message holds, inside the open Sync: a change made of its first bytes
-    /// and whether more follow. Gives the reference and how many bytes are in, or `None` when it is not worth beginning.
-    pub(super) fn chunk<'c>(
+    /// As much of a large object as this message holds, inside the open Sync: a change made of the first of `rest`, and
+    /// whether more follow of the `left` bytes that there are. Chunks are multiples of `unit`. Gives the reference and how
+    /// many bytes are in, or `None` when it is not worth beginning.
+    pub(super) fn chunk<'b>(
         &mut self,
-        rest: &[u8],
-        make: impl Fn(CmdId<'static>, &[u8], bool) -> Change<'c>,
+        rest: &'b [u8],
+        left: u64,
+        unit: usize,
+        make: impl Fn(CmdId<'static>, &'b [u8], bool) -> Change<'b>,
     ) -> Option<(SentRef, usize)> {
         if self.overflows() || self.chunked {
             return None;
@@ -314,10 +317,13 @@ impl Outbox {
             while text && count < rest.len() && rest.get(count).is_some_and(|byte| byte & 0xC0 == 0x80) {
                 count -= 1;
             }
-            if count < rest.len().min(SMALLEST_CHUNK) {
+            let more = (count as u64) < left;
+            if more {
+                count -= count % unit;
+            }
+            if (count as u64) < left.min(SMALLEST_CHUNK as u64) {
                 return None;
             }
-            let more = count < rest.len();
             let written = self.encoder.command(&Command::Change(make(CmdId::from(number), &rest[..count], more)));
             let total = self.encoder.len_if_closed(true);
             if written.is_ok() && total <= self.budget {
@@ -333,6 +339,21 @@ impl Outbox {
             // Each byte taken away saves at least one, and several where XML escapes it.
             count = count.saturating_sub(total - self.budget).max(count / 2);
         }
+    }
+
+    /// How many bytes there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.budget.saturating_sub(self.encoder.len_if_closed(true))
+    }
+
+    /// The most that a message to this peer holds, in bytes.
+    pub(super) const fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Whether messages are text.
+    pub(super) fn is_text(&self) -> bool {
+        self.encoding == Encoding::Xml
     }
 
     /// Statuses that found no room.

@@ -136,7 +136,7 @@ fn send_open_rows(
             // Changed since our package began: next time.
             (_, Some(item)) if item.revision > open.state.upto => {}
             (Some(op), Some(item)) if row.state != OutgoingState::Refused || item.revision > row.sent_revision => {
-                match send_item(open, outbox, &item, entry.as_ref(), op) {
+                match send_item(tx, open, outbox, &item, entry.as_ref(), op)? {
                     Some(sent) => {
                         put.push(again(Some(&row), sent));
                     }
@@ -207,7 +207,7 @@ fn send_range(
         if !open_rows.contains_key(&item.guid)
             && let Some(op) = decide_outgoing(&item, entry.as_ref())
         {
-            match send_item(open, outbox, &item, entry.as_ref(), op) {
+            match send_item(tx, open, outbox, &item, entry.as_ref(), op)? {
                 Some(row) => put.push(row),
                 None => {
                     all = false;
@@ -242,7 +242,7 @@ fn send_as_it_was(
             && entry.is_none()
             && let Some(was) = as_it_was(tx, open, &item)?
         {
-            match send_item(open, outbox, &was, None, Op::Add) {
+            match send_item(tx, open, outbox, &was, None, Op::Add)? {
                 Some(sent) => tx.put_outgoing(device, book, &[again(row.as_ref(), sent)])?,
                 None => return Ok(false),
             }
@@ -282,8 +282,10 @@ fn go_on(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, outbox: &mut Outbox) -> R
     };
     let entry = tx.maps_by_guid(device, book, open.state.epoch, &[large.guid])?.pop().flatten();
     let (address, _) = address(open, large.guid, entry.as_ref(), large.op);
-    let (meta, whole) = rendered(open, outbox, &was);
-    let Some(placed) = place_chunk(outbox, large.op, &address, &meta, &whole, large.sent) else { return Ok(false) };
+    let (meta, body) = rendered(open, outbox, &was);
+    let Some(placed) = place_chunk(tx, outbox, large.op, &address, &meta, &body, large.sent)? else {
+        return Ok(false);
+    };
     tx.put_outgoing(device, book, &[OutgoingRow { sent_as: Some(placed.sent_as), ..row }])?;
     open.state.large_out = placed.more.then(|| LargeOut::after(&placed, large.guid, large.revision, large.op));
     Ok(!placed.more)
@@ -308,12 +310,13 @@ fn address(open: &OpenBook<'_, '_>, guid: Guid, entry: Option<&MapRow>, op: Op) 
 
 /// Puts one change into the outbox and gives its row for the ledger; `None` when this message is full.
 fn send_item(
+    tx: &mut dyn Tx,
     open: &mut OpenBook<'_, '_>,
     outbox: &mut Outbox,
     item: &ItemRow<'_>,
     entry: Option<&MapRow>,
     op: Op,
-) -> Option<OutgoingRow> {
+) -> Result<Option<OutgoingRow>> {
     let mut row = OutgoingRow {
         guid: item.guid,
         op,
@@ -326,41 +329,51 @@ fn send_item(
         sent_as: None,
     };
     if open.state.full && op == Op::Add {
-        return Some(OutgoingRow { state: OutgoingState::Withheld, reason: 420, session: None, ..row });
+        return Ok(Some(OutgoingRow { state: OutgoingState::Withheld, reason: 420, session: None, ..row }));
     }
     let (mut data, temp_guid) = address(open, item.guid, entry, op);
     row.temp_guid = temp_guid;
     let mut meta = None;
+    let mut in_memory = true;
     if op != Op::Delete {
-        let (media_type, bytes) = render(open.kind, item, open.state.media.as_ref());
-        if open.state.max_obj.is_some_and(|max| bytes.len() as u64 > max) {
+        let (media_type, mut bytes) = render(open.kind, item, open.state.media.as_ref());
+        let len = item.blob.map_or(bytes.len() as u64, |blob| blob.len);
+        if open.state.max_obj.is_some_and(|max| len > max) {
             open.state.sent.refused += 1;
-            return Some(OutgoingRow { state: OutgoingState::Withheld, reason: 416, session: None, ..row });
+            return Ok(Some(OutgoingRow { state: OutgoingState::Withheld, reason: 416, session: None, ..row }));
+        }
+        // Large content is read as a whole only where one message may hold it.
+        in_memory = item.blob.is_none() || len <= outbox.budget() as u64;
+        if let (Some(blob), true) = (item.blob, in_memory) {
+            bytes = tx.read_blob(blob.no, 0, outbox.budget())?.into();
         }
         meta = Some(Meta::of_type(media_type));
         outbox.put_data(&mut data, &mut meta, bytes);
     }
-    let fit = outbox.change(|cmd_id| Change { meta, ..Change::new(op, cmd_id, data) });
+    let fit = match in_memory {
+        true => outbox.change(|cmd_id| Change { meta, ..Change::new(op, cmd_id, data) }),
+        false => Fit::Never,
+    };
     match fit {
         Fit::Yes(sent_as) => {
             row.sent_as = Some(sent_as);
             open.state.awaiting += 1;
-            Some(row)
+            Ok(Some(row))
         }
-        Fit::NotNow => None,
+        Fit::NotNow => Ok(None),
         Fit::Never if open.state.chunks && op != Op::Delete => {
             let (address, _) = address(open, item.guid, entry, op);
-            let (meta, whole) = rendered(open, outbox, item);
-            let placed = place_chunk(outbox, op, &address, &meta, &whole, 0)?;
+            let (meta, body) = rendered(open, outbox, item);
+            let Some(placed) = place_chunk(tx, outbox, op, &address, &meta, &body, 0)? else { return Ok(None) };
             row.sent_as = Some(placed.sent_as);
             open.state.awaiting += 1;
             open.state.large_out = placed.more.then(|| LargeOut::after(&placed, item.guid, item.revision, op));
-            Some(row)
+            Ok(Some(row))
         }
         // Too large for any message to this peer: kept back, with the reason, until that changes.
         Fit::Never => {
             open.state.sent.refused += 1;
-            Some(OutgoingRow { state: OutgoingState::Withheld, reason: 413, session: None, ..row })
+            Ok(Some(OutgoingRow { state: OutgoingState::Withheld, reason: 413, session: None, ..row }))
         }
     }
 }

@@ -127,6 +127,7 @@ fn received(row: StagedRow) -> Received<'static> {
     let content = (op != Incoming::Delete).then(|| Content {
         media_type: change.media_type,
         bytes: change.content,
+        blob: change.blob,
         print: change.view_fp,
         keys: change.keys.into_owned(),
     });

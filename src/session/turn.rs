@@ -5,7 +5,7 @@ use super::content::{Content, scoped, unpack};
 use super::datastore::{self, same_place};
 use super::devinf;
 use super::guid;
-use super::large::{self, Taken};
+use super::large::{self, LargeLimits, Taken};
 use super::outbox::{Extra, Outbox, Queued};
 use super::receive::{Key, OpenBook, Outcome, Received, When, receive};
 use super::send::{count, send};
@@ -32,8 +32,8 @@ pub(super) struct Turn {
     pub token: Token,
     /// Now.
     pub now: Timestamp,
-    /// The largest object taken, in bytes.
-    pub max_obj_size: u64,
+    /// What is taken of large objects.
+    pub large: LargeLimits,
     /// When deletes are too many.
     pub guard: DeletionGuard,
     /// The locked books.
@@ -137,6 +137,7 @@ impl Turn {
         msg_ref: &str,
     ) -> Result<Vec<Queued>> {
         let mut batch = Vec::new();
+        let mut blobs = Vec::new();
         let mut asked = Vec::new();
         let mut kind = crate::contact::identity::Kind::Other;
         if let Some(datastore) = datastore::by_number(store.book) {
@@ -158,12 +159,18 @@ impl Turn {
             for item in &change.items {
                 let queued = Queued::new(msg_ref, change.cmd_id.as_str(), change.op.name(), StatusCode::OK).about(item);
                 let taken = match refused {
-                    None => large::take(tx, self.device, store, self.max_obj_size, change, item, sync.meta.as_ref())?,
+                    None => large::take(tx, self.device, store, &self.large, change, item, sync.meta.as_ref())?,
                     Some(code) => Taken::Refused(code),
                 };
                 let read = match taken {
                     Taken::Plain => self.read_item(kind, change, item, sync),
-                    Taken::Whole(item) => self.read_item(kind, change, &item, sync),
+                    Taken::Whole(whole) => {
+                        blobs.extend(whole.blob.map(|(blob, _)| blob.no));
+                        self.read_item(kind, change, &whole.item, sync).map(|received| Received {
+                            content: received.content.map(|content| whole.complete(content)),
+                            ..received
+                        })
+                    }
                     Taken::Refused(code) => Err(code),
                     Taken::Chunk => {
                         asked.push(Asked::of(Queued { code: StatusCode::CHUNK_ACCEPTED.0, ..queued }, change));
@@ -183,6 +190,7 @@ impl Turn {
             }
         }
         let outcomes = self.open(store, |open, _| receive(tx, open, batch, When::Arriving))?;
+        large::drop_unused(tx, &blobs)?;
         let stamp = self.rows.get(&store.book).map_or(0, |row| row.stamp);
         let mut outcomes = outcomes.into_iter();
         let mut statuses = Vec::with_capacity(asked.len());
@@ -261,7 +269,7 @@ impl Turn {
             Some(_) => return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             None => return Err(StatusCode::INCOMPLETE_COMMAND),
         };
-        if bytes.len() as u64 > self.max_obj_size {
+        if bytes.len() as u64 > self.large.object_of(kind) {
             return Err(StatusCode::SIZE_TOO_BIG);
         }
         let format = scoped(item, change, meta, |meta| meta.format.as_deref());

@@ -53,9 +53,14 @@ macro_rules! tx_methods {
             fn drop_staged(device: DeviceNo, book: BookNo, seqs: &[i64]) -> ();
             fn unstage(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> ();
             fn count_staged(device: DeviceNo, book: BookNo, op: Op) -> u64;
+            fn append_blob(blob: Option<BlobNo>, bytes: &[u8]) -> BlobNo, writes 1;
+            fn blob(blob: BlobNo) -> Option<BlobRow>;
+            fn read_blob(blob: BlobNo, from: u64, limit: usize) -> Vec<u8>;
+            fn cut_blob(blob: BlobNo, len: u64) -> ();
+            fn drop_blobs(blobs: &[BlobNo]) -> ();
+            fn blob_bytes() -> u64;
             fn partial(device: DeviceNo, book: BookNo, direction: Direction) -> Option<PartialRow>;
-            fn put_partial(device: DeviceNo, book: BookNo, row: &PartialRow, chunk: &[u8]) -> (), writes 1;
-            fn partial_bytes(device: DeviceNo, book: BookNo, direction: Direction) -> Vec<u8>;
+            fn put_partial(device: DeviceNo, book: BookNo, row: &PartialRow) -> (), writes 1;
             fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
         }
     };

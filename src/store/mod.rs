@@ -7,9 +7,11 @@
 //! Enters: rows and ids. Leaves: rows. Decisions are made elsewhere (`sync`), and every writer of a book goes through
 //! one door ([`BookWriter`]), which numbers revisions under the book's lock.
 
+mod blob;
 mod draft;
 mod error;
 pub mod fault;
+pub mod large;
 pub mod memory;
 mod methods;
 pub mod replica;
@@ -21,7 +23,7 @@ mod writer;
 
 pub use error::StoreError;
 pub use rows::{
-    AccountNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, Keys, LensNo, Login, MapRow, MapState,
+    AccountNo, Blob, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, Keys, LensNo, Login, MapRow, MapState,
     NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase, Principal, PrincipalKind, Revision, RevisionRow,
     SentRef, SessionRow, StagedRow, Token, ViewFp,
 };
@@ -331,7 +333,8 @@ pub trait Tx {
 
     // Changes received and acknowledged that wait for the whole set (Settle).
 
-    /// Appends staged changes; a later row of the same (epoch, luid) replaces the earlier one in place.
+    /// Appends staged changes; a later row of the same (epoch, luid) replaces the earlier one in place. Here as with all
+    /// that removes staged rows, a large content that nothing refers to any more goes with them.
     fn stage(&mut self, device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> Result<()>;
     /// Staged rows in their order, after sequence number `after`.
     fn staged(&mut self, device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Result<Vec<StagedRow>>;
@@ -342,14 +345,30 @@ pub trait Tx {
     /// How many rows are staged with this operation.
     fn count_staged(&mut self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64>;
 
+    // Large contents, in pieces (DESIGN `blob`). Rows refer to them; what no row refers to is dropped by whoever took the
+    // reference away. Nothing of them is ever in memory but a piece and what one call hands in or out.
+
+    /// Appends bytes to a large content, or begins one, be it with none; returns its number. Must not be called once an
+    /// item, revision or staged change refers to it.
+    fn append_blob(&mut self, blob: Option<BlobNo>, bytes: &[u8]) -> Result<BlobNo>;
+    /// Length and fingerprint by now.
+    fn blob(&mut self, blob: BlobNo) -> Result<Option<BlobRow>>;
+    /// At most `limit` bytes from an offset on; fewer only at the end.
+    fn read_blob(&mut self, blob: BlobNo, from: u64, limit: usize) -> Result<Vec<u8>>;
+    /// Cuts a large content to that length, as [`append_blob`](Self::append_blob) undone.
+    fn cut_blob(&mut self, blob: BlobNo, len: u64) -> Result<()>;
+    /// Removes the large contents to which no partial object, item, revision or staged change refers.
+    fn drop_blobs(&mut self, blobs: &[BlobNo]) -> Result<()>;
+    /// About how many bytes the large contents of this account take, those of the past and those on their way included:
+    /// whole pieces count.
+    fn blob_bytes(&mut self) -> Result<u64>;
+
     // Large objects of which only chunks are there.
 
     /// The object that is on its way, if any.
     fn partial(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Option<PartialRow>>;
-    /// Writes the row, and appends a chunk to its bytes; there is no object with these yet if none was found before.
-    fn put_partial(&mut self, device: DeviceNo, book: BookNo, row: &PartialRow, chunk: &[u8]) -> Result<()>;
-    /// All chunks in one piece.
-    fn partial_bytes(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Vec<u8>>;
-    /// Forgets the object and its chunks.
+    /// Writes the row.
+    fn put_partial(&mut self, device: DeviceNo, book: BookNo, row: &PartialRow) -> Result<()>;
+    /// Removes the row. Its bytes stay, for the item that is made of them or for [`drop_blobs`](Self::drop_blobs).
     fn drop_partial(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<()>;
 }

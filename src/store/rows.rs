@@ -44,6 +44,10 @@ number! {
     /// A remembered lens.
     LensNo
 }
+number! {
+    /// A large content of an account, kept in pieces.
+    BlobNo
+}
 
 impl BookNo {
     /// Contacts.
@@ -206,6 +210,24 @@ pub struct BookRow {
     pub indexed: bool,
 }
 
+/// Where a large content is: in pieces, under a number. Once a row refers to it, it never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Blob {
+    /// Its number in its account.
+    pub no: BlobNo,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// A large content as it is by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobRow {
+    /// Its length in bytes.
+    pub len: u64,
+    /// Its fingerprint ([`LargePrint`](crate::contact::identity::LargePrint)).
+    pub print: [u8; 16],
+}
+
 /// An item as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemRow<'a> {
@@ -221,8 +243,10 @@ pub struct ItemRow<'a> {
     pub depth: u32,
     /// Its media type, where it is not the book's own.
     pub media_type: Option<Cow<'a, str>>,
-    /// Its content, byte for byte.
+    /// Its content, byte for byte; of large content the beginning.
     pub content: Cow<'a, [u8]>,
+    /// Where large content is as a whole.
+    pub blob: Option<Blob>,
     /// Fingerprint of the content (`contact::identity`).
     pub fingerprint: [u8; 16],
     /// Match keys of the content.
@@ -234,6 +258,12 @@ pub struct ItemRow<'a> {
 }
 
 impl ItemRow<'_> {
+    /// The length of its content in bytes.
+    #[must_use]
+    pub fn content_len(&self) -> u64 {
+        self.blob.map_or(self.content.len() as u64, |blob| blob.len)
+    }
+
     /// The same row, free of what it borrows.
     #[must_use]
     pub fn into_owned(self) -> ItemRow<'static> {
@@ -245,6 +275,7 @@ impl ItemRow<'_> {
             depth: self.depth,
             media_type: self.media_type.map(|media_type| Cow::Owned(media_type.into_owned())),
             content: Cow::Owned(self.content.into_owned()),
+            blob: self.blob,
             fingerprint: self.fingerprint,
             keys: Cow::Owned(self.keys.into_owned()),
             origin: self.origin,
@@ -264,8 +295,10 @@ pub struct RevisionRow {
     pub deleted: bool,
     /// Its media type, where it is not the book's own.
     pub media_type: Option<String>,
-    /// Its content then.
+    /// Its content then; of large content the beginning.
     pub content: Vec<u8>,
+    /// Where large content is as a whole.
+    pub blob: Option<Blob>,
     /// Who made it.
     pub origin: Option<DeviceNo>,
     /// When.
@@ -507,6 +540,8 @@ pub struct PartialRow {
     pub received: u64,
     /// How many of these, at the end, are not known to have been acknowledged.
     pub unconfirmed: u64,
+    /// Where its bytes are.
+    pub blob: BlobNo,
     /// The last Status of the whole, for a peer that did not get it.
     pub last_status: Option<u16>,
 }
@@ -522,8 +557,10 @@ pub struct NewStaged<'a> {
     pub op: Op,
     /// Media type, where it is not the book's own.
     pub media_type: Option<Cow<'a, str>>,
-    /// Content.
+    /// Content; of large content the beginning.
     pub content: Cow<'a, [u8]>,
+    /// Where large content is as a whole.
+    pub blob: Option<Blob>,
     /// Fingerprint of the content.
     pub view_fp: ViewFp,
     /// Match keys of the content.
@@ -540,6 +577,7 @@ impl NewStaged<'_> {
             op: self.op,
             media_type: self.media_type.map(|media_type| Cow::Owned(media_type.into_owned())),
             content: Cow::Owned(self.content.into_owned()),
+            blob: self.blob,
             view_fp: self.view_fp,
             keys: Cow::Owned(self.keys.into_owned()),
         }

@@ -86,7 +86,7 @@ macro_rules! one_row {
     )*};
 }
 
-no_rows!((), bool, usize, u8, u64, DeviceNo);
+no_rows!((), bool, usize, u8, u64, DeviceNo, BlobNo);
 one_row!(
     DeviceRow,
     SessionRow,
@@ -100,6 +100,7 @@ one_row!(
     StagedRow,
     (BookNo, OutgoingRow),
     (ItemRow<'static>, Option<MapRow>),
+    BlobRow,
     PartialRow,
     (i64, Vec<u8>)
 );

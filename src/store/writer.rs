@@ -1,6 +1,7 @@
 //! The one door through which a book is written.
 
-use super::{BookRow, DeviceNo, Guid, ItemRow, Result, Revision, Tx};
+use super::{Blob, BookRow, DeviceNo, Guid, ItemRow, Result, Revision, Tx};
+use crate::contact::identity::{head, is_large};
 use crate::message::Timestamp;
 use std::borrow::Cow;
 
@@ -9,8 +10,11 @@ use std::borrow::Cow;
 pub struct Draft<'a> {
     /// Media type, where it is not the book's own.
     pub media_type: Option<Cow<'a, str>>,
-    /// Content, byte for byte.
+    /// Content, byte for byte; of large content that is in the store already, the beginning.
     pub content: Cow<'a, [u8]>,
+    /// Where large content is as a whole, if it is in the store already. Other large content is brought there by
+    /// [`BookWriter::flush`].
+    pub blob: Option<Blob>,
     /// Fingerprint of the content.
     pub fingerprint: [u8; 16],
     /// Match keys of the content.
@@ -35,6 +39,12 @@ pub struct BookWriter<'a> {
     changed: bool,
 }
 
+impl Draft<'_> {
+    fn len(&self) -> i64 {
+        self.blob.map_or(self.content.len() as i64, |blob| blob.len as i64)
+    }
+}
+
 impl<'a> BookWriter<'a> {
     /// A writer for a book that this step has locked.
     #[must_use]
@@ -57,7 +67,7 @@ impl<'a> BookWriter<'a> {
     pub fn add(&mut self, draft: Draft<'a>) -> ItemRow<'a> {
         let revision = self.next_revision();
         self.row.live_items += 1;
-        self.row.live_bytes += draft.content.len() as i64;
+        self.row.live_bytes += draft.len();
         let item = self.item(Guid(revision.0), revision, draft);
         self.inserts.push(item.clone());
         item
@@ -67,7 +77,7 @@ impl<'a> BookWriter<'a> {
     pub fn replace(&mut self, old: &ItemRow<'_>, draft: Draft<'a>) -> ItemRow<'a> {
         let revision = self.next_revision();
         self.row.live_items += i64::from(old.deleted);
-        self.row.live_bytes += draft.content.len() as i64 - old.content.len() as i64;
+        self.row.live_bytes += draft.len() - old.content_len() as i64;
         let item = self.item(old.guid, revision, draft);
         self.updates.push(item.clone());
         item
@@ -80,18 +90,26 @@ impl<'a> BookWriter<'a> {
         }
         let revision = self.next_revision();
         self.row.live_items -= 1;
-        self.row.live_bytes -= old.content.len() as i64;
+        self.row.live_bytes -= old.content_len() as i64;
         let draft = Draft { parent: old.parent, depth: old.depth, ..Draft::default() };
         let item = ItemRow { deleted: true, ..self.item(old.guid, revision, draft) };
         self.updates.push(item.clone());
         item
     }
 
-    /// Writes what was collected.
+    /// Writes what was collected. [Large](crate::contact::identity::LARGE) content goes into pieces of its own.
     ///
     /// # Errors
     /// The store's own failure.
     pub fn flush(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        let kind = self.row.book.kind();
+        for item in self.inserts.iter_mut().chain(&mut self.updates) {
+            if item.blob.is_none() && is_large(kind, item.content.len() as u64) {
+                let no = tx.append_blob(None, &item.content)?;
+                item.blob = Some(Blob { no, len: item.content.len() as u64 });
+                item.content = Cow::Owned(head(kind, &item.content).to_vec());
+            }
+        }
         if !self.inserts.is_empty() {
             tx.insert_items(self.row.book, &self.inserts)?;
             self.inserts.clear();
@@ -123,6 +141,7 @@ impl<'a> BookWriter<'a> {
             depth: draft.depth,
             media_type: draft.media_type,
             content: draft.content,
+            blob: draft.blob,
             fingerprint: draft.fingerprint,
             keys: draft.keys,
             origin: self.origin,

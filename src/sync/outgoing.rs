@@ -73,6 +73,7 @@ mod tests {
             depth: 0,
             media_type: None,
             content: Vec::new().into(),
+            blob: None,
             fingerprint: [print; 16],
             keys: Vec::new().into(),
             origin: None,

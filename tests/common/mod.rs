@@ -219,6 +219,7 @@ impl Device {
             version: Version::V12,
             max_msg_size: 20_000,
             max_obj_size: 4_000_000,
+            max_card_size: 4_000_000,
             guard: DeletionGuard::default(),
         };
         Self { store, account, config }

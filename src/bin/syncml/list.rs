@@ -5,9 +5,9 @@ use crate::database::{self, DatabaseArgs};
 use crate::failure::{Failure, Result};
 use crate::folder::safe_name;
 use crate::output::{self, Table, moment};
-use std::fs;
+use std::{fs, io};
 use std::path::{Path, PathBuf};
-use syncml::store::{AccountNo, ItemRow, Revision, Store, StoreError, Verdict};
+use syncml::store::{AccountNo, ItemRow, Revision, Store, StoreError, Verdict, large};
 
 /// Items per step.
 const PAGE: usize = 200;
@@ -65,7 +65,7 @@ pub(crate) fn print(store: &dyn Store, account: AccountNo, book: &BookKind) -> R
     let mut rows = Vec::new();
     for_each(store, account, book, |item| {
         let name = book.label(&item.content).unwrap_or_else(|| "(no name)".to_owned());
-        rows.push((name, item.guid.0, item.revision.0, item.content.len(), moment(item.at)));
+        rows.push((name, item.guid.0, item.revision.0, item.content_len(), moment(item.at)));
         Ok(())
     })?;
     rows.sort();
@@ -87,9 +87,20 @@ fn export(store: &dyn Store, account: AccountNo, book: &BookKind, folder: &Path)
         count += 1;
         let stem = safe_name(&book.label(&item.content).unwrap_or_default(), book.noun);
         let path = folder.join(format!("{stem} #{}{ending}", item.guid));
-        fs::write(&path, &item.content).map_err(|error| Failure::file(&path, "written", &error))
+        write(store, account, book, item, &path).map_err(|error| Failure::file(&path, "written", &error))
     })?;
     Ok(count)
+}
+
+/// Writes an item's content to a file, a large one in pieces.
+fn write(store: &dyn Store, account: AccountNo, book: &BookKind, item: &ItemRow<'_>, path: &Path) -> io::Result<()> {
+    if item.blob.is_none() {
+        return fs::write(path, &item.content);
+    }
+    let reader = large::Reader::open(store, account, book.book, item.guid).map_err(io::Error::other)?;
+    // Deleted since it was listed: its beginning is of no use.
+    let Some(mut reader) = reader else { return Ok(()) };
+    io::copy(&mut reader, &mut fs::File::create(path)?).map(drop)
 }
 
 /// Visits all live items, page by page, in the order of their revisions.

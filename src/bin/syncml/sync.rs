@@ -245,6 +245,7 @@ impl Job<'_> {
             version: self.version,
             max_msg_size: self.http.max_msg_size,
             max_obj_size: MAX_OBJ_SIZE,
+            max_card_size: MAX_OBJ_SIZE,
             guard: if self.allow_mass_delete { DeletionGuard::OFF } else { DeletionGuard::default() },
         };
         progress.say(&format!("connecting to {}", self.to));

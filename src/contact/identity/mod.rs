@@ -7,6 +7,7 @@
 mod canon;
 mod compare;
 mod keys;
+mod large;
 mod other;
 
 #[cfg(test)]
@@ -19,6 +20,8 @@ use sha2::{Digest as _, Sha256};
 use super::card::{Card, Charset, Limits, decode_document};
 
 pub use compare::{EmailRule, Likeness, MatchRules, Verdict, Why, compare, compare_items, may_be_an_edit};
+pub use large::{HEAD, LARGE, LargePrint, head, is_large};
+pub(crate) use other::shares_strong_key;
 
 pub(in crate::contact) use canon::Canon;
 pub(in crate::contact) use keys::is_rendering;
@@ -68,7 +71,8 @@ impl Kind {
 /// transfer encoding, Unicode normal form, blanks at the ends, punctuation of numbers, default and absent types (VOICE,
 /// INTERNET, …), `MOBILE` or `CELL`, empty properties, FN that only repeats N, repeated properties, and PRODID, REV,
 /// UID, VERSION. Photos count by their decoded bytes (field notes 1, 7, 28). For other kinds it is the hash of the bytes
-/// without regard to line breaks and, in calendars, to DTSTAMP, LAST-MODIFIED and PRODID.
+/// without regard to line breaks and, in calendars, to DTSTAMP, LAST-MODIFIED and PRODID; of [large](LARGE) ones that
+/// of the bytes as they are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub [u8; 16]);
 

@@ -2,6 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use super::large::{LargePrint, head, is_large};
 use super::{Class, Fingerprint, Identity, Kind, MatchKey};
 use crate::contact::card::{Charset, Limits, Property, content_lines, decode_document};
 
@@ -15,7 +16,7 @@ pub(super) fn identify(kind: Kind, content: &[u8], fallback: Charset) -> Identit
 }
 
 /// Do two items share their UID, URL or file name?
-pub(super) fn shares_strong_key(kind: Kind, a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn shares_strong_key(kind: Kind, a: &[u8], b: &[u8]) -> bool {
     let a = keys_of(kind, a, Charset::WINDOWS_1252).strong;
     a.is_some() && a == keys_of(kind, b, Charset::WINDOWS_1252).strong
 }
@@ -28,7 +29,7 @@ struct Found {
 }
 
 fn keys_of(kind: Kind, content: &[u8], fallback: Charset) -> Found {
-    let content = decode_document(content);
+    let content = decode_document(head(kind, content));
     let lines = |content| content_lines(content, &Limits::default(), fallback).unwrap_or_default();
     match kind {
         Kind::Calendar | Kind::Task => calendar(&lines(&content)),
@@ -109,6 +110,9 @@ fn file(content: &[u8]) -> Found {
 
 /// Hash of the bytes, line breaks aside; in calendars without the lines that change when nothing does.
 fn fingerprint(kind: Kind, content: &[u8]) -> Fingerprint {
+    if is_large(kind, content.len() as u64) {
+        return LargePrint::of(content);
+    }
     let content = decode_document(content);
     let mut hash = Sha256::new();
     hash.update(b"syncml item 1");

@@ -2,7 +2,7 @@
 
 use crate::message::{Op, Timestamp};
 use crate::store::{
-    AccountNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow, Keys, MapRow, NewStaged,
+    AccountNo, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow, Keys, MapRow, NewStaged,
     OutgoingRow, PairRow, PartialRow, Result, Revision, RevisionRow, SentRef, SessionKey, SessionRow, StagedRow, Store,
     StoreError, Token, Tx, Verdict, ViewFp,
 };
@@ -120,9 +120,14 @@ impl Tx for TapTx<'_> {
         fn drop_staged(device: DeviceNo, book: BookNo, seqs: &[i64]) -> ();
         fn unstage(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> ();
         fn count_staged(device: DeviceNo, book: BookNo, op: Op) -> u64;
+        fn append_blob(blob: Option<BlobNo>, bytes: &[u8]) -> BlobNo;
+        fn blob(blob: BlobNo) -> Option<BlobRow>;
+        fn read_blob(blob: BlobNo, from: u64, limit: usize) -> Vec<u8>;
+        fn cut_blob(blob: BlobNo, len: u64) -> ();
+        fn drop_blobs(blobs: &[BlobNo]) -> ();
+        fn blob_bytes() -> u64;
         fn partial(device: DeviceNo, book: BookNo, direction: Direction) -> Option<PartialRow>;
-        fn put_partial(device: DeviceNo, book: BookNo, row: &PartialRow, chunk: &[u8]) -> ();
-        fn partial_bytes(device: DeviceNo, book: BookNo, direction: Direction) -> Vec<u8>;
+        fn put_partial(device: DeviceNo, book: BookNo, row: &PartialRow) -> ();
         fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
     }
 

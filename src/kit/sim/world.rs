@@ -112,6 +112,7 @@ impl<'l> World<'l> {
                 version: setup.version,
                 max_msg_size: setup.size,
                 max_obj_size: 4_000_000,
+                max_card_size: 4_000_000,
                 guard: DeletionGuard::default(),
             };
             let store = Arc::new(FaultStore::new(store));

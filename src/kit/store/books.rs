@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::message::Timestamp;
-use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, Draft, Guid, ItemRow, Revision, Store, Token};
+use crate::store::{Blob, BlobNo, BookNo, BookRow, BookWriter, DeviceNo, Draft, Guid, ItemRow, Revision, Store, Token};
 
 pub(super) fn book_rows(store: &dyn Store) -> Outcome {
     let ann = account(store, "ann")?;
@@ -66,6 +66,7 @@ fn edges() -> Vec<ItemRow<'static>> {
         depth: 0,
         media_type: None,
         content: b"".into(),
+        blob: None,
         fingerprint: [0; 16],
         keys: [].as_slice().into(),
         origin: None,
@@ -78,6 +79,7 @@ fn edges() -> Vec<ItemRow<'static>> {
         depth: u32::MAX,
         media_type: Some("text/x-vcard; charset=\"ä\"".into()),
         content: (0..=255).collect::<Vec<u8>>().into(),
+        blob: Some(Blob { no: BlobNo(i64::MAX), len: u64::MAX >> 1 }),
         fingerprint: [255; 16],
         keys: vec![0, 1, u64::MAX, 1 << 63, 1].into(),
         origin: Some(DeviceNo(i64::MAX)),

@@ -134,6 +134,7 @@ fn held(revision: i64) -> RevisionRow {
         deleted: revision == 4,
         media_type: None,
         content: content.into(),
+        blob: None,
         origin: Some(crate::store::DeviceNo(3)),
         at: NOW,
     }

@@ -13,6 +13,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod atomic;
+mod blobs;
 mod books;
 mod differences;
 mod directory;
@@ -178,7 +179,13 @@ cases! {
         unstaged: "What is staged under an id in an epoch can be taken back, and nothing else is.",
     }
     partial {
-        partial_objects: "Chunks of a large object come back in one piece, of one direction of one pair, until forgotten.",
+        partial_objects: "A large object that is on its way is remembered for one direction of one pair, until forgotten.",
+    }
+    blobs {
+        blob_pieces: "Large contents come back in any range, however they were appended, and can be cut.",
+        blob_prints: "The fingerprint of a large content is that of its bytes, whatever the chunks.",
+        blob_owners: "A large content stays while a row of any kind refers to it, and goes with the last.",
+        blob_writer: "The writer of a book keeps large content in pieces, and counts its bytes.",
     }
     atomic {
         rolled_back: "A step rolled back leaves nothing in any table.",
@@ -216,13 +223,14 @@ macro_rules! store_kit_tests {
             outgoing_rows outgoing_by_ref outgoing_by_view outgoing_removed
             staged_rows staged_replaced staged_numbers unstaged
             partial_objects
+            blob_pieces blob_prints blob_owners blob_writer
             rolled_back failed looked_at own_changes accounts_apart
             writers_take_turns late_committer loaded_before_commit lock_is_held session_row_is_locked
             disjoint_writers
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 55);
+            assert_eq!($crate::kit::store::CASES.len(), 59);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

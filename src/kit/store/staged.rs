@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::message::Op;
-use crate::store::{AccountNo, DeviceNo, NewStaged, StagedRow, Store};
+use crate::store::{AccountNo, Blob, BlobNo, DeviceNo, NewStaged, StagedRow, Store};
 
 const PHONE: DeviceNo = DeviceNo(1);
 
@@ -26,6 +26,7 @@ pub(super) fn staged_rows(store: &dyn Store) -> Outcome {
         op: Op::Replace,
         media_type: Some("text/vcard".into()),
         content: vec![0, 255, 10].into(),
+        blob: Some(Blob { no: BlobNo(i64::MAX), len: u64::MAX >> 1 }),
         view_fp: [8; 16],
         keys: vec![0, u64::MAX].into(),
     };

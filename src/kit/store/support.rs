@@ -3,7 +3,7 @@
 use crate::auth::Verifier;
 use crate::message::{Op, Timestamp};
 use crate::store::{
-    self, AccountNo, BookNo, BookWriter, DeviceNo, DeviceRow, Direction, Draft, Guid, ItemRow, LensNo, MapRow,
+    self, AccountNo, BlobNo, BookNo, BookWriter, DeviceNo, DeviceRow, Direction, Draft, Guid, ItemRow, LensNo, MapRow,
     MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase, Revision, SentRef, SessionRow, Store,
     StoreError, Token, Tx, Verdict,
 };
@@ -238,6 +238,7 @@ pub(super) fn staged_change(epoch: i64, luid: &str, op: Op, content: &str) -> Ne
         media_type: None,
         content: content.as_bytes().to_vec().into(),
         view_fp: print(content),
+        blob: None,
         keys: vec![1, u64::MAX].into(),
     }
 }
@@ -251,6 +252,7 @@ pub(super) fn partial_row(uri: &str) -> PartialRow {
         declared: u64::MAX >> 1,
         received: 4,
         unconfirmed: 3,
+        blob: BlobNo(7),
         last_status: None,
     }
 }
@@ -308,10 +310,14 @@ pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
             }
             for direction in [Direction::In, Direction::Out] {
                 say("partial", &tx.partial(device, book, direction)?);
-                say("chunks", &tx.partial_bytes(device, book, direction)?);
             }
         }
     }
+    for blob in (1..=4).map(BlobNo) {
+        say("blob", &tx.blob(blob)?);
+        say("its bytes", &tx.read_blob(blob, 0, 100)?);
+    }
+    say("blobs", &tx.blob_bytes()?);
     Ok(lines.join("\n"))
 }
 
@@ -331,7 +337,8 @@ pub(super) fn fill(tx: &mut dyn Tx) -> store::Result<()> {
         tx.carry_maps(phone, book, 2, 3)?;
         tx.put_outgoing(phone, book, &[outgoing_row(1, 1, Some((1, 2)))])?;
         tx.stage(phone, book, &[staged_change(2, "1", Op::Delete, "")])?;
-        tx.put_partial(phone, book, &partial_row("1"), b"chunk")?;
+        let blob = tx.append_blob(None, b"chunk")?;
+        tx.put_partial(phone, book, &PartialRow { blob, ..partial_row("1") })?;
     }
     Ok(())
 }
@@ -363,8 +370,14 @@ pub(super) fn disturb(tx: &mut dyn Tx) -> store::Result<()> {
         tx.drop_staged(phone, book, &staged.iter().map(|row| row.seq).collect::<Vec<_>>())?;
         tx.stage(phone, book, &[staged_change(1, "9", Op::Add, "nine")])?;
         tx.unstage(phone, book, 1, &["9"])?;
-        tx.put_partial(phone, book, &partial_row("2"), b"more")?;
-        tx.drop_partial(phone, BOOK, Direction::In)?;
+        let row = tx.partial(phone, book, Direction::In)?;
+        if let Some(row) = row {
+            tx.append_blob(Some(row.blob), b" and more")?;
+            tx.cut_blob(row.blob, 7)?;
+            tx.put_partial(phone, book, &PartialRow { uri: "2".to_owned(), ..row.clone() })?;
+            tx.drop_partial(phone, BOOK, Direction::In)?;
+            tx.drop_blobs(&[row.blob])?;
+        }
         tx.stage(phone, book, &[staged_change(2, "9", Op::Add, "nine")])?;
     }
     tx.clear_outgoing(tablet, OTHER_BOOK)

@@ -12,6 +12,7 @@ pub use poll::{News, Poll, PollConfig};
 use self::advice::advice;
 use self::step::Step;
 use super::Report;
+use super::large::LargeLimits;
 use super::state::{Package, State, StoreState};
 use super::turn::Turn;
 use crate::auth::Challenge;
@@ -56,10 +57,21 @@ pub struct ClientConfig {
     pub version: Version,
     /// The largest message this client accepts and announces, in bytes.
     pub max_msg_size: u64,
-    /// The largest object this client accepts and announces, in bytes.
+    /// The largest object this client accepts and announces, in bytes. What is larger than a message comes in chunks, of
+    /// which no more than one is in memory ([`store::large`](crate::store::large)).
     pub max_obj_size: u64,
+    /// The largest contact, in bytes, if that is less: contacts are read as a whole, so this bounds the memory of a sync.
+    /// Above it a contact is refused with 416.
+    pub max_card_size: u64,
     /// When deletes that a refresh from the server causes here are held instead of obeyed.
     pub guard: DeletionGuard,
+}
+
+impl ClientConfig {
+    /// What this client takes of large objects.
+    const fn large(&self) -> LargeLimits {
+        LargeLimits { object: self.max_obj_size, card: self.max_card_size, account: u64::MAX }
+    }
 }
 
 /// A request to post.
@@ -373,7 +385,7 @@ impl Client {
                 device: device.device,
                 token: self.token,
                 now,
-                max_obj_size: self.config.max_obj_size,
+                large: self.config.large(),
                 guard: self.config.guard,
                 rows: Default::default(),
                 pairs: Default::default(),

@@ -8,13 +8,14 @@ use crate::message::{
 };
 use crate::session::datastore;
 use crate::session::devinf;
+use crate::session::large::discard;
 use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
 use crate::session::settle::settle;
 use crate::session::state::{Package, State, StoreState};
 use crate::session::turn::{
     Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_broken, write_statuses,
 };
-use crate::store::{DeviceRow, Direction, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
+use crate::store::{DeviceRow, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
 use crate::sync::{Role, SyncType, next_anchor};
 
 /// Map entries sent in one message.
@@ -59,7 +60,7 @@ impl Step<'_> {
             if !resuming {
                 fold_open_epoch(tx, pair)?;
             }
-            tx.drop_partial(self.turn.device, book.book, Direction::In)?;
+            discard(tx, self.turn.device, book.book)?;
             // Without an anchor there is nothing to count changes from: the first sync compares everything. A one-way sync
             // is left to the server to escalate: asking for a refresh would ask for deletes.
             let first = pair.own_next.is_none() && asked == SyncType::TwoWay;
@@ -134,7 +135,8 @@ impl Step<'_> {
         }
         for store in &mut self.state.stores {
             let anchor = outbox.anchor(store.own_last.as_deref(), &store.own_next);
-            let meta = Meta { anchor: Some(anchor), max_obj_size: Some(self.config.max_obj_size), ..Meta::default() };
+            let max_obj_size = Some(self.config.large().object_of(store.book.kind()));
+            let meta = Meta { anchor: Some(anchor), max_obj_size, ..Meta::default() };
             let item = Item {
                 target: Some(Location::new(store.there.clone())),
                 source: Some(Location::new(store.here.clone())),

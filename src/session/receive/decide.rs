@@ -101,13 +101,14 @@ impl<'m> Overlay<'m> {
             Action::Merge | Action::Overrule => {
                 let told = self.replace(open, &item, content.clone());
                 self.bind(open, luid, guid, told.revision, content.print);
-                let result = if decision.action == Action::Merge {
+                if decision.action == Action::Merge {
                     let base = tx.revisions(open.book(), &[(guid, entry.agreed_revision)])?.pop().flatten();
-                    merged(open.kind, base.as_ref().map(|base| &*base.content), &item.content, &content.bytes)
+                    let base = base.as_ref().map(|base| &*base.content);
+                    let result = merged(open.kind, base, &item.content, &content.bytes);
+                    self.rewrite(open, &told, result);
                 } else {
-                    Some(item.content.to_vec())
-                };
-                self.rewrite(open, &told, result);
+                    self.put_over(open, &told, Content::of_item(&item));
+                }
                 open.state.received.conflicts += 1;
                 if decision.action == Action::Merge {
                     return Ok(Outcome::Merged(guid));

@@ -1,8 +1,8 @@
 //! The rows that a batch touches: loaded in one go, read and changed while its changes are decided, written in one go.
 
 use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Received, When};
-use crate::contact::identity::{Kind, Likeness};
-use crate::session::content::{Content, likeness};
+use crate::contact::identity::Kind;
+use crate::session::content::{Content, is_twin};
 use crate::store::{Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
@@ -168,7 +168,11 @@ impl<'m> Overlay<'m> {
     /// Writes a merge over what the peer told, unless they mean the same.
     pub(super) fn rewrite(&mut self, open: &mut OpenBook<'_, 'm>, told: &ItemRow<'m>, result: Option<Vec<u8>>) {
         let Some(result) = result else { return };
-        let result = Content::new(open.kind, told.media_type.clone(), Cow::Owned(result));
+        self.put_over(open, told, Content::new(open.kind, told.media_type.clone(), Cow::Owned(result)));
+    }
+
+    /// Writes content over what the peer told, unless they mean the same.
+    pub(super) fn put_over(&mut self, open: &mut OpenBook<'_, 'm>, told: &ItemRow<'m>, result: Content<'m>) {
         if result.print != told.fingerprint {
             self.replace(open, told, result);
         }
@@ -229,18 +233,16 @@ impl<'m> Overlay<'m> {
             Incoming::Replace => crate::message::Op::Replace,
             Incoming::Delete => crate::message::Op::Delete,
         };
-        let (media_type, bytes, print, keys) = match content {
-            Some(content) => (content.media_type, content.bytes, content.print, content.keys),
-            None => (None, Cow::Borrowed(&[][..]), [0; 16], Vec::new()),
-        };
+        let draft = content.map(Content::into_draft).unwrap_or_default();
         self.staged.push(NewStaged {
             epoch: open.state.epoch,
             luid,
             op,
-            media_type,
-            content: bytes,
-            view_fp: print,
-            keys: Cow::Owned(keys),
+            media_type: draft.media_type,
+            content: draft.content,
+            blob: draft.blob,
+            view_fp: draft.fingerprint,
+            keys: draft.keys,
         });
     }
 
@@ -311,8 +313,16 @@ impl<'m> Overlay<'m> {
     ) -> Result<Option<Revision>> {
         let history = tx.history(open.book(), entry.guid, MAX_CANDIDATES)?;
         let since = history.into_iter().filter(|row| row.revision > entry.agreed_revision && !row.deleted);
-        let print = |bytes: &[u8]| Content::new(open.kind, None, Cow::Borrowed(bytes)).print;
-        Ok(since.filter(|row| print(&row.content) == content.print).map(|row| row.revision).next())
+        for row in since {
+            let print = match row.blob {
+                Some(blob) => tx.blob(blob.no)?.map(|row| row.print),
+                None => Some(Content::new(open.kind, None, Cow::Borrowed(&row.content)).print),
+            };
+            if print == Some(content.print) {
+                return Ok(Some(row.revision));
+            }
+        }
+        Ok(None)
     }
 
     // Reads.
@@ -346,7 +356,7 @@ impl<'m> Overlay<'m> {
                 continue;
             }
             let Some(item) = self.items.get(guid).filter(|item| !item.deleted) else { continue };
-            if matches!(likeness(kind, &item.content, &content.bytes), Likeness::Equal | Likeness::Strong) {
+            if is_twin(kind, item, content) {
                 return Ok(Some(*guid));
             }
         }

@@ -369,7 +369,7 @@ impl Server {
             device: row.device,
             token: row.token,
             now: asked.request.now,
-            max_obj_size: self.config.max_obj_size,
+            large: self.config.large(),
             guard: self.config.guard,
             rows: BTreeMap::new(),
             pairs: BTreeMap::new(),

@@ -5,6 +5,7 @@ use crate::codec::EncodeError;
 use crate::message::{Alert, AlertCode, Command, Get, Item, Location, Meta, StatusCode, Version};
 use crate::session::datastore::{self, Datastore};
 use crate::session::devinf;
+use crate::session::large::discard;
 use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
@@ -107,7 +108,7 @@ impl Step<'_, '_> {
         let resumed = requested == AlertCode::RESUME && reason.is_none();
         if !resumed {
             fold_open_epoch(tx, pair)?;
-            tx.drop_partial(self.turn.device, datastore.book, Direction::In)?;
+            discard(tx, self.turn.device, datastore.book)?;
             left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
             left_over.start_live = row.live_items;
             self.turn.settle_left_over(tx, &mut left_over)?;
@@ -171,7 +172,7 @@ impl Step<'_, '_> {
         for store in self.state.stores.iter_mut().filter(unalerted) {
             let meta = Meta {
                 anchor: Some(outbox.anchor(store.own_last.as_deref(), &store.own_next)),
-                max_obj_size: Some(self.config.max_obj_size),
+                max_obj_size: Some(self.config.large().object_of(store.book.kind())),
                 ..Meta::default()
             };
             let item = Item {

@@ -7,6 +7,7 @@ mod refusal;
 mod step;
 
 use super::Report;
+use super::large::LargeLimits;
 use crate::auth::{Attempts, Nonces, Tokens};
 use crate::codec::{Encoding, Limits, decode_header};
 use crate::message::{Chal, Header, StatusCode, Timestamp, Version};
@@ -25,8 +26,15 @@ const ATTEMPTS: usize = 10_000;
 pub struct ServerConfig {
     /// The largest message this server accepts and announces, in bytes.
     pub max_msg_size: u64,
-    /// The largest object this server accepts and announces, in bytes.
+    /// The largest object this server accepts and announces, in bytes. What is larger than a message comes in chunks, of
+    /// which no more than one is in memory ([`store::large`](crate::store::large)).
     pub max_obj_size: u64,
+    /// The largest contact, in bytes, if that is less: contacts are read as a whole, so this bounds the memory of a sync.
+    /// Above it a contact is refused with 416.
+    pub max_card_size: u64,
+    /// What all large contents of an account may take together, in bytes, superseded ones included. Above it objects that
+    /// come in chunks are refused with 420.
+    pub max_large_bytes: u64,
     /// Accept basic credentials on loopback although the transport is not protected.
     pub allow_basic: bool,
     /// Accept DeviceID credentials over any transport: who overhears one can use it until the secret is changed.
@@ -39,11 +47,20 @@ pub struct ServerConfig {
     pub session_seconds: i64,
 }
 
+impl ServerConfig {
+    /// What this server takes of large objects.
+    pub(super) const fn large(&self) -> LargeLimits {
+        LargeLimits { object: self.max_obj_size, card: self.max_card_size, account: self.max_large_bytes }
+    }
+}
+
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             max_msg_size: 150_000,
             max_obj_size: 4_000_000,
+            max_card_size: 4_000_000,
+            max_large_bytes: 4_000_000_000,
             allow_basic: false,
             allow_device: false,
             public_uri: None,

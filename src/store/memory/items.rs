@@ -233,6 +233,7 @@ fn as_of(item: &ItemRow<'_>) -> RevisionRow {
         deleted: item.deleted,
         media_type: item.media_type.as_deref().map(str::to_owned),
         content: item.content.to_vec(),
+        blob: item.blob,
         origin: item.origin,
         at: item.at,
     }

@@ -104,6 +104,7 @@ impl MemoryTx<'_> {
     }
 
     pub(super) fn stage(&mut self, device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> Result<()> {
+        let mut removed = Vec::new();
         self.with(|tables, changes| {
             for row in rows {
                 let by_luid = (device, book, row.epoch, row.luid.clone().into_owned());
@@ -111,11 +112,12 @@ impl MemoryTx<'_> {
                     Some(seq) => *seq,
                     None => tables.next_number(),
                 };
+                removed.extend(changes.staged.get(&tables.staged, &(device, book, seq)).and_then(|row| row.blob));
                 changes.staged_luids.put(by_luid, seq);
                 changes.staged.put((device, book, seq), row.clone().into_owned());
             }
         });
-        Ok(())
+        self.drop_removed(&removed)
     }
 
     pub(super) fn staged(
@@ -133,30 +135,34 @@ impl MemoryTx<'_> {
     }
 
     pub(super) fn drop_staged(&mut self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()> {
+        let mut removed = Vec::new();
         self.with(|tables, changes| {
             for seq in seqs {
                 let key = (device, book, *seq);
                 if let Some(change) = changes.staged.get(&tables.staged, &key) {
                     let luid = change.luid.clone().into_owned();
+                    removed.extend(change.blob);
                     changes.staged_luids.remove((device, book, change.epoch, luid));
                     changes.staged.remove(key);
                 }
             }
         });
-        Ok(())
+        self.drop_removed(&removed)
     }
 
     pub(super) fn unstage(&mut self, device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Result<()> {
+        let mut removed = Vec::new();
         self.with(|tables, changes| {
             for luid in luids {
                 let by_luid = (device, book, epoch, (*luid).to_owned());
                 if let Some(seq) = changes.staged_luids.get(&tables.staged_luids, &by_luid).copied() {
+                    removed.extend(changes.staged.get(&tables.staged, &(device, book, seq)).and_then(|row| row.blob));
                     changes.staged_luids.remove(by_luid);
                     changes.staged.remove((device, book, seq));
                 }
             }
         });
-        Ok(())
+        self.drop_removed(&removed)
     }
 
     pub(super) fn count_staged(&mut self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64> {
@@ -176,34 +182,13 @@ impl MemoryTx<'_> {
         Ok(self.with(|tables, changes| changes.partials.get(&tables.partials, &(device, book, direction)).cloned()))
     }
 
-    pub(super) fn put_partial(&mut self, device: DeviceNo, book: BookNo, row: &PartialRow, chunk: &[u8]) -> Result<()> {
-        self.with(|tables, changes| {
-            changes.partials.put((device, book, row.direction), row.clone());
-            if !chunk.is_empty() {
-                let seq = tables.next_number();
-                changes.partial_chunks.put((device, book, row.direction, seq), chunk.to_vec());
-            }
-        });
+    pub(super) fn put_partial(&mut self, device: DeviceNo, book: BookNo, row: &PartialRow) -> Result<()> {
+        self.with(|_, changes| changes.partials.put((device, book, row.direction), row.clone()));
         Ok(())
     }
 
-    pub(super) fn partial_bytes(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Vec<u8>> {
-        Ok(self.with(|tables, changes| {
-            let range = (Included((device, book, direction, i64::MIN)), Included((device, book, direction, i64::MAX)));
-            let chunks = changes.partial_chunks.scan(&tables.partial_chunks, range.0, range.1);
-            chunks.flat_map(|(_, chunk)| chunk).copied().collect()
-        }))
-    }
-
     pub(super) fn drop_partial(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<()> {
-        self.with(|tables, changes| {
-            changes.partials.remove((device, book, direction));
-            let range = (Included((device, book, direction, i64::MIN)), Included((device, book, direction, i64::MAX)));
-            let chunks = changes.partial_chunks.scan(&tables.partial_chunks, range.0, range.1);
-            for key in chunks.map(|(key, _)| *key).collect::<Vec<_>>() {
-                changes.partial_chunks.remove(key);
-            }
-        });
+        self.with(|_, changes| changes.partials.remove((device, book, direction)));
         Ok(())
     }
 

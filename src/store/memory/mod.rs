@@ -5,6 +5,7 @@
 //! [`Tx::session`] and [`Tx::lock_books`] to the end of the step, and whoever
 //! wants them meanwhile waits. So a test can interleave steps: [`MemoryStore::waiting`] says when another is at a lock.
 
+mod blobs;
 mod directory;
 mod items;
 mod ledger;

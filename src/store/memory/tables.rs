@@ -1,7 +1,8 @@
 //! The tables of one account.
 
+use super::super::blob::Piece;
 use super::super::{
-    BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, MapRow, NewStaged, OutgoingRow, PairRow,
+    BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, MapRow, NewStaged, OutgoingRow, PairRow,
     PartialRow, Revision, RevisionRow, SessionRow, Token, ViewFp,
 };
 use super::table::{Layer, Table};
@@ -68,5 +69,6 @@ tables! {
     dirty: (String, BookNo) => (),
     staged_luids: (DeviceNo, BookNo, i64, String) => i64,
     partials: (DeviceNo, BookNo, Direction) => PartialRow,
-    partial_chunks: (DeviceNo, BookNo, Direction, i64) => Vec<u8>,
+    /// Large contents, piece by piece.
+    blobs: (BlobNo, i64) => Piece,
 }

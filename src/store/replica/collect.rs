@@ -6,6 +6,7 @@ use super::{
 };
 use crate::message::Timestamp;
 use crate::store::draft::merge;
+use crate::store::large::is_just;
 use crate::store::{
     AccountNo, BookNo, BookWriter, Draft, Guid, ItemRow, MapRow, MapState, Result as StoreResult, Revision, Store,
     StoreError, Tx, Verdict, ViewFp,
@@ -185,8 +186,12 @@ fn store_edits<'a>(
     let bases = tx.revisions(replica.book, &agreed)?;
     for (((fresh, known), item), base) in edited.iter().zip(items).zip(bases) {
         let item = item.ok_or_else(|| StoreError::Corrupt(format!("item {} of a map is missing", known.guid)))?;
-        let base = base.filter(|base| !base.deleted).map(|base| base.content);
-        let agreed = if base.as_deref() == Some(fresh.content.as_slice()) {
+        let base = base.filter(|base| !base.deleted);
+        let touched = match &base {
+            Some(base) => is_just(tx, &base.content, base.blob, &fresh.content)?,
+            None => false,
+        };
+        let agreed = if touched {
             // Touched, not changed.
             known.agreed
         } else if item.revision == known.agreed {
@@ -197,7 +202,7 @@ fn store_edits<'a>(
         } else {
             report.conflicts += 1;
             report.changed += 1;
-            conflict(replica, writer, &item, base.as_deref(), &fresh.content)
+            conflict(replica, writer, &item, base.as_ref().map(|base| &*base.content), &fresh.content)
         };
         rows.push(map_row(&fresh.id, known.guid, agreed, fresh.fp, MapState::Live));
     }
@@ -212,12 +217,15 @@ fn delivered(
     agreed: Revision,
     content: &[u8],
 ) -> StoreResult<Option<Revision>> {
-    if !item.deleted && item.content == content {
+    if !item.deleted && is_just(tx, &item.content, item.blob, content)? {
         return Ok(Some(item.revision));
     }
-    let history = tx.history(replica.book, item.guid, HISTORY)?;
-    let found = history.into_iter().find(|old| old.revision > agreed && !old.deleted && old.content == content);
-    Ok(found.map(|old| old.revision))
+    for old in tx.history(replica.book, item.guid, HISTORY)? {
+        if old.revision > agreed && !old.deleted && is_just(tx, &old.content, old.blob, content)? {
+            return Ok(Some(old.revision));
+        }
+    }
+    Ok(None)
 }
 
 /// Records the user's version and, where there is one, its merge with the current one; the first is what the book has.
@@ -252,7 +260,9 @@ fn find_renamed<'a>(
             if !moved.contains(id) {
                 // A version may be a counter, so only the content proves it.
                 let base = tx.revisions(replica.book, &[(known.guid, known.agreed)])?.pop().flatten();
-                if base.is_some_and(|base| !base.deleted && base.content == fresh.content) {
+                if let Some(base) = base.filter(|base| !base.deleted)
+                    && is_just(tx, &base.content, base.blob, &fresh.content)?
+                {
                     found = Some((id, known));
                     break;
                 }

@@ -1,11 +1,13 @@
 //! From the store into the book.
 
 use super::{
-    Applied, Book, BookOp, EPOCH, Replica, ReplicaError, ReplicaOptions, ReplicaReport, collect, fingerprint, map_row,
+    Applied, Book, BookOp, EPOCH, PAGE_BYTES, Replica, ReplicaError, ReplicaOptions, ReplicaReport, collect, fingerprint, map_row,
 };
 use crate::message::Timestamp;
+use crate::store::large::whole;
 use crate::store::{
-    AccountNo, BookNo, ItemRow, MapRow, MapState, PairRow, Result as StoreResult, Revision, Store, StoreError, Verdict,
+    AccountNo, BookNo, ItemRow, MapRow, MapState, PairRow, Result as StoreResult, Revision, Store, StoreError, Tx,
+    Verdict,
 };
 use std::collections::HashMap;
 
@@ -58,8 +60,7 @@ fn pass(replica: &Replica<'_>, own: &mut dyn Book, report: &mut ReplicaReport) -
     // Nothing from this revision on counts as delivered.
     let mut held = None;
     loop {
-        let page = replica
-            .step(Verdict::Rollback, |tx| tx.differences((replica.device, replica.book), EPOCH, after, upto, PAGE))?;
+        let page = replica.step(Verdict::Rollback, |tx| page_after(replica, tx, after, upto))?;
         let last = page.last().map(|(item, _)| item.revision);
         after = last.unwrap_or(upto);
         let (rows, behind) = hand_over(own, page, &versions, stamp, report)?;
@@ -77,6 +78,28 @@ fn pass(replica: &Replica<'_>, own: &mut dyn Book, report: &mut ReplicaReport) -
             return Ok(faster);
         }
     }
+}
+
+/// The next items to look at, with their contents as a whole, since a book takes them so: of large ones few at a time.
+fn page_after(
+    replica: &Replica<'_>,
+    tx: &mut dyn Tx,
+    after: Revision,
+    upto: Revision,
+) -> StoreResult<Vec<(ItemRow<'static>, Option<MapRow>)>> {
+    let mut page = tx.differences((replica.device, replica.book), EPOCH, after, upto, PAGE)?;
+    let mut bytes = 0;
+    let fit = page.iter().take_while(|(item, _)| {
+        let fits = bytes == 0 || bytes + item.content_len() <= PAGE_BYTES as u64;
+        bytes += item.content_len();
+        fits
+    });
+    let fit = fit.count();
+    page.truncate(fit);
+    for (item, _) in &mut page {
+        item.content = whole(tx, std::mem::take(&mut item.content), item.blob)?;
+    }
+    Ok(page)
 }
 
 /// Where delivery stands, the head to deliver up to, and the book's stamp; `None` for a book that was never written.

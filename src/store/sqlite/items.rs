@@ -73,8 +73,8 @@ impl SqliteTx<'_> {
         let locked = *self.locked(book)?;
         let sql =
             "INSERT INTO item (account, book, guid, revision, deleted, parent, depth, media_type, origin, at, print,
-                    fingerprint, keys, content)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+                    fingerprint, keys, content, blob, size)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
         let (mut insert, mut index) = (self.prepare(sql)?, self.prepare(INDEX)?);
         for row in rows {
             newer_than_head(&locked, row)?;
@@ -92,14 +92,15 @@ impl SqliteTx<'_> {
         let mut keys =
             self.prepare("SELECT keys FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND deleted = 0")?;
         let mut supersede = self.prepare(
-            "INSERT INTO revision (account, book, guid, revision, kind, media_type, origin, at, content)
+            "INSERT INTO revision (account, book, guid, revision, kind, media_type, origin, at, content,
+              blob, size)
              SELECT account, book, guid, revision, CASE WHEN deleted THEN 2 WHEN revision = guid THEN 0 ELSE 1 END,
-              media_type, origin, at, content
+              media_type, origin, at, content, blob, size
              FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision < ?4",
         )?;
         let mut update = self.prepare(
             "UPDATE item SET revision = ?4, deleted = ?5, parent = ?6, depth = ?7, media_type = ?8, origin = ?9, at = ?10,
-              print = ?11, fingerprint = ?12, keys = ?13, content = ?14
+              print = ?11, fingerprint = ?12, keys = ?13, content = ?14, blob = ?15, size = ?16
              WHERE account = ?1 AND book = ?2 AND guid = ?3",
         )?;
         for row in rows {
@@ -160,10 +161,10 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn revisions(&self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>> {
-        const CURRENT: &str = "SELECT guid, revision, deleted, media_type, origin, at, content FROM item
+        const CURRENT: &str = "SELECT guid, revision, deleted, media_type, origin, at, content, blob, size FROM item
                                WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4";
-        const SUPERSEDED: &str = "SELECT guid, revision, kind = 2, media_type, origin, at, content FROM revision
-                                  WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4";
+        const SUPERSEDED: &str = "SELECT guid, revision, kind = 2, media_type, origin, at, content, blob, size
+                                  FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4";
         let (mut current, mut superseded) = (self.prepare(CURRENT)?, self.prepare(SUPERSEDED)?);
         let mut held = |guid: Guid, revision: Revision| {
             let id = (self.account, book.0, guid.0, revision.0);
@@ -176,7 +177,7 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn history(&self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>> {
-        let sql = "SELECT guid, revision, kind = 2, media_type, origin, at, content FROM revision
+        let sql = "SELECT guid, revision, kind = 2, media_type, origin, at, content, blob, size FROM revision
                    WHERE account = ?1 AND book = ?2 AND guid = ?3 ORDER BY revision DESC LIMIT ?4";
         self.all(sql, (self.account, book.0, guid.0, rows_at_most(limit)), rows::revision)
     }

@@ -9,6 +9,11 @@ use rusqlite::{OptionalExtension, params};
 const OUTGOING: &str =
     "SELECT guid, op, sent_revision, sent_view_fp, temp_guid, state, reason, session, msg_id, cmd_id";
 
+/// The large content of a staged row, by its id or by its number.
+const BLOB_BY_LUID: &str =
+    "SELECT blob FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND luid = ?4 AND epoch = ?5";
+const BLOB_BY_SEQ: &str = "SELECT blob FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND seq = ?4";
+
 impl SqliteTx<'_> {
     pub(super) fn outgoing(&self, device: DeviceNo, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<OutgoingRow>>> {
         let sql = format!("{OUTGOING} FROM outgoing WHERE account = ?1 AND device = ?2 AND book = ?3 AND guid = ?4");
@@ -108,11 +113,15 @@ impl SqliteTx<'_> {
 
     pub(super) fn stage(&self, device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> Result<()> {
         let mut stage = self.prepare(
-            "INSERT INTO staged (account, device, book, epoch, luid, op, media_type, view_fp, keys, content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            "INSERT INTO staged (account, device, book, epoch, luid, op, media_type, view_fp, keys, content, blob, size)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT (account, device, book, luid, epoch) DO UPDATE SET op = excluded.op,
               media_type = excluded.media_type, view_fp = excluded.view_fp, keys = excluded.keys,
-              content = excluded.content",
+              content = excluded.content, blob = excluded.blob, size = excluded.size",
+        )?;
+        let replaced = self.staged_blobs(
+            BLOB_BY_LUID,
+            rows.iter().map(|row| (self.account, device.0, book.0, &*row.luid, row.epoch)),
         )?;
         for row in rows {
             let values = params![
@@ -125,35 +134,42 @@ impl SqliteTx<'_> {
                 row.media_type.as_deref(),
                 row.view_fp,
                 rows::pack_keys(&row.keys),
-                &*row.content
+                &*row.content,
+                row.blob.map(|blob| blob.no.0),
+                row.blob.map(|blob| blob.len.cast_signed())
             ];
             stage.execute(values).or_failure()?;
         }
-        Ok(())
+        self.drop_blobs(&replaced)
     }
 
     pub(super) fn staged(&self, device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Result<Vec<StagedRow>> {
-        let sql = "SELECT seq, epoch, luid, op, media_type, view_fp, keys, content FROM staged
+        let sql = "SELECT seq, epoch, luid, op, media_type, view_fp, keys, content, blob, size FROM staged
                    WHERE account = ?1 AND device = ?2 AND book = ?3 AND seq > ?4 ORDER BY seq LIMIT ?5";
         self.all(sql, (self.account, device.0, book.0, after, rows_at_most(limit)), rows::staged)
     }
 
     pub(super) fn drop_staged(&self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()> {
         let sql = "DELETE FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND seq = ?4";
+        let removed = self.staged_blobs(BLOB_BY_SEQ, seqs.iter().map(|seq| (self.account, device.0, book.0, *seq)))?;
         let mut delete = self.prepare(sql)?;
         for seq in seqs {
             delete.execute((self.account, device.0, book.0, seq)).or_failure()?;
         }
-        Ok(())
+        self.drop_blobs(&removed)
     }
 
     pub(super) fn unstage(&self, device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Result<()> {
         let sql = "DELETE FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND luid = ?4 AND epoch = ?5";
+        let removed = self.staged_blobs(
+            BLOB_BY_LUID,
+            luids.iter().map(|luid| (self.account, device.0, book.0, *luid, epoch)),
+        )?;
         let mut delete = self.prepare(sql)?;
         for luid in luids {
             delete.execute((self.account, device.0, book.0, luid, epoch)).or_failure()?;
         }
-        Ok(())
+        self.drop_blobs(&removed)
     }
 
     pub(super) fn count_staged(&self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64> {
@@ -163,24 +179,13 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn partial(&self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Option<PartialRow>> {
-        let sql = "SELECT direction, uri, op, meta, declared, received, unconfirmed, last_status FROM partial
+        let sql = "SELECT direction, uri, op, meta, declared, received, unconfirmed, last_status, blob FROM partial
                    WHERE account = ?1 AND device = ?2 AND book = ?3 AND direction = ?4";
         let which = (self.account, device.0, book.0, rows::direction_number(direction));
         self.one(sql, which, rows::partial)
     }
 
-    /// The number of the object's chunks.
-    fn blob_of(&self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Option<i64>> {
-        let sql = "SELECT blob FROM partial WHERE account = ?1 AND device = ?2 AND book = ?3 AND direction = ?4";
-        self.one(sql, (self.account, device.0, book.0, rows::direction_number(direction)), |row| row.get(0))
-    }
-
-    pub(super) fn put_partial(&self, device: DeviceNo, book: BookNo, row: &PartialRow, chunk: &[u8]) -> Result<()> {
-        let next = "SELECT ifnull(max(blob), 0) + 1 FROM blob WHERE account = ?1";
-        let blob = match self.blob_of(device, book, row.direction)? {
-            Some(blob) => blob,
-            None => self.one(next, [self.account], |row| row.get::<_, i64>(0))?.unwrap_or(1),
-        };
+    pub(super) fn put_partial(&self, device: DeviceNo, book: BookNo, row: &PartialRow) -> Result<()> {
         let put = "INSERT OR REPLACE INTO partial (account, device, book, direction, uri, op, meta, declared, received,
                     unconfirmed, last_status, blob) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         let values = params![
@@ -195,24 +200,12 @@ impl SqliteTx<'_> {
             row.received.cast_signed(),
             row.unconfirmed.cast_signed(),
             row.last_status,
-            blob
+            row.blob.0
         ];
-        self.run(put, values)?;
-        // The first chunk is there even when it is empty, so that the number is taken.
-        let append = "INSERT INTO blob (account, blob, seq, bytes) VALUES (?1, ?2,
-                       (SELECT ifnull(max(seq), 0) + 1 FROM blob WHERE account = ?1 AND blob = ?2), ?3)";
-        self.run(append, (self.account, blob, chunk)).map(drop)
-    }
-
-    pub(super) fn partial_bytes(&self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Vec<u8>> {
-        let Some(blob) = self.blob_of(device, book, direction)? else { return Ok(Vec::new()) };
-        let sql = "SELECT bytes FROM blob WHERE account = ?1 AND blob = ?2 ORDER BY seq";
-        Ok(self.all(sql, (self.account, blob), |row| row.get::<_, Vec<u8>>(0))?.concat())
+        self.run(put, values).map(drop)
     }
 
     pub(super) fn drop_partial(&self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<()> {
-        let Some(blob) = self.blob_of(device, book, direction)? else { return Ok(()) };
-        self.run("DELETE FROM blob WHERE account = ?1 AND blob = ?2", (self.account, blob))?;
         let sql = "DELETE FROM partial WHERE account = ?1 AND device = ?2 AND book = ?3 AND direction = ?4";
         self.run(sql, (self.account, device.0, book.0, rows::direction_number(direction))).map(drop)
     }

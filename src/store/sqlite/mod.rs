@@ -3,6 +3,7 @@
 //! Write-ahead log, `synchronous = FULL`: what a step returned `Ok` for survives a power cut. Several processes may use
 //! one file; each waits ten seconds for another's step.
 
+mod blobs;
 mod directory;
 mod failure;
 mod items;
@@ -99,7 +100,7 @@ impl SqliteStore {
             SELECT b.account, b.book, 'its row does not agree with its items' AS what FROM book AS b
              WHERE b.live_items <> (SELECT count(*) FROM item AS i
                                      WHERE i.account = b.account AND i.book = b.book AND i.deleted = 0)
-                OR b.live_bytes <> (SELECT total(length(content)) FROM item AS i
+                OR b.live_bytes <> (SELECT total(ifnull(size, length(content))) FROM item AS i
                                      WHERE i.account = b.account AND i.book = b.book AND i.deleted = 0)
              UNION ALL
             SELECT i.account, i.book, 'an item is newer than its head' FROM item AS i

@@ -1,13 +1,15 @@
 //! Rows as columns, and columns as rows.
 
+use super::super::blob::Piece;
 use super::super::*;
+use crate::contact::identity::LargePrint;
 use rusqlite::types::{FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, Value, ValueRef};
 use rusqlite::{Row, Statement, params};
 
 /// The columns of an item, in the order of [`item`], of which guid and revision are left out.
 macro_rules! item_columns {
     () => {
-        "deleted, parent, depth, media_type, origin, at, fingerprint, keys, content"
+        "deleted, parent, depth, media_type, origin, at, fingerprint, keys, content, blob, size"
     };
 }
 pub(super) use item_columns;
@@ -26,10 +28,11 @@ pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<ItemRow<'static>> {
         fingerprint: row.get(8)?,
         keys: unpack_keys(row.get_ref(9)?.as_blob()?).into(),
         content: row.get::<_, Vec<u8>>(10)?.into(),
+        blob: blob(row, 11)?,
     })
 }
 
-/// Binds and runs a statement whose parameters 1 and 2 are account and book, and 3 to 14 the item.
+/// Binds and runs a statement whose parameters 1 and 2 are account and book, and 3 to 16 the item.
 pub(super) fn execute_with_item(
     statement: &mut Statement<'_>,
     account: i64,
@@ -51,7 +54,20 @@ pub(super) fn execute_with_item(
         row.fingerprint,
         pack_keys(&row.keys),
         &*row.content,
+        row.blob.map(|blob| blob.no.0),
+        row.blob.map(|blob| blob.len.cast_signed()),
     ])
+}
+
+/// Reads `blob, size` from a column on.
+fn blob(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Blob>> {
+    let found = row.get::<_, Option<i64>>(first)?.zip(row.get::<_, Option<i64>>(first + 1)?);
+    Ok(found.map(|(no, len)| Blob { no: BlobNo(no), len: len.cast_unsigned() }))
+}
+
+/// Reads `seq, before, bytes`.
+pub(super) fn piece(row: &Row<'_>) -> rusqlite::Result<Piece> {
+    Ok(Piece { seq: row.get(0)?, before: LargePrint(row.get(1)?), bytes: row.get(2)? })
 }
 
 /// The first 31 bits of a fingerprint: enough to tell most contents of a book apart, in an index half as big.
@@ -71,7 +87,7 @@ pub(super) fn unpack_keys(bytes: &[u8]) -> Vec<u64> {
     keys.iter().map(|key| u64::from_le_bytes(*key)).collect()
 }
 
-/// Reads `guid, revision, deleted, media_type, origin, at, content`.
+/// Reads `guid, revision, deleted, media_type, origin, at, content, blob, size`.
 pub(super) fn revision(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
     Ok(RevisionRow {
         guid: Guid(row.get(0)?),
@@ -81,6 +97,7 @@ pub(super) fn revision(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
         origin: row.get::<_, Option<i64>>(4)?.map(DeviceNo),
         at: Timestamp(row.get(5)?),
         content: row.get(6)?,
+        blob: blob(row, 7)?,
     })
 }
 
@@ -244,7 +261,7 @@ pub(super) fn map(epoch: i64, row: &Row<'_>) -> rusqlite::Result<MapRow> {
 
 /// Reads the columns of an item, then those of its map entry if it has one.
 pub(super) fn difference(epoch: i64, row: &Row<'_>) -> rusqlite::Result<(ItemRow<'static>, Option<MapRow>)> {
-    const FIRST: usize = 11;
+    const FIRST: usize = 13;
     let entry = match row.get_ref(FIRST)? {
         ValueRef::Null => None,
         _ => Some(map_from(epoch, row, FIRST)?),
@@ -280,7 +297,7 @@ pub(super) fn outgoing(row: &Row<'_>) -> rusqlite::Result<OutgoingRow> {
     })
 }
 
-/// Reads `seq, epoch, luid, op, media_type, view_fp, keys, content`.
+/// Reads `seq, epoch, luid, op, media_type, view_fp, keys, content, blob, size`.
 pub(super) fn staged(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
     Ok(StagedRow {
         seq: row.get(0)?,
@@ -292,11 +309,12 @@ pub(super) fn staged(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
             view_fp: row.get(5)?,
             keys: unpack_keys(row.get_ref(6)?.as_blob()?).into(),
             content: row.get::<_, Vec<u8>>(7)?.into(),
+            blob: blob(row, 8)?,
         },
     })
 }
 
-/// Reads `direction, uri, op, meta, declared, received, unconfirmed, last_status`.
+/// Reads `direction, uri, op, meta, declared, received, unconfirmed, last_status, blob`.
 pub(super) fn partial(row: &Row<'_>) -> rusqlite::Result<PartialRow> {
     Ok(PartialRow {
         direction: numbered(&DIRECTIONS, row, 0)?,
@@ -307,6 +325,7 @@ pub(super) fn partial(row: &Row<'_>) -> rusqlite::Result<PartialRow> {
         received: row.get::<_, i64>(5)?.cast_unsigned(),
         unconfirmed: row.get::<_, i64>(6)?.cast_unsigned(),
         last_status: row.get(7)?,
+        blob: BlobNo(row.get(8)?),
     })
 }
 
