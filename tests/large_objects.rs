@@ -3,12 +3,16 @@
 
 mod common;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::{Device, World, card};
+use std::io::{Cursor, Read as _};
 use syncml::codec::Encoding;
-use syncml::kit::phone::Phone;
+use syncml::contact::identity::LARGE;
+use syncml::kit::phone::{Heard, Phone};
 use syncml::message::{AlertCode, Change, Meta, Op, Version};
-use syncml::session::ServerConfig;
-use syncml::store::BookNo;
+use syncml::session::{ClientBook, Server, ServerConfig};
+use syncml::store::{AccountNo, BookNo, Guid, Store, Verdict, large};
 
 /// A card with a long note of letters of one to four bytes, and characters that XML escapes.
 fn long(name: &str, length: usize) -> String {
@@ -159,6 +163,220 @@ fn chunks_are_answered_by_the_book() {
             if cards == 1 {
                 assert_eq!(world.cards()[0], ann.replace("\r\n", "\n"), "{why}");
             }
+        }
+    }
+}
+
+/// Bytes of a file, which no text could carry.
+fn file(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 255) as u8).collect()
+}
+
+/// The files of an account, read in pieces.
+fn files(store: &dyn Store, account: AccountNo) -> Vec<Vec<u8>> {
+    let guids: Vec<Guid> = common::items(store, account, BookNo::FILES).iter().map(|item| item.guid).collect();
+    let mut files = Vec::new();
+    for guid in guids {
+        if let Some(mut reader) = large::Reader::open(store, account, BookNo::FILES, guid).unwrap() {
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes.len() as u64, reader.len());
+            files.push(bytes);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// What all large contents of the account take.
+fn large_bytes(world: &World) -> u64 {
+    let mut bytes = 0;
+    let mut look = |tx: &mut dyn syncml::store::Tx| {
+        bytes = tx.blob_bytes()?;
+        Ok(Verdict::Rollback)
+    };
+    world.server.store().step(world.account, &mut look).unwrap();
+    bytes
+}
+
+fn put_file(store: &dyn Store, account: AccountNo, guid: Option<Guid>, bytes: &[u8]) -> Guid {
+    let now = syncml::message::Timestamp(0);
+    large::put(store, account, BookNo::FILES, guid, None, &mut Cursor::new(bytes), now).unwrap()
+}
+
+/// LO-1, LO-6: opaque objects of all sizes around what a row, a message and a piece hold; both ways, changed and deleted.
+#[test]
+fn lo1_lo6_opaque_objects_go_both_ways() {
+    for encoding in [Encoding::Xml, Encoding::Wbxml] {
+        for store in common::stores() {
+            let mut config = ServerConfig::default();
+            config.max_msg_size = 20_000;
+            let mut world = World::with(store, config);
+            let mut device = device(Version::V12, encoding, 70_000);
+            device.config.books = vec![ClientBook {
+                book: BookNo::FILES,
+                local_uri: "./files".to_owned(),
+                remote_uri: "files".to_owned(),
+                mode: AlertCode::TWO_WAY,
+            }];
+            let mine = device.store.as_ref();
+            let here = [0, 1, 30_000, LARGE, LARGE + 1, 2 * LARGE, 200_000].map(file);
+            let there = [2, 30_001, 50_000, LARGE - 1, 69_000, 2 * LARGE + 1, 100_001].map(file);
+            let guids = here.each_ref().map(|bytes| put_file(mine, device.account, None, bytes));
+            for bytes in &there {
+                put_file(world.server.store().as_ref(), world.account, None, bytes);
+            }
+            let report = world.sync(&device).unwrap();
+            assert!(report.clean, "{encoding:?} {report:?}\n{}", world.outline());
+            let mut all: Vec<Vec<u8>> = here.iter().chain(&there).cloned().collect();
+            all.sort();
+            assert!(files(mine, device.account) == all, "{encoding:?}");
+            assert!(files(world.server.store().as_ref(), world.account) == all, "{encoding:?}");
+            for exchange in &world.wire {
+                assert!(exchange.request.len() <= 20_000, "a request of {} bytes", exchange.request.len());
+                assert!(exchange.reply.len() <= 70_000, "a reply of {} bytes", exchange.reply.len());
+            }
+            // Nothing has changed; then two have, and one is deleted.
+            let report = world.sync(&device).unwrap();
+            assert_eq!((report.books[0].sent, report.books[0].received), Default::default());
+            put_file(mine, device.account, Some(guids[6]), &file(150_000));
+            put_file(mine, device.account, Some(guids[5]), &file(10));
+            common::delete(mine, device.account, BookNo::FILES, guids[4], syncml::message::Timestamp(0));
+            let report = world.sync(&device).unwrap();
+            assert!(report.clean, "{encoding:?} {report:?}\n{}", world.outline());
+            let counts = report.books[0].sent;
+            assert_eq!((counts.added, counts.changed, counts.deleted), (0, 2, 1));
+            assert!(files(mine, device.account) == files(world.server.store().as_ref(), world.account));
+            assert_eq!(files(mine, device.account).len(), 13);
+            // After the loss of all anchors everything is told again, and is known by its fingerprint: nothing is doubled.
+            device.config.books[0].mode = AlertCode::SLOW;
+            let before = large_bytes(&world);
+            let report = world.sync(&device).unwrap();
+            assert!(report.clean, "{encoding:?} {report:?}\n{}", world.outline());
+            assert_eq!(report.books[0].received, Default::default());
+            assert_eq!(files(world.server.store().as_ref(), world.account).len(), 13);
+            assert_eq!(large_bytes(&world), before, "what was told again is not kept twice");
+        }
+    }
+}
+
+/// A phone that says chunks of a file as base64.
+struct Packed<'w> {
+    phone: Phone<'w>,
+    heard: Heard,
+}
+
+impl<'w> Packed<'w> {
+    fn begin(world: &'w World, code: AlertCode, last: Option<&str>, next: &str) -> Self {
+        let mut phone = Phone::new(&world.server, "phone", "alice", common::PASSWORD, world.now);
+        phone.datastore = "files";
+        let heard = phone.begin(code, last, next).unwrap();
+        Self { phone, heard }
+    }
+
+    /// Says one chunk; its Status.
+    fn say(&mut self, luid: &str, text: &str, meta: Option<Meta<'static>>, more: bool) -> u16 {
+        let mut change = self.phone.change(Op::Add, luid, text);
+        change.items[0].more_data = more;
+        change.meta = meta;
+        let sync = self.phone.sync(vec![change]);
+        self.heard = self.phone.say_after(&self.heard, vec![sync], false).unwrap();
+        self.heard.codes("Add")[0]
+    }
+}
+
+fn b64(size: usize) -> Option<Meta<'static>> {
+    let meta = Meta::of_type("application/octet-stream");
+    Some(Meta { size: Some(size as u64), format: Some("b64".into()), ..meta })
+}
+
+/// LO-2, LO-3, LO-4, LO-6: opaque objects are answered as contacts are, and what is refused leaves nothing behind.
+#[test]
+fn opaque_chunks_are_answered_by_the_book() {
+    let bytes = file(150_000);
+    let text = STANDARD.encode(&bytes);
+    let total = text.len();
+    // Not a multiple of four, so that boundaries fall into quanta.
+    let (one, rest) = text.split_at(70_001);
+    let (two, three) = rest.split_at(70_002);
+    type Case<'a> = (&'a str, Vec<(&'a str, &'a str, Option<Meta<'static>>, bool)>, &'a [u16], usize);
+    let cases: Vec<Case<'_>> = vec![
+        (
+            "three chunks",
+            vec![("1", one, b64(total), true), ("1", two, None, true), ("1", three, None, false)],
+            &[213, 213, 201],
+            1,
+        ),
+        ("less than declared", vec![("1", one, b64(total), true), ("1", two, None, false)], &[213, 424], 0),
+        ("more than declared", vec![("1", one, b64(80_000), true), ("1", two, None, true)], &[213, 424], 0),
+        ("more than MaxObjSize", vec![("1", one, b64(1_000_001), true)], &[416], 0),
+        ("more than the account may hold", vec![("1", one, b64(600_001), true)], &[420], 0),
+        ("no base64", vec![("1", one, b64(total), true), ("1", "!!!!", None, true)], &[213, 415], 0),
+        ("base64 cut off", vec![("1", one, b64(one.len()), true), ("1", "", None, false)], &[213, 415], 0),
+        ("padding in the middle", vec![("1", "AA==", b64(total), true), ("1", one, None, true)], &[213, 415], 0),
+        (
+            "something else before the end",
+            vec![("1", one, b64(total), true), ("2", "AAAA", b64(4), false)],
+            &[213, 201],
+            1,
+        ),
+    ];
+    for (why, chunks, codes, kept) in cases {
+        for store in common::stores() {
+            let mut config = ServerConfig::default();
+            (config.max_obj_size, config.max_large_bytes) = (1_000_000, 600_000);
+            let world = World::with(store, config);
+            let mut said = Packed::begin(&world, AlertCode::SLOW, None, "1");
+            let found: Vec<u16> =
+                chunks.iter().map(|(luid, text, meta, more)| said.say(luid, text, meta.clone(), *more)).collect();
+            assert_eq!(found, codes, "{why}");
+            let files = files(world.server.store().as_ref(), world.account);
+            assert_eq!(files.len(), kept, "{why}");
+            let large = files.iter().filter(|file| file.len() > LARGE).count();
+            assert!(large == 0 || files[0] == bytes, "{why}");
+            assert_eq!(large_bytes(&world), (large * 3 * LARGE) as u64, "{why}: pieces of nobody");
+        }
+    }
+}
+
+/// A contact has a limit of its own, since it is read as a whole (LO-4).
+#[test]
+fn lo4_contacts_have_a_smaller_limit() {
+    let ann = card("Ann", "+491");
+    let mut config = ServerConfig::default();
+    (config.max_obj_size, config.max_card_size) = (50_000_000, 1_000);
+    let world = World::with(common::stores().remove(0), config);
+    let (one, rest) = ann.split_at(20);
+    let size = Some(ann.len() as u64);
+    let (codes, _) = say(&world, &[("1", one, Some(1_001), true), ("2", one, size, true), ("2", rest, None, false)]);
+    assert_eq!(codes, [416, 213, 201]);
+    let long = long("Long", 1_000);
+    let (codes, _) = say(&world, &[("3", &long, None, false)]);
+    assert_eq!(codes, [416]);
+}
+
+/// RES-4: packed chunks go on in the middle of a quantum; what was in doubt is said again and counts once.
+#[test]
+fn res4_a_packed_object_goes_on_in_the_middle() {
+    let bytes = file(150_000);
+    let text = STANDARD.encode(&bytes);
+    let emi = |at: usize| Some(Meta { emi: vec![format!("datapos={at}").into()], ..Meta::default() });
+    for (at, code) in [(140_003, 201), (70_001, 201), (70_000, 426)] {
+        for store in common::stores() {
+            let world = World::with(store, ServerConfig::default());
+            let mut said = Packed::begin(&world, AlertCode::SLOW, None, "1");
+            assert_eq!(said.say("1", &text[..70_001], b64(text.len()), true), 213);
+            assert_eq!(said.say("1", &text[70_001..140_003], None, true), 213);
+            // The transport breaks; the server is another node by now.
+            let server = Server::new(world.server.store().clone(), ServerConfig::default()).unwrap();
+            let world = World { server, ..world };
+            let mut said = Packed::begin(&world, AlertCode::RESUME, None, "2");
+            assert_eq!(said.say("1", &text[at..], emi(at), false), code, "from {at}");
+            // What was resumed is compared with all that the phone has, when that is complete.
+            said.phone.say_after(&said.heard, Vec::new(), true).unwrap();
+            let files = files(world.server.store().as_ref(), world.account);
+            assert!(files == if code == 201 { vec![bytes.clone()] } else { Vec::new() }, "from {at}");
+            assert_eq!(large_bytes(&world), (files.len() * 3 * LARGE) as u64);
         }
     }
 }

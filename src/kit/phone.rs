@@ -9,7 +9,7 @@ use crate::session::{Refusal, Request, Server};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// A device with one contacts datastore, `./card`, against the server's `contacts`.
+/// A device with one datastore, `./card`, against one of the server's: `contacts`, unless it is told otherwise.
 pub struct Phone<'s> {
     server: &'s Server,
     /// Its device id.
@@ -20,6 +20,8 @@ pub struct Phone<'s> {
     pub password: String,
     /// Now.
     pub now: Timestamp,
+    /// The server's datastore.
+    pub datastore: &'static str,
     /// Whether messages carry a credential though the session is authenticated.
     pub always_cred: bool,
     session: u32,
@@ -89,6 +91,7 @@ impl<'s> Phone<'s> {
             user: user.to_owned(),
             password: password.to_owned(),
             now,
+            datastore: "contacts",
             always_cred: false,
             session: 0,
             msg_id: 0,
@@ -98,7 +101,7 @@ impl<'s> Phone<'s> {
         }
     }
 
-    /// Begins a session: an Alert for contacts with these anchors.
+    /// Begins a session: an Alert for the datastore with these anchors.
     ///
     /// # Errors
     /// The server's refusal.
@@ -108,7 +111,7 @@ impl<'s> Phone<'s> {
         SERVER.clone_into(&mut self.uri);
         let anchor = Anchor { last: last.map(|last| last.to_owned().into()), next: next.to_owned().into() };
         let item = Item {
-            target: Some(Location::new("contacts")),
+            target: Some(Location::new(self.datastore)),
             source: Some(Location::new("./card")),
             meta: Some(Meta { anchor: Some(anchor), ..Meta::default() }),
             ..Item::default()
@@ -130,7 +133,7 @@ impl<'s> Phone<'s> {
             cmd_id: self.take_cmd(),
             no_resp: false,
             cred: None,
-            target: Some(Location::new("contacts")),
+            target: Some(Location::new(self.datastore)),
             source: Some(Location::new("./card")),
             meta: None,
             number_of_changes: None,
@@ -160,7 +163,7 @@ impl<'s> Phone<'s> {
             .collect();
         Command::Map(Map {
             cmd_id: self.take_cmd(),
-            target: Location::new("contacts"),
+            target: Location::new(self.datastore),
             source: Location::new("./card"),
             cred: None,
             meta: None,

@@ -74,7 +74,8 @@ fn put_in(
     now: Timestamp,
 ) -> std::result::Result<Guid, PutError> {
     source.rewind()?;
-    let row = tx.lock_books(&[book])?.pop().ok_or_else(|| StoreError::Corrupt("a locked book has no row".to_owned()))?;
+    let row =
+        tx.lock_books(&[book])?.pop().ok_or_else(|| StoreError::Corrupt("a locked book has no row".to_owned()))?;
     let old = match item {
         None => None,
         Some(guid) => {

@@ -5,8 +5,8 @@ use crate::database::{self, DatabaseArgs};
 use crate::failure::{Failure, Result};
 use crate::folder::safe_name;
 use crate::output::{self, Table, moment};
-use std::{fs, io};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 use syncml::store::{AccountNo, ItemRow, Revision, Store, StoreError, Verdict, large};
 
 /// Items per step.

@@ -2,9 +2,9 @@
 
 use crate::message::{Op, Timestamp};
 use crate::store::{
-    AccountNo, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow, Keys, MapRow, NewStaged,
-    OutgoingRow, PairRow, PartialRow, Result, Revision, RevisionRow, SentRef, SessionKey, SessionRow, StagedRow, Store,
-    StoreError, Token, Tx, Verdict, ViewFp,
+    AccountNo, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow, Keys,
+    MapRow, NewStaged, OutgoingRow, PairRow, PartialRow, Result, Revision, RevisionRow, SentRef, SessionKey,
+    SessionRow, StagedRow, Store, StoreError, Token, Tx, Verdict, ViewFp,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -3,9 +3,7 @@
 use super::support::*;
 use crate::contact::identity::{HEAD, Kind, LARGE, identify};
 use crate::message::Op;
-use crate::store::{
-    AccountNo, Blob, BlobNo, BookNo, BookWriter, DeviceNo, Direction, Draft, Guid, PartialRow, Store,
-};
+use crate::store::{AccountNo, Blob, BlobNo, BookNo, BookWriter, DeviceNo, Direction, Draft, Guid, PartialRow, Store};
 
 const PHONE: DeviceNo = DeviceNo(1);
 const FILES: BookNo = BookNo::FILES;
@@ -87,10 +85,7 @@ pub(super) fn blob_owners(store: &dyn Store) -> Outcome {
     let is_there = |blob| len(store, ann, blob).map(|len| len.is_some());
     let sweep = || write(store, ann, |tx| tx.drop_blobs(&[blob, BlobNo(99)]));
     let place = Some(Blob { no: blob, len: 5 });
-    let staged = |luid: &'static str| crate::store::NewStaged {
-        blob: place,
-        ..staged_change(1, luid, Op::Add, "")
-    };
+    let staged = |luid: &'static str| crate::store::NewStaged { blob: place, ..staged_change(1, luid, Op::Add, "") };
 
     write(store, ann, |tx| tx.put_partial(PHONE, FILES, &PartialRow { blob, ..partial_row("1") }))?;
     sweep()?;

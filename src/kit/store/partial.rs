@@ -8,8 +8,7 @@ const PHONE: DeviceNo = DeviceNo(1);
 pub(super) fn partial_objects(store: &dyn Store) -> Outcome {
     let (ann, bob) = (account(store, "ann")?, account(store, "bob")?);
     let row = |direction, uri: &str, received| PartialRow { direction, received, ..partial_row(uri) };
-    let seen =
-        |account, device, book, direction| read(store, account, |tx| tx.partial(device, book, direction));
+    let seen = |account, device, book, direction| read(store, account, |tx| tx.partial(device, book, direction));
     let put = |account, device, book, row: &PartialRow| write(store, account, |tx| tx.put_partial(device, book, row));
     same("none yet", seen(ann, PHONE, BOOK, Direction::In)?, None)?;
     write(store, ann, |tx| tx.drop_partial(PHONE, BOOK, Direction::In))?;

@@ -1,7 +1,8 @@
 //! From the store into the book.
 
 use super::{
-    Applied, Book, BookOp, EPOCH, PAGE_BYTES, Replica, ReplicaError, ReplicaOptions, ReplicaReport, collect, fingerprint, map_row,
+    Applied, Book, BookOp, EPOCH, PAGE_BYTES, Replica, ReplicaError, ReplicaOptions, ReplicaReport, collect,
+    fingerprint, map_row,
 };
 use crate::message::Timestamp;
 use crate::store::large::whole;

@@ -7,8 +7,7 @@ use super::rows;
 use super::tx::SqliteTx;
 use crate::contact::identity::LARGE;
 
-const LAST: &str =
-    "SELECT seq, before, bytes FROM blob WHERE account = ?1 AND blob = ?2 ORDER BY seq DESC LIMIT 1";
+const LAST: &str = "SELECT seq, before, bytes FROM blob WHERE account = ?1 AND blob = ?2 ORDER BY seq DESC LIMIT 1";
 
 impl SqliteTx<'_> {
     pub(super) fn append_blob(&self, blob: Option<BlobNo>, bytes: &[u8]) -> Result<BlobNo> {

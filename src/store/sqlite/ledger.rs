@@ -161,10 +161,8 @@ impl SqliteTx<'_> {
 
     pub(super) fn unstage(&self, device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Result<()> {
         let sql = "DELETE FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND luid = ?4 AND epoch = ?5";
-        let removed = self.staged_blobs(
-            BLOB_BY_LUID,
-            luids.iter().map(|luid| (self.account, device.0, book.0, *luid, epoch)),
-        )?;
+        let removed =
+            self.staged_blobs(BLOB_BY_LUID, luids.iter().map(|luid| (self.account, device.0, book.0, *luid, epoch)))?;
         let mut delete = self.prepare(sql)?;
         for luid in luids {
             delete.execute((self.account, device.0, book.0, luid, epoch)).or_failure()?;

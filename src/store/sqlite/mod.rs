@@ -105,7 +105,10 @@ impl SqliteStore {
              UNION ALL
             SELECT i.account, i.book, 'an item is newer than its head' FROM item AS i
               LEFT JOIN book AS b ON b.account = i.account AND b.book = i.book
-             GROUP BY i.account, i.book HAVING max(i.revision) > ifnull(max(b.head), 0)) LIMIT 5";
+             GROUP BY i.account, i.book HAVING max(i.revision) > ifnull(max(b.head), 0)
+             UNION ALL
+            SELECT i.account, i.book, 'a large content is missing' FROM item AS i WHERE i.blob IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM blob AS p WHERE p.account = i.account AND p.blob = i.blob)) LIMIT 5";
         self.writer.alone(|conn| {
             for sql in ["PRAGMA integrity_check(5)", FINDINGS] {
                 let mut statement = conn.prepare(sql).or_failure()?;
