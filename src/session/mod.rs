@@ -14,6 +14,7 @@ pub mod datastore;
 mod devinf;
 pub mod guid;
 mod large;
+mod large_out;
 mod outbox;
 mod receive;
 mod report;

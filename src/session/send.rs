@@ -6,7 +6,7 @@
 
 use super::content::render;
 use super::guid;
-use super::large::{LargeOut, item_at, place_chunk, rendered};
+use super::large_out::{LargeOut, item_at, place_chunk, rendered};
 use super::outbox::{Fit, Outbox};
 use super::receive::OpenBook;
 use super::state::Position;

@@ -1,6 +1,6 @@
 //! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
 
-use super::large::LargeOut;
+use super::large_out::LargeOut;
 use super::{BookReport, Counts, Report};
 use crate::message::{StatusCode, Version};
 use crate::store::{BookNo, Guid, PairRow, Phase, Revision};

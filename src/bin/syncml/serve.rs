@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// The largest message to take, in bytes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     max_msg_size: Option<u64>,
-    /// The largest object to take, in bytes
+    /// The largest object to take, in bytes; of contacts at most 4000000
     #[arg(long, value_name = "N")]
     max_obj_size: Option<u64>,
     /// Output for machines: one object per line

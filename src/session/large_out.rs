@@ -1,0 +1,156 @@
+//! Large objects that go (§3.8): one item in chunks, over as many messages as it takes, for both roles.
+//!
+//! They are cut from the revision that was current at the first chunk, whatever the item becomes meanwhile; each further
+//! chunk waits for the Status of the one before. Large content is read from the store in the range that a chunk needs.
+
+use super::content::{Content, render};
+use super::outbox::Outbox;
+use super::receive::OpenBook;
+use crate::message::{Change, Data, Item, Meta, Op};
+use crate::store::{Blob, Guid, ItemRow, Result, Revision, SentRef, Tx};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// A large object on its way to the peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LargeOut {
+    /// The item, as it was when its first chunk was sent.
+    pub guid: Guid,
+    pub revision: Revision,
+    /// What is done with it.
+    pub op: Op,
+    /// Bytes sent so far.
+    pub sent: u64,
+    /// Message and command of the last chunk.
+    pub sent_as: (u32, u32),
+    /// Whether that has its Status.
+    pub acknowledged: bool,
+}
+
+impl LargeOut {
+    /// After a chunk that was not the last.
+    pub(super) const fn after(placed: &Placed, guid: Guid, revision: Revision, op: Op) -> Self {
+        let sent_as = (placed.sent_as.msg_id, placed.sent_as.cmd_id);
+        Self { guid, revision, op, sent: placed.sent, sent_as, acknowledged: false }
+    }
+}
+
+/// A chunk in a message.
+pub(super) struct Placed {
+    pub sent_as: SentRef,
+    /// Bytes of the object sent with it and before it.
+    pub sent: u64,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// The bytes of an item as they go to the peer.
+pub(super) enum Body {
+    /// In memory: contacts, and whatever is not large.
+    Whole(Vec<u8>),
+    /// In the store, to be read in ranges; with `packed` they go as base64.
+    Stored { blob: Blob, packed: bool },
+}
+
+impl Body {
+    /// Their number, as they go.
+    pub(super) const fn len(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => bytes.len() as u64,
+            Self::Stored { blob, packed: false } => blob.len,
+            Self::Stored { blob, packed: true } => blob.len.div_ceil(3) * 4,
+        }
+    }
+
+    /// About `limit` bytes from an offset on, which in base64 is where four characters begin.
+    fn range(&self, tx: &mut dyn Tx, from: u64, limit: usize) -> Result<Cow<'_, [u8]>> {
+        match self {
+            Self::Whole(bytes) => {
+                let from = usize::try_from(from).unwrap_or(usize::MAX);
+                Ok(Cow::Borrowed(bytes.get(from..).unwrap_or_default()))
+            }
+            Self::Stored { blob, packed: false } => tx.read_blob(blob.no, from, limit).map(Cow::Owned),
+            Self::Stored { blob, packed: true } => {
+                let bytes = tx.read_blob(blob.no, from / 4 * 3, limit / 4 * 3)?;
+                Ok(Cow::Owned(STANDARD.encode(bytes).into_bytes()))
+            }
+        }
+    }
+
+    /// Chunks end after a multiple of so many bytes.
+    const fn unit(&self) -> usize {
+        if matches!(self, Self::Stored { packed: true, .. }) { 4 } else { 1 }
+    }
+}
+
+/// Puts the next chunk of an object into the open Sync. `address` is the item without data.
+pub(super) fn place_chunk(
+    tx: &mut dyn Tx,
+    outbox: &mut Outbox,
+    op: Op,
+    address: &Item<'_>,
+    meta: &Meta<'_>,
+    body: &Body,
+    from: u64,
+) -> Result<Option<Placed>> {
+    let Some(left) = body.len().checked_sub(from) else { return Ok(None) };
+    let range = body.range(tx, from, outbox.room())?;
+    let size = (from == 0).then_some(body.len());
+    let meta = Meta { size, ..meta.clone() };
+    let chunk = outbox.chunk(&range, left, body.unit(), |cmd_id, bytes, more_data| {
+        let item = Item { data: Some(Data::Bytes(bytes.into())), more_data, ..address.clone() };
+        Change { meta: Some(meta.clone()), ..Change::new(op, cmd_id, item) }
+    });
+    Ok(chunk.map(|(sent_as, count)| Placed { sent_as, sent: from + count as u64, more: (count as u64) < left }))
+}
+
+/// An item as it was at a revision, or `None` when nobody knows any more.
+pub(super) fn item_at(
+    tx: &mut dyn Tx,
+    open: &OpenBook<'_, '_>,
+    item: &ItemRow<'_>,
+    revision: Revision,
+) -> Result<Option<ItemRow<'static>>> {
+    let found = tx.revisions(open.book(), &[(item.guid, revision)])?.pop().flatten();
+    let Some(row) = found.filter(|row| !row.deleted) else { return Ok(None) };
+    let large = match row.blob {
+        Some(blob) => tx.blob(blob.no)?,
+        None => None,
+    };
+    let content = Content::new(open.kind, row.media_type.map(Cow::Owned), Cow::Owned(row.content));
+    Ok(Some(ItemRow {
+        guid: row.guid,
+        revision: row.revision,
+        deleted: false,
+        parent: item.parent,
+        depth: item.depth,
+        media_type: content.media_type,
+        content: content.bytes,
+        blob: row.blob,
+        fingerprint: large.map_or(content.print, |large| large.print),
+        keys: Cow::Owned(content.keys),
+        origin: row.origin,
+        at: row.at,
+    }))
+}
+
+/// The Meta of each chunk of an item, and its bytes as they go to the peer.
+pub(super) fn rendered(open: &OpenBook<'_, '_>, outbox: &Outbox, item: &ItemRow<'_>) -> (Meta<'static>, Body) {
+    let (media_type, bytes) = render(open.kind, item, open.state.media.as_ref());
+    let meta = Meta::of_type(media_type);
+    if let Some(blob) = item.blob {
+        // Nobody has looked whether XML can carry it.
+        let packed = outbox.is_text();
+        return (Meta { format: packed.then(|| "b64".into()), ..meta }, Body::Stored { blob, packed });
+    }
+    let mut data = Item::default();
+    let mut meta = Some(meta);
+    outbox.put_data(&mut data, &mut meta, bytes);
+    let bytes = match data.data {
+        Some(Data::Bytes(bytes)) => bytes.into_owned(),
+        _ => Vec::new(),
+    };
+    (meta.unwrap_or_default(), Body::Whole(bytes))
+}
