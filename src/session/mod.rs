@@ -16,6 +16,7 @@ pub mod guid;
 mod large;
 mod large_out;
 mod outbox;
+mod profile;
 mod receive;
 mod report;
 mod send;
@@ -25,5 +26,6 @@ mod state;
 mod turn;
 
 pub use client::{Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Poll, PollConfig};
+pub use profile::{Manners, ProfileError, Profiles};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

@@ -371,6 +371,7 @@ impl Server {
             now: asked.request.now,
             large: self.config.large(),
             guard: self.config.guard,
+            manners: self.config.profiles.manners(&state.rules),
             rows: BTreeMap::new(),
             pairs: BTreeMap::new(),
         };
