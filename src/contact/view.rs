@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_view_shows_what_is_asked_for() {
-        let whole = card(&["N:A;B", "FN:B A", "item1.TEL:1", "item1.X-ABLabel:Boat", "item2.EMAIL:a@b", "item2.X-ABLabel:Old"]);
+        let whole =
+            card(&["N:A;B", "FN:B A", "item1.TEL:1", "item1.X-ABLabel:Boat", "item2.EMAIL:a@b", "item2.X-ABLabel:Old"]);
         assert_eq!(
             view(&whole, fields(&["TEL"])).unwrap(),
             card(&["N:A;B", "FN:B A", "item1.TEL:1", "item1.X-ABLabel:Boat"])
@@ -271,8 +272,16 @@ mod tests {
         let whole = card(&["N:A;B", "TEL;TYPE=CELL:1", "EMAIL:a@b", "NOTE:secret", "UID:7"]);
         let only = fields(&["TEL"]);
         let cases: &[(&[&str], &[&str], &str)] = &[
-            (&["N:A;B", "TEL;TYPE=CELL:1"], &["N:A;B", "TEL;TYPE=CELL:1", "EMAIL:a@b", "NOTE:secret", "UID:7"], "an echo"),
-            (&["N:A;B", "TEL;TYPE=CELL:2"], &["N:A;B", "EMAIL:a@b", "NOTE:secret", "UID:7", "TEL;TYPE=CELL:2"], "an edit"),
+            (
+                &["N:A;B", "TEL;TYPE=CELL:1"],
+                &["N:A;B", "TEL;TYPE=CELL:1", "EMAIL:a@b", "NOTE:secret", "UID:7"],
+                "an echo",
+            ),
+            (
+                &["N:A;B", "TEL;TYPE=CELL:2"],
+                &["N:A;B", "EMAIL:a@b", "NOTE:secret", "UID:7", "TEL;TYPE=CELL:2"],
+                "an edit",
+            ),
             (&["N:A;B"], &["N:A;B", "EMAIL:a@b", "NOTE:secret", "UID:7"], "a removal of what was shown"),
             (
                 &["N:A;B", "TEL;TYPE=CELL:1", "ORG:X"],
@@ -324,7 +333,8 @@ mod tests {
 
     #[test]
     fn what_a_property_says() {
-        let whole = card(&["N:Meier;Ann;;;", "TEL:+49 (30) 1-2", "CATEGORIES:a,b", "BDAY:1970-01-02", "NOTE:", "ORG:X;Y"]);
+        let whole =
+            card(&["N:Meier;Ann;;;", "TEL:+49 (30) 1-2", "CATEGORIES:a,b", "BDAY:1970-01-02", "NOTE:", "ORG:X;Y"]);
         let whole = Card::parse(&whole).unwrap();
         for (name, wanted, expected) in [
             ("n", "Meier;Ann", true),

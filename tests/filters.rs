@@ -1,0 +1,343 @@
+//! Filters and changes of single fields, both roles ours (§3.16, §3.17): a device gets what it asks for, and nobody loses
+//! anything for it.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Device, World, card};
+use syncml::codec::Encoding;
+use syncml::message::{AlertCode, Version};
+use syncml::session::{BookFilter, ClientError, Report};
+use syncml::store::BookNo;
+use syncml::sync::filter::FilterType;
+
+/// A card of somebody who works somewhere, with more than a name and a number.
+fn of(org: &str, name: &str, number: &str) -> String {
+    format!(
+        "BEGIN:VCARD\r\nVERSION:3.0\r\nN:{name};Ann;;;\r\nFN:Ann {name}\r\nTEL;TYPE=CELL:{number}\r\nORG:{org}\r\n\
+         EMAIL:{name}@example.com\r\nNOTE:about {name}\r\nEND:VCARD\r\n"
+    )
+}
+
+fn records(record: &str, filter_type: FilterType) -> Option<BookFilter> {
+    Some(BookFilter { record: Some(record.to_owned()), fields: Vec::new(), filter_type })
+}
+
+fn fields(names: &[&str]) -> Option<BookFilter> {
+    let fields = names.iter().map(|name| (*name).to_owned()).collect();
+    Some(BookFilter { record: None, fields, filter_type: FilterType::Inclusive })
+}
+
+/// A server with two of ACME and two of Other, and a device that filters beside one that does not.
+struct Two {
+    world: World,
+    one: Device,
+    all: Device,
+}
+
+impl Two {
+    fn each() -> Vec<Self> {
+        let mut twos = Vec::new();
+        for encoding in [Encoding::Xml, Encoding::Wbxml] {
+            for world in World::each() {
+                world.put(&of("ACME", "Acme1", "+4930111"));
+                world.put(&of("ACME", "Acme2", "+4930112"));
+                world.put(&of("Other", "Other1", "+4930221"));
+                world.put(&of("Other", "Other2", "+4930222"));
+                let mut one = Device::new("one");
+                one.config.encoding = encoding;
+                twos.push(Self { world, one, all: Device::new("all") });
+            }
+        }
+        twos
+    }
+
+    fn sync(&mut self) -> Report {
+        let report = self.world.sync(&self.one).unwrap();
+        assert!(report.clean, "{report:?}\n{}", self.world.outline());
+        report
+    }
+
+    fn sync_all(&mut self) {
+        let report = self.world.sync(&self.all).unwrap();
+        assert!(report.clean, "{report:?}\n{}", self.world.outline());
+    }
+
+    fn server(&self) -> Vec<String> {
+        names(&self.world.cards())
+    }
+
+    fn device(&self) -> Vec<String> {
+        names(&self.one.cards())
+    }
+
+    fn edit(&self, text: &str, content: &str) {
+        let store = self.world.server.store().clone();
+        let guid = common::find(store.as_ref(), self.world.account, BookNo::CONTACTS, text);
+        common::put(store.as_ref(), self.world.account, BookNo::CONTACTS, Some(guid), content, self.world.now);
+    }
+
+    fn delete(&self, text: &str) {
+        let store = self.world.server.store().clone();
+        let guid = common::find(store.as_ref(), self.world.account, BookNo::CONTACTS, text);
+        common::delete(store.as_ref(), self.world.account, BookNo::CONTACTS, guid, self.world.now);
+    }
+
+    /// Without a filter the device gets everything, and all are equal.
+    fn ends_with(&mut self, expected: &[&str]) {
+        self.one.config.books[0].filter = None;
+        self.one.config.books[0].mode = AlertCode::TWO_WAY;
+        for _ in 0..2 {
+            self.sync();
+            self.sync_all();
+        }
+        assert_eq!(self.server(), expected);
+        assert_eq!(common::lines(&self.world.cards()), common::lines(&self.one.cards()));
+        assert_eq!(common::lines(&self.world.cards()), common::lines(&self.all.cards()));
+        let report = self.sync();
+        assert_eq!((report.books[0].sent, report.books[0].received), Default::default(), "nothing is left to say");
+    }
+}
+
+/// The last names, sorted.
+fn names(cards: &[String]) -> Vec<String> {
+    let mut names: Vec<String> =
+        cards.iter().map(|card| card.split_once("\nN:").unwrap().1.split(';').next().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The lines of a device's card that are not those every card has.
+fn says(device: &Device, name: &str) -> Vec<String> {
+    let card = device.cards().into_iter().find(|card| card.contains(&format!("N:{name}"))).unwrap();
+    let all = ["BEGIN", "END", "VERSION", "N", "FN"];
+    card.lines().filter(|line| !all.contains(&line.split([':', ';']).next().unwrap())).map(str::to_owned).collect()
+}
+
+#[test]
+fn flt1_inclusive_sends_what_matches_and_removes_nothing() {
+    for mut two in Two::each() {
+        two.one.config.books[0].filter = records("ORG&EQ;ACME", FilterType::Inclusive);
+        two.one.put(&of("Home", "Mine", "+4930331"));
+        two.sync();
+        assert_eq!(two.device(), ["Acme1", "Acme2", "Mine"]);
+        assert_eq!(two.server(), ["Acme1", "Acme2", "Mine", "Other1", "Other2"]);
+
+        // Nothing happened, nothing is said.
+        let report = two.sync();
+        assert_eq!((report.books[0].sent, report.books[0].received), Default::default());
+
+        // One leaves the filter and is kept up all the same, one comes, one stays outside; the device's own is edited
+        // there, and one of the device's is edited here.
+        two.edit("Acme1", &of("Home", "Acme1", "+4930119"));
+        two.edit("Other1", &of("ACME", "Other1", "+4930221"));
+        two.edit("Other2", &of("Other", "Other2", "+4930229"));
+        two.edit("Mine", &of("Home", "Mine", "+4930339"));
+        two.one.edit(two.one.find("Acme2"), &of("Elsewhere", "Acme2", "+4930112"));
+        two.sync();
+        assert_eq!(two.device(), ["Acme1", "Acme2", "Mine", "Other1"]);
+        let text = two.one.cards().concat();
+        assert!(text.contains("+4930119") && text.contains("+4930339"), "{text}");
+        assert!(two.world.cards().concat().contains("Elsewhere"));
+
+        // Deletes go both ways, whatever the filter says.
+        two.one.delete(two.one.find("Other1"));
+        two.delete("Acme1");
+        two.sync();
+        assert_eq!(two.device(), ["Acme2", "Mine"]);
+        assert_eq!(two.server(), ["Acme2", "Mine", "Other2"]);
+        two.ends_with(&["Acme2", "Mine", "Other2"]);
+    }
+}
+
+#[test]
+fn flt2_exclusive_removes_from_the_device_only() {
+    for mut two in Two::each() {
+        two.sync();
+        assert_eq!(two.device(), two.server());
+        two.one.config.books[0].filter = records("ORG&EQ;ACME", FilterType::Exclusive);
+        two.one.put(&of("Home", "Mine", "+4930331"));
+        let report = two.sync();
+        assert_eq!(report.books[0].received.deleted, 3, "two that it had, and its own new one");
+        assert_eq!(two.device(), ["Acme1", "Acme2"]);
+        assert_eq!(two.server(), ["Acme1", "Acme2", "Mine", "Other1", "Other2"], "nothing is lost here");
+        let report = two.sync();
+        assert_eq!((report.books[0].sent, report.books[0].received), Default::default());
+
+        // An item leaves, one comes in, the device throws one out by its own edit, one is edited outside.
+        two.edit("Acme1", &of("Other", "Acme1", "+4930111"));
+        two.edit("Other1", &of("ACME", "Other1", "+4930221"));
+        two.edit("Mine", &of("Home", "Mine", "+4930339"));
+        two.one.edit(two.one.find("Acme2"), &of("Elsewhere", "Acme2", "+4930119"));
+        two.sync();
+        assert_eq!(two.device(), ["Other1"]);
+        assert_eq!(two.server(), ["Acme1", "Acme2", "Mine", "Other1", "Other2"]);
+        assert!(two.world.cards().concat().contains("+4930119"), "what it said last counts");
+
+        // The filter changes: what came in before is out, and the other way round.
+        two.one.config.books[0].filter = records("ORG&EQ;Other&OR;FN&CON;Mine", FilterType::Exclusive);
+        two.sync();
+        assert_eq!(two.device(), ["Acme1", "Mine", "Other2"]);
+        two.one.delete(two.one.find("Other2"));
+        two.sync();
+        two.ends_with(&["Acme1", "Acme2", "Mine", "Other1"]);
+    }
+}
+
+#[test]
+fn flt2_an_edit_that_crosses_a_removal_is_neither_lost_nor_doubled() {
+    for mut two in Two::each() {
+        two.sync();
+        two.one.config.books[0].filter = records("ORG&EQ;ACME", FilterType::Exclusive);
+        two.sync();
+        // It was removed; somebody puts the same contact in again by hand.
+        two.one.put(&of("ACME", "Other1", "+4930221"));
+        two.sync();
+        assert_eq!(two.device(), ["Acme1", "Acme2", "Other1"]);
+        two.ends_with(&["Acme1", "Acme2", "Other1", "Other2"]);
+    }
+}
+
+#[test]
+fn refreshes_and_slow_syncs_keep_to_the_filter() {
+    for filter_type in [FilterType::Inclusive, FilterType::Exclusive] {
+        for mut two in Two::each() {
+            two.one.config.books[0].filter = records("ORG&EQ;ACME", filter_type);
+            two.sync();
+            two.one.delete(two.one.find("Acme1"));
+            two.one.config.books[0].mode = AlertCode::REFRESH_FROM_CLIENT;
+            two.sync();
+            assert_eq!(two.server(), ["Acme2", "Other1", "Other2"], "what the filter kept from it is not deleted");
+            two.one.config.books[0].mode = AlertCode::SLOW;
+            two.sync();
+            assert_eq!(two.device(), ["Acme2"]);
+            // With another filter nobody knows what a refresh is about.
+            two.one.config.books[0].filter = None;
+            two.one.config.books[0].mode = AlertCode::REFRESH_FROM_CLIENT;
+            two.sync();
+            assert_eq!(two.server(), ["Acme2", "Other1", "Other2"]);
+            two.one.config.books[0].filter = records("ORG&EQ;Other", filter_type);
+            two.one.config.books[0].mode = AlertCode::REFRESH_FROM_SERVER;
+            two.sync();
+            let expected: &[&str] = match filter_type {
+                FilterType::Exclusive => &["Other1", "Other2"],
+                FilterType::Inclusive => &["Acme2", "Other1", "Other2"],
+            };
+            assert_eq!(two.device(), expected, "{filter_type:?}");
+            two.ends_with(&["Acme2", "Other1", "Other2"]);
+        }
+    }
+}
+
+#[test]
+fn flt6_fields_that_were_not_asked_for_are_neither_sent_nor_lost() {
+    for mut two in Two::each() {
+        two.one.config.books[0].filter = fields(&["TEL"]);
+        two.sync();
+        assert_eq!(two.device(), ["Acme1", "Acme2", "Other1", "Other2"]);
+        assert_eq!(says(&two.one, "Acme1"), ["TEL;TYPE=CELL:+4930111"]);
+
+        // The device edits a card that it saw in part, and removes what it saw of another; the server edits hidden and
+        // shown fields.
+        two.one.edit(two.one.find("Acme1"), &card("Acme1", "+4930118"));
+        two.one.edit(
+            two.one.find("Acme2"),
+            "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Acme2;Ann;;;\r\nFN:Ann Acme2\r\nEND:VCARD\r\n",
+        );
+        two.edit("N:Other1", &of("Hidden", "Other1", "+4930221"));
+        two.edit("N:Other2", &of("Hidden", "Other2", "+4930229"));
+        let report = two.sync();
+        assert_eq!(report.books[0].received.changed, 1, "a change of what is hidden is no change there");
+        assert_eq!(says(&two.one, "Other2"), ["TEL;TYPE=CELL:+4930229"]);
+        let text = two.world.cards().concat();
+        assert!(text.contains("+4930118") && !text.contains("+4930112"), "{text}");
+        for name in ["Acme1", "Acme2", "Other1", "Other2"] {
+            assert!(text.contains(&format!("EMAIL:{name}@example.com\nNOTE:about {name}")), "{text}");
+        }
+        // Both sides edit one card.
+        two.one.edit(two.one.find("Acme1"), &card("Acme1", "+4930117"));
+        two.edit("N:Acme1", &of("Merged", "Acme1", "+4930118"));
+        two.sync();
+        let text = two.world.cards().concat();
+        assert!(text.contains("+4930117") && text.contains("Merged"), "{text}");
+
+        // More fields, then all of them: the device gets what it lacks.
+        two.one.config.books[0].filter = fields(&["TEL", "ORG"]);
+        two.sync();
+        assert_eq!(says(&two.one, "Other1"), ["TEL;TYPE=CELL:+4930221", "ORG:Hidden"]);
+        two.one.edit(two.one.find("Other1"), &card("Other1", "+4930221"));
+        two.sync();
+        two.ends_with(&["Acme1", "Acme2", "Other1", "Other2"]);
+        let text = two.one.cards().concat();
+        assert!(text.contains("EMAIL:Other1@example.com\nNOTE:about Other1"), "{text}");
+        assert!(!says(&two.one, "Other1").iter().any(|line| line.starts_with("ORG")), "what it saw it could remove");
+    }
+}
+
+#[test]
+fn flt6_a_device_that_holds_more_than_it_asks_for_keeps_it() {
+    for mut two in Two::each() {
+        two.sync();
+        two.one.config.books[0].filter = fields(&["TEL"]);
+        two.edit("N:Acme1", &of("New", "Acme1", "+4930118"));
+        two.one.put(&of("Mine", "Mine", "+4930331"));
+        two.sync();
+        assert!(two.world.cards().concat().contains("NOTE:about Mine"), "its own changes are sent whole");
+        assert_eq!(
+            says(&two.one, "Acme1"),
+            ["TEL;TYPE=CELL:+4930118", "ORG:ACME", "EMAIL:Acme1@example.com", "NOTE:about Acme1"],
+            "the old text of what it did not ask for"
+        );
+        // It edits it then: the new one stays on the server.
+        two.one.edit(two.one.find("Acme1"), &of("ACME", "Acme1", "+4930119"));
+        two.sync();
+        two.ends_with(&["Acme1", "Acme2", "Mine", "Other1", "Other2"]);
+        assert!(two.world.cards().concat().contains("+4930119"));
+    }
+}
+
+#[test]
+fn records_are_filtered_by_address_before_1_2() {
+    for version in [Version::V10, Version::V11] {
+        for mut two in Two::each() {
+            two.one.config.version = version;
+            two.one.config.books[0].filter = records("ORG&EQ;ACME", FilterType::Exclusive);
+            two.one.put(&of("Home", "Mine", "+4930331"));
+            two.sync();
+            two.sync();
+            assert_eq!(two.device(), ["Acme1", "Acme2", "Mine"], "nothing is removed");
+            two.ends_with(&["Acme1", "Acme2", "Mine", "Other1", "Other2"]);
+        }
+    }
+}
+
+#[test]
+fn a_filter_that_is_refused_is_explained() {
+    for mut two in Two::each() {
+        two.one.config.books[0].filter = records("N&LIKE;x", FilterType::Inclusive);
+        let error = two.world.sync(&two.one).unwrap_err();
+        assert!(matches!(error, ClientError::Filter(_)), "{error}");
+        assert_eq!(error.to_string(), "the filter cannot be used: the filter is malformed at byte 7: an operator is expected");
+        assert!(two.world.wire.is_empty(), "nothing was sent");
+    }
+}
+
+#[test]
+fn many_messages_and_a_filter() {
+    let mut world = World::new();
+    for n in 0..150 {
+        world.put(&of(if n % 3 == 0 { "ACME" } else { "Other" }, &format!("Name{n:03}"), &format!("+49301{n:05}")));
+    }
+    let mut one = Device::new("one");
+    one.config.max_msg_size = 4_000;
+    assert!(world.sync(&one).unwrap().clean);
+    assert_eq!(one.cards().len(), 150);
+    one.config.books[0].filter = records("ORG&EQ;ACME", FilterType::Exclusive);
+    let report = world.sync(&one).unwrap();
+    assert_eq!((report.clean, report.books[0].received.deleted), (true, 100));
+    assert_eq!(one.cards().len(), 50);
+    assert_eq!(world.cards().len(), 150);
+    one.config.books[0].filter = None;
+    assert_eq!(world.sync(&one).unwrap().books[0].received.added, 100);
+    assert_eq!(world.cards(), one.cards());
+}
