@@ -13,6 +13,9 @@ use crate::message::{
 use crate::sync::Role;
 use crate::sync::filter::GRAMMAR;
 
+/// How many of the known properties, from the first, phones have.
+const PHONES_HAVE: usize = 25;
+
 /// What a session needs to know of a peer's datastore. Without device information, what is safe with any peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Capability {
@@ -95,9 +98,14 @@ pub(super) fn own(
     }
 }
 
-/// By which properties records of a type can be chosen, all of which can also be left out (§3.16).
+/// By which properties records of a type can be chosen, and which can be left out (§3.16): those that phones have. What is
+/// in no version that phones speak is understood, too, but would only make every DevInf longer.
 fn filter_cap(content: ContentType<'static>) -> FilterCap<'static> {
-    FilterCap { content, keywords: Vec::new(), properties: NAMES.iter().map(|name| (*name).into()).collect() }
+    FilterCap {
+        content,
+        keywords: Vec::new(),
+        properties: NAMES[..PHONES_HAVE].iter().map(|name| (*name).into()).collect(),
+    }
 }
 
 /// The media type of a DevInf in a message of that encoding.

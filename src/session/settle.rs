@@ -32,8 +32,10 @@ pub(super) fn settle(
                 open.state.settling = Settling::Indexing;
             }
             Settling::Indexing => {
-                // Strong matches need the index. It pays only where something could match.
-                let wanted = !tx.staged(device, book, 0, 1)?.is_empty() || open.state.received.added > 0;
+                // Strong matches need the index. It pays only where something could match; what a filter keeps from a
+                // device is likely to be put in there again by hand.
+                let comes = !tx.staged(device, book, 0, 1)?.is_empty() || open.state.received.added > 0;
+                let wanted = comes || open.state.filter.is_some();
                 if !wanted || open.writer.row().indexed || open.state.alone {
                     open.state.settling = Settling::Deciding(0);
                     continue;
