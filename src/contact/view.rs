@@ -6,7 +6,7 @@ use super::identity::Canon;
 use super::merge::{Prefer, merge3};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The properties that can be shown and asked for one by one. A name's place here is its bit in stored sets: new ones are
 /// added at the end.
@@ -125,6 +125,36 @@ pub fn put(base: &[u8], shown: &[u8], fields: Fields) -> Option<Vec<u8>> {
     merge3(&before, base, shown, Prefer::Incoming).map(|merged| merged.content)
 }
 
+/// What a peer shows without what it repeats of the past: properties beyond the fields that say just what an earlier version
+/// of the card said. It holds them from then, and nobody told it of what became of them. `None` if it is no card.
+pub fn news<'p>(shown: &[u8], fields: Fields, past: impl IntoIterator<Item = &'p [u8]>) -> Option<Vec<u8>> {
+    let shown = decode_document(shown);
+    let card = Card::parse(&shown).ok()?;
+    let canon = Canon::of(&card);
+    let hidden = |at: usize| card.properties().get(at).is_some_and(|property| !fields.shows(property.name()));
+    // By property, the lines that nobody has said before.
+    let mut new: HashMap<usize, HashSet<&[u8]>> = HashMap::new();
+    for (at, _, line) in canon.lines().filter(|(at, ..)| hidden(*at)) {
+        new.entry(at).or_default().insert(line);
+    }
+    let told: HashSet<usize> = new.keys().copied().collect();
+    for past in past {
+        let past = decode_document(past);
+        let Ok(past) = Card::parse(&past) else { continue };
+        let canon = Canon::of(&past);
+        let said: HashSet<&[u8]> = canon.lines().map(|(_, _, line)| line).collect();
+        new.retain(|_, lines| {
+            lines.retain(|line| !said.contains(line));
+            !lines.is_empty()
+        });
+    }
+    let mut editor = Editor::new(&card);
+    for at in told.into_iter().filter(|at| !new.contains_key(at)) {
+        editor.remove(at);
+    }
+    Some(editor.finish())
+}
+
 /// The whole card after a change that names only what changed (§3.17). A property takes the place of those of its name and
 /// label (TYPE without PREF); one that a card has once, of those of its name; an empty one without TYPE removes all of its
 /// name. `part` need not be a whole card: the lines between BEGIN and END will do. `None` if the base is no card or the part
@@ -224,7 +254,7 @@ fn named<'c, 'a>(card: &'c Card<'a>, name: &str) -> impl Iterator<Item = &'c Pro
 
 #[cfg(test)]
 mod tests {
-    use super::{Card, Fields, NAMES, OTHERS, any_term, has, patch, put, term, view};
+    use super::{Card, Fields, NAMES, OTHERS, any_term, has, news, patch, put, term, view};
     use crate::contact::merge::same_meaning;
     use crate::contact::testing::{at_least, soup};
     use proptest::prelude::*;
@@ -295,6 +325,18 @@ mod tests {
             assert!(String::from_utf8_lossy(&result).contains("UID:7"), "{why}");
         }
         assert_eq!(put(&whole, &view(&whole, only).unwrap(), only).unwrap(), whole, "byte for byte");
+    }
+
+    #[test]
+    fn what_is_repeated_is_no_news() {
+        let shown = card(&["N:A;B", "TEL:1", "EMAIL:old@b", "NOTE:new", "CATEGORIES:x,y"]);
+        let past = [card(&["N:A;B", "EMAIL:old@b", "CATEGORIES:x"]), card(&["N:A;B", "TEL:1"]), b"nothing".to_vec()];
+        let past = || past.iter().map(Vec::as_slice);
+        let only = fields(&["TEL"]);
+        let kept = card(&["N:A;B", "TEL:1", "NOTE:new", "CATEGORIES:x,y"]);
+        assert_eq!(news(&shown, only, past()).unwrap(), kept);
+        assert_eq!(news(&shown, fields(&["TEL", "EMAIL"]), past()).unwrap(), shown, "what it sees it may mean");
+        assert_eq!(news(b"nothing", only, past()), None);
     }
 
     #[test]
@@ -370,6 +412,7 @@ mod tests {
         fn no_part_of_anything_panics(base in soup(), part in soup(), bits in 0i64..) {
             let _ = patch(&base.0, &part.0);
             let _ = put(&base.0, &part.0, Fields::from_bits(bits));
+            let _ = news(&base.0, Fields::from_bits(bits), [&*part.0]);
         }
     }
 }

@@ -51,10 +51,11 @@ pub(super) const fn lens(fields: Fields) -> LensNo {
     LensNo(fields.to_bits())
 }
 
-/// The fields of which a peer's silence says something: those it was shown when both last agreed, and sees now. `None`:
-/// all.
+/// The fields of which a peer's silence says something: those it was shown when both last agreed, and sees now; a server
+/// was shown whole cards. `None`: all.
 pub(super) fn common(open: &OpenBook<'_, '_>, agreed: Option<LensNo>) -> Option<Fields> {
-    match (open.state.fields(), agreed.map(|lens| Fields::from_bits(lens.0))) {
+    let agreed = agreed.filter(|_| open.role == Role::Server).map(|lens| Fields::from_bits(lens.0));
+    match (open.state.fields(), agreed) {
         (Some(now), Some(then)) => Some(now.and(then)),
         (one, other) => one.or(other),
     }

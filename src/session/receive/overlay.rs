@@ -355,7 +355,16 @@ impl<'m> Overlay<'m> {
             Some(base) => (&*base.content, fields),
             None => (&*self.item(guid)?.content, Fields::NONE),
         };
-        let Some(bytes) = view::put(base, &content.bytes, fields) else { return Ok((content, open.state.lens())) };
+        // A device that has it whole from another time repeats what it then was.
+        let past = match open.role {
+            Role::Server => tx.history(open.book(), guid, MAX_CANDIDATES)?,
+            Role::Client => Vec::new(),
+        };
+        let past = past.iter().filter(|row| row.revision <= agreed && !row.deleted).map(|row| &*row.content);
+        let news = view::news(&content.bytes, fields, past);
+        let Some(bytes) = news.and_then(|news| view::put(base, &news, fields)) else {
+            return Ok((content, open.state.lens()));
+        };
         let whole = Content::new(open.kind, content.media_type.clone(), Cow::Owned(bytes));
         let seen = if whole.print == content.print { open.state.lens() } else { Some(lens(fields)) };
         Ok((whole, seen))
