@@ -16,6 +16,7 @@ mod filtered;
 pub mod guid;
 mod large;
 mod outbox;
+mod profile;
 mod receive;
 mod report;
 mod send;
@@ -27,5 +28,6 @@ mod turn;
 pub use client::{
     BookFilter, Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Poll, PollConfig,
 };
+pub use profile::{Manners, ProfileError, Profiles};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

@@ -243,7 +243,7 @@ impl<'t> Reader<'t> {
             }
             None
         } else {
-            let end = self.rest().find('&').unwrap_or(self.rest().len());
+            let end = self.rest().find('&').unwrap_or_else(|| self.rest().len());
             let name = self.rest()[..end].trim();
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
                 return Err(self.malformed("a property is expected"));
