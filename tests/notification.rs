@@ -94,7 +94,13 @@ fn secret(text: &str) -> Secret {
 }
 
 fn book(book: BookNo, local: &str, remote: &str) -> ClientBook {
-    ClientBook { book, local_uri: local.to_owned(), remote_uri: remote.to_owned(), mode: AlertCode::TWO_WAY }
+    ClientBook {
+        book,
+        local_uri: local.to_owned(),
+        remote_uri: remote.to_owned(),
+        mode: AlertCode::TWO_WAY,
+        filter: None,
+    }
 }
 
 fn san(syncs: &[(u16, u32, &str)]) -> San {

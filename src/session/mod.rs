@@ -12,6 +12,7 @@ mod confirm;
 mod content;
 pub mod datastore;
 mod devinf;
+mod filtered;
 pub mod guid;
 mod large;
 mod outbox;
@@ -24,7 +25,9 @@ mod settle;
 mod state;
 mod turn;
 
-pub use client::{Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Poll, PollConfig};
+pub use client::{
+    BookFilter, Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Poll, PollConfig,
+};
 pub use profile::{Manners, ProfileError, Profiles};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

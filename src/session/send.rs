@@ -5,6 +5,7 @@
 //! the head that was frozen when the package began, and nothing twice in a session (I12).
 
 use super::content::render;
+use super::filtered::{all_changes, due, passes, shown};
 use super::guid;
 use super::large::{LargeOut, item_at, place_chunk, rendered};
 use super::outbox::{Fit, Outbox};
@@ -12,7 +13,7 @@ use super::receive::OpenBook;
 use super::state::Position;
 use crate::message::{Change, Item, Location, Meta, Op};
 use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx};
-use crate::sync::{Role, SyncType, decide_outgoing};
+use crate::sync::{Role, SyncType};
 use std::collections::HashMap;
 
 /// Rows looked at at a time.
@@ -46,7 +47,10 @@ pub(super) fn send(
             }
             Position::Range(after) => {
                 let upto = open.state.upto;
-                let page = tx.differences((device, book), open.state.epoch, after, upto, PAGE)?;
+                let page = match open.sifts() {
+                    true => all_changes(tx, open, after, PAGE)?,
+                    false => tx.differences((device, book), open.state.epoch, after, upto, PAGE)?,
+                };
                 if page.is_empty() {
                     open.state.position = Position::Since(upto);
                     continue;
@@ -96,14 +100,14 @@ pub(super) fn count(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, pair: &PairRow) ->
         let entries = tx.maps_by_guid(device, book, epoch, &guids)?;
         for ((row, item), entry) in rows.iter().zip(tx.items(book, &guids)?).zip(entries) {
             let before = item.filter(|item| item.revision <= start && row.state != OutgoingState::Refused);
-            changes += u64::from(before.is_some_and(|item| decide_outgoing(&item, entry.as_ref()).is_some()));
+            changes += u64::from(before.is_some_and(|item| due(open, &item, entry.as_ref()).is_some()));
         }
     }
 }
 
-/// In a sync of everything the old frontier means nothing.
+/// In a sync of everything the old frontier means nothing, nor does it to a device with another filter than before.
 const fn range_start(open: &OpenBook<'_, '_>, pair: &PairRow) -> Revision {
-    if open.state.old_epoch.is_some() { Revision(0) } else { pair.cursor }
+    if open.state.old_epoch.is_some() || open.state.refilter { Revision(0) } else { pair.cursor }
 }
 
 fn send_open_rows(
@@ -122,7 +126,7 @@ fn send_open_rows(
         let guid = row.guid;
         let may_be_there = row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
         let unanswered = row.op == Op::Add && may_be_there;
-        let op = item.as_ref().and_then(|item| match decide_outgoing(item, entry.as_ref()) {
+        let op = item.as_ref().and_then(|item| match due(open, item, entry.as_ref()) {
             None => in_doubt(open, &row, item, entry.as_ref()),
             // The server may have the earlier text of it: a Replace of an unknown id is an Add there (§2.2).
             Some(Op::Add) if open.role == Role::Client && unanswered && item.revision > row.sent_revision => {
@@ -147,8 +151,9 @@ fn send_open_rows(
                 }
             }
             (Some(_), Some(_)) => {}
-            // Sent as an Add and deleted here since: its Map may still come and must find the row.
-            (None, Some(item)) if item.deleted && unanswered && entry.is_none() => {}
+            // Sent as an Add and deleted here since, or outside of the filter now: its Map may still come and must find the
+            // row.
+            (None, Some(item)) if (item.deleted || open.sifts()) && unanswered && entry.is_none() => {}
             // Its entry is in the epoch before, which is in force again should this sync of everything break off.
             (None, Some(item)) if item.deleted && open.state.old_epoch.is_some() => {}
             _ => settled.push(guid),
@@ -178,7 +183,7 @@ fn in_doubt(open: &OpenBook<'_, '_>, row: &OutgoingRow, item: &ItemRow<'_>, entr
     match entry {
         Some(entry) if !matches!(entry.state, MapState::Live | MapState::Unconfirmed) => None,
         Some(_) => {
-            let differs = row.op == Op::Delete || row.sent_view_fp != item.fingerprint;
+            let differs = row.op == Op::Delete || row.sent_view_fp != shown(open, item).fingerprint;
             let differs = differs || row.state == OutgoingState::Resent;
             (differs && !item.deleted).then_some(Op::Replace)
         }
@@ -205,7 +210,7 @@ fn send_range(
     for (item, entry) in page {
         // An item with an open row was looked at among those.
         if !open_rows.contains_key(&item.guid)
-            && let Some(op) = decide_outgoing(&item, entry.as_ref())
+            && let Some(op) = due(open, &item, entry.as_ref())
         {
             match send_item(open, outbox, &item, entry.as_ref(), op) {
                 Some(row) => put.push(row),
@@ -241,6 +246,7 @@ fn send_as_it_was(
             && !sent
             && entry.is_none()
             && let Some(was) = as_it_was(tx, open, &item)?
+            && passes(open, &was, None)
         {
             match send_item(open, outbox, &was, None, Op::Add) {
                 Some(sent) => tx.put_outgoing(device, book, &[again(row.as_ref(), sent)])?,
@@ -282,7 +288,7 @@ fn go_on(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, outbox: &mut Outbox) -> R
     };
     let entry = tx.maps_by_guid(device, book, open.state.epoch, &[large.guid])?.pop().flatten();
     let (address, _) = address(open, large.guid, entry.as_ref(), large.op);
-    let (meta, whole) = rendered(open, outbox, &was);
+    let (meta, whole) = rendered(open, outbox, &shown(open, &was));
     let Some(placed) = place_chunk(outbox, large.op, &address, &meta, &whole, large.sent) else { return Ok(false) };
     tx.put_outgoing(device, book, &[OutgoingRow { sent_as: Some(placed.sent_as), ..row }])?;
     open.state.large_out = placed.more.then(|| LargeOut::after(&placed, large.guid, large.revision, large.op));
@@ -314,6 +320,7 @@ fn send_item(
     entry: Option<&MapRow>,
     op: Op,
 ) -> Option<OutgoingRow> {
+    let item = &*shown(open, item);
     let mut row = OutgoingRow {
         guid: item.guid,
         op,

@@ -3,6 +3,7 @@
 //! Staged rows are acknowledged data. They outlive a session that broke off and are settled with those of the next.
 
 use super::content::Content;
+use super::filtered::is_about;
 use super::receive::{Key, MAX_CANDIDATES, OpenBook, Outcome, Received, When, receive};
 use super::state::Settling;
 use crate::message::Op;
@@ -31,8 +32,10 @@ pub(super) fn settle(
                 open.state.settling = Settling::Indexing;
             }
             Settling::Indexing => {
-                // Strong matches need the index. It pays only where something could match.
-                let wanted = !tx.staged(device, book, 0, 1)?.is_empty() || open.state.received.added > 0;
+                // Strong matches need the index. It pays only where something could match; what a filter keeps from a
+                // device is likely to be put in there again by hand.
+                let comes = !tx.staged(device, book, 0, 1)?.is_empty() || open.state.received.added > 0;
+                let wanted = comes || open.state.filter.is_some();
                 if !wanted || open.writer.row().indexed || open.state.alone {
                     open.state.settling = Settling::Deciding(0);
                     continue;
@@ -77,8 +80,10 @@ pub(super) fn settle(
                 open.state.settling = Settling::Deleting(last.revision);
                 budget -= page.len().min(budget);
                 for (item, _) in page.iter().filter(|(item, entry)| !item.deleted && entry.is_none()) {
-                    open.writer.delete(item);
-                    open.state.received.deleted += 1;
+                    if is_about(open, item) {
+                        open.writer.delete(item);
+                        open.state.received.deleted += 1;
+                    }
                 }
                 open.writer.flush(tx)?;
             }
@@ -90,12 +95,28 @@ pub(super) fn settle(
 /// What the other side of a refresh has not is deleted, unless that is too much to be meant.
 fn weigh_the_rest(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, guard: DeletionGuard) -> Result<Settling> {
     let (epoch, upto) = (open.state.epoch, open.state.start_head);
-    let rest = tx.count_differences((open.device, open.book()), epoch, Revision(0), upto)?;
+    let rest = match open.state.filter {
+        None => tx.count_differences((open.device, open.book()), epoch, Revision(0), upto)?,
+        Some(_) => count_within(tx, open)?,
+    };
     if guard.holds(rest, live(open)) {
         open.state.held += rest;
         return Ok(Settling::End);
     }
     Ok(Settling::Deleting(Revision(0)))
+}
+
+/// How many items the filter lets a refresh be about that the other side has not.
+fn count_within(tx: &mut dyn Tx, open: &OpenBook<'_, '_>) -> Result<u64> {
+    let (mut after, mut count) = (Revision(0), 0);
+    loop {
+        let (pair, upto) = ((open.device, open.book()), open.state.start_head);
+        let page = tx.differences(pair, open.state.epoch, after, upto, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(count) };
+        after = last.revision;
+        let missing = page.iter().filter(|(item, entry)| !item.deleted && entry.is_none() && is_about(open, item));
+        count += missing.count() as u64;
+    }
 }
 
 /// Live items when the sync began.
@@ -130,7 +151,7 @@ fn received(row: StagedRow) -> Received<'static> {
         print: change.view_fp,
         keys: change.keys.into_owned(),
     });
-    Received { op, key: Key::Peer(change.luid), content }
+    Received { op, key: Key::Peer(change.luid), content, partial: false }
 }
 
 // The page must fit the candidates' bound, so that a page's memory is bounded too.

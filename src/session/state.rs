@@ -4,6 +4,7 @@ use super::large::LargeOut;
 use super::{BookReport, Counts, Report};
 use crate::message::{StatusCode, Version};
 use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
+use crate::sync::filter::Filter;
 use crate::sync::{Role, SyncType};
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +120,10 @@ pub(super) struct StoreState {
     pub resuming: bool,
     /// Why it is not the one asked for.
     pub reason: Option<String>,
+    /// What the client wants to be sent, where it is not everything.
+    pub filter: Option<Filter>,
+    /// On the server: whether the device has another filter than in its last clean sync.
+    pub refilter: bool,
     /// The epoch that this sync reads and writes.
     pub epoch: i64,
     /// In a sync of everything: the epoch before, which is the first matching rule.
@@ -253,6 +258,8 @@ impl StoreState {
             asked: sync,
             resuming: false,
             reason: None,
+            filter: None,
+            refilter: false,
             epoch: epoch + i64::from(sync.is_full()),
             old_epoch: sync.is_full().then_some(epoch),
             peer_next: None,
@@ -343,6 +350,9 @@ impl StoreState {
         pair.peer_next.clone_from(&self.peer_next);
         pair.own_next = Some(self.own_next.clone());
         pair.phase = Phase::Idle;
+        if role == Role::Server && self.sync.sends(role) {
+            pair.filter_hash = self.filter.as_ref().map(Filter::digest);
+        }
         if self.old_epoch.is_some() {
             pair.epoch = self.epoch;
             // Who sent nothing may still have to, in a later sync.

@@ -257,11 +257,17 @@ impl Turn {
             }
         };
         if op == Incoming::Delete {
-            return Ok(Received { op, key, content: None });
+            return Ok(Received { op, key, content: None, partial: false });
         }
         let meta = sync.meta.as_ref();
-        if scoped(item, change, meta, |meta| meta.field_level.then_some(())).is_some() {
-            return Err(StatusCode::UNSUPPORTED_FEATURE);
+        let partial = scoped(item, change, meta, |meta| meta.field_level.then_some(())).is_some();
+        match (partial, op) {
+            // Row 42: only a Replace can be of single fields, and only of content that has fields here.
+            (true, Incoming::Add) => return Err(StatusCode::BAD_REQUEST),
+            (true, _) if kind != crate::contact::identity::Kind::Contact => {
+                return Err(StatusCode::UNSUPPORTED_FEATURE);
+            }
+            _ => {}
         }
         let bytes = match &item.data {
             Some(crate::message::Data::Bytes(bytes)) => bytes,
@@ -279,7 +285,7 @@ impl Turn {
         let media_type = scoped(item, change, meta, |meta| meta.media_type.as_deref())
             .filter(|_| kind != crate::contact::identity::Kind::Contact)
             .map(|media_type| Cow::Owned(media_type.to_owned()));
-        Ok(Received { op, key, content: Some(Content::new(kind, media_type, bytes)) })
+        Ok(Received { op, key, content: Some(Content::new(kind, media_type, bytes)), partial })
     }
 
     /// Writes a Sync of one datastore with as many of our changes as fit; `true` when all of them are in. `caps` is what
@@ -317,7 +323,7 @@ impl Turn {
         let sends = store.sync.sends(self.role);
         let (there, here) = (store.there.clone(), store.here.clone());
         self.open(store, |open, pair| {
-            let begins = wants_count && sends && open.state.position == Position::Start;
+            let begins = wants_count && sends && open.state.position == Position::Start && !open.sifts();
             let changes = if begins { Some(count(tx, open, pair)?) } else { None };
             let Some(cmd) = outbox.open_sync(&there, &here, changes).map_err(broken)? else { return Ok(false) };
             let done = if sends { send(tx, open, pair, outbox)? } else { true };

@@ -4,6 +4,7 @@
 //! answer. Nothing here touches a store or a message; `session` loads the facts, asks, and carries out.
 
 mod alert;
+pub mod filter;
 mod guard;
 mod incoming;
 mod kind;

@@ -218,6 +218,7 @@ impl Device {
                 local_uri: "./contacts".to_owned(),
                 remote_uri: "contacts".to_owned(),
                 mode: AlertCode::TWO_WAY,
+                filter: None,
             }],
             encoding: Encoding::Xml,
             version: Version::V12,

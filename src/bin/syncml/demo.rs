@@ -170,6 +170,7 @@ impl Demo {
             remote: self.book.name,
             device_id: Some(&platform.device_id),
             mode: AlertCode::TWO_WAY,
+            filter: None,
             encoding: Encoding::Xml,
             version: Version::V12,
             credentials: Credentials::Device { account: ACCOUNT.to_owned(), secret: platform.secret.clone() },

@@ -17,10 +17,11 @@ use std::time::Instant;
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
-use syncml::session::{Client, ClientBook, ClientConfig, Counts, Credentials, Profiles, Report};
+use syncml::session::{BookFilter, Client, ClientBook, ClientConfig, Counts, Credentials, Profiles, Report};
 use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
 use syncml::store::{AccountNo, Store};
 use syncml::sync::DeletionGuard;
+use syncml::sync::filter::FilterType;
 use syncml::transport::http::client::{self, HttpClient};
 use syncml::transport::http::now;
 use uuid::Uuid;
@@ -52,6 +53,9 @@ pub(crate) struct Args {
     /// What to exchange: changes, or everything
     #[arg(long, value_enum, default_value_t = Mode::TwoWay)]
     mode: Mode,
+    /// Receive only what matches, such as "ORG&EQ;ACME"; what is here already stays, and everything here is sent
+    #[arg(long, value_name = "QUERY")]
+    filter: Option<String>,
     /// How messages are written
     #[arg(long, value_enum, default_value_t = Written::Xml)]
     encoding: Written,
@@ -140,6 +144,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Mode::OneWayFromServer => AlertCode::ONE_WAY_FROM_SERVER,
             Mode::RefreshFromServer => AlertCode::REFRESH_FROM_SERVER,
         },
+        filter: args.filter.as_deref(),
         encoding: match args.encoding {
             Written::Xml => Encoding::Xml,
             Written::Wbxml => Encoding::Wbxml,
@@ -204,6 +209,7 @@ pub(crate) struct Job<'a> {
     pub(crate) remote: &'a str,
     pub(crate) device_id: Option<&'a str>,
     pub(crate) mode: AlertCode,
+    pub(crate) filter: Option<&'a str>,
     pub(crate) encoding: Encoding,
     pub(crate) version: Version,
     pub(crate) credentials: Credentials,
@@ -245,6 +251,11 @@ impl Job<'_> {
                 local_uri: format!("./{}", self.book.name),
                 remote_uri: self.remote.to_owned(),
                 mode: self.mode,
+                filter: self.filter.map(|record| BookFilter {
+                    record: Some(record.to_owned()),
+                    fields: Vec::new(),
+                    filter_type: FilterType::Inclusive,
+                }),
             }],
             encoding: self.encoding,
             version: self.version,

@@ -102,6 +102,7 @@ impl<'l> World<'l> {
                 local_uri: "./contacts".to_owned(),
                 remote_uri: "contacts".to_owned(),
                 mode: AlertCode::TWO_WAY,
+                filter: None,
             };
             let config = ClientConfig {
                 server_uri: URI.to_owned(),

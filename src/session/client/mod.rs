@@ -11,13 +11,16 @@ pub use poll::{News, Poll, PollConfig};
 
 use self::advice::advice;
 use self::step::Step;
+use super::datastore;
 use super::state::{Package, State, StoreState};
 use super::turn::Turn;
 use super::{Profiles, Report};
 use crate::auth::Challenge;
 use crate::codec::{Encoding, Limits, decode};
+use crate::contact::identity::Kind;
 use crate::message::{AlertCode, Command, Message, StatusCode, Text, Timestamp, Version};
 use crate::store::{AccountNo, BookNo, DeviceRow, Store, StoreError, Token, Tx, Verdict};
+use crate::sync::filter::{Filter, FilterError, FilterType};
 use crate::sync::{DeletionGuard, Role};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -37,6 +40,33 @@ pub struct ClientBook {
     pub remote_uri: String,
     /// The sync wanted: 200 to 205.
     pub mode: AlertCode,
+    /// What of the server's book is wanted, where it is not everything (§3.16).
+    pub filter: Option<BookFilter>,
+}
+
+/// What a client wants to be sent of a server's book. Its own changes are sent whatever they are.
+///
+/// Before 1.2 only [`record`](Self::record) can be asked for, and nothing is removed because of it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct BookFilter {
+    /// Which records: a query in the grammar [`GRAMMAR`](crate::sync::filter::GRAMMAR), such as `ORG&EQ;ACME`.
+    pub record: Option<String>,
+    /// Which properties of them; all, if there are none here. N and FN always come.
+    pub fields: Vec<String>,
+    /// What happens to records here that do not match.
+    pub filter_type: FilterType,
+}
+
+impl BookFilter {
+    /// As a session of this version uses it.
+    fn for_book(&self, book: BookNo, version: Version) -> Result<Option<Filter>, FilterError> {
+        let kind = datastore::by_number(book).map_or(Kind::Other, |datastore| datastore.kind);
+        let fields = self.fields.iter().map(String::as_str);
+        match version {
+            Version::V12 => Filter::new(kind, self.record.as_deref(), fields, self.filter_type),
+            _ => Filter::new(kind, self.record.as_deref(), [], FilterType::Inclusive),
+        }
+    }
 }
 
 /// How a client behaves.
@@ -104,6 +134,9 @@ pub enum ClientError {
     /// A name in the configuration cannot be written into a message.
     #[error("the message cannot be written: {0}")]
     Unwritable(String),
+    /// The filter of a book cannot be used.
+    #[error("the filter cannot be used: {0}")]
+    Filter(#[from] FilterError),
     /// The client's own store failed.
     #[error("this side's store failed: {0}")]
     Store(#[from] StoreError),
@@ -172,6 +205,9 @@ impl Client {
         notified: Option<&str>,
         now: Timestamp,
     ) -> Result<Self, ClientError> {
+        for book in &config.books {
+            book.filter.as_ref().map(|filter| filter.for_book(book.book, Version::V12)).transpose()?;
+        }
         let peer = (config.server_uri.clone(), None);
         let state = State::new(Role::Client, config.version, peer, config.device_id.clone());
         let mut client = Self {
@@ -423,6 +459,9 @@ fn problem(store: &StoreState) -> Option<String> {
     let name = &store.there;
     match store.failed {
         Some(404) => Some(format!("the server has no book {name:?}: check the book's remote name")),
+        Some(code @ (406 | 421 | 422)) if store.filter.is_some() => Some(format!(
+            "the server does not do this filter of {name:?} ({code}): sync without it, or with a simpler one"
+        )),
         Some(code) => Some(format!("the sync of {name:?} ended with status {code}: {}", advice(StatusCode(code)))),
         None if store.held > 0 => Some(format!(
             "{} deletes of {name:?} were held back: too many to be meant. What they would have deleted is still here",

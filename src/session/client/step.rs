@@ -1,10 +1,10 @@
 //! One answer of the server, inside its transaction: what it said to rows, then the next request.
 
-use super::ClientConfig;
+use super::{ClientBook, ClientConfig};
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{
-    Alert, AlertCode, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId, Put,
-    SessionId, Status, StatusCode, Timestamp, Version,
+    Alert, AlertCode, Command, Cred, Data, Filter, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
+    Put, SessionId, Status, StatusCode, Timestamp, Version,
 };
 use crate::session::datastore;
 use crate::session::devinf;
@@ -15,6 +15,7 @@ use crate::session::turn::{
     Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_broken, write_statuses,
 };
 use crate::store::{DeviceRow, Direction, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
+use crate::sync::filter::GRAMMAR;
 use crate::sync::{Role, SyncType, next_anchor};
 
 /// Map entries sent in one message.
@@ -71,6 +72,13 @@ impl Step<'_> {
             store.start_live = live;
             store.here.clone_from(&book.local_uri);
             store.there.clone_from(&book.remote_uri);
+            if let Some(wanted) = &book.filter {
+                store.filter = wanted.for_book(book.book, self.state.version).ok().flatten();
+                // Before 1.2 the address says it (TAF).
+                if let Some(record) = wanted.record.as_deref().filter(|_| self.state.version != Version::V12) {
+                    store.there = format!("{}?{record}", store.there);
+                }
+            }
             store.reason = (sync != asked).then(|| "this book never synced with this server".to_owned());
             store.own_last.clone_from(&pair.own_next);
             store.own_next = next_anchor(self.now, store.own_last.as_deref());
@@ -98,7 +106,7 @@ impl Step<'_> {
                 .iter()
                 .filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?)))
                 .collect();
-            let own = devinf::own(version, &self.config.device_id, Role::Client, true, &named);
+            let own = devinf::own(version, &self.config.device_id, Role::Client, true, false, &named);
             let item = Item {
                 source: Some(Location::new(version.devinf_uri())),
                 data: Some(Data::DevInf(Box::new(own))),
@@ -140,6 +148,7 @@ impl Step<'_> {
                 target: Some(Location::new(store.there.clone())),
                 source: Some(Location::new(store.here.clone())),
                 meta: Some(meta),
+                filter: self.config.books.iter().find(|book| book.book == store.book).and_then(filter_of),
                 ..Item::default()
             };
             let code = if store.resuming { AlertCode::RESUME } else { store.sync.alert() };
@@ -560,6 +569,25 @@ impl Step<'_> {
             )
             .map_err(broken)
     }
+}
+
+/// The filter of a book as an Alert says it; nothing before 1.2, whose messages have no room for it.
+fn filter_of(book: &ClientBook) -> Option<Box<Filter<'static>>> {
+    let wanted = book.filter.as_ref()?;
+    let item = |media_type: &'static str, text: String| Item {
+        meta: Some(Meta::of_type(media_type)),
+        data: Some(Data::text(text)),
+        ..Item::default()
+    };
+    let property = |name: &String| format!("<Property xmlns=\"syncml:devinf\"><PropName>{name}</PropName></Property>");
+    let content = datastore::by_number(book.book).and_then(|datastore| datastore.types.first());
+    Some(Box::new(Filter {
+        meta: Meta::of_type(content.map_or("text/plain", |(media_type, _)| *media_type)),
+        field: (!wanted.fields.is_empty())
+            .then(|| item("application/vnd.syncml-devinf+xml", wanted.fields.iter().map(property).collect())),
+        record: wanted.record.clone().map(|record| item(GRAMMAR, record)),
+        filter_type: Some(wanted.filter_type.name().into()),
+    }))
 }
 
 /// What the server's Alert makes of a book's sync, and the answer to it.

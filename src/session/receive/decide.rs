@@ -5,7 +5,7 @@ use super::{Key, OpenBook, Outcome, Received, When, own_entry};
 use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
 use crate::session::content::{Content, merged};
-use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, Result, Tx};
+use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Tx};
 use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
 use std::borrow::Cow;
 
@@ -66,17 +66,29 @@ impl<'m> Overlay<'m> {
             entry.state = MapState::Unconfirmed;
             self.learn_and_write(entry.clone());
         }
-        if self.acknowledged(tx, open, &mut entry, &content)? {
+        let patched = if received.partial { self.patched(tx, open, &entry, &content)? } else { None };
+        if received.partial && patched.is_none() {
+            return Ok(Outcome::Done(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        if patched.is_none() && self.acknowledged(tx, open, &mut entry, &content)? {
             self.learn_and_write(entry.clone());
         }
+        let agreed = (entry.agreed_revision, entry.view_fp, entry.lens);
+        let (whole, view, lens) = match patched {
+            Some((whole, view)) => (whole, view, entry.lens),
+            None => {
+                let (whole, lens) = self.whole(tx, open, entry.guid, agreed, content.clone())?;
+                (whole, content.print, lens)
+            }
+        };
         if open.mirrors() {
             let code = decide_incoming(received.op, Entry::Unknown { twin: Twin::Exact }, Policy::default()).status;
-            self.mirror(open, Cow::Owned(entry.luid), entry.guid, content)?;
+            self.mirror(open, Cow::Owned(entry.luid), entry.guid, whole, (view, lens))?;
             return Ok(Outcome::Done(code));
         }
         let item = self.item(entry.guid)?;
-        let echo = entry.view_fp == content.print;
-        let now = item_now(&entry, item, Some(&content.print));
+        let echo = entry.view_fp == view;
+        let now = item_now(&entry, item, Some(&whole.print));
         let stranger = received.op == Incoming::Add
             && !echo
             && match now {
@@ -88,22 +100,26 @@ impl<'m> Overlay<'m> {
         let luid = Cow::Owned(entry.luid.clone());
         match decision.action {
             Action::Keep => {}
-            Action::Agree => {
-                self.bind(open, luid, guid, item.revision, content.print);
+            Action::Agree => self.bind_under(open, luid, guid, (item.revision, view, lens)),
+            // The peer shows more or less of the card than before, but nothing else.
+            Action::Update
+                if !item.deleted && item.fingerprint == whole.print && (lens, entry.lens) != (None, None) =>
+            {
+                self.bind_under(open, luid, guid, (item.revision, view, lens));
             }
             Action::Update => {
                 let added = u64::from(item.deleted);
-                let new = self.replace(open, &item, content.clone());
-                self.bind(open, luid, guid, new.revision, content.print);
+                let new = self.replace(open, &item, whole);
+                self.bind_under(open, luid, guid, (new.revision, view, lens));
                 open.state.received.added += added;
                 open.state.received.changed += 1 - added;
             }
             Action::Merge | Action::Overrule => {
-                let told = self.replace(open, &item, content.clone());
-                self.bind(open, luid, guid, told.revision, content.print);
+                let told = self.replace(open, &item, whole.clone());
+                self.bind_under(open, luid, guid, (told.revision, view, lens));
                 let result = if decision.action == Action::Merge {
                     let base = tx.revisions(open.book(), &[(guid, entry.agreed_revision)])?.pop().flatten();
-                    merged(open.kind, base.as_ref().map(|base| &*base.content), &item.content, &content.bytes)
+                    merged(open.kind, base.as_ref().map(|base| &*base.content), &item.content, &whole.bytes)
                 } else {
                     Some(item.content.to_vec())
                 };
@@ -136,6 +152,10 @@ impl<'m> Overlay<'m> {
         when: When,
         full: bool,
     ) -> Result<Outcome> {
+        // Of what is not known single fields are not enough.
+        if received.partial {
+            return Ok(Outcome::Done(StatusCode::NOT_FOUND));
+        }
         let luid = match received.key {
             Key::Peer(luid) => luid,
             Key::Own(guid) => return self.own_without_entry(tx, open, guid, received),
@@ -151,7 +171,7 @@ impl<'m> Overlay<'m> {
         {
             return Ok(Outcome::Done(status(twin)));
         }
-        if !claims && self.by_what_was_sent(open, &luid, &content)? {
+        if !claims && self.by_what_was_sent(tx, open, &luid, &content)? {
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
         if !claims && nothing_to_match(open) {
@@ -235,9 +255,11 @@ impl<'m> Overlay<'m> {
             if !known {
                 return Ok(None);
             }
-            self.mirror(open, luid, guid, content.clone())?;
+            let agreed = (old.agreed_revision, old.view_fp, old.lens);
+            let (whole, lens) = self.whole(tx, open, guid, agreed, content.clone())?;
+            self.mirror(open, luid, guid, whole, (content.print, lens))?;
         } else if same {
-            self.bind(open, luid, guid, old.agreed_revision, old.view_fp);
+            self.bind_under(open, luid, guid, (old.agreed_revision, old.view_fp, old.lens));
         } else if decides && self.edited_since(tx, open, &old, content)? {
             return Ok(Some(Twin::Strong));
         } else {
@@ -248,13 +270,21 @@ impl<'m> Overlay<'m> {
     }
 
     /// What was sent to this peer and may have been stored there without our knowing; `false` when nothing fits.
-    fn by_what_was_sent(&mut self, open: &mut OpenBook<'_, 'm>, luid: &str, content: &Content<'m>) -> Result<bool> {
+    fn by_what_was_sent(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        luid: &str,
+        content: &Content<'m>,
+    ) -> Result<bool> {
         let Some(row) = self.pending_twin(open, content).cloned() else { return Ok(false) };
         let luid = Cow::Owned(luid.to_owned());
         open.state.received.matched += 1;
         if open.mirrors() {
             self.sent_off.push(row.guid);
-            self.mirror(open, luid, row.guid, content.clone())?;
+            let agreed = (row.sent_revision, row.sent_view_fp, open.sent_lens(&row));
+            let (whole, lens) = self.whole(tx, open, row.guid, agreed, content.clone())?;
+            self.mirror(open, luid, row.guid, whole, (content.print, lens))?;
             return Ok(true);
         }
         // What became of it here since must still be told.
@@ -262,7 +292,7 @@ impl<'m> Overlay<'m> {
             Some(item) => self.owed.push(OutgoingRow::unsent(item)),
             None => self.sent_off.push(row.guid),
         }
-        self.bind(open, luid, row.guid, row.sent_revision, row.sent_view_fp);
+        self.bind_under(open, luid, row.guid, (row.sent_revision, row.sent_view_fp, open.sent_lens(&row)));
         Ok(true)
     }
 
@@ -282,10 +312,12 @@ impl<'m> Overlay<'m> {
         }
         let item = self.item(old.guid)?.clone();
         let changed = item.revision > old.agreed_revision && !item.deleted;
-        let told = self.replace(open, &item, content.clone());
-        self.bind(open, Cow::Owned(old.luid.clone()), old.guid, told.revision, content.print);
+        let agreed = (old.agreed_revision, old.view_fp, old.lens);
+        let (whole, lens) = self.whole(tx, open, old.guid, agreed, content.clone())?;
+        let told = self.replace(open, &item, whole.clone());
+        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (told.revision, content.print, lens));
         if changed {
-            let result = merged(open.kind, Some(&base.content), &item.content, &content.bytes);
+            let result = merged(open.kind, Some(&base.content), &item.content, &whole.bytes);
             self.rewrite(open, &told, result);
             open.state.received.conflicts += 1;
         } else {
@@ -313,6 +345,7 @@ impl<'m> Overlay<'m> {
         luid: Cow<'m, str>,
         guid: Guid,
         content: Content<'m>,
+        (view, lens): ([u8; 16], Option<LensNo>),
     ) -> Result<()> {
         let item = self.item(guid)?.clone();
         let print = content.print;
@@ -327,7 +360,7 @@ impl<'m> Overlay<'m> {
         } else {
             item.revision
         };
-        self.bind(open, luid, guid, revision, print);
+        self.bind_under(open, luid, guid, (revision, view, lens));
         Ok(())
     }
 

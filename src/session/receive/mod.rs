@@ -40,6 +40,8 @@ pub(super) struct Received<'m> {
     pub key: Key<'m>,
     /// With which content; nothing for a delete.
     pub content: Option<Content<'m>>,
+    /// Whether that is only what changed (§3.17).
+    pub partial: bool,
 }
 
 /// One book of one device, open for writing in this step.

@@ -2,11 +2,16 @@
 
 use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Received, When};
 use crate::contact::identity::{Kind, Likeness};
+use crate::contact::view::{self, Fields};
 use crate::session::content::{Content, likeness};
-use crate::store::{Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
+use crate::session::filtered::{common, lens};
+use crate::store::{Draft, Guid, ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+
+/// What is agreed on an item: the revision, what the peer has of it, and the fields that this is about; `None`: all.
+pub(super) type Agreed = (Revision, [u8; 16], Option<LensNo>);
 
 /// The rows that a batch touches, as they are after the changes decided so far.
 pub(super) struct Overlay<'m> {
@@ -182,6 +187,17 @@ impl<'m> Overlay<'m> {
         agreed: Revision,
         view: [u8; 16],
     ) {
+        self.bind_under(open, luid, guid, (agreed, view, open.state.lens()));
+    }
+
+    /// Binds an id to an item; what is agreed is a revision, what the peer has of it, and under which fields.
+    pub(super) fn bind_under(
+        &mut self,
+        open: &OpenBook<'_, 'm>,
+        luid: Cow<'m, str>,
+        guid: Guid,
+        (agreed, view, lens): Agreed,
+    ) {
         // A server's item that a client has stored is unconfirmed until the Map has its Status.
         let fresh = !self.by_guid.contains_key(&guid);
         let state = match open.role {
@@ -203,7 +219,7 @@ impl<'m> Overlay<'m> {
             luid: luid.into_owned(),
             guid,
             agreed_revision: agreed,
-            lens: None,
+            lens,
             view_fp: view,
             state,
         });
@@ -297,6 +313,12 @@ impl<'m> Overlay<'m> {
         };
         if let Some(revision) = was {
             (entry.agreed_revision, entry.view_fp) = (revision, content.print);
+            // Nobody knows under which filter that went to it.
+            if open.role == Role::Server && open.state.refilter {
+                entry.lens = Some(lens(Fields::NONE));
+            } else if open.role == Role::Server && open.state.filter.is_some() {
+                entry.lens = open.state.lens();
+            }
         }
         Ok(was.is_some())
     }
@@ -316,6 +338,58 @@ impl<'m> Overlay<'m> {
     }
 
     // Reads.
+
+    /// What a peer's card means for the whole, where a filter of fields hides part of it now, or did when both last agreed;
+    /// and the fields that the agreement on it is about.
+    pub(super) fn whole(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, 'm>,
+        guid: Guid,
+        (agreed, _, lens_then): Agreed,
+        content: Content<'m>,
+    ) -> Result<(Content<'m>, Option<LensNo>)> {
+        let Some(fields) = common(open, lens_then) else { return Ok((content, None)) };
+        let base = tx.revisions(open.book(), &[(guid, agreed)])?.pop().flatten().filter(|base| !base.deleted);
+        let (base, fields) = match &base {
+            Some(base) => (&*base.content, fields),
+            None => (&*self.item(guid)?.content, Fields::NONE),
+        };
+        // A device that has it whole from another time repeats what it then was.
+        let past = match open.role {
+            Role::Server => tx.history(open.book(), guid, MAX_CANDIDATES)?,
+            Role::Client => Vec::new(),
+        };
+        let past = past.iter().filter(|row| row.revision <= agreed && !row.deleted).map(|row| &*row.content);
+        let news = view::news(&content.bytes, fields, past);
+        let Some(bytes) = news.and_then(|news| view::put(base, &news, fields)) else {
+            return Ok((content, open.state.lens()));
+        };
+        let whole = Content::new(open.kind, content.media_type.clone(), Cow::Owned(bytes));
+        let seen = if whole.print == content.print { open.state.lens() } else { Some(lens(fields)) };
+        Ok((whole, seen))
+    }
+
+    /// What a Replace of single fields makes of the card that both last agreed on (§3.17), and what of it the peer sees.
+    /// `None` if there are no fields in it.
+    pub(super) fn patched(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, 'm>,
+        entry: &MapRow,
+        part: &Content<'m>,
+    ) -> Result<Option<(Content<'m>, [u8; 16])>> {
+        let base = tx.revisions(open.book(), &[(entry.guid, entry.agreed_revision)])?.pop().flatten();
+        let base = match &base {
+            Some(base) if !base.deleted => &*base.content,
+            _ => &*self.item(entry.guid)?.content,
+        };
+        let Some(bytes) = view::patch(base, &part.bytes) else { return Ok(None) };
+        let whole = Content::new(open.kind, part.media_type.clone(), Cow::Owned(bytes));
+        let seen = entry.lens.and_then(|lens| view::view(&whole.bytes, Fields::from_bits(lens.0)));
+        let print = seen.map_or(whole.print, |seen| Content::new(open.kind, None, Cow::Owned(seen)).print);
+        Ok(Some((whole, print)))
+    }
 
     pub(super) fn item(&self, guid: Guid) -> Result<&ItemRow<'m>> {
         self.items.get(&guid).ok_or_else(|| {

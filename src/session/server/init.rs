@@ -9,7 +9,8 @@ use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
 use crate::store::{BookNo, Direction, Phase, Result, Tx};
-use crate::sync::{AlertDecision, AlertFacts, SyncType, decide_alert, is_no_anchor, next_anchor};
+use crate::sync::filter::{Filter, FilterError};
+use crate::sync::{AlertDecision, AlertFacts, Role, SyncType, decide_alert, is_no_anchor, next_anchor};
 
 impl Step<'_, '_> {
     /// The books that this message's alerts name.
@@ -90,6 +91,14 @@ impl Step<'_, '_> {
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
+        let filter = match read_filter(item, datastore) {
+            Ok(filter) => filter,
+            Err(error) => {
+                let queued = self.queued(index, error.status()).about(item);
+                self.answer(index, queued.saying(Extra::Text(error.feature().to_owned())));
+                return Ok(());
+            }
+        };
         let requested = self.meaning(alert).unwrap_or(AlertCode::TWO_WAY);
         let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
         else {
@@ -135,6 +144,17 @@ impl Step<'_, '_> {
         }
         let mut store = StoreState::new(datastore.book, sync, pair.epoch);
         store.asked = SyncType::from_alert(requested).unwrap_or(sync);
+        store.filter = filter;
+        let digest = store.filter.as_ref().map(Filter::digest);
+        if pair.filter_hash != digest && pair.filter_hash.is_some() && store.asked == SyncType::RefreshFromClient {
+            // What another filter kept from the device is not gone because the device has it not.
+            store.asked = SyncType::OneWayFromClient;
+        }
+        if pair.filter_hash != digest && sync.sends(Role::Server) {
+            // No filter is in force until the device has all that this one wants it to have.
+            store.refilter = true;
+            pair.filter_hash = Some(Vec::new());
+        }
         store.start_head = pair.start_head;
         store.start_live = row.live_items;
         store.held = left_over.held;
@@ -217,6 +237,15 @@ impl Step<'_, '_> {
             self.state.asked_devinf = asked.is_some();
         }
         Ok(())
+    }
+}
+
+/// The filter of an Alert's item: its own, or, as 1.x has it, in its address.
+fn read_filter(item: &Item<'_>, datastore: &Datastore) -> std::result::Result<Option<Filter>, FilterError> {
+    match (&item.filter, &item.target) {
+        (Some(filter), _) => Filter::of_alert(filter, datastore.kind),
+        (None, Some(target)) => Filter::of_address(&target.uri, datastore.kind),
+        (None, None) => Ok(None),
     }
 }
 
