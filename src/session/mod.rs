@@ -13,6 +13,7 @@ mod content;
 pub mod datastore;
 mod devinf;
 pub mod guid;
+mod host;
 mod large;
 mod outbox;
 mod receive;
@@ -21,8 +22,12 @@ mod send;
 mod server;
 mod settle;
 mod state;
+mod trust;
 mod turn;
 
-pub use client::{Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Poll, PollConfig};
+pub use client::{
+    Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Patience, Poll, PollConfig,
+};
+pub use host::{Busy, Host, ServerIdentity, Speaker};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

@@ -1,5 +1,6 @@
 //! The message being written: statuses first and in order, then commands, up to the peer's MaxMsgSize (§2.4, §3.7).
 
+use super::trust::Wanted;
 use crate::codec::{Checkpoint, EncodeError, Encoder, Encoding, Options, xml_can_carry};
 use crate::message::{
     Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Message, Meta, Status,
@@ -48,6 +49,9 @@ pub(super) struct Queued {
     /// nothing else would ever find any.
     #[serde(skip)]
     pub idle: bool,
+    /// The credential that the command lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chal: Option<Wanted>,
 }
 
 /// The Item of a Status.
@@ -399,6 +403,7 @@ impl Queued {
             code: code.0,
             extra: None,
             idle: false,
+            chal: None,
         }
     }
 
@@ -431,7 +436,7 @@ impl Queued {
             target_refs: self.targets.iter().map(|uri| uri.as_str().into()).collect(),
             source_refs: self.sources.iter().map(|uri| uri.as_str().into()).collect(),
             cred: None,
-            chal: None,
+            chal: self.chal.as_ref().and_then(Wanted::challenge).map(|challenge| challenge.to_chal()),
             code: StatusCode(self.code),
             items: self.extra.as_ref().map(extra_item).into_iter().collect(),
         }

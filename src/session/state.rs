@@ -1,6 +1,7 @@
 //! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
 
 use super::large::LargeOut;
+use super::trust::Trust;
 use super::{BookReport, Counts, Report};
 use crate::message::{StatusCode, Version};
 use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
@@ -44,6 +45,8 @@ pub(super) struct State {
     pub authenticated: bool,
     /// Whether the last message proved itself by its own credential; only then its bytes alone earn the same reply again.
     pub proven: bool,
+    /// Who is who.
+    pub trust: Trust,
     /// The peer's MaxMsgSize.
     pub max_msg_size: Option<u64>,
     /// The peer's MaxObjSize.
@@ -194,6 +197,7 @@ impl State {
             resp_uri: None,
             authenticated: false,
             proven: false,
+            trust: Trust::default(),
             max_msg_size: None,
             max_obj_size: None,
             package: Package::Init,

@@ -11,7 +11,7 @@ use super::{Stats, Violation};
 use crate::auth::{Secret, Verifier};
 use crate::message::{AlertCode, Timestamp};
 use crate::session::{
-    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Refusal, Report, Request, Server,
+    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Patience, Refusal, Report, Request, Server,
     ServerConfig,
 };
 use crate::store::memory::MemoryStore;
@@ -107,6 +107,9 @@ impl<'l> World<'l> {
                 server_uri: URI.to_owned(),
                 device_id: format!("device-{number}"),
                 credentials: Credentials::Md5 { user: USER.to_owned(), password: secret() },
+                book_credentials: Vec::new(),
+                server: None,
+                patience: Patience::default(),
                 books: vec![book],
                 encoding: setup.encoding,
                 version: setup.version,

@@ -38,7 +38,9 @@ impl Step<'_, '_> {
                     self.state.break_off();
                     StatusCode::OK
                 }
-                Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::DISPLAY) => StatusCode::OK,
+                Some(AlertCode::NEXT_MESSAGE | AlertCode::DISPLAY) => StatusCode::OK,
+                // What was answered 101 was not done; there is no result of it, and the device begins anew (§3.11).
+                Some(AlertCode::RESULT) => StatusCode::TIMEOUT,
                 Some(_) => StatusCode::UNSUPPORTED_FEATURE,
                 None => StatusCode::INCOMPLETE_COMMAND,
             };
@@ -83,6 +85,15 @@ impl Step<'_, '_> {
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
+        let granted = match self.opens(alert, datastore.book) {
+            Ok(granted) => granted,
+            Err((code, chal)) => {
+                let mut queued = self.queued(index, code).about(item);
+                queued.chal = chal;
+                self.answer(index, queued);
+                return Ok(());
+            }
+        };
         let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
         else {
             return refuse(self, StatusCode::NOT_FOUND);
@@ -148,7 +159,11 @@ impl Step<'_, '_> {
         store.own_next = own_next;
         store.own_last = last;
 
-        let code = if reason.is_some() { StatusCode::REFRESH_REQUIRED } else { StatusCode::OK };
+        let code = match reason {
+            Some(_) => StatusCode::REFRESH_REQUIRED,
+            None if granted => StatusCode::AUTHENTICATED,
+            None => StatusCode::OK,
+        };
         let mut queued = self.queued(index, code).about(item);
         if let Some(next) = &store.peer_next {
             queued = queued.saying(Extra::Next(next.clone()));

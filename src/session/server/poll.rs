@@ -62,7 +62,9 @@ impl Server {
             }
             // A nonce is handed out only with the count that makes it good.
             let reply = answer(asked, chal.filter(|_| keep), get, |_| items.clone(), 1);
-            *outcome = Some(Admission::Reply(reply.map_err(crate::session::turn::broken)?));
+            let mut reply = reply.map_err(crate::session::turn::broken)?;
+            reply.mac = self.sign(asked, claim, account, &reply.body);
+            *outcome = Some(Admission::Reply(reply));
             Ok(Verdict::Commit)
         };
         // Whoever cannot prove himself waits for no writer, and whoever used up no nonce needs none.
@@ -203,5 +205,5 @@ fn answer(
         }
         count /= 2;
     }
-    Ok(Reply { content_type: asked.encoding.media_type(), body: outbox.finish(true), report: None })
+    Ok(Reply { content_type: asked.encoding.media_type(), body: outbox.finish(true), mac: None, report: None })
 }

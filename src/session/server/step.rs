@@ -1,6 +1,7 @@
 //! One authenticated message, inside its transaction: commands to statuses, then the reply (DESIGN "The message step").
 
 use super::ServerConfig;
+use super::door::Door;
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{AlertCode, Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp, Version};
 use crate::session::confirm::take_map;
@@ -21,6 +22,8 @@ const MAX_IDLE: u32 = 5;
 /// What the step works with.
 pub(super) struct Step<'s, 'm> {
     pub config: &'s ServerConfig,
+    /// Who may do what, and who this server is.
+    pub door: Door<'s>,
     pub encoding: Encoding,
     pub now: Timestamp,
     pub message: &'s Message<'m>,
@@ -35,6 +38,8 @@ pub(super) struct Step<'s, 'm> {
     pub statuses: Vec<Vec<Queued>>,
     /// Whether the device suspends the session with this message.
     pub suspended: bool,
+    /// Whether the device wants to know who this server is before it goes on.
+    pub proving: bool,
 }
 
 impl Step<'_, '_> {
@@ -45,11 +50,19 @@ impl Step<'_, '_> {
             self.state.max_msg_size = meta.max_msg_size.or(self.state.max_msg_size);
             self.state.max_obj_size = meta.max_obj_size.or(self.state.max_obj_size);
         }
+        self.take_challenge();
         self.take_devinf();
         let alerted = self.alerted_books();
         let books: Vec<BookNo> = self.state.stores.iter().map(|store| store.book).chain(alerted).collect();
         self.turn.lock(tx, books)?;
         self.take_alerts(tx)?;
+        if self.proving {
+            // Its Statuses only say so of everything; what it was sent stays unanswered.
+            self.take_the_rest();
+            let reply = self.reply(tx)?;
+            self.turn.put_pairs(tx)?;
+            return Ok((reply, self.state, self.device));
+        }
         self.take_status_of_commands();
         let body = &self.message.body;
         self.turn.take_answers(tx, &mut self.state, body)?;
@@ -281,6 +294,11 @@ impl Step<'_, '_> {
         let active = |state: &State| state.stores.iter().any(StoreState::active);
         if self.message.last {
             self.state.package = match self.state.package {
+                // A book whose own credential was asked for is alerted again (§5.5).
+                Package::Init if self.state.trust.asks() => {
+                    self.state.owes_final = true;
+                    if active(&self.state) { Package::Changes } else { Package::Init }
+                }
                 Package::Init if !active(&self.state) => Package::Over,
                 Package::Init => {
                     let combined = self.state.stores.iter().filter(|store| store.active()).all(|store| store.sync_seen);
@@ -321,6 +339,7 @@ impl Step<'_, '_> {
             Location { uri: state.peer.0.clone().into(), name: state.peer.1.clone().map(Into::into) },
             Location::new(state.own.clone()),
         );
+        self.show_identity(&mut header);
         // Again while the device says its package 1 again: it did not get this.
         if self.first || !self.alerted_books().is_empty() {
             header.resp_uri = state.resp_uri.clone().map(Into::into);

@@ -175,7 +175,11 @@ fn answered(reply: Reply, unpacks: bool) -> Response<Body> {
     let packed = if unpacks { coding::gzip(&reply.body) } else { None };
     let is_packed = packed.is_some();
     let content_type = HeaderValue::from_static(reply.content_type);
+    let mac = reply.mac.as_deref().and_then(|mac| HeaderValue::from_bytes(mac.as_bytes()).ok());
     let mut response = respond(StatusCode::OK, content_type, packed.unwrap_or(reply.body));
+    if let Some(mac) = mac {
+        response.headers_mut().insert(HeaderName::from_static(MAC_HEADER), mac);
+    }
     if unpacks {
         let headers = response.headers_mut();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
@@ -238,7 +242,7 @@ mod tests {
     }
 
     fn reply(size: usize) -> Reply {
-        Reply { content_type: "application/vnd.syncml+xml", body: vec![b'x'; size], report: None }
+        Reply { content_type: "application/vnd.syncml+xml", body: vec![b'x'; size], mac: None, report: None }
     }
 
     #[test]

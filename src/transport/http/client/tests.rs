@@ -127,7 +127,7 @@ fn waits_as_long_as_the_server_asks_and_no_longer_than_it_may() {
 }
 
 fn opening(uri: &str, opens: bool) -> Outgoing {
-    Outgoing { uri: uri.to_owned(), content_type: XML, body: b"<q/>".to_vec(), opens }
+    Outgoing { uri: uri.to_owned(), content_type: XML, body: b"<q/>".to_vec(), mac: None, wait: Duration::ZERO, opens }
 }
 
 #[test]
@@ -160,6 +160,7 @@ fn tells_what_happens() {
             Event::Receiving { bytes } => format!("receiving {bytes}"),
             Event::Waiting { attempt, .. } => format!("waiting for {attempt}"),
             Event::Books { .. } => "books".to_owned(),
+            Event::Busy { .. } => "busy".to_owned(),
         });
     };
     client().deliver(&opening(&uri, false), None, &mut tell).unwrap();
