@@ -333,6 +333,9 @@ impl Client {
             .and_then(|chal| Challenge::read(chal).ok())
             .map(|challenge| challenge.nonce)
             .filter(|nonce| !nonce.is_empty());
+        if code != StatusCode::IN_PROGRESS {
+            (self.busy, self.wait) = (0, Duration::ZERO);
+        }
         match code {
             StatusCode::INVALID_CREDENTIALS | StatusCode::MISSING_CREDENTIALS => {
                 return self.answer_challenge(&message, code, nonce, now);
@@ -351,7 +354,6 @@ impl Client {
             return Err(ClientError::Unproven);
         }
         self.answers_with_mac |= answered == Answered::Good;
-        (self.busy, self.wait) = (0, Duration::ZERO);
         self.take_result(&message)?;
         let authenticated = self.state.authenticated || code == StatusCode::AUTHENTICATED;
         self.state.authenticated = authenticated;

@@ -77,7 +77,9 @@ impl Client {
         } else {
             StatusCode::MISSING_CREDENTIALS
         };
-        if self.server.tries >= MAX_TRIES || self.suspending {
+        // Who was asked and shows nothing has nothing to show.
+        let mute = code == StatusCode::MISSING_CREDENTIALS && self.server.tries > 0;
+        if mute || self.server.tries >= MAX_TRIES || self.suspending {
             return Err(ClientError::Unproven);
         }
         self.server.tries += 1;
