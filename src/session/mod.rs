@@ -26,7 +26,8 @@ mod trust;
 mod turn;
 
 pub use client::{
-    Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Patience, Poll, PollConfig,
+    Called, CalledAlert, Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Patience, Poll,
+    PollConfig,
 };
 pub use host::{Busy, Host, ServerIdentity, Speaker};
 pub use report::{BookReport, Counts, Report};

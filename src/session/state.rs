@@ -57,6 +57,8 @@ pub(super) struct State {
     pub stores: Vec<StoreState>,
     /// Gets of our device information that are not answered yet: their messages and CmdIDs.
     pub owed_results: Vec<(String, String)>,
+    /// Questions for changes that are not answered yet, likewise.
+    pub owed_news: Vec<(String, String)>,
     /// Whether we asked for the peer's device information in this session.
     pub asked_devinf: bool,
     /// Whether this end has broken the session off for now (224).
@@ -203,6 +205,7 @@ impl State {
             package: Package::Init,
             stores: Vec::new(),
             owed_results: Vec::new(),
+            owed_news: Vec::new(),
             asked_devinf: false,
             suspended: false,
             owes_final: false,
@@ -225,6 +228,15 @@ impl State {
         if self.owed_results.len() < 4 {
             self.owed_results.push((msg_ref.to_owned(), cmd_ref.to_owned()));
         }
+    }
+
+    /// The same of a question for changes; `false` when there are too many of them.
+    pub(super) fn owe_news(&mut self, msg_ref: &str, cmd_ref: &str) -> bool {
+        let room = self.owed_news.len() < 4;
+        if room {
+            self.owed_news.push((msg_ref.to_owned(), cmd_ref.to_owned()));
+        }
+        room
     }
 
     /// What the session did so far.

@@ -3,6 +3,7 @@
 mod advice;
 mod book;
 mod busy;
+mod called;
 mod credential;
 mod fallback;
 mod poll;
@@ -10,6 +11,7 @@ mod server;
 mod step;
 
 pub use busy::Patience;
+pub use called::{Called, CalledAlert};
 pub use credential::Credentials;
 pub use poll::{News, Poll, PollConfig};
 
@@ -141,8 +143,9 @@ pub struct Client {
     account: AccountNo,
     config: ClientConfig,
     token: Token,
-    /// The session id that a notification asked for.
+    /// The session id that a notification asked for, and what is to be answered of one that was a message.
     notified: Option<String>,
+    called: Option<Called>,
     session_id: String,
     msg_id: u32,
     tries: u32,
@@ -181,7 +184,7 @@ impl Client {
         config: ClientConfig,
         now: Timestamp,
     ) -> Result<Self, ClientError> {
-        Self::begin_session(store, account, config, None, now)
+        Self::begin_session(store, account, config, None, None, now)
     }
 
     /// Begins the session that a notification asked for, under its id (§8.3, §8.4), as
@@ -196,14 +199,31 @@ impl Client {
         session_id: &str,
         now: Timestamp,
     ) -> Result<Self, ClientError> {
-        Self::begin_session(store, account, config, Some(session_id), now)
+        Self::begin_session(store, account, config, Some(session_id.to_owned()), None, now)
+    }
+
+    /// Begins the session that a notification of SyncML 1.0 or 1.1 asked for: under its id, and with the Statuses of its
+    /// Alerts in package 1 (§8.4). What it is worth is `notify::accept_notification`'s to say.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    pub fn begin_called(
+        store: Arc<dyn Store>,
+        account: AccountNo,
+        config: ClientConfig,
+        called: &Called,
+        now: Timestamp,
+    ) -> Result<Self, ClientError> {
+        let session_id = Some(called.session_id.clone()).filter(|id| !id.is_empty());
+        Self::begin_session(store, account, config, session_id, Some(called.clone()), now)
     }
 
     fn begin_session(
         store: Arc<dyn Store>,
         account: AccountNo,
         config: ClientConfig,
-        notified: Option<&str>,
+        notified: Option<String>,
+        called: Option<Called>,
         now: Timestamp,
     ) -> Result<Self, ClientError> {
         let peer = (config.server_uri.clone(), None);
@@ -213,7 +233,8 @@ impl Client {
             account,
             config,
             token: Token([0; 16]),
-            notified: notified.map(str::to_owned),
+            notified,
+            called,
             session_id: String::new(),
             msg_id: 0,
             tries: 0,
@@ -471,6 +492,7 @@ impl Client {
                 session_id: self.session_id.clone(),
                 msg_id: self.msg_id,
                 suspend: self.suspending,
+                called: self.called.as_ref(),
                 credential: None,
                 word: (StatusCode::OK, None),
             };

@@ -1,7 +1,7 @@
 //! One answer of the server, inside its transaction: what it said to rows, then the next request.
 
-use super::ClientConfig;
 use super::book::book_cred;
+use super::{Called, ClientConfig};
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{
     Alert, AlertCode, Chal, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId, Put,
@@ -38,6 +38,8 @@ pub(super) struct Step<'s> {
     pub msg_id: u32,
     /// Whether to break the session off with it.
     pub suspend: bool,
+    /// What called for this session.
+    pub called: Option<&'s Called>,
     /// The credential to put into it.
     pub credential: Option<Cred<'static>>,
     /// The Status of the server's header, and the challenge in it.
@@ -91,6 +93,7 @@ impl Step<'_> {
         if let Some(challenge) = challenge {
             self.write_header_status(&mut outbox, challenge)?;
         }
+        self.answer_call(&mut outbox)?;
         let first_sync = self.state.stores.iter().any(|store| store.own_last.is_none());
         let version = self.state.version;
         let media_type = devinf::media_type(self.config.encoding);

@@ -8,7 +8,7 @@ use crate::codec::{EncodeError, Limits, decode};
 use crate::message::{
     Chal, CmdId, Command, Data, Get, Header, Item, Location, Message, Meta, Results, StatusCode, Version,
 };
-use crate::session::changes::{MEDIA_TYPE, Question};
+use crate::session::changes::{MEDIA_TYPE, Question, URI};
 use crate::session::datastore::{DATASTORES, by_number};
 use crate::session::outbox::{Outbox, Queued};
 use crate::store::{AccountNo, BookNo, DeviceRow, Dirty, Phase, Result as StoreResult, Tx, Verdict};
@@ -108,6 +108,28 @@ impl Server {
 }
 
 impl Step<'_, '_> {
+    /// Answers questions that came in a session, for its account. They are told what was so before this message.
+    pub(super) fn write_news(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> StoreResult<()> {
+        while let Some((msg_ref, cmd_ref)) = self.state.owed_news.first().cloned() {
+            let items = items_of(tx, &self.device)?;
+            let results = |cmd_id| Results {
+                cmd_id,
+                msg_ref: Some(msg_ref.into()),
+                cmd_ref: CmdId::from(cmd_ref),
+                meta: Some(Meta::of_type(MEDIA_TYPE)),
+                target_ref: None,
+                source_ref: Some(URI.into()),
+                items,
+            };
+            let written = outbox.command(|cmd_id| Command::Results(results(cmd_id)));
+            if written.map_err(crate::session::turn::broken)?.is_none() {
+                break;
+            }
+            self.state.owed_news.remove(0);
+        }
+        Ok(())
+    }
+
     /// Notes that the device has all there is of a book whose sync ended cleanly, if nothing changed meanwhile.
     pub(super) fn clear_news(&self, tx: &mut dyn Tx) -> StoreResult<()> {
         for store in self.state.stores.iter().filter(|store| store.clean) {

@@ -4,6 +4,7 @@ use super::ServerConfig;
 use super::door::Door;
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{AlertCode, Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp, Version};
+use crate::session::changes::Question;
 use crate::session::confirm::take_map;
 use crate::session::devinf;
 use crate::session::outbox::{Outbox, Queued, is_idle};
@@ -235,7 +236,10 @@ impl Step<'_, '_> {
                 Command::Get(get) => {
                     for item in &get.items {
                         let wanted = item.target.as_ref().is_some_and(|target| devinf::is_uri(&target.uri));
-                        let code = if wanted { StatusCode::OK } else { StatusCode::NOT_FOUND };
+                        let question = item.target.as_ref().and_then(|target| Question::of_uri(&target.uri));
+                        let told =
+                            question == Some(Question::Account) && self.state.owe_news(&msg_ref, get.cmd_id.as_str());
+                        let code = if wanted || told { StatusCode::OK } else { StatusCode::NOT_FOUND };
                         let queued = self.queued(index, code).about(item);
                         self.answer(index, queued);
                         if wanted {
@@ -364,11 +368,13 @@ impl Step<'_, '_> {
         let statuses = std::mem::take(&mut self.statuses);
         write_statuses(tx, &self.turn.token, &mut outbox, statuses.into_iter().flatten())?;
         devinf::write_results(&mut outbox, &mut self.state, self.encoding).map_err(broken)?;
+        self.write_news(tx, &mut outbox)?;
         self.write_alerts(&mut outbox).map_err(broken)?;
         write_broken(&mut outbox, &mut self.state)?;
         let sent_all = self.write_changes(tx, &mut outbox)?;
 
-        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && self.state.owed_results.is_empty();
+        let answered = self.state.owed_results.is_empty() && self.state.owed_news.is_empty();
+        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && answered;
         let idle = outbox.is_idle() && is_idle(message) && self.state.package != Package::Settling;
         self.state.idle = if idle { self.state.idle + 1 } else { 0 };
         let given_up = self.state.idle > MAX_IDLE;
