@@ -16,6 +16,7 @@ pub mod guid;
 mod host;
 mod large;
 mod outbox;
+mod profile;
 mod receive;
 mod report;
 mod send;
@@ -30,5 +31,6 @@ pub use client::{
     PollConfig,
 };
 pub use host::{Busy, Host, ServerIdentity, Speaker};
+pub use profile::{Manners, ProfileError, Profiles};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

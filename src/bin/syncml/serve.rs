@@ -3,6 +3,7 @@
 use crate::database::DatabaseArgs;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{self, bytes};
+use crate::profiles::ProfileArgs;
 use crate::progress::short;
 use crate::secret;
 use std::future::Future;
@@ -45,6 +46,8 @@ pub(crate) struct Args {
     /// The largest object to take, in bytes
     #[arg(long, value_name = "N")]
     max_obj_size: Option<u64>,
+    #[command(flatten)]
+    profiles: ProfileArgs,
     /// Output for machines: one object per line
     #[arg(long)]
     pub(crate) json: bool,
@@ -61,6 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     config.max_msg_size = args.max_msg_size.unwrap_or(config.max_msg_size);
     config.max_obj_size = args.max_obj_size.unwrap_or(config.max_obj_size);
+    config.profiles = args.profiles.read()?;
     let store = args.db.create()?;
     let json = args.json;
     let mut options = Options::default();
@@ -168,6 +172,9 @@ fn tell(report: &Report, json: bool) {
         );
     }
     println!("session: {} in, {} out", bytes(report.bytes_received), bytes(report.bytes_sent));
+    if !report.profile.is_empty() {
+        println!("session: profile {}", report.profile.join(", "));
+    }
     for problem in &report.problems {
         println!("problem: {problem}");
     }

@@ -6,6 +6,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::folder::Folder;
 use crate::network::NetworkArgs;
 use crate::output::{self, Table, bytes};
+use crate::profiles::ProfileArgs;
 use crate::progress::{self, Progress};
 use crate::secret::{self, PasswordArgs};
 use crate::trace::Trace;
@@ -16,7 +17,9 @@ use std::time::Instant;
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
-use syncml::session::{Client, ClientBook, ClientConfig, Counts, Credentials, Patience, Report, ServerIdentity};
+use syncml::session::{
+    Client, ClientBook, ClientConfig, Counts, Credentials, Patience, Profiles, Report, ServerIdentity,
+};
 use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
 use syncml::store::{AccountNo, Store};
 use syncml::sync::DeletionGuard;
@@ -72,6 +75,8 @@ pub(crate) struct Args {
     /// Read the server's secret, agreed with it, from the first line of this file
     #[arg(long, value_name = "FILE", requires = "server_name")]
     server_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    profiles: ProfileArgs,
     #[command(flatten)]
     network: NetworkArgs,
     /// The largest message to take, in bytes
@@ -156,6 +161,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         credentials: credentials(args)?,
         server: server(args)?,
         allow_mass_delete: args.allow_mass_delete,
+        profiles: args.profiles.read()?,
         http,
     };
     if matches!(args.auth, Auth::Basic | Auth::Device) && in_the_open(&args.to) {
@@ -219,6 +225,7 @@ pub(crate) struct Job<'a> {
     pub(crate) credentials: Credentials,
     pub(crate) server: Option<ServerIdentity>,
     pub(crate) allow_mass_delete: bool,
+    pub(crate) profiles: Profiles,
     pub(crate) http: client::Options,
 }
 
@@ -264,6 +271,7 @@ impl Job<'_> {
             max_msg_size: self.http.max_msg_size,
             max_obj_size: MAX_OBJ_SIZE,
             guard: if self.allow_mass_delete { DeletionGuard::OFF } else { DeletionGuard::default() },
+            profiles: self.profiles,
         };
         progress.say(&format!("connecting to {}", self.to));
         let mut session = Client::begin(Arc::clone(&store), own.account, config, now())?;
@@ -337,6 +345,9 @@ impl Outcome {
             bytes(self.report.bytes_received),
             self.seconds,
         );
+        if !self.report.profile.is_empty() {
+            println!("profile: {}", self.report.profile.join(", "));
+        }
         for (file, reason) in &self.skipped {
             eprintln!("skipped {file}: {reason}");
         }

@@ -11,8 +11,8 @@ use super::{Stats, Violation};
 use crate::auth::{Secret, Verifier};
 use crate::message::{AlertCode, Timestamp};
 use crate::session::{
-    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Patience, Refusal, Report, Request, Server,
-    ServerConfig,
+    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Patience, Profiles, Refusal, Report, Request,
+    Server, ServerConfig,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{AccountNo, MapState, Store, StoreError};
@@ -116,6 +116,7 @@ impl<'l> World<'l> {
                 max_msg_size: setup.size,
                 max_obj_size: 4_000_000,
                 guard: DeletionGuard::default(),
+                profiles: Profiles::shipped(),
             };
             let store = Arc::new(FaultStore::new(store));
             let device = Device {

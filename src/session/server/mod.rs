@@ -9,7 +9,7 @@ mod refusal;
 mod step;
 
 use self::busy::Waiting;
-use super::{Busy, Host, Report};
+use super::{Busy, Host, Profiles, Report};
 use crate::auth::{Attempts, CredError, MacHeader, Nonces, Presented, Tokens};
 use crate::codec::{Encoding, Limits, decode_header};
 use crate::message::{Chal, Header, StatusCode, Timestamp, Version};
@@ -44,6 +44,8 @@ pub struct ServerConfig {
     pub public_uri: Option<String>,
     /// When deletes that a device causes are held instead of obeyed.
     pub guard: DeletionGuard,
+    /// What is done differently for devices known to need it.
+    pub profiles: Profiles,
     /// How long a session waits for its next message, in seconds; its last reply is kept as long.
     pub session_seconds: i64,
 }
@@ -60,6 +62,7 @@ impl Default for ServerConfig {
             max_waiting: 64,
             public_uri: None,
             guard: DeletionGuard::default(),
+            profiles: Profiles::shipped(),
             session_seconds: 900,
         }
     }
