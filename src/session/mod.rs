@@ -14,6 +14,7 @@ pub mod datastore;
 mod devinf;
 mod filtered;
 pub mod guid;
+mod host;
 mod large;
 mod outbox;
 mod profile;
@@ -23,11 +24,14 @@ mod send;
 mod server;
 mod settle;
 mod state;
+mod trust;
 mod turn;
 
 pub use client::{
-    BookFilter, Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Poll, PollConfig,
+    BookFilter, Called, CalledAlert, Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing,
+    Patience, Poll, PollConfig,
 };
+pub use host::{Busy, Host, ServerIdentity, Speaker};
 pub use profile::{Manners, ProfileError, Profiles};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

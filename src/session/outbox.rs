@@ -1,6 +1,7 @@
 //! The message being written: statuses first and in order, then commands, up to the peer's MaxMsgSize (§2.4, §3.7).
 
 use super::profile::Manners;
+use super::trust::Wanted;
 use crate::codec::{Checkpoint, DataStyle, EncodeError, Encoder, Encoding, Options, xml_can_carry};
 use crate::message::{
     Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Message, Meta, Status,
@@ -49,6 +50,9 @@ pub(super) struct Queued {
     /// nothing else would ever find any.
     #[serde(skip)]
     pub idle: bool,
+    /// The credential that the command lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chal: Option<Wanted>,
 }
 
 /// The Item of a Status.
@@ -420,6 +424,7 @@ impl Queued {
             code: code.0,
             extra: None,
             idle: false,
+            chal: None,
         }
     }
 
@@ -454,7 +459,7 @@ impl Queued {
             target_refs: self.targets.iter().map(|uri| uri.as_str().into()).collect(),
             source_refs: self.sources.iter().map(|uri| uri.as_str().into()).collect(),
             cred: None,
-            chal: None,
+            chal: self.chal.as_ref().and_then(Wanted::challenge).map(|challenge| challenge.to_chal()),
             code: manners.status(StatusCode(self.code)),
             items: self.extra.as_ref().filter(|_| !bare).map(extra_item).into_iter().collect(),
         }

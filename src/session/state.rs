@@ -1,6 +1,7 @@
 //! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
 
 use super::large::LargeOut;
+use super::trust::Trust;
 use super::{BookReport, Counts, Report};
 use crate::message::{StatusCode, Version};
 use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
@@ -45,6 +46,8 @@ pub(super) struct State {
     pub authenticated: bool,
     /// Whether the last message proved itself by its own credential; only then its bytes alone earn the same reply again.
     pub proven: bool,
+    /// Who is who.
+    pub trust: Trust,
     /// The peer's MaxMsgSize.
     pub max_msg_size: Option<u64>,
     /// The peer's MaxObjSize.
@@ -55,6 +58,8 @@ pub(super) struct State {
     pub stores: Vec<StoreState>,
     /// Gets of our device information that are not answered yet: their messages and CmdIDs.
     pub owed_results: Vec<(String, String)>,
+    /// Questions for changes that are not answered yet, likewise.
+    pub owed_news: Vec<(String, String)>,
     /// Whether we asked for the peer's device information in this session.
     pub asked_devinf: bool,
     /// Whether this end has broken the session off for now (224).
@@ -202,11 +207,13 @@ impl State {
             resp_uri: None,
             authenticated: false,
             proven: false,
+            trust: Trust::default(),
             max_msg_size: None,
             max_obj_size: None,
             package: Package::Init,
             stores: Vec::new(),
             owed_results: Vec::new(),
+            owed_news: Vec::new(),
             asked_devinf: false,
             suspended: false,
             owes_final: false,
@@ -230,6 +237,15 @@ impl State {
         if self.owed_results.len() < 4 {
             self.owed_results.push((msg_ref.to_owned(), cmd_ref.to_owned()));
         }
+    }
+
+    /// The same of a question for changes; `false` when there are too many of them.
+    pub(super) fn owe_news(&mut self, msg_ref: &str, cmd_ref: &str) -> bool {
+        let room = self.owed_news.len() < 4;
+        if room {
+            self.owed_news.push((msg_ref.to_owned(), cmd_ref.to_owned()));
+        }
+        room
     }
 
     /// What the session did so far.

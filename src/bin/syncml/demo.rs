@@ -174,6 +174,7 @@ impl Demo {
             encoding: Encoding::Xml,
             version: Version::V12,
             credentials: Credentials::Device { account: ACCOUNT.to_owned(), secret: platform.secret.clone() },
+            server: None,
             allow_mass_delete: false,
             profiles: Profiles::shipped(),
             http,

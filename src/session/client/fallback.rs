@@ -33,13 +33,18 @@ impl Client {
         let next = lower.into_iter().find(|version| named.is_empty() || named.contains(version));
         // Whoever answered a message of this session speaks its version.
         let Some(next) = next.filter(|_| self.msg_id == 1) else { return Ok(false) };
+        self.begin_again(next, now)?;
+        Ok(true)
+    }
+
+    /// Begins a new session in place of this one.
+    pub(super) fn begin_again(&mut self, version: Version, now: Timestamp) -> Result<(), ClientError> {
         let peer = (self.config.server_uri.clone(), None);
         let (messages, bytes_in, bytes_out) = (self.state.messages, self.state.bytes_in, self.state.bytes_out);
-        let state = State::new(Role::Client, next, peer, self.config.device_id.clone());
+        let state = State::new(Role::Client, version, peer, self.config.device_id.clone());
         self.state = State { messages, bytes_in, bytes_out, ..state };
         self.tries = 0;
-        self.start(now)?;
-        Ok(true)
+        self.start(now)
     }
 }
 

@@ -1,10 +1,11 @@
 //! One answer of the server, inside its transaction: what it said to rows, then the next request.
 
-use super::{ClientBook, ClientConfig};
+use super::book::book_cred;
+use super::{Called, ClientBook, ClientConfig};
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{
-    Alert, AlertCode, Command, Cred, Data, Filter, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId,
-    Put, SessionId, Status, StatusCode, Timestamp, Version,
+    Alert, AlertCode, Chal, Command, Cred, Data, Filter, Get, Header, Item, Location, Map, MapItem, Message, Meta,
+    MsgId, Put, SessionId, Status, StatusCode, Timestamp, Version,
 };
 use crate::session::datastore;
 use crate::session::devinf;
@@ -14,7 +15,7 @@ use crate::session::state::{Package, State, StoreState};
 use crate::session::turn::{
     Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_broken, write_statuses,
 };
-use crate::store::{DeviceRow, Direction, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
+use crate::store::{BookNo, DeviceRow, Direction, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
 use crate::sync::filter::GRAMMAR;
 use crate::sync::{Role, SyncType, next_anchor};
 
@@ -38,8 +39,12 @@ pub(super) struct Step<'s> {
     pub msg_id: u32,
     /// Whether to break the session off with it.
     pub suspend: bool,
+    /// What called for this session.
+    pub called: Option<&'s Called>,
     /// The credential to put into it.
     pub credential: Option<Cred<'static>>,
+    /// The Status of the server's header, and the challenge in it.
+    pub word: (StatusCode, Option<Chal<'static>>),
 }
 
 /// A request written; `None` when there is nothing left to say.
@@ -96,6 +101,7 @@ impl Step<'_> {
         if let Some(challenge) = challenge {
             self.write_header_status(&mut outbox, challenge)?;
         }
+        self.answer_call(&mut outbox)?;
         let first_sync = self.state.stores.iter().any(|store| store.own_last.is_none());
         let version = self.state.version;
         let media_type = devinf::media_type(self.config.encoding);
@@ -140,7 +146,16 @@ impl Step<'_> {
                 })
                 .map_err(broken)?;
         }
-        for store in &mut self.state.stores {
+        self.write_alerts(&mut outbox, None)?;
+        self.turn.put_pairs(tx)?;
+        Ok(outbox.finish(true))
+    }
+
+    /// Our Alerts: of all books, or of some.
+    fn write_alerts(&mut self, outbox: &mut Outbox, only: Option<&[BookNo]>) -> Result<()> {
+        let wanted = |store: &&mut StoreState| only.is_none_or(|only| only.contains(&store.book));
+        for store in self.state.stores.iter_mut().filter(wanted) {
+            let cred = book_cred(self.config, store.book, self.state.version, &self.state.trust.books);
             let anchor = outbox.anchor(store.own_last.as_deref(), &store.own_next);
             let max_obj_size = Some(self.turn.manners.announced(self.config.max_obj_size));
             let meta = Meta { anchor: Some(anchor), max_obj_size, ..Meta::default() };
@@ -152,11 +167,10 @@ impl Step<'_> {
                 ..Item::default()
             };
             let code = if store.resuming { AlertCode::RESUME } else { store.sync.alert() };
-            let cmd = outbox.command(|cmd_id| alert(cmd_id, code, item)).map_err(broken)?;
+            let cmd = outbox.command(|cmd_id| alert(cmd_id, code, cred, item)).map_err(broken)?;
             store.alert_ref = cmd.map(|cmd| (self.msg_id, cmd));
         }
-        self.turn.put_pairs(tx)?;
-        Ok(outbox.finish(true))
+        Ok(())
     }
 
     /// Takes an answer and writes the next request.
@@ -261,6 +275,13 @@ impl Step<'_> {
                     let store = self.state.stores.iter_mut().find(|store| store.alert_ref == Some(reference));
                     if let Some(store) = store {
                         store.alert_ref = None;
+                        let book = store.book;
+                        if self.book_is_asked(book, status) {
+                            continue;
+                        }
+                        let Some(store) = self.state.stores.iter_mut().find(|store| store.book == book) else {
+                            continue;
+                        };
                         if status.code.0 >= 400 && std::mem::take(&mut store.resuming) {
                             // Then from the start; a server that knows no 225 is asked for that next time.
                             if let Some(pair) = self.turn.pairs.get_mut(&store.book) {
@@ -374,9 +395,11 @@ impl Step<'_> {
             }
         }
         let active = self.state.stores.iter().any(StoreState::active);
+        let again = self.state.stores.iter().any(|store| self.says_again(store));
         let hears = self.state.stores.iter().any(|store| store.active() && store.sync.sends(Role::Server));
         self.state.package = match self.state.package {
             _ if !active => Package::Over,
+            Package::Init if again => Package::Init,
             Package::Init if message.last => {
                 for store in &mut self.state.stores {
                     store.upto = self.turn.rows.get(&store.book).map_or(store.upto, |row| row.head);
@@ -435,7 +458,13 @@ impl Step<'_> {
                 }
                 ends = true;
             }
-            Package::Init | Package::Changes | Package::Settling => {}
+            Package::Init => {
+                let again = |store: &&StoreState| self.says_again(store);
+                let books: Vec<BookNo> = self.state.stores.iter().filter(again).map(|store| store.book).collect();
+                self.write_alerts(&mut outbox, Some(&books))?;
+                ends = !books.is_empty();
+            }
+            Package::Changes | Package::Settling => {}
         }
         let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && self.state.owed_results.is_empty();
         if ends && flushed && self.state.package == Package::Sending {
@@ -470,7 +499,7 @@ impl Step<'_> {
             source: Some(Location::new(self.config.device_id.clone())),
             ..Item::default()
         };
-        outbox.command(|cmd_id| alert(cmd_id, AlertCode::SUSPEND, item)).map_err(broken)?;
+        outbox.command(|cmd_id| alert(cmd_id, AlertCode::SUSPEND, None, item)).map_err(broken)?;
         keep_overflow(tx, &self.turn.token, &mut outbox)?;
         Ok(Some(outbox.finish(true)))
     }
@@ -533,7 +562,7 @@ impl Step<'_> {
         Ok(true)
     }
 
-    fn header(&self) -> Header<'static> {
+    pub(super) fn header(&self) -> Header<'static> {
         let uri = self.state.resp_uri.clone().unwrap_or_else(|| self.config.server_uri.clone());
         let mut header = Header::new(
             self.state.version,
@@ -551,20 +580,20 @@ impl Step<'_> {
         header
     }
 
-    fn outbox(&self, header: &Header<'_>) -> Result<Outbox> {
+    pub(super) fn outbox(&self, header: &Header<'_>) -> Result<Outbox> {
         let (manners, state) = (&self.turn.manners, &self.state);
         Outbox::to(manners, header, self.config.encoding, state.version, state.max_msg_size).map_err(broken)
     }
 
-    fn write_header_status(&self, outbox: &mut Outbox, message: &Message<'_>) -> Result<()> {
+    pub(super) fn write_header_status(&self, outbox: &mut Outbox, message: &Message<'_>) -> Result<()> {
         let header = &message.header;
         outbox
             .header_status(
                 &header.msg_id.to_string(),
                 &header.target.uri,
                 &header.source.uri,
-                StatusCode::OK,
-                None,
+                self.word.0,
+                self.word.1.clone(),
                 None,
             )
             .map_err(broken)
@@ -642,8 +671,13 @@ fn map_of(store: &StoreState, rows: &[MapRow]) -> Map<'static> {
     }
 }
 
-fn alert(cmd_id: crate::message::CmdId<'static>, code: AlertCode, item: Item<'static>) -> Command<'static> {
-    Command::Alert(Alert { cmd_id, no_resp: false, cred: None, code: Some(code), correlator: None, items: vec![item] })
+pub(super) fn alert(
+    cmd_id: crate::message::CmdId<'static>,
+    code: AlertCode,
+    cred: Option<Cred<'static>>,
+    item: Item<'static>,
+) -> Command<'static> {
+    Command::Alert(Alert { cmd_id, no_resp: false, cred, code: Some(code), correlator: None, items: vec![item] })
 }
 
 fn queued(message: &Message<'_>, command: &Command<'_>, code: StatusCode) -> Queued {

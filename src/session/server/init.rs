@@ -39,7 +39,9 @@ impl Step<'_, '_> {
                     self.state.break_off();
                     StatusCode::OK
                 }
-                Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::DISPLAY) => StatusCode::OK,
+                Some(AlertCode::NEXT_MESSAGE | AlertCode::DISPLAY) => StatusCode::OK,
+                // What was answered 101 was not done; there is no result of it, and the device begins anew (§3.11).
+                Some(AlertCode::RESULT) => StatusCode::TIMEOUT,
                 Some(code) if self.turn.manners.is_idle_alert(code) => StatusCode::OK,
                 Some(_) => StatusCode::UNSUPPORTED_FEATURE,
                 None => StatusCode::INCOMPLETE_COMMAND,
@@ -91,6 +93,15 @@ impl Step<'_, '_> {
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
+        let granted = match self.opens(alert, datastore.book) {
+            Ok(granted) => granted,
+            Err((code, chal)) => {
+                let mut queued = self.queued(index, code).about(item);
+                queued.chal = chal;
+                self.answer(index, queued);
+                return Ok(());
+            }
+        };
         let filter = match read_filter(item, datastore) {
             Ok(filter) => filter,
             Err(error) => {
@@ -175,7 +186,11 @@ impl Step<'_, '_> {
         store.own_next = own_next;
         store.own_last = last;
 
-        let code = if reason.is_some() { StatusCode::REFRESH_REQUIRED } else { StatusCode::OK };
+        let code = match reason {
+            Some(_) => StatusCode::REFRESH_REQUIRED,
+            None if granted => StatusCode::AUTHENTICATED,
+            None => StatusCode::OK,
+        };
         let mut queued = self.queued(index, code).about(item);
         if let Some(next) = &store.peer_next {
             queued = queued.saying(Extra::Next(next.clone()));

@@ -1,8 +1,10 @@
 //! One authenticated message, inside its transaction: commands to statuses, then the reply (DESIGN "The message step").
 
 use super::ServerConfig;
+use super::door::Door;
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{AlertCode, Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp, Version};
+use crate::session::changes::Question;
 use crate::session::confirm::take_map;
 use crate::session::devinf;
 use crate::session::outbox::{Outbox, Queued, is_idle};
@@ -21,6 +23,8 @@ const MAX_IDLE: u32 = 5;
 /// What the step works with.
 pub(super) struct Step<'s, 'm> {
     pub config: &'s ServerConfig,
+    /// Who may do what, and who this server is.
+    pub door: Door<'s>,
     pub encoding: Encoding,
     pub now: Timestamp,
     pub message: &'s Message<'m>,
@@ -35,6 +39,8 @@ pub(super) struct Step<'s, 'm> {
     pub statuses: Vec<Vec<Queued>>,
     /// Whether the device suspends the session with this message.
     pub suspended: bool,
+    /// Whether the device wants to know who this server is before it goes on.
+    pub proving: bool,
 }
 
 impl Step<'_, '_> {
@@ -48,11 +54,19 @@ impl Step<'_, '_> {
         if self.first {
             self.choose_manners();
         }
+        self.take_challenge();
         self.take_devinf();
         let alerted = self.alerted_books();
         let books: Vec<BookNo> = self.state.stores.iter().map(|store| store.book).chain(alerted).collect();
         self.turn.lock(tx, books)?;
         self.take_alerts(tx)?;
+        if self.proving {
+            // Its Statuses only say so of everything; what it was sent stays unanswered.
+            self.take_the_rest();
+            let reply = self.reply(tx)?;
+            self.turn.put_pairs(tx)?;
+            return Ok((reply, self.state, self.device));
+        }
         self.take_status_of_commands();
         let body = &self.message.body;
         self.turn.take_answers(tx, &mut self.state, body)?;
@@ -235,7 +249,10 @@ impl Step<'_, '_> {
                 Command::Get(get) => {
                     for item in &get.items {
                         let wanted = item.target.as_ref().is_some_and(|target| devinf::is_uri(&target.uri));
-                        let code = if wanted { StatusCode::OK } else { StatusCode::NOT_FOUND };
+                        let question = item.target.as_ref().and_then(|target| Question::of_uri(&target.uri));
+                        let told =
+                            question == Some(Question::Account) && self.state.owe_news(&msg_ref, get.cmd_id.as_str());
+                        let code = if wanted || told { StatusCode::OK } else { StatusCode::NOT_FOUND };
                         let queued = self.queued(index, code).about(item);
                         self.answer(index, queued);
                         if wanted {
@@ -294,6 +311,11 @@ impl Step<'_, '_> {
         let active = |state: &State| state.stores.iter().any(StoreState::active);
         if self.message.last {
             self.state.package = match self.state.package {
+                // A book whose own credential was asked for is alerted again (§5.5).
+                Package::Init if self.state.trust.asks() => {
+                    self.state.owes_final = true;
+                    if active(&self.state) { Package::Changes } else { Package::Init }
+                }
                 Package::Init if !active(&self.state) => Package::Over,
                 Package::Init => {
                     let combined = self.state.stores.iter().filter(|store| store.active()).all(|store| store.sync_seen);
@@ -334,6 +356,7 @@ impl Step<'_, '_> {
             Location { uri: state.peer.0.clone().into(), name: state.peer.1.clone().map(Into::into) },
             Location::new(state.own.clone()),
         );
+        self.show_identity(&mut header);
         // Again while the device says its package 1 again: it did not get this.
         if self.first || !self.alerted_books().is_empty() {
             header.resp_uri = state.resp_uri.clone().map(Into::into);
@@ -359,11 +382,13 @@ impl Step<'_, '_> {
         let statuses = std::mem::take(&mut self.statuses);
         write_statuses(tx, &self.turn.token, &mut outbox, statuses.into_iter().flatten())?;
         devinf::write_results(&mut outbox, &mut self.state, self.encoding).map_err(broken)?;
+        self.write_news(tx, &mut outbox)?;
         self.write_alerts(&mut outbox).map_err(broken)?;
         write_broken(&mut outbox, &mut self.state)?;
         let sent_all = self.write_changes(tx, &mut outbox)?;
 
-        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && self.state.owed_results.is_empty();
+        let answered = self.state.owed_results.is_empty() && self.state.owed_news.is_empty();
+        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && answered;
         let idle = outbox.is_idle() && is_idle(message) && self.state.package != Package::Settling;
         self.state.idle = if idle { self.state.idle + 1 } else { 0 };
         let given_up = self.state.idle > MAX_IDLE;
