@@ -12,6 +12,7 @@ mod confirm;
 mod content;
 pub mod datastore;
 mod devinf;
+mod folders;
 pub mod guid;
 mod large;
 mod outbox;
