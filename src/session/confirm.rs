@@ -86,16 +86,25 @@ pub(super) fn confirm(
                 });
                 done.push(row.guid);
             }
+            // A server that cannot have it there tells where it is (§3.15); that is then news.
+            (Confirmation::Retry, Op::Move) if open.role == Role::Client && code == StatusCode::MOVE_FAILED => {
+                counts.refused += 1;
+                maps.extend(entry.map(|entry| MapRow { agreed_revision: row.sent_revision, ..entry }));
+                done.push(row.guid);
+            }
             (Confirmation::Lost, _) => {
                 maps.extend(entry.map(|entry| MapRow { state: MapState::Gone, ..entry }));
                 put.push(OutgoingRow { op: Op::Add, ..again(row, code) });
             }
+            // It does not move; the same is said with a Replace next time (§3.15).
+            (Confirmation::Refused, Op::Move) => put.push(again(row, code)),
             (Confirmation::Refused, _) => {
                 counts.refused += 1;
                 put.push(OutgoingRow { state: OutgoingState::Refused, ..again(row, code) });
             }
             (Confirmation::Full, _) => {
                 open.state.full = true;
+                open.state.withheld += 1;
                 put.push(OutgoingRow { state: OutgoingState::Withheld, ..again(row, code) });
             }
             // That this failed says nothing of what was sent before it.

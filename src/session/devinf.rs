@@ -25,6 +25,8 @@ pub(super) struct Capability {
     pub max_guid: Option<u64>,
     /// Whether it wants NumberOfChanges.
     pub number_of_changes: bool,
+    /// Whether it has folders.
+    pub folders: bool,
 }
 
 /// Reads off a peer's device information what concerns one of its datastores.
@@ -39,9 +41,11 @@ pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore
         .rx_pref
         .iter()
         .chain(&store.rx)
+        .filter(|wanted| !datastore::is_folder_type(&wanted.media_type))
         .find(|wanted| datastore.types.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted.media_type.trim())))
         .map(|wanted| (wanted.media_type.trim().to_owned(), wanted.version.trim().to_owned()));
-    Capability { media, max_guid: store.max_guid_size.filter(|max| *max > 0), number_of_changes }
+    let folders = store.hierarchical;
+    Capability { media, max_guid: store.max_guid_size.filter(|max| *max > 0), number_of_changes, folders }
 }
 
 /// What we say of ourselves, with datastores by the names that the peer has for them; a server adds those that nobody
@@ -59,7 +63,11 @@ pub(super) fn own(
         has.then_some(()).into_iter()
     };
     let described = |uri: String, datastore: &Datastore| {
-        let types = || datastore.types.iter().map(|(name, version)| ContentType::new(*name, *version));
+        let spoken = |name: &str| version == Version::V12 || !datastore::is_folder_type(name);
+        let types = || {
+            let types = datastore.types.iter().filter(|(name, _)| spoken(name));
+            types.map(|(name, version)| ContentType::new(*name, *version))
+        };
         DataStore {
             source_ref: uri.into(),
             display_name: Some(datastore.name.into()),
@@ -68,6 +76,7 @@ pub(super) fn own(
             rx: types().skip(1).collect(),
             tx_pref: types().take(1).collect(),
             tx: types().skip(1).collect(),
+            hierarchical: version == Version::V12 && datastore.folders,
             sync_kinds: (SyncKind::TWO_WAY.0..=SyncKind::REFRESH_FROM_SERVER.0).map(SyncKind).collect(),
             filter_rx: filters(datastore).map(|()| ContentType::new(GRAMMAR, "1.0")).collect(),
             filter_caps: filters(datastore).flat_map(|()| types()).map(filter_cap).collect(),

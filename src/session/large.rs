@@ -265,7 +265,7 @@ pub(super) fn item_at(
             guid: row.guid,
             revision: row.revision,
             deleted: false,
-            parent: item.parent,
+            parent: row.parent,
             depth: item.depth,
             media_type: content.media_type,
             content: content.bytes,

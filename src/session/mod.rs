@@ -13,6 +13,7 @@ mod content;
 pub mod datastore;
 mod devinf;
 mod filtered;
+mod folders;
 pub mod guid;
 mod host;
 mod large;

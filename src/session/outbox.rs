@@ -4,7 +4,7 @@ use super::profile::Manners;
 use super::trust::Wanted;
 use crate::codec::{Checkpoint, DataStyle, EncodeError, Encoder, Encoding, Options, xml_can_carry};
 use crate::message::{
-    Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Message, Meta, Status,
+    Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Mem, Message, Meta, Status,
     StatusCode, Sync, Version, names,
 };
 use crate::store::SentRef;
@@ -238,6 +238,7 @@ impl Outbox {
         target: &str,
         source: &str,
         number_of_changes: Option<u64>,
+        mem: Option<Mem>,
     ) -> Result<Option<u32>, EncodeError> {
         if self.overflows() || self.chunked {
             return Ok(None);
@@ -251,7 +252,7 @@ impl Outbox {
             cred: None,
             target: Some(Location::new(target)),
             source: Some(Location::new(source)),
-            meta: None,
+            meta: mem.map(|mem| Meta { mem: Some(mem), ..Meta::default() }),
             number_of_changes,
             commands: Vec::new(),
         })?;

@@ -3,7 +3,7 @@
 use super::large::LargeOut;
 use super::trust::Trust;
 use super::{BookReport, Counts, Report};
-use crate::message::{StatusCode, Version};
+use crate::message::{Mem, StatusCode, Version};
 use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
 use crate::sync::filter::Filter;
 use crate::sync::{Role, SyncType};
@@ -66,6 +66,10 @@ pub(super) struct State {
     pub suspended: bool,
     /// Whether our package is complete but for its Final, which waits until no Status is left over.
     pub owes_final: bool,
+    /// When it began, in milliseconds since 1970.
+    pub began: i64,
+    /// How often the device has said its package 1 again.
+    pub restarts: u8,
     /// The profile rules about the peer, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
@@ -107,6 +111,31 @@ pub(super) enum Settling {
     Deleting(Revision),
     /// All is decided.
     End,
+}
+
+/// Free memory (§3.18): items and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Room {
+    pub items: u64,
+    pub bytes: u64,
+}
+
+impl Room {
+    /// Takes an item's place; `false` when there is none.
+    pub(super) fn take(&mut self, bytes: u64) -> bool {
+        let fits = self.items > 0 && bytes <= self.bytes;
+        if fits {
+            self.items -= 1;
+            self.bytes -= bytes;
+        }
+        fits
+    }
+}
+
+impl From<Mem> for Room {
+    fn from(mem: Mem) -> Self {
+        Self { items: mem.free_id, bytes: mem.free_mem }
+    }
 }
 
 /// A datastore in a session.
@@ -160,6 +189,8 @@ pub(super) struct StoreState {
     pub staged: bool,
     /// Deletes that the guard keeps back.
     pub held: u64,
+    /// On a server: an earlier session's changes that are still to be settled before those of this one.
+    pub left_over: Option<Box<Self>>,
     /// In a sync of everything: the book was empty when it began and nobody else has written it since, so that whatever
     /// comes is new.
     pub alone: bool,
@@ -182,6 +213,17 @@ pub(super) struct StoreState {
     pub broken: Option<String>,
     /// The peer is full: no more Adds.
     pub full: bool,
+    /// Whether the book has folders that can be spoken of in this session, and whether the peer has them too (§3.15).
+    pub folders: bool,
+    pub tree: bool,
+    /// What still fits there, as the peer said.
+    pub room: Option<Room>,
+    /// Client: what still fits here, as we say.
+    pub own_room: Option<Room>,
+    /// Items kept back because the peer is full.
+    pub withheld: u64,
+    /// Adds that were staged.
+    pub staged_adds: u64,
     /// The media type and version the peer wants, once known.
     pub media: Option<(String, String)>,
     /// The longest GUID the peer keeps.
@@ -217,6 +259,8 @@ impl State {
             asked_devinf: false,
             suspended: false,
             owes_final: false,
+            began: 0,
+            restarts: 0,
             rules: Vec::new(),
             idle: 0,
             messages: 0,
@@ -293,6 +337,7 @@ impl StoreState {
             start_live: 0,
             staged: false,
             held: 0,
+            left_over: None,
             alone: false,
             seen_head: Revision(0),
             map_sent: None,
@@ -304,6 +349,12 @@ impl StoreState {
             large_resumed: false,
             broken: None,
             full: false,
+            folders: false,
+            tree: false,
+            room: None,
+            own_room: None,
+            withheld: 0,
+            staged_adds: 0,
             media: None,
             max_guid: None,
             failed: None,
@@ -387,6 +438,7 @@ impl StoreState {
             received: self.received,
             sent: self.sent,
             held: self.held,
+            withheld: self.withheld,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use syncml::auth::{DigestKind, Secret, Verifier};
 use syncml::message::Timestamp;
 use syncml::session::{Busy, Host, Server, ServerConfig, ServerIdentity, Speaker};
-use syncml::store::{AccountNo, BookNo, Guid, MapState, Principal, PrincipalKind, Store, Verdict};
+use syncml::store::{AccountNo, BookNo, Guid, ItemRow, MapState, Principal, PrincipalKind, Store, Verdict};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +64,7 @@ struct ServerFlags {
     protected: bool,
     max_msg_size: Option<u64>,
     max_obj_size: Option<u64>,
+    max_items: Option<u64>,
     refuse_md5: bool,
     require_mac: bool,
     /// The server's own name and secret.
@@ -219,7 +220,7 @@ impl Conversation {
         for line in text.split_inclusive('\n') {
             let card = cards.last_mut().unwrap();
             *card += line;
-            if ["END:VCARD", "END:VCALENDAR"].contains(&line.trim_end()) {
+            if ["END:VCARD", "END:VCALENDAR", "</Folder>", "</File>"].iter().any(|end| line.trim_end().ends_with(end)) {
                 cards.push(String::new());
             }
         }
@@ -253,6 +254,7 @@ impl Conversation {
         config.allow_basic = self.server.allow_basic;
         config.allow_device = self.server.allow_device;
         config.max_msg_size = self.server.max_msg_size.unwrap_or(config.max_msg_size);
+        config.max_items = self.server.max_items;
         config.max_obj_size = self.server.max_obj_size.unwrap_or(config.max_obj_size);
         config.refuse_md5 = self.server.refuse_md5;
         config.require_mac = self.server.require_mac;
@@ -373,8 +375,15 @@ impl Stage<'_> {
 
     fn cards(&self, account: AccountNo, book: BookNo) -> Vec<String> {
         let items = common::items(self.server.store().as_ref(), account, book);
-        let mut cards: Vec<String> =
-            items.iter().map(|item| String::from_utf8(item.content.to_vec()).unwrap()).collect();
+        let text = |item: &ItemRow<'_>| String::from_utf8(item.content.to_vec()).unwrap();
+        // What is in a folder stands behind the folder's name.
+        let place = |item: &ItemRow<'_>| {
+            let folder = items.iter().find(|folder| Some(folder.guid) == item.parent)?;
+            let text = text(folder);
+            let (_, name) = text.split_once("<name>")?;
+            Some(format!("in {}\n", name.split('<').next()?))
+        };
+        let mut cards: Vec<String> = items.iter().map(|item| place(item).unwrap_or_default() + &text(item)).collect();
         cards.sort();
         cards
     }

@@ -4,7 +4,7 @@
 //! free on this side. It is forgotten with the row. A version that the host wants lower still is obeyed.
 
 use super::{Client, ClientError};
-use crate::message::{Data, Status, StatusCode, Timestamp, Version};
+use crate::message::{Data, Status, Timestamp, Version};
 use crate::session::state::State;
 use crate::store::DeviceRow;
 use crate::sync::Role;
@@ -48,11 +48,6 @@ impl Client {
     }
 }
 
-/// Whether a header's status may mean that the version is not spoken: 513 and 505 say so, old servers give 400 or 501.
-pub(super) const fn is_about_version(code: StatusCode) -> bool {
-    matches!(code.0, 400 | 501 | 505 | 513)
-}
-
 /// The versions that a 513 or 505 names.
 pub(super) fn named(status: &Status<'_>) -> Vec<Version> {
     let mut found = Vec::new();
@@ -87,7 +82,7 @@ fn is_below(one: Version, other: Version) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Item;
+    use crate::message::{Item, StatusCode};
 
     #[test]
     fn a_version_is_remembered_downwards_only() {

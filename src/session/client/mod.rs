@@ -1,6 +1,5 @@
 //! The client's side of the conversation.
 
-mod advice;
 mod book;
 mod busy;
 mod called;
@@ -15,21 +14,21 @@ pub use called::{Called, CalledAlert};
 pub use credential::Credentials;
 pub use poll::{News, Poll, PollConfig};
 
-use self::advice::advice;
 use self::credential::Answered;
 use self::server::Believed;
 use self::step::Step;
 use super::datastore;
+use super::receive::Quota;
 use super::state::{Package, State, StoreState};
-use super::turn::Turn;
+use super::turn::{Turn, unfold};
 use super::{Profiles, Report, ServerIdentity};
 use crate::auth::Challenge;
 use crate::codec::{Encoding, Limits, decode};
 use crate::contact::identity::Kind;
-use crate::message::{AlertCode, Command, Message, StatusCode, Text, Timestamp, Version};
+use crate::message::{AlertCode, Command, Mem, Message, StatusCode, Text, Timestamp, Version};
 use crate::store::{AccountNo, BookNo, DeviceRow, Store, StoreError, Token, Tx, Verdict};
 use crate::sync::filter::{Filter, FilterError, FilterType};
-use crate::sync::{DeletionGuard, Role};
+use crate::sync::{DeletionGuard, OnHeader, Role, status_policy};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,7 +152,7 @@ pub enum ClientError {
     #[error("the server's answer cannot be read: {0}")]
     Unreadable(String),
     /// The server ended the session.
-    #[error("the server ended the session with status {0}: {text}", text = advice(*.0))]
+    #[error("the server ended the session with status {0}: {text}", text = status_policy(*.0).advice)]
     Ended(StatusCode),
     /// The server cannot say what changed.
     #[error("the server does not say what changed ({0}): sync with it instead")]
@@ -340,6 +339,15 @@ impl Client {
         self.suspending = true;
     }
 
+    /// Says what still fits into a book (§3.18): the server is told so with this side's changes, and is asked to send no
+    /// more. What it adds beyond that is answered 420 and is not stored; it is sent again when there is room. To be called
+    /// before the first [`received`](Self::received).
+    pub fn set_free_memory(&mut self, book: BookNo, memory: Mem) {
+        for store in self.state.stores.iter_mut().filter(|store| store.book == book) {
+            store.own_room = Some(memory.into());
+        }
+    }
+
     /// What was done so far; complete once [`outgoing`](Self::outgoing) gives `None`.
     #[must_use]
     pub fn report(&self) -> Report {
@@ -381,6 +389,7 @@ impl Client {
         let encoding = Encoding::from_content_type(content_type)
             .ok_or_else(|| unreadable(&format_args!("{content_type:?} is not a SyncML media type")))?;
         let message = decode(body, encoding, &Limits::default()).map_err(|error| unreadable(&error))?;
+        let message = Message { body: unfold(message.body), ..message };
         self.state.bytes_in += body.len() as u64;
         self.state.messages += 1;
         let header_status = message.body.iter().find_map(|command| match command {
@@ -404,7 +413,8 @@ impl Client {
             StatusCode(200..=299) => {}
             code => {
                 let named = header_status.map(fallback::named).unwrap_or_default();
-                if fallback::is_about_version(code) && self.fall_back(&named, now)? {
+                let other_version = status_policy(code).header == OnHeader::OtherVersion;
+                if other_version && self.fall_back(&named, now)? {
                     return Ok(());
                 }
                 return Err(ClientError::Ended(code));
@@ -520,6 +530,8 @@ impl Client {
                 now,
                 max_obj_size: self.config.max_obj_size,
                 guard: self.config.guard,
+                quota: Quota::NONE,
+                archives: Vec::new(),
                 manners: self.config.profiles.manners(&self.state.rules),
                 rows: Default::default(),
                 pairs: Default::default(),
@@ -569,10 +581,16 @@ fn problem(store: &StoreState) -> Option<String> {
         Some(code @ (406 | 421 | 422)) if store.filter.is_some() => Some(format!(
             "the server does not do this filter of {name:?} ({code}): sync without it, or with a simpler one"
         )),
-        Some(code) => Some(format!("the sync of {name:?} ended with status {code}: {}", advice(StatusCode(code)))),
+        Some(code) => {
+            Some(format!("the sync of {name:?} ended with status {code}: {}", status_policy(StatusCode(code)).advice))
+        }
         None if store.held > 0 => Some(format!(
             "{} deletes of {name:?} were held back: too many to be meant. What they would have deleted is still here",
             store.held
+        )),
+        None if store.withheld > 0 => Some(format!(
+            "{} items of {name:?} were not taken: the server has no room for them. They are sent again when it has",
+            store.withheld
         )),
         None if !store.clean && store.awaiting > 0 => {
             Some(format!("{} items of {name:?} were not answered; they are sent again next time", store.awaiting))

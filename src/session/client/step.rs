@@ -13,11 +13,12 @@ use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
 use crate::session::settle::settle;
 use crate::session::state::{Package, State, StoreState};
 use crate::session::turn::{
-    Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_broken, write_statuses,
+    Turn, broken, find_store, fold_open_epoch, keep_overflow, out_of_place, refuse_all, sent_ref, write_broken,
+    write_statuses,
 };
 use crate::store::{BookNo, DeviceRow, Direction, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
 use crate::sync::filter::GRAMMAR;
-use crate::sync::{Role, SyncType, next_anchor};
+use crate::sync::{OnAlert, Role, SyncType, next_anchor, status_policy};
 
 /// Map entries sent in one message.
 const MAP_PAGE: usize = 200;
@@ -25,6 +26,9 @@ const MAP_PAGE: usize = 200;
 /// Exchanges in which neither side says anything before the session is given up (loop guard, §3.7): a server that settles
 /// a large book has nothing to say for a while.
 const MAX_IDLE: u32 = 200;
+
+/// Messages of one session at most (§9.4); the rest is done in the next one.
+const MAX_MESSAGES: u32 = 2_000_000;
 
 /// What a step of the client works with.
 pub(super) struct Step<'s> {
@@ -185,6 +189,7 @@ impl Step<'_> {
         self.turn.lock(tx, self.state.stores.iter().map(|store| store.book))?;
         let mut statuses = self.take_devinf(message);
         statuses.extend(self.take_alerts(tx, message)?);
+        self.turn.learn_folders(&mut self.state, self.device.devinf.as_deref());
         self.take_own_statuses(tx, message)?;
         self.turn.take_answers(tx, &mut self.state, &message.body)?;
         statuses.extend(self.take_syncs(tx, message)?);
@@ -290,7 +295,7 @@ impl Step<'_> {
                             }
                         }
                         // 508 comes with an Alert that says what to do instead.
-                        if status.code.0 >= 400 && status.code != StatusCode::REFRESH_REQUIRED {
+                        if matches!(status_policy(status.code).alert, OnAlert::Ended | OnAlert::Authenticate) {
                             store.failed = Some(status.code.0);
                         }
                     }
@@ -378,9 +383,15 @@ impl Step<'_> {
                         }
                     }
                 }
-                Command::Alert(_) | Command::Status(_) | Command::Put(_) | Command::Results(_) => {}
-                _ if command.no_resp() => {}
-                _ => statuses.push(queued(message, command, StatusCode::NOT_IMPLEMENTED)),
+                _ => {
+                    let Some(code) = out_of_place(Role::Client, command) else { continue };
+                    if command.cmd_id().is_some() && !command.no_resp() {
+                        statuses.push(queued(message, command, code));
+                    }
+                    if let Command::Container(container) = command {
+                        statuses.extend(refuse_all(&container.commands, &msg_ref, code));
+                    }
+                }
             }
         }
         Ok(statuses)
@@ -472,7 +483,7 @@ impl Step<'_> {
         }
         let idle = outbox.is_idle() && is_idle(message);
         self.state.idle = if idle { self.state.idle + 1 } else { 0 };
-        if self.state.idle > MAX_IDLE {
+        if self.state.idle > MAX_IDLE || self.state.messages > MAX_MESSAGES {
             self.state.package = Package::Over;
             self.turn.put_pairs(tx)?;
             return Ok(None);

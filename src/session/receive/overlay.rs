@@ -1,9 +1,10 @@
 //! The rows that a batch touches: loaded in one go, read and changed while its changes are decided, written in one go.
 
-use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Received, When};
+use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Place, Received, Verb, When};
 use crate::contact::identity::{Kind, Likeness};
 use crate::contact::view::{self, Fields};
-use crate::session::content::{Content, likeness};
+use crate::session::content::{Content, Folder, likeness};
+use crate::session::datastore::is_folder_type;
 use crate::session::filtered::{common, lens};
 use crate::store::{Draft, Guid, ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
 use crate::sync::{Incoming, Role};
@@ -59,9 +60,22 @@ impl<'m> Overlay<'m> {
         };
         let mut wanted: Vec<Guid> = Vec::new();
 
-        let luids: Vec<&str> = batch
-            .iter()
-            .filter_map(|received| match &received.key {
+        // Where items are put and what they are copies of is looked up with them.
+        let named = || {
+            batch.iter().flat_map(|received| {
+                let place = match &received.place {
+                    Some(Place::In(key)) => Some(key),
+                    _ => None,
+                };
+                let copied = match &received.verb {
+                    Verb::Copy(key) => Some(key),
+                    _ => None,
+                };
+                std::iter::once(&received.key).chain(place).chain(copied)
+            })
+        };
+        let luids: Vec<&str> = named()
+            .filter_map(|key| match key {
                 Key::Peer(luid) => Some(&**luid),
                 Key::Own(_) => None,
             })
@@ -78,10 +92,9 @@ impl<'m> Overlay<'m> {
                 overlay.old_entries.insert(entry.luid.clone(), entry);
             }
         }
-        let own: Vec<Guid> = batch
-            .iter()
-            .filter_map(|received| match received.key {
-                Key::Own(guid) => Some(guid),
+        let own: Vec<Guid> = named()
+            .filter_map(|key| match key {
+                Key::Own(guid) => Some(*guid),
                 Key::Peer(_) => None,
             })
             .collect();
@@ -152,7 +165,11 @@ impl<'m> Overlay<'m> {
 
     pub(super) fn create(&mut self, open: &mut OpenBook<'_, 'm>, luid: Cow<'m, str>, content: Content<'m>) {
         let print = content.print;
-        let item = open.writer.add(content.into_draft());
+        let (parent, depth) = match content.folder {
+            Folder::Is(parent) => (parent, self.depth_in(parent)),
+            Folder::Unsaid => (None, 0),
+        };
+        let item = open.writer.add(Draft { parent, depth, ..content.into_draft() });
         let (guid, revision) = (item.guid, item.revision);
         self.items.insert(guid, item);
         self.bind(open, luid, guid, revision, print);
@@ -164,19 +181,50 @@ impl<'m> Overlay<'m> {
         old: &ItemRow<'m>,
         content: Content<'m>,
     ) -> ItemRow<'m> {
-        let draft = Draft { parent: old.parent, depth: old.depth, ..content.into_draft() };
-        let new = open.writer.replace(old, draft);
+        let (parent, depth) = match content.folder {
+            Folder::Is(parent) => (parent, self.depth_in(parent)),
+            Folder::Unsaid => (old.parent, old.depth),
+        };
+        let new = open.writer.put(old, Draft { parent, depth, ..content.into_draft() });
         self.items.insert(new.guid, new.clone());
         new
     }
 
-    /// Writes a merge over what the peer told, unless they mean the same.
-    pub(super) fn rewrite(&mut self, open: &mut OpenBook<'_, 'm>, told: &ItemRow<'m>, result: Option<Vec<u8>>) {
-        let Some(result) = result else { return };
-        let result = Content::new(open.kind, told.media_type.clone(), Cow::Owned(result));
-        if result.print != told.fingerprint {
-            self.replace(open, told, result);
+    /// Writes a merge over what the peer told, unless they mean the same; and puts it into that folder.
+    pub(super) fn rewrite(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        told: &ItemRow<'m>,
+        result: Option<Vec<u8>>,
+        parent: Option<Guid>,
+    ) {
+        let result = match result {
+            Some(result) => Content::new(open.kind, told.media_type.clone(), Cow::Owned(result)),
+            None => Content::of(told),
+        };
+        if result.print != told.fingerprint || parent != told.parent {
+            self.replace(open, told, result.at(parent));
         }
+    }
+
+    /// Binds an id to a twin, which moves to where the peer has it.
+    pub(super) fn bind_twin(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        luid: Cow<'m, str>,
+        guid: Guid,
+        content: &Content<'m>,
+    ) -> Result<()> {
+        let mut item = self.item(guid)?.clone();
+        if content.folder.differs(item.parent) {
+            item = self.replace(open, &item, content.clone());
+        }
+        self.bind(open, luid, guid, item.revision, content.print);
+        Ok(())
+    }
+
+    fn depth_in(&self, parent: Option<Guid>) -> u32 {
+        parent.map_or(0, |parent| self.items.get(&parent).map_or(0, |folder| folder.depth).saturating_add(1))
     }
 
     pub(super) fn bind(
@@ -239,6 +287,7 @@ impl<'m> Overlay<'m> {
         op: Incoming,
         luid: Cow<'m, str>,
         content: Option<Content<'m>>,
+        place: Option<&Place<'m>>,
     ) {
         let op = match op {
             Incoming::Add => crate::message::Op::Add,
@@ -253,6 +302,7 @@ impl<'m> Overlay<'m> {
             epoch: open.state.epoch,
             luid,
             op,
+            place: place.map(Place::to_text),
             media_type,
             content: bytes,
             view_fp: print,
@@ -405,12 +455,16 @@ impl<'m> Overlay<'m> {
         (live || open.state.old_epoch.is_some()).then_some(row)
     }
 
+    /// An item of the same meaning; of several, one in the same place.
     pub(super) fn exact_twin(&self, luid: &str, content: &Content<'_>) -> Option<Guid> {
-        self.by_print.get(&content.print)?.iter().copied().find(|guid| {
+        let free = |guid: &&Guid| {
             !self.taken.contains(guid)
                 && self.claimed.get(guid).is_none_or(|by| by == luid)
                 && self.items.get(guid).is_some_and(|item| !item.deleted && item.fingerprint == content.print)
-        })
+        };
+        let there = |guid: &&Guid| self.items.get(guid).is_some_and(|item| !content.folder.differs(item.parent));
+        let twins = self.by_print.get(&content.print)?;
+        twins.iter().filter(free).find(there).or_else(|| twins.iter().find(free)).copied()
     }
 
     pub(super) fn strong_twin(&self, kind: Kind, content: &Content<'_>) -> Result<Option<Guid>> {
@@ -420,6 +474,12 @@ impl<'m> Overlay<'m> {
                 continue;
             }
             let Some(item) = self.items.get(guid).filter(|item| !item.deleted) else { continue };
+            // Two folders may hold files of one name; and a folder is no file.
+            let folder = |media_type: Option<&str>| media_type.is_some_and(is_folder_type);
+            let apart = folder(item.media_type.as_deref()) != folder(content.media_type.as_deref());
+            if apart || content.folder.differs(item.parent) {
+                continue;
+            }
             if matches!(likeness(kind, &item.content, &content.bytes), Likeness::Equal | Likeness::Strong) {
                 return Ok(Some(*guid));
             }

@@ -3,15 +3,16 @@
 //! With the token of a session's RespURI, the session answers for the speaker; without, the credential must. Nothing is
 //! written before that is settled, and a refusal leaves no trace (I10).
 
-use super::step::Step;
+use super::step::{SETTLE_BUDGET, Step};
 use super::{Admission, Asked, Refusal, Reply, Server};
 use crate::auth::{
     Challenge, MacHeader, Policy, Presented, Scheme, Transport, Verifier, formulas, parse_token, token_text, verify,
 };
 use crate::codec::{Encoding, Limits, decode};
 use crate::message::{Chal, Message, StatusCode, Version};
+use crate::session::receive::Quota;
 use crate::session::state::{Package, STATE_VERSION, State};
-use crate::session::turn::{Turn, broken};
+use crate::session::turn::{Turn, broken, unfold};
 use crate::session::{ServerIdentity, Speaker};
 use crate::store::{AccountNo, BookNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict};
 use crate::sync::Role;
@@ -395,6 +396,7 @@ impl Server {
         // message must then bring its credential (200 instead of 212).
         state.authenticated = state.resp_uri.is_some();
         state.proven = true;
+        state.began = asked.request.now.0;
         let row = SessionRow {
             token,
             device: device.device,
@@ -430,7 +432,7 @@ impl Server {
         outcome: &mut Result<Admission, Refusal>,
     ) -> crate::store::Result<Verdict> {
         let message: Message<'_> = match decode(asked.request.body, asked.encoding, limits) {
-            Ok(message) => message,
+            Ok(message) => Message { body: unfold(message.body), ..message },
             Err(_) => {
                 *outcome = Ok(Admission::Refused(StatusCode::BAD_REQUEST, None));
                 return Ok(Verdict::Rollback);
@@ -449,6 +451,11 @@ impl Server {
             now: asked.request.now,
             max_obj_size: self.config.max_obj_size,
             guard: self.config.guard,
+            quota: Quota {
+                items: self.config.max_items.unwrap_or(u64::MAX),
+                bytes: self.config.max_bytes.unwrap_or(u64::MAX),
+            },
+            archives: self.config.archives.clone(),
             manners: self.config.profiles.manners(&state.rules),
             rows: BTreeMap::new(),
             pairs: BTreeMap::new(),
@@ -468,6 +475,7 @@ impl Server {
             statuses: Vec::new(),
             suspended: false,
             proving: false,
+            budget: SETTLE_BUDGET,
         };
         let (reply, mut state, device) = step.run(tx)?;
         state.bytes_out += reply.len() as u64;

@@ -12,6 +12,9 @@ use crate::store::{BookNo, Direction, Phase, Result, Tx};
 use crate::sync::filter::{Filter, FilterError};
 use crate::sync::{AlertDecision, AlertFacts, Role, SyncType, decide_alert, is_no_anchor, next_anchor};
 
+/// How often a device may say its package 1 again in one session (§9.4).
+const MAX_RESTARTS: u8 = 8;
+
 impl Step<'_, '_> {
     /// The books that this message's alerts name.
     pub(super) fn alerted_books(&self) -> Vec<BookNo> {
@@ -24,7 +27,8 @@ impl Step<'_, '_> {
 
     pub(super) fn take_alerts(&mut self, tx: &mut dyn Tx) -> Result<()> {
         let message = self.message;
-        if self.begins_again() {
+        if self.begins_again() && self.state.restarts < MAX_RESTARTS {
+            self.state.restarts += 1;
             self.state.package = Package::Init;
         }
         for (index, command) in message.body.iter().enumerate() {
@@ -131,13 +135,15 @@ impl Step<'_, '_> {
             AlertDecision::Refuse(code) => return refuse(self, code),
         };
         let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
+        let mut settled = true;
         let resumed = requested == AlertCode::RESUME && reason.is_none();
         if !resumed {
             fold_open_epoch(tx, pair)?;
             tx.drop_partial(self.turn.device, datastore.book, Direction::In)?;
             left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
             left_over.start_live = row.live_items;
-            self.turn.settle_left_over(tx, &mut left_over)?;
+            let left = self.turn.settle_left_over(tx, &mut left_over, self.budget)?;
+            (settled, self.budget) = (left.is_some(), left.unwrap_or(0));
         }
         let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
         else {
@@ -176,7 +182,9 @@ impl Step<'_, '_> {
         store.resuming = resumed;
         store.seen_head = row.head;
         store.received = left_over.received;
+        store.left_over = (!settled).then(|| Box::new(left_over));
         store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);
+        store.room = item.meta.as_ref().and_then(|meta| meta.mem).map(Into::into);
         store.here = here;
         store.there = item.source.as_ref().map_or_else(|| store.here.clone(), |source| source.uri.to_string());
         store.reason.clone_from(&reason);

@@ -13,7 +13,7 @@ use super::{Busy, Host, Profiles, Report};
 use crate::auth::{Attempts, CredError, MacHeader, Nonces, Presented, Tokens};
 use crate::codec::{Encoding, Limits, decode_header};
 use crate::message::{Chal, Header, StatusCode, Timestamp, Version};
-use crate::store::Store;
+use crate::store::{BookNo, Store};
 use crate::sync::DeletionGuard;
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex};
@@ -44,10 +44,22 @@ pub struct ServerConfig {
     pub public_uri: Option<String>,
     /// When deletes that a device causes are held instead of obeyed.
     pub guard: DeletionGuard,
+    /// The most live items that devices may fill a book with; more are answered 420, and stay where they are (§3.18).
+    pub max_items: Option<u64>,
+    /// The same in bytes of content.
+    pub max_bytes: Option<u64>,
+    /// Books whose history the host keeps for good, so that what a device wants archived before it is deleted can be read
+    /// again; for other books such a delete is answered 210 (§3.12).
+    pub archives: Vec<BookNo>,
     /// What is done differently for devices known to need it.
     pub profiles: Profiles,
     /// How long a session waits for its next message, in seconds; its last reply is kept as long.
     pub session_seconds: i64,
+    /// How long a session may take in all, in seconds, and how many messages; then it is over, and the rest is done in the
+    /// next one (§9.4).
+    pub session_limit_seconds: i64,
+    /// See [`session_limit_seconds`](Self::session_limit_seconds).
+    pub max_messages: u32,
 }
 
 impl Default for ServerConfig {
@@ -62,8 +74,13 @@ impl Default for ServerConfig {
             max_waiting: 64,
             public_uri: None,
             guard: DeletionGuard::default(),
+            max_items: None,
+            max_bytes: None,
+            archives: Vec::new(),
             profiles: Profiles::shipped(),
             session_seconds: 900,
+            session_limit_seconds: 86_400,
+            max_messages: 2_000_000,
         }
     }
 }
