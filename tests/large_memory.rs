@@ -76,6 +76,7 @@ fn device(folder: &tempfile::TempDir, name: &str, encoding: Encoding) -> Device 
         local_uri: "./files".to_owned(),
         remote_uri: "files".to_owned(),
         mode: AlertCode::TWO_WAY,
+        filter: None,
     }];
     Device { store, account, config }
 }

@@ -218,6 +218,7 @@ fn lo1_lo6_opaque_objects_go_both_ways() {
                 local_uri: "./files".to_owned(),
                 remote_uri: "files".to_owned(),
                 mode: AlertCode::TWO_WAY,
+                filter: None,
             }];
             let mine = device.store.as_ref();
             let here = [0, 1, 30_000, LARGE, LARGE + 1, 2 * LARGE, 200_000].map(file);

@@ -3,7 +3,7 @@
 use crate::contact::identity::{Kind, Likeness, MatchRules, compare_items, identify, shares_strong_key};
 use crate::contact::{card, merge};
 use crate::message::{Change, Item, Meta};
-use crate::store::{Blob, Draft, ItemRow};
+use crate::store::{Blob, Draft, Guid, ItemRow, Result, RevisionRow, Tx};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
@@ -21,6 +21,25 @@ pub(super) struct Content<'m> {
     pub print: [u8; 16],
     /// Its match keys.
     pub keys: Vec<u64>,
+    /// Where it is.
+    pub folder: Folder,
+}
+
+/// Where a peer says an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) enum Folder {
+    /// It does not say: a peer or a book without folders.
+    #[default]
+    Unsaid,
+    /// In this one; nothing is the root.
+    Is(Option<Guid>),
+}
+
+impl Folder {
+    /// Whether an item there would have to be moved.
+    pub(super) fn differs(self, parent: Option<Guid>) -> bool {
+        matches!(self, Self::Is(said) if said != parent)
+    }
 }
 
 impl<'m> Content<'m> {
@@ -28,18 +47,39 @@ impl<'m> Content<'m> {
     pub(super) fn new(kind: Kind, media_type: Option<Cow<'m, str>>, bytes: Cow<'m, [u8]>) -> Self {
         let identity = identify(kind, &bytes);
         let keys = identity.keys.iter().map(|key| key.0).collect();
-        Self { media_type, bytes, blob: None, print: identity.fingerprint.0, keys }
+        Self { media_type, bytes, blob: None, print: identity.fingerprint.0, keys, folder: Folder::Unsaid }
     }
 
-    /// What an item holds, to be written once more.
-    pub(super) fn of_item(item: &ItemRow<'m>) -> Self {
+    /// That of an item.
+    pub(super) fn of(item: &ItemRow<'m>) -> Self {
         Self {
             media_type: item.media_type.clone(),
             bytes: item.content.clone(),
             blob: item.blob,
             print: item.fingerprint,
             keys: item.keys.to_vec(),
+            folder: Folder::Unsaid,
         }
+    }
+
+    /// That of an item as it was.
+    pub(super) fn of_revision(tx: &mut dyn Tx, kind: Kind, row: RevisionRow) -> Result<Self> {
+        let content = Self::new(kind, row.media_type.map(Cow::Owned), Cow::Owned(row.content));
+        let whole = match row.blob {
+            Some(blob) => tx.blob(blob.no)?,
+            None => None,
+        };
+        Ok(Self { blob: row.blob, print: whole.map_or(content.print, |whole| whole.print), ..content })
+    }
+
+    /// Its length in bytes, all of large content.
+    pub(super) fn len(&self) -> u64 {
+        self.blob.map_or(self.bytes.len() as u64, |blob| blob.len)
+    }
+
+    /// The same, elsewhere.
+    pub(super) fn at(self, parent: Option<Guid>) -> Self {
+        Self { folder: Folder::Is(parent), ..self }
     }
 
     /// As a store wants it.
@@ -156,13 +196,16 @@ fn with_crlf(content: &[u8]) -> Cow<'_, [u8]> {
 
 /// The merge of what is here with what a peer told, where the kind can be merged: three ways against what both last
 /// agreed on, or, where they never did, the union. Where only one value can be, the peer's stands; ours is in history.
-pub(super) fn merged(kind: Kind, base: Option<&[u8]>, here: &[u8], told: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn merged<'m>(kind: Kind, base: Option<&[u8]>, here: &[u8], told: &ItemRow<'m>) -> Content<'m> {
     let merged = match (kind, base) {
-        (Kind::Contact, Some(base)) => merge::merge3(base, here, told, merge::Prefer::Incoming),
-        (Kind::Contact, None) => merge::union(told, here),
+        (Kind::Contact, Some(base)) => merge::merge3(base, here, &told.content, merge::Prefer::Incoming),
+        (Kind::Contact, None) => merge::union(&told.content, here),
         _ => None,
     };
-    merged.map(|merged| merged.content)
+    match merged {
+        Some(merged) => Content::new(kind, told.media_type.clone(), Cow::Owned(merged.content)),
+        None => Content::of(told),
+    }
 }
 
 #[cfg(test)]

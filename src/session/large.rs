@@ -71,6 +71,7 @@ impl Whole<'_> {
 struct Said {
     format: Option<String>,
     media_type: Option<String>,
+    field_level: bool,
     /// Bytes in the store, and what waits for the rest of its four characters.
     read: Read,
     /// The same before the last chunk.
@@ -172,6 +173,7 @@ pub(super) fn take<'m>(
     let mut said = Said {
         format: scoped(item, change, sync, |meta| meta.format.as_deref()).map(str::to_owned),
         media_type: scoped(item, change, sync, |meta| meta.media_type.as_deref()).map(str::to_owned),
+        field_level: scoped(item, change, sync, |meta| meta.field_level.then_some(())).is_some(),
         read: Read::default(),
         before: Read::default(),
     };
@@ -273,12 +275,13 @@ impl Object {
             (all, None)
         };
         let media_type = self.said.media_type.map(Into::into);
+        let field_level = self.said.field_level;
         let item = Item {
             target: item.target.clone(),
             source: item.source.clone(),
             source_parent: item.source_parent.clone(),
             target_parent: item.target_parent.clone(),
-            meta: Some(Meta { format: Some("bin".into()), media_type, ..Meta::default() }),
+            meta: Some(Meta { format: Some("bin".into()), media_type, field_level, ..Meta::default() }),
             data: Some(Data::Bytes(Cow::Owned(bytes))),
             ..Item::default()
         };

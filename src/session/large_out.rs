@@ -115,24 +115,21 @@ pub(super) fn item_at(
 ) -> Result<Option<ItemRow<'static>>> {
     let found = tx.revisions(open.book(), &[(item.guid, revision)])?.pop().flatten();
     let Some(row) = found.filter(|row| !row.deleted) else { return Ok(None) };
-    let large = match row.blob {
-        Some(blob) => tx.blob(blob.no)?,
-        None => None,
-    };
-    let content = Content::new(open.kind, row.media_type.map(Cow::Owned), Cow::Owned(row.content));
+    let (guid, revision, parent, origin, at) = (row.guid, row.revision, row.parent, row.origin, row.at);
+    let content = Content::of_revision(tx, open.kind, row)?;
     Ok(Some(ItemRow {
-        guid: row.guid,
-        revision: row.revision,
+        guid,
+        revision,
         deleted: false,
-        parent: item.parent,
+        parent,
         depth: item.depth,
         media_type: content.media_type,
         content: content.bytes,
-        blob: row.blob,
-        fingerprint: large.map_or(content.print, |large| large.print),
+        blob: content.blob,
+        fingerprint: content.print,
         keys: Cow::Owned(content.keys),
-        origin: row.origin,
-        at: row.at,
+        origin,
+        at,
     }))
 }
 

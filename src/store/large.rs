@@ -100,7 +100,7 @@ fn put_in(
     let mut writer = BookWriter::new(row, None, now);
     let guid = match &old {
         None => writer.add(draft).guid,
-        Some(old) => writer.replace(old, Draft { parent: old.parent, depth: old.depth, ..draft }).guid,
+        Some(old) => writer.replace(old, draft).guid,
     };
     writer.flush(tx)?;
     Ok(guid)
