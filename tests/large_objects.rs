@@ -10,9 +10,9 @@ use std::io::{Cursor, Read as _};
 use syncml::codec::Encoding;
 use syncml::contact::identity::LARGE;
 use syncml::kit::phone::{Heard, Phone};
-use syncml::message::{AlertCode, Change, Meta, Op, Version};
+use syncml::message::{AlertCode, Change, Location, Meta, Op, Version};
 use syncml::session::{ClientBook, Server, ServerConfig};
-use syncml::store::{AccountNo, BookNo, Guid, Store, Verdict, large};
+use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Guid, Store, Verdict, large};
 
 /// A card with a long note of letters of one to four bytes, and characters that XML escapes.
 fn long(name: &str, length: usize) -> String {
@@ -167,23 +167,45 @@ fn chunks_are_answered_by_the_book() {
     }
 }
 
+const FOLDER: &str = "application/vnd.omads-folder+xml";
+
+/// A device that syncs its files.
+fn filer(encoding: Encoding, size: u64) -> Device {
+    let mut device = device(Version::V12, encoding, size);
+    device.config.books = vec![ClientBook {
+        book: BookNo::FILES,
+        local_uri: "./files".to_owned(),
+        remote_uri: "files".to_owned(),
+        mode: AlertCode::TWO_WAY,
+        filter: None,
+    }];
+    device
+}
+
 /// Bytes of a file, which no text could carry.
 fn file(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 255) as u8).collect()
 }
 
-/// The files of an account, read in pieces.
-fn files(store: &dyn Store, account: AccountNo) -> Vec<Vec<u8>> {
-    let guids: Vec<Guid> = common::items(store, account, BookNo::FILES).iter().map(|item| item.guid).collect();
+/// The files of an account, read in pieces, each with whether it is in a folder.
+fn placed(store: &dyn Store, account: AccountNo) -> Vec<(bool, Vec<u8>)> {
+    let items = common::items(store, account, BookNo::FILES);
     let mut files = Vec::new();
-    for guid in guids {
-        if let Some(mut reader) = large::Reader::open(store, account, BookNo::FILES, guid).unwrap() {
+    for item in items.iter().filter(|item| item.media_type.as_deref() != Some(FOLDER)) {
+        if let Some(mut reader) = large::Reader::open(store, account, BookNo::FILES, item.guid).unwrap() {
             let mut bytes = Vec::new();
             reader.read_to_end(&mut bytes).unwrap();
             assert_eq!(bytes.len() as u64, reader.len());
-            files.push(bytes);
+            files.push((item.parent.is_some(), bytes));
         }
     }
+    files.sort();
+    files
+}
+
+/// The files of an account, wherever they are.
+fn files(store: &dyn Store, account: AccountNo) -> Vec<Vec<u8>> {
+    let mut files: Vec<Vec<u8>> = placed(store, account).into_iter().map(|(_, bytes)| bytes).collect();
     files.sort();
     files
 }
@@ -212,14 +234,7 @@ fn lo1_lo6_opaque_objects_go_both_ways() {
             let mut config = ServerConfig::default();
             config.max_msg_size = 20_000;
             let mut world = World::with(store, config);
-            let mut device = device(Version::V12, encoding, 70_000);
-            device.config.books = vec![ClientBook {
-                book: BookNo::FILES,
-                local_uri: "./files".to_owned(),
-                remote_uri: "files".to_owned(),
-                mode: AlertCode::TWO_WAY,
-                filter: None,
-            }];
+            let mut device = filer(encoding, 70_000);
             let mine = device.store.as_ref();
             let here = [0, 1, 30_000, LARGE, LARGE + 1, 2 * LARGE, 200_000].map(file);
             let there = [2, 30_001, 50_000, LARGE - 1, 69_000, 2 * LARGE + 1, 100_001].map(file);
@@ -379,5 +394,141 @@ fn res4_a_packed_object_goes_on_in_the_middle() {
             assert!(files == if code == 201 { vec![bytes.clone()] } else { Vec::new() }, "from {at}");
             assert_eq!(large_bytes(&world), (files.len() * 3 * LARGE) as u64);
         }
+    }
+}
+
+/// A Copy has the content of what the device holds, also of what has changed here since, and keeps it once.
+#[test]
+fn a_copy_shares_what_is_kept_in_pieces() {
+    let bytes = file(150_000);
+    let text = STANDARD.encode(&bytes);
+    for store in common::stores() {
+        let world = World::with(store, ServerConfig::default());
+        let server = world.server.store().as_ref();
+        let mut said = Packed::begin(&world, AlertCode::SLOW, None, "1");
+        assert_eq!(said.say("1", &text[..100_000], b64(text.len()), true), 213);
+        assert_eq!(said.say("1", &text[100_000..], None, false), 201);
+        let heard = said.phone.say_after(&said.heard, Vec::new(), true).unwrap();
+        said.phone.say_after(&heard, Vec::new(), true).unwrap();
+        for (session, to) in [("2", "4"), ("3", "5")] {
+            if to == "5" {
+                put_file(server, world.account, Some(Guid(1)), &file(10));
+            }
+            let last = (session.parse::<u32>().unwrap() - 1).to_string();
+            let heard = said.phone.begin(AlertCode::TWO_WAY, Some(&last), session).unwrap();
+            let mut copy = said.phone.change(Op::Copy, "1", "");
+            copy.items[0].data = None;
+            copy.items[0].target = Some(Location::new(to));
+            let sync = said.phone.sync(vec![copy]);
+            let heard = said.phone.say_after(&heard, vec![sync], true).unwrap();
+            assert_eq!(heard.codes("Copy"), [201]);
+            said.phone.say_after(&heard, Vec::new(), true).unwrap();
+        }
+        assert!(files(server, world.account) == [file(10), bytes.clone(), bytes.clone()]);
+        assert_eq!(large_bytes(&world), (3 * LARGE) as u64);
+    }
+}
+
+/// Puts an item, as it is, into a folder.
+fn shift(store: &dyn Store, account: AccountNo, guid: Guid, folder: Guid) {
+    let mut work = |tx: &mut dyn syncml::store::Tx| {
+        let row = tx.lock_books(&[BookNo::FILES])?.remove(0);
+        let old = tx.items(BookNo::FILES, &[guid])?.remove(0).unwrap();
+        let draft = Draft {
+            media_type: old.media_type.clone(),
+            content: old.content.clone(),
+            blob: old.blob,
+            fingerprint: old.fingerprint,
+            keys: old.keys.clone(),
+            parent: Some(folder),
+            depth: 1,
+        };
+        let mut writer = BookWriter::new(row, None, syncml::message::Timestamp(0));
+        writer.put(&old, draft);
+        writer.flush(tx)?;
+        Ok(Verdict::Commit)
+    };
+    store.step(account, &mut work).unwrap();
+}
+
+/// The item of an account that has so many bytes.
+fn of_length(store: &dyn Store, account: AccountNo, length: u64) -> Guid {
+    let items = common::items(store, account, BookNo::FILES);
+    items.iter().find(|item| item.content_len() == length).unwrap().guid
+}
+
+/// What both sides did to items in pieces: moves keep the content, a move and an edit are both done, and of two edits the
+/// device's stands while ours is in history. Nothing is kept twice.
+#[test]
+fn moves_and_conflicts_keep_what_is_in_pieces() {
+    for store in common::stores() {
+        let mut config = ServerConfig::default();
+        config.max_msg_size = 20_000;
+        let mut world = World::with(store, config);
+        let server = world.server.store().clone();
+        let server = (server.as_ref(), world.account);
+        let device = filer(Encoding::Wbxml, 70_000);
+        let here = (device.store.as_ref(), device.account);
+        let folder = b"<Folder><name>A</name></Folder>";
+        let mut source = Cursor::new(folder);
+        let now = syncml::message::Timestamp(0);
+        large::put(server.0, server.1, BookNo::FILES, None, Some(FOLDER), &mut source, now).unwrap();
+        for length in [150_000, 151_000, 152_000, 153_000, 154_000] {
+            put_file(server.0, server.1, None, &file(length));
+        }
+        assert!(world.sync(&device).unwrap().clean);
+        let into_a = |(store, account): (&dyn Store, AccountNo), length: u64| {
+            shift(store, account, of_length(store, account, length), of_length(store, account, folder.len() as u64));
+        };
+        let edit = |(store, account): (&dyn Store, AccountNo), length: u64, new: usize| {
+            put_file(store, account, Some(of_length(store, account, length)), &file(new));
+        };
+        into_a(here, 150_000);
+        into_a(server, 151_000);
+        into_a(here, 152_000);
+        edit(server, 152_000, 202_000);
+        edit(here, 153_000, 203_000);
+        into_a(server, 153_000);
+        edit(here, 154_000, 204_000);
+        edit(server, 154_000, 254_000);
+        let expected = [(false, 204_000), (true, 150_000), (true, 151_000), (true, 202_000), (true, 203_000)];
+        for _ in 0..2 {
+            let report = world.sync(&device).unwrap();
+            assert!(report.clean, "{report:?}\n{}", world.outline());
+            for side in [here, server] {
+                let found = placed(side.0, side.1);
+                let mut lengths: Vec<_> = found.iter().map(|(inside, bytes)| (*inside, bytes.len())).collect();
+                lengths.sort_unstable();
+                assert_eq!(lengths, expected, "{}", world.outline());
+                assert!(found.iter().all(|(_, bytes)| *bytes == file(bytes.len())));
+            }
+            // Five that were put there, in three pieces each, and four edits, in four.
+            assert_eq!(large_bytes(&world), ((5 * 3 + 4 * 4) * LARGE) as u64);
+        }
+    }
+}
+
+/// A book's limit is about whole contents, not about their beginnings (420).
+#[test]
+fn mem_a_book_is_full_of_whole_contents() {
+    for store in common::stores() {
+        let mut config = ServerConfig::default();
+        (config.max_msg_size, config.max_bytes) = (20_000, Some(300_000));
+        let mut world = World::with(store, config);
+        let device = filer(Encoding::Wbxml, 70_000);
+        let (mine, account) = (device.store.as_ref(), device.account);
+        let first = put_file(mine, account, None, &file(150_000));
+        put_file(mine, account, None, &file(100_000));
+        put_file(mine, account, None, &file(120_000));
+        let theirs = |world: &World| files(world.server.store().as_ref(), world.account);
+        let report = world.sync(&device).unwrap();
+        assert!(report.clean, "{report:?}\n{}", world.outline());
+        assert!(theirs(&world) == [file(100_000), file(150_000)]);
+        assert_eq!(large_bytes(&world), (5 * LARGE) as u64, "what was refused is not kept");
+        common::delete(mine, account, BookNo::FILES, first, syncml::message::Timestamp(0));
+        for _ in 0..2 {
+            world.sync(&device).unwrap();
+        }
+        assert!(theirs(&world) == [file(100_000), file(120_000)]);
     }
 }
