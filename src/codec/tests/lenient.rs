@@ -179,6 +179,51 @@ fn declared_character_sets() {
 }
 
 #[test]
+fn a_chunk_may_be_cut_inside_a_character() {
+    let whole = "Größe 😀 &<]";
+    let at = |needle: &str| whole.find(needle).expect("it is there");
+    let table: [(&[u8], bool); 8] = [
+        (&whole.as_bytes()[..at("ö") + 1], true),
+        (&whole.as_bytes()[at("ö") + 1..at("😀") + 3], true),
+        (&whole.as_bytes()[at("😀") + 1..], true),
+        (&whole.as_bytes()[at("😀") + 1..at("😀") + 3], true),
+        (b"Gr\xF6\xDFe", false),         // another character set
+        (b"\x80\x80\x80\x80", false), // no character has so many octets
+        (b"a\xC3", true),
+        (b"\xC3a", false),
+    ];
+    for (part, readable) in table {
+        let escaped = part.iter().fold(Vec::new(), |mut text, byte| {
+            match byte {
+                b'&' => text.extend_from_slice(b"&amp;"),
+                b'<' => text.extend_from_slice(b"&lt;"),
+                byte => text.push(*byte),
+            }
+            text
+        });
+        let section = [b"<![CDATA[".as_slice(), part, b"]]>"].concat();
+        let sections = [b"<![CDATA[".as_slice(), &part[..1], b"]]><![CDATA[", &part[1..], b"]]>"].concat();
+        for written in [escaped, section, sections] {
+            let xml = with_body("<Put><CmdID>1</CmdID><Item><Data>{}</Data><MoreData/></Item></Put>");
+            let (before, after) = xml.split_once("{}").expect("it is there");
+            let xml = [before.as_bytes(), &written, after.as_bytes()].concat();
+            match decode(&xml, Encoding::Xml, &Limits::default()) {
+                Ok(message) => {
+                    assert!(readable, "{part:x?}");
+                    assert_eq!(first_data(&message).as_bytes(), Some(part));
+                    let Command::Put(put) = &message.body[0] else { panic!() };
+                    assert!(put.items[0].more_data, "what follows is read too");
+                }
+                Err(error) => {
+                    assert!(!readable, "{part:x?}: {error}");
+                    assert!(error.to_string().contains("UTF-8"), "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn limits_hold_one_below_and_one_above() {
     let xml = with_body("<Put><CmdID>1</CmdID><Item><Data>12345</Data></Item></Put>");
     let read = |limits: Limits| decode(xml.as_bytes(), Encoding::Xml, &limits);
