@@ -338,6 +338,7 @@ impl StoreState {
         pair.peer_next.clone_from(&self.peer_next);
         pair.own_next = Some(self.own_next.clone());
         pair.phase = Phase::Idle;
+        pair.sync_type = 0;
         if self.old_epoch.is_some() {
             pair.epoch = self.epoch;
             // Who sent nothing may still have to, in a later sync.

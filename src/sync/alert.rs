@@ -16,7 +16,8 @@ pub struct AlertFacts<'a> {
     pub previous: Option<&'a str>,
     /// Whether superseded revisions that this peer's cursor needs have been purged.
     pub purged: bool,
-    /// The sync of this peer and book that was begun and not ended, if any: what can be resumed.
+    /// The sync of this peer and book that was begun and not ended, if any: what can be resumed. It is begun when both
+    /// alerts are said (§3.13), even if nothing of the peer's changes came after them.
     pub open: Option<SyncType>,
     /// The kinds this side holds.
     pub supported: &'a [SyncType],
@@ -113,6 +114,7 @@ fn decide_resume(facts: &AlertFacts<'_>) -> AlertDecision {
     match facts.open {
         Some(SyncType::Slow) => AlertDecision::Hold { sync: SyncType::Slow, lost_reply: false },
         None | Some(SyncType::RefreshFromClient | SyncType::RefreshFromServer) => slow(SlowReason::NotKept),
+        Some(_) if facts.purged => slow(SlowReason::Purged),
         Some(sync) => match facts.last.filter(|last| !is_no_anchor(last)) {
             Some(last) if facts.stored != Some(last) && facts.previous != Some(last) => slow(SlowReason::Mismatch),
             last => AlertDecision::Hold { sync, lost_reply: last.is_some() && facts.stored != last },
@@ -236,6 +238,8 @@ mod tests {
                 supported: &SyncType::ALL,
             };
             assert_eq!(decide_alert(&facts), expected, "{why}");
+            let purged = if open == Some(TwoWay) { slow(SlowReason::Purged) } else { continue };
+            assert_eq!(decide_alert(&AlertFacts { purged: true, ..facts }), purged, "away for too long: {why}");
         }
     }
 

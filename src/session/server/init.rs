@@ -95,7 +95,7 @@ impl Step<'_, '_> {
             stored: pair.peer_next.as_deref(),
             previous: pair.peer_prev.as_deref(),
             purged: pair.cursor < row.purged_upto,
-            open: SyncType::from_alert(AlertCode(pair.sync_type)).filter(|_| pair.phase != Phase::Idle),
+            open: SyncType::from_alert(AlertCode(pair.sync_type)),
             supported: &SyncType::ALL,
         });
         let (sync, lost_reply, reason) = match decision {
@@ -104,7 +104,8 @@ impl Step<'_, '_> {
             AlertDecision::Refuse(code) => return refuse(self, code),
         };
         let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
-        let resumed = requested == AlertCode::RESUME && reason.is_none();
+        // Where nothing was said after the alerts there is nothing to go on with: the same sync is held from its start.
+        let resumed = requested == AlertCode::RESUME && reason.is_none() && pair.phase != Phase::Idle;
         if !resumed {
             fold_open_epoch(tx, pair)?;
             tx.drop_partial(self.turn.device, datastore.book, Direction::In)?;
@@ -119,7 +120,7 @@ impl Step<'_, '_> {
         let own_next = next_anchor(self.now, pair.own_next.as_deref());
         let last = if lost_reply { pair.own_prev.clone() } else { pair.own_next.clone() };
         if !resumed {
-            // Open, so that it can be resumed, is what the device knows of: once it has said something more.
+            // Once the device has said something more, there is something to be kept.
             pair.phase = Phase::Idle;
         }
         pair.sync_type = sync.alert().0;
