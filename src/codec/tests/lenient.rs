@@ -187,7 +187,7 @@ fn a_chunk_may_be_cut_inside_a_character() {
         (&whole.as_bytes()[at("ö") + 1..at("😀") + 3], true),
         (&whole.as_bytes()[at("😀") + 1..], true),
         (&whole.as_bytes()[at("😀") + 1..at("😀") + 3], true),
-        (b"Gr\xF6\xDFe", false),         // another character set
+        (b"Gr\xF6\xDFe", false),      // another character set
         (b"\x80\x80\x80\x80", false), // no character has so many octets
         (b"a\xC3", true),
         (b"\xC3a", false),
