@@ -48,7 +48,7 @@ class Pair:
             self.closing.append(self.tap.close)
             url = self.tap.url("syncevolution" if kinds[1] == "peer" else "syncml")
             if kinds[0] == "peer":
-                self.guest = SyncEvolutionClient(folder + "/client", tools, url, USER, PASSWORD, DEVICE, encoding, proto, loglevel=log)
+                self.guest = SyncEvolutionClient(folder + "/client", tools, url, USER, PASSWORD, DEVICE, encoding, proto, loglevel=log, RetryInterval=20, RetryDuration=25)
                 books = {s: self.guest.book if s == "addressbook" else self.guest.add_store("peer@cli", s, STORES[s][1]) for s in stores}
             else:
                 self.guest = {s: OurFolder(program, "%s/client-%s" % (folder, s), url, USER, PASSWORD, DEVICE, encoding, proto, book=STORES[s][0], remote_book=s) for s in stores}

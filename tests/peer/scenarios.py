@@ -85,7 +85,7 @@ def item(store, scenario, i, lines=(), photo=0, note=0):
         return ("Memo %s\nSecond line, größer\n" % mark).encode()
     kind, when = ("VEVENT", "DTSTART:202601%02dT100000Z\r\nDTEND:202601%02dT110000Z") if store == "calendar" else ("VTODO", "DTSTART:202601%02dT100000Z\r\nDUE:202601%02dT110000Z")
     day = 1 + i % 28
-    return ("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\nBEGIN:%s\r\nUID:item%s@example.com\r\nDTSTAMP:20260101T000000Z\r\n%s\r\nSUMMARY:Item %s\r\nEND:%s\r\nEND:VCALENDAR\r\n"
+    return ("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\nBEGIN:%s\r\nUID:item%s@example.com\r\nDTSTAMP:20260101T000000Z\r\n%s\r\nSUMMARY:Item %s\r\nDESCRIPTION:Größer\r\nEND:%s\r\nEND:VCALENDAR\r\n"
             % (kind, mark[1:], when % (day, day), mark, kind)).encode()
 
 
@@ -151,7 +151,7 @@ SCENARIOS = [
     Scenario(35, "client deleted everything", "emptied", client.empties(), sync(sure=True), sync(), given=12),
 
     Scenario(40, "large objects", "large", client.adds(1, photo=60000), server.adds(2, photo=60000), sync(max_msg=20000, fails="?"), sync(max_msg=20000, fails="?")),
-    Scenario(41, "large objects, updated", "large", client.adds(1, photo=60000), client.adds(2, photo=60000), sync(record=False, fails="?"), client.changes(1, "TITLE:Client"), server.changes(2, "TITLE:Server"), sync(max_msg=20000, fails="?"), sync(max_msg=20000, fails="?")),
+    Scenario(41, "large objects, updated", "large updates", client.adds(1, photo=60000), client.adds(2, photo=60000), sync(record=False, fails="?"), client.changes(1, "TITLE:Client"), server.changes(2, "TITLE:Server"), sync(max_msg=20000, fails="?"), sync(max_msg=20000, fails="?")),
     Scenario(42, "many messages", "many", [client.adds(i, note=60) for i in MANY], [server.adds(100 + i, note=60) for i in MANY], sync(max_msg=10240), sync(max_msg=10240)),
 
     Scenario(50, "client lost its anchors", "lost", client.forgets(), client.adds(11), client.changes(1, "TITLE:Client"), server.adds(12), sync(), sync(), given=3),
