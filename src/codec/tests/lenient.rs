@@ -182,17 +182,18 @@ fn declared_character_sets() {
 fn a_chunk_may_be_cut_inside_a_character() {
     let whole = "Größe 😀 &<]";
     let at = |needle: &str| whole.find(needle).expect("it is there");
-    let table: [(&[u8], bool); 8] = [
-        (&whole.as_bytes()[..at("ö") + 1], true),
-        (&whole.as_bytes()[at("ö") + 1..at("😀") + 3], true),
-        (&whole.as_bytes()[at("😀") + 1..], true),
-        (&whole.as_bytes()[at("😀") + 1..at("😀") + 3], true),
-        (b"Gr\xF6\xDFe", false),      // another character set
-        (b"\x80\x80\x80\x80", false), // no character has so many octets
-        (b"a\xC3", true),
-        (b"\xC3a", false),
+    // A part; whether it is read where more follows, and where it is the last.
+    let table: [(&[u8], bool, bool); 8] = [
+        (&whole.as_bytes()[..at("ö") + 1], true, false),
+        (&whole.as_bytes()[at("ö") + 1..at("😀") + 3], true, false),
+        (&whole.as_bytes()[at("😀") + 1..], true, true),
+        (&whole.as_bytes()[at("😀") + 1..at("😀") + 3], true, true),
+        (b"a\xC3", true, false),
+        (b"\xC3a", false, false),
+        (b"Gr\xF6\xDFe", false, false),      // another character set
+        (b"\x80\x80\x80\x80", false, false), // no character has so many octets
     ];
-    for (part, readable) in table {
+    for (part, in_between, last) in table {
         let escaped = part.iter().fold(Vec::new(), |mut text, byte| {
             match byte {
                 b'&' => text.extend_from_slice(b"&amp;"),
@@ -204,19 +205,21 @@ fn a_chunk_may_be_cut_inside_a_character() {
         let section = [b"<![CDATA[".as_slice(), part, b"]]>"].concat();
         let sections = [b"<![CDATA[".as_slice(), &part[..1], b"]]><![CDATA[", &part[1..], b"]]>"].concat();
         for written in [escaped, section, sections] {
-            let xml = with_body("<Put><CmdID>1</CmdID><Item><Data>{}</Data><MoreData/></Item></Put>");
-            let (before, after) = xml.split_once("{}").expect("it is there");
-            let xml = [before.as_bytes(), &written, after.as_bytes()].concat();
-            match decode(&xml, Encoding::Xml, &Limits::default()) {
-                Ok(message) => {
-                    assert!(readable, "{part:x?}");
-                    assert_eq!(first_data(&message).as_bytes(), Some(part));
-                    let Command::Put(put) = &message.body[0] else { panic!() };
-                    assert!(put.items[0].more_data, "what follows is read too");
-                }
-                Err(error) => {
-                    assert!(!readable, "{part:x?}: {error}");
-                    assert!(error.to_string().contains("UTF-8"), "{error}");
+            for (more, readable) in [(" <x:MoreData/>", in_between), ("", last)] {
+                let xml = with_body(&format!("<Put><CmdID>1</CmdID><Item><Data>{{}}</Data>{more}</Item></Put>"));
+                let (before, after) = xml.split_once("{}").expect("it is there");
+                let xml = [before.as_bytes(), &written, after.as_bytes()].concat();
+                match decode(&xml, Encoding::Xml, &Limits::default()) {
+                    Ok(message) => {
+                        assert!(readable, "{part:x?} {more}");
+                        assert_eq!(first_data(&message).as_bytes(), Some(part));
+                        let Command::Put(put) = &message.body[0] else { panic!() };
+                        assert_eq!(put.items[0].more_data, !more.is_empty(), "what follows is read too");
+                    }
+                    Err(error) => {
+                        assert!(!readable, "{part:x?} {more}: {error}");
+                        assert!(error.to_string().contains("not UTF-8"), "{error}");
+                    }
                 }
             }
         }

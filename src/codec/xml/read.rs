@@ -193,8 +193,8 @@ impl<'a> Source<'a> {
             Ok(text) => text,
             Err(error) => return Err(self.not_utf8(SECTION.len() + error.valid_up_to())),
         };
-        self.guard.check_text(length, self.position())?;
         self.reader.stream().consume(SECTION.len() + length + SECTION_END.len());
+        self.guard.check_text(length, self.position())?;
         Ok(Some(text))
     }
 
@@ -277,14 +277,19 @@ impl<'a> Source<'a> {
     }
 
     /// Some peers cut a large object inside a character (§3.8): such a content is octets, if the cut is all that is wrong
-    /// with it.
+    /// with it. More of the object has to follow the first part of a character.
     #[cold]
     fn content_of_octets(&mut self, stop: Stop) -> Step<Content<'a>> {
         let rest = self.input.get(self.content_start..).unwrap_or_default();
         if !self.guard.failed_at_charset() {
             return Err(stop);
         }
-        let Some((bytes, length)) = raw_content(rest).filter(|(bytes, _)| is_cut_text(bytes)) else { return Err(stop) };
+        let Some((bytes, length)) = raw_content(rest) else { return Err(stop) };
+        match text_cut_at_end(&bytes) {
+            Some(true) if !goes_on(&rest[length..]) => return Err(stop),
+            Some(_) => {}
+            None => return Err(stop),
+        }
         // The reader stopped somewhere before that end.
         let Some(ahead) = (self.content_start + length).checked_sub(self.position()) else { return Err(stop) };
         self.reader.stream().consume(ahead);
@@ -566,13 +571,21 @@ fn raw_content(input: &[u8]) -> Option<(Bytes<'_>, usize)> {
     }
 }
 
-/// Whether this is UTF-8 but for a first and a last character of which only a part is here.
-fn is_cut_text(bytes: &[u8]) -> bool {
+/// Whether the last character is cut; `None` where this is not UTF-8 for more than its first and last character.
+fn text_cut_at_end(bytes: &[u8]) -> Option<bool> {
     let missing = bytes.iter().take(3).take_while(|byte| (0x80..0xC0).contains(*byte)).count();
     match std::str::from_utf8(&bytes[missing..]) {
-        Ok(_) => true,
-        Err(error) => error.error_len().is_none(),
+        Ok(_) => Some(false),
+        Err(error) => error.error_len().is_none().then_some(true),
     }
+}
+
+/// Whether the element after the end tag that stands here is `MoreData`.
+fn goes_on(input: &[u8]) -> bool {
+    let next = scan::find(input, b'>').map_or(&[][..], |end| input[end + 1..].trim_ascii_start());
+    let name = next.strip_prefix(b"<").unwrap_or_default();
+    let name = name.split(|byte| b"/> \t\r\n".contains(byte)).next().unwrap_or_default();
+    std::str::from_utf8(name).is_ok_and(|name| local(name) == Tag::MoreData.name())
 }
 
 /// A name without its prefix.
