@@ -96,13 +96,15 @@ impl Step<'_, '_> {
             return refuse(self, StatusCode::NOT_FOUND);
         };
         let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
+        let begun = SyncType::from_alert(AlertCode(pair.sync_type));
         let decision = decide_alert(&AlertFacts {
             requested,
             last: anchor.and_then(|anchor| anchor.last.as_deref()),
             stored: pair.peer_next.as_deref(),
             previous: pair.peer_prev.as_deref(),
             purged: pair.cursor < row.purged_upto,
-            open: SyncType::from_alert(AlertCode(pair.sync_type)),
+            open: begun.filter(|_| pair.phase != Phase::Idle),
+            alerted: begun.filter(|_| pair.phase == Phase::Idle),
             supported: &SyncType::ALL,
         });
         let (sync, lost_reply, reason) = match decision {
