@@ -113,7 +113,7 @@ pub fn decide_alert(facts: &AlertFacts<'_>) -> AlertDecision {
 /// nothing need be kept: what the peer has no answer to, it says again. Of one of everything it says only the rest.
 fn decide_resume(facts: &AlertFacts<'_>) -> AlertDecision {
     let slow = |reason| AlertDecision::Escalate { sync: SyncType::Slow, reason };
-    match facts.open.or(facts.alerted.filter(|sync| !sync.is_full())) {
+    match facts.open.or_else(|| facts.alerted.filter(|sync| !sync.is_full())) {
         Some(SyncType::Slow) => AlertDecision::Hold { sync: SyncType::Slow, lost_reply: false },
         None | Some(SyncType::RefreshFromClient | SyncType::RefreshFromServer) => slow(SlowReason::NotKept),
         Some(_) if facts.purged => slow(SlowReason::Purged),
