@@ -109,6 +109,37 @@ fn sus2_what_the_server_was_sending_is_not_sent_again() {
     }
 }
 
+/// What a device showed before the sync broke off, and deleted since, is deleted: it is neither sent back nor kept for
+/// something that the device has.
+#[test]
+fn res1_what_was_shown_may_be_deleted_before_it_goes_on() {
+    for store in common::stores() {
+        let world = World::with(store, Default::default());
+        let mut phone = phone(&world);
+        let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+        let sync = adds(&mut phone, 0..3);
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        confirm(&mut phone, &heard);
+        // Again everything, with a new one; the first is changed. Then it breaks off.
+        let heard = phone.begin(AlertCode::SLOW, None, "2").unwrap();
+        let edited = numbered(0).replace("END:", "NOTE:edited\r\nEND:");
+        let changes = [("0", edited), ("7", numbered(7)), ("1", numbered(1))];
+        let changes = changes.iter().map(|(luid, text)| phone.change(Op::Add, luid, text)).collect();
+        let sync = phone.sync(changes);
+        phone.say_after(&heard, vec![sync], false).unwrap();
+
+        let heard = phone.begin(AlertCode::RESUME, None, "3").unwrap();
+        let deletes = ["0", "7", "8"].map(|luid| phone.change(Op::Delete, luid, "")).to_vec();
+        let last = phone.change(Op::Add, "2", &numbered(2));
+        let sync = phone.sync([deletes, vec![last]].concat());
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        assert_eq!(heard.codes("Delete"), [200, 200, 211], "8 was never shown");
+        assert!(heard.changes.is_empty(), "{:?}", heard.changes);
+        confirm(&mut phone, &heard);
+        assert_eq!(world.cards().len(), 2, "{:?}", world.cards());
+    }
+}
+
 #[test]
 fn res2_nothing_is_resumed_after_a_clean_end() {
     let world = World::new();
