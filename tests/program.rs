@@ -273,6 +273,7 @@ fn errors_have_words_and_codes() {
     assert_eq!(world.server_names().len(), 0, "nothing was written by what failed");
 }
 
+/// Catalogue: HTTP-1
 #[test]
 fn the_server_explains_itself_to_strangers() {
     let world = World::new(&[]);
