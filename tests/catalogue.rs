@@ -1,7 +1,7 @@
 //! Every row of the catalogue (`fixtures/catalogue.json`) is proved by a fixture or a test that fails without it.
 //!
-//! A conversation cites rows in its `proves`; a test in a line `/// Catalogue: SAN-1, SAN-2` above it; a check of the
-//! conformance kit in its table. From these `fixtures/COVERAGE.md` is made: `SYNCML_BLESS=1` writes it.
+//! A conversation cites rows in its `proves`; a test in a line `/// Catalogue: SAN-1, SAN-2` above it. From these
+//! `fixtures/COVERAGE.md` is made: `SYNCML_BLESS=1` writes it.
 //!
 //! A row may be what other rows say together (`as`): it is proved when all of them are. What is not built yet stands on
 //! the list `open`, from which a row has to be taken as soon as something proves it.
@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use syncml::kit::conformance::checks;
 
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,7 +95,8 @@ impl Catalogue {
         let open = self.rows.iter().filter(|row| self.is_open(row)).count();
         let mut out = format!(
             "# Coverage\n\nMade by `SYNCML_BLESS=1 cargo test --test catalogue` from `catalogue.json` and what cites its rows; \
-             `README.md` says how.\n{} rows, {} of which are proved and {open} open.\n",
+             `README.md` says how.\n{} rows, {} of which are proved and {open} open. *kit*: how many checks of \
+             `syncml conformance` ask it of any server.\n",
             self.rows.len(),
             self.rows.len() - open,
         );
@@ -104,7 +106,7 @@ impl Catalogue {
             _ => 0,
         };
         for (number, title) in ["The catalogue", "The checklist of §10.2", "The mission"].into_iter().enumerate() {
-            let _ = write!(out, "\n## {title}\n\n| id | rule | | proved by |\n|---|---|---|---|\n");
+            let _ = write!(out, "\n## {title}\n\n| id | rule | | kit | proved by |\n|---|---|---|--:|---|\n");
             for row in self.rows.iter().filter(|row| kind(row) == number) {
                 let cited = proofs.get(&row.id).into_iter().flatten().map(|by| format!("`{by}`"));
                 let mut by: Vec<String> = row.parts.iter().cloned().chain(cited).collect();
@@ -113,7 +115,11 @@ impl Catalogue {
                 } else if self.is_open(row) {
                     by.push("**open**".to_owned());
                 }
-                let _ = writeln!(out, "| {} | {} | {} | {} |", row.id, row.at, row.says, by.join(" · "));
+                let asked = match checks().iter().filter(|check| check.id == row.id).count() {
+                    0 => String::new(),
+                    count => count.to_string(),
+                };
+                let _ = writeln!(out, "| {} | {} | {} | {asked} | {} |", row.id, row.at, row.says, by.join(" · "));
             }
         }
         out

@@ -6,7 +6,7 @@ least known, stands in conformance.txt; any other outcome, better or worse, fail
 
 --show prints what the table would have to say. Prints `ok NAME` or `FAIL NAME: reason` for each variant, at the end
 `N passed, N failed`; exit 0 = all passed, 1 = not, 2 = could not run."""
-import argparse, fnmatch, json, os, sys
+import argparse, concurrent.futures, fnmatch, os, sys
 import lab
 from lab import Failed, OurProgram, SyncEvolutionServer
 
@@ -91,12 +91,20 @@ def main():
         print("conformance.py: %s" % e, file=sys.stderr)
         return 2
     variants, failed = o.variants.split(","), 0
-    for variant in variants:
+    unknown = [v for v in variants if v not in VARIANTS]
+    if unknown:
+        p.error("no such variant: %s" % ", ".join(unknown))
+
+    def one(variant):
         try:
-            print("ok conformance-%s, %d checks" % (variant, play(o, variant, rows, used)), flush=True)
+            return variant, play(o, variant, rows, used), None
         except Failed as e:
-            failed += 1
-            print("FAIL conformance-%s: %s" % (variant, e), flush=True)
+            return variant, 0, e
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for variant, count, error in pool.map(one, variants):
+            failed += error is not None
+            print("FAIL conformance-%s: %s" % (variant, error) if error else "ok conformance-%s, %d checks" % (variant, count), flush=True)
     if not o.only:
         for n, row in enumerate(rows):
             if n not in used and any(fnmatch.fnmatchcase(v, pattern) for v in variants for pattern in row[0].split(",")):

@@ -1,6 +1,7 @@
 //! Checks of what becomes of cards: the six kinds of sync, maps, anchors, conflicts.
 
-use super::device::{Do, Done, Kit, Sent};
+use super::answer::Sent;
+use super::device::{Do, Done, Kit};
 use super::opening::slow_instead;
 use super::{Check, Needs, Outcome, Stop, expect, status};
 use crate::message::{AlertCode, Change, Command, Container, ContainerKind, Item, Location, Op, Version};
@@ -8,7 +9,7 @@ use crate::message::{AlertCode, Change, Command, Container, ContainerKind, Item,
 pub(super) const CHECKS: &[Check] = &[
     cards("ANC-1", "a first sync that asks for changes only is made slow", first_sync),
     cards("SYNC-2", "a slow sync: an Add is answered 201 and reaches the other device", slow),
-    cards("10.2/33", "the last package comes, and HDR-1: it may hold nothing but a Status", last_package),
+    cards("HDR-1", "the session ends with a message of the server, be it a mere Status", last_package),
     cards("SYNC-1", "a two-way sync after a clean one carries nothing", nothing_changed),
     cards("SYNC-1", "a Replace of an unknown item is an Add", replace_of_unknown),
     cards("CON-6", "a Replace reaches the other device, with its LUID as Target only", replace),

@@ -11,6 +11,7 @@
 //! touched: [`run`] refuses a book that holds other cards unless [`Config::allow_writes`] is set, and even then leaves out
 //! the checks that would replace the whole book.
 
+mod answer;
 mod changes;
 mod device;
 mod objects;
@@ -19,7 +20,8 @@ mod report;
 
 pub use self::report::{Finding, Report, Verdict};
 
-use self::device::{Answer, Kit};
+use self::answer::Answer;
+use self::device::Kit;
 use crate::auth::Secret;
 use crate::codec::Encoding;
 use crate::message::{AlertCode, Timestamp, Version};

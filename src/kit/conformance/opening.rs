@@ -1,6 +1,7 @@
 //! Checks of what is said before any card: versions, statuses, credentials, device information, anchors.
 
-use super::device::{Answer, Kit, Session};
+use super::answer::Answer;
+use super::device::{Kit, Session};
 use super::{Check, Needs, Outcome, Stop, expect, status};
 use crate::auth::{Scheme, Secret};
 use crate::codec::Encoding;
@@ -88,12 +89,14 @@ fn foreign_type(kit: &mut Kit<'_>) -> Outcome {
 
 fn unknown_protocol(kit: &mut Kit<'_>) -> Outcome {
     let heard = meddled(kit, &|header| header.ver_proto = "SyncML/7.7".into())?;
+    expect(heard.unreadable.is_none(), "§1.4", "a message with the Status 513", || heard.outline())?;
     status(heard.header, &[513], "§1.4", "the header of SyncML/7.7")?;
     names_versions(&heard)
 }
 
 fn unknown_dtd(kit: &mut Kit<'_>) -> Outcome {
     let heard = meddled(kit, &|header| header.ver_dtd = "7.7".into())?;
+    expect(heard.unreadable.is_none(), "§1.4", "a message with the Status 505", || heard.outline())?;
     status(heard.header, &[505, 513], "§1.4", "the header with VerDTD 7.7")?;
     names_versions(&heard)
 }
