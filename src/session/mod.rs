@@ -15,6 +15,7 @@ mod devinf;
 pub mod guid;
 mod large;
 mod outbox;
+mod profile;
 mod receive;
 mod report;
 mod send;
@@ -24,5 +25,6 @@ mod state;
 mod turn;
 
 pub use client::{Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Poll, PollConfig};
+pub use profile::{Manners, ProfileError, Profiles};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

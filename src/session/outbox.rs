@@ -1,6 +1,7 @@
 //! The message being written: statuses first and in order, then commands, up to the peer's MaxMsgSize (§2.4, §3.7).
 
-use crate::codec::{Checkpoint, EncodeError, Encoder, Encoding, Options, xml_can_carry};
+use super::profile::Manners;
+use crate::codec::{Checkpoint, DataStyle, EncodeError, Encoder, Encoding, Options, xml_can_carry};
 use crate::message::{
     Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Message, Meta, Status,
     StatusCode, Sync, Version, names,
@@ -74,6 +75,7 @@ pub(super) enum Fit {
 
 /// A message being written.
 pub(super) struct Outbox {
+    manners: Manners,
     encoder: Encoder,
     encoding: Encoding,
     version: Version,
@@ -93,16 +95,31 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Begins a message.
+    /// Begins a message to a peer of which nothing is known but the largest message that it takes.
     pub(super) fn new(
         header: &Header<'_>,
         encoding: Encoding,
         version: Version,
         max_msg_size: Option<u64>,
     ) -> Result<Self, EncodeError> {
-        let encoder = Encoder::new(encoding, version, header, Options::default())?;
-        let budget = usize::try_from(max_msg_size.unwrap_or(UNSTATED_MAX)).unwrap_or(usize::MAX);
+        Self::to(&Manners::default(), header, encoding, version, max_msg_size)
+    }
+
+    /// Begins a message.
+    pub(super) fn to(
+        manners: &Manners,
+        header: &Header<'_>,
+        encoding: Encoding,
+        version: Version,
+        max_msg_size: Option<u64>,
+    ) -> Result<Self, EncodeError> {
+        let style = if manners.cdata.unwrap_or(true) { DataStyle::Cdata } else { DataStyle::Escaped };
+        let options = Options::default().with_style(style).with_namespace(manners.namespace.unwrap_or(true));
+        let encoder = Encoder::new(encoding, version, header, options)?;
+        let budget = manners.budget(max_msg_size).unwrap_or(UNSTATED_MAX);
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
         let mut outbox = Self {
+            manners: manners.clone(),
             encoder,
             encoding,
             version,
@@ -165,7 +182,7 @@ impl Outbox {
         let before = self.encoder.checkpoint();
         let number = self.next_cmd;
         let cmd_id = self.take_cmd();
-        self.encoder.command(&Command::Status(queued.to_status(cmd_id)))?;
+        self.encoder.command(&Command::Status(queued.to_status(cmd_id, &self.manners)))?;
         // The first after the header's always goes in, or nothing would ever move.
         if number > 2 && self.encoder.len_if_closed(true) + self.reserve() > self.budget {
             self.encoder.rollback(before);
@@ -362,7 +379,11 @@ impl Outbox {
 
     /// The anchors of an Alert. Before 1.2 there is always a Last, if only an empty one (§2.1).
     pub(super) fn anchor(&self, last: Option<&str>, next: &str) -> Anchor<'static> {
-        let last = last.or_else(|| (self.version < Version::V12).then_some(""));
+        let none = match self.manners.zero_anchor {
+            Some(true) => Some("0"),
+            _ => (self.version < Version::V12).then_some(""),
+        };
+        let last = last.or(none);
         Anchor { last: last.map(|last| last.to_owned().into()), next: next.to_owned().into() }
     }
 
@@ -422,7 +443,9 @@ impl Queued {
         self
     }
 
-    fn to_status(&self, cmd_id: CmdId<'static>) -> Status<'_> {
+    fn to_status(&self, cmd_id: CmdId<'static>, manners: &Manners) -> Status<'_> {
+        // The Next of an Alert is no remark: it is what the peer asked for.
+        let bare = manners.status_items == Some(false) && !matches!(self.extra, Some(Extra::Next(_)));
         Status {
             cmd_id,
             msg_ref: self.msg_ref.as_str().into(),
@@ -432,8 +455,8 @@ impl Queued {
             source_refs: self.sources.iter().map(|uri| uri.as_str().into()).collect(),
             cred: None,
             chal: None,
-            code: StatusCode(self.code),
-            items: self.extra.as_ref().map(extra_item).into_iter().collect(),
+            code: manners.status(StatusCode(self.code)),
+            items: self.extra.as_ref().filter(|_| !bare).map(extra_item).into_iter().collect(),
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Report {
     pub bytes_sent: u64,
     /// Bytes of messages received.
     pub bytes_received: u64,
+    /// The names of the profile rules that were applied to the peer.
+    pub profile: Vec<String>,
     /// What went wrong, in a sentence each.
     pub problems: Vec<String>,
 }

@@ -60,6 +60,9 @@ pub(super) struct State {
     pub suspended: bool,
     /// Whether our package is complete but for its Final, which waits until no Status is left over.
     pub owes_final: bool,
+    /// The profile rules about the peer, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
     /// Consecutive messages in which neither side said anything but "go on".
     pub idle: u32,
     /// Messages and bytes, for the report.
@@ -202,6 +205,7 @@ impl State {
             asked_devinf: false,
             suspended: false,
             owes_final: false,
+            rules: Vec::new(),
             idle: 0,
             messages: 0,
             bytes_in: 0,
@@ -232,6 +236,7 @@ impl State {
             messages: self.messages,
             bytes_sent: self.bytes_out,
             bytes_received: self.bytes_in,
+            profile: self.rules.clone(),
             problems: Vec::new(),
         }
     }

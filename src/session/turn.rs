@@ -7,6 +7,7 @@ use super::devinf;
 use super::guid;
 use super::large::{self, Taken};
 use super::outbox::{Extra, Outbox, Queued};
+use super::profile::Manners;
 use super::receive::{Key, OpenBook, Outcome, Received, When, receive};
 use super::send::{count, send};
 use super::settle::settle;
@@ -14,7 +15,10 @@ use super::state::{Position, State, StoreState};
 use crate::message::{
     Alert, AlertCode, Change, Command, DevInf, Item, Location, Op, Status, StatusCode, Sync, Timestamp, Version,
 };
-use crate::store::{BookNo, BookRow, BookWriter, DeviceNo, PairRow, Phase, Result, SentRef, StoreError, Token, Tx};
+use crate::store::{
+    BookNo, BookRow, BookWriter, DeviceNo, Guid, OutgoingRow, OutgoingState, PairRow, Phase, Result, SentRef,
+    StoreError, Token, Tx,
+};
 use crate::sync::{DeletionGuard, Incoming, Role, SyncType};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -36,6 +40,8 @@ pub(super) struct Turn {
     pub max_obj_size: u64,
     /// When deletes are too many.
     pub guard: DeletionGuard,
+    /// What is done differently for the peer.
+    pub manners: Manners,
     /// The locked books.
     pub rows: BTreeMap<BookNo, BookRow>,
     /// The peer's pairs with them.
@@ -215,7 +221,8 @@ impl Turn {
                 }
             }
         }
-        Ok(statuses)
+        // Some want none (§11.1).
+        Ok(if self.manners.item_statuses == Some(false) { Vec::new() } else { statuses })
     }
 
     /// Reads one item of a change; the status that refuses it otherwise.
@@ -292,9 +299,20 @@ impl Turn {
             store.max_guid = caps.max_guid;
             wants_count = caps.number_of_changes;
         }
+        let manners = &self.manners;
+        if let (Some(media), Some(datastore)) = (&manners.media, datastore::by_number(store.book)) {
+            let has = |wanted: &&(String, String)| datastore.types.iter().any(|(name, _)| *name == wanted.0);
+            store.media = media.iter().find(has).cloned().or_else(|| store.media.take());
+        }
+        store.max_guid = manners.max_guid.or(store.max_guid);
+        wants_count = manners.number_of_changes.unwrap_or(wants_count);
         store.max_obj = store.max_obj.or(max_obj);
-        store.chunks = outbox.version() != Version::V10
-            && (store.max_obj.is_some() || caps.is_some_and(|caps| caps.large_objects));
+        let takes_chunks = || {
+            manners
+                .large_objects
+                .unwrap_or_else(|| store.max_obj.is_some() || caps.is_some_and(|caps| caps.large_objects))
+        };
+        store.chunks = outbox.version() != Version::V10 && takes_chunks();
         // Who does not send in this kind of sync sends an empty Sync (§10.2 row 35).
         let sends = store.sync.sends(self.role);
         let (there, here) = (store.there.clone(), store.here.clone());
@@ -313,6 +331,29 @@ impl Turn {
             }
             Ok(done)
         })
+    }
+
+    /// The session ends: what a peer that is careless about it did not answer, it has done (§11.1).
+    pub(super) fn take_silence(&mut self, tx: &mut dyn Tx, stores: &mut [StoreState]) -> Result<()> {
+        if self.manners.silence_is_success != Some(true) {
+            return Ok(());
+        }
+        let (device, token) = (self.device, self.token);
+        for store in stores.iter_mut().filter(|store| store.active() && store.awaiting > 0) {
+            let mut after = Guid(0);
+            loop {
+                let rows = tx.outgoing_page(device, store.book, after, QUEUE_PAGE)?;
+                let Some(last) = rows.last() else { break };
+                after = last.guid;
+                let unanswered = |row: &OutgoingRow| {
+                    row.session.as_ref() == Some(&token)
+                        && matches!(row.state, OutgoingState::Sent | OutgoingState::Resent)
+                };
+                let rows = rows.into_iter().filter(unanswered).map(|row| (row, StatusCode::OK)).collect();
+                self.open(store, |open, _| confirm(tx, open, rows))?;
+            }
+        }
+        Ok(())
     }
 
     /// The session ends: anchors of the datastores that ended cleanly move, in this transaction.

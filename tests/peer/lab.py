@@ -314,7 +314,9 @@ class Tap:
     def forward(self, handler):
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         body = body.replace(self.here, self.there)
-        headers = {k: v for k, v in handler.headers.items() if k.lower() not in ("host", "connection", "content-length", "proxy-connection")}
+        # Without Accept-Encoding nobody packs anything: what is kept can be read.
+        left_out = ("host", "connection", "content-length", "proxy-connection", "accept-encoding")
+        headers = {k: v for k, v in handler.headers.items() if k.lower() not in left_out}
         headers = {k: v.replace(self.here.decode(), self.there.decode()) for k, v in headers.items()}
         with self.lock:
             number = self.count = self.count + 2
@@ -335,7 +337,7 @@ class Tap:
         data = data.replace(self.there, self.here)
         handler.send_response(reply.status)
         for k, v in reply.headers.items():
-            if k.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server", "keep-alive"):
+            if k.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server", "keep-alive", "accept-encoding"):
                 handler.send_header(k, v)
         handler.send_header("Content-Length", str(len(data)))
         handler.end_headers()

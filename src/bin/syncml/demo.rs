@@ -17,7 +17,7 @@ use std::sync::Arc;
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
-use syncml::session::{Counts, Credentials, ServerConfig};
+use syncml::session::{Counts, Credentials, Profiles, ServerConfig};
 use syncml::store::{AccountNo, Draft, Guid, Revision, Store, StoreError, Tx, Verdict, replica};
 use syncml::transport::http::client;
 use uuid::Uuid;
@@ -174,6 +174,7 @@ impl Demo {
             version: Version::V12,
             credentials: Credentials::Device { account: ACCOUNT.to_owned(), secret: platform.secret.clone() },
             allow_mass_delete: false,
+            profiles: Profiles::shipped(),
             http,
         };
         let outcome = job.run(&mut Progress::new(true, None))?;

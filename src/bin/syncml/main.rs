@@ -23,6 +23,7 @@ mod notify;
 mod output;
 mod platform;
 mod poll;
+mod profiles;
 mod progress;
 mod secret;
 mod serve;

@@ -3,6 +3,7 @@
 use crate::database::DatabaseArgs;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{self, bytes};
+use crate::profiles::ProfileArgs;
 use crate::progress::short;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -31,6 +32,8 @@ pub(crate) struct Args {
     /// The largest object to take, in bytes
     #[arg(long, value_name = "N")]
     max_obj_size: Option<u64>,
+    #[command(flatten)]
+    profiles: ProfileArgs,
     /// Output for machines: one object per line
     #[arg(long)]
     pub(crate) json: bool,
@@ -41,6 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     config.allow_basic = args.allow_basic;
     config.max_msg_size = args.max_msg_size.unwrap_or(config.max_msg_size);
     config.max_obj_size = args.max_obj_size.unwrap_or(config.max_obj_size);
+    config.profiles = args.profiles.read()?;
     let store = args.db.create()?;
     let json = args.json;
     let mut options = Options::default();
@@ -137,6 +141,9 @@ fn tell(report: &Report, json: bool) {
         );
     }
     println!("session: {} in, {} out", bytes(report.bytes_received), bytes(report.bytes_sent));
+    if !report.profile.is_empty() {
+        println!("session: profile {}", report.profile.join(", "));
+    }
     for problem in &report.problems {
         println!("problem: {problem}");
     }

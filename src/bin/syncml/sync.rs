@@ -6,6 +6,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::folder::Folder;
 use crate::network::NetworkArgs;
 use crate::output::{self, Table, bytes};
+use crate::profiles::ProfileArgs;
 use crate::progress::{self, Progress};
 use crate::secret::{self, PasswordArgs};
 use crate::trace::Trace;
@@ -16,7 +17,7 @@ use std::time::Instant;
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
-use syncml::session::{Client, ClientBook, ClientConfig, Counts, Credentials, Report};
+use syncml::session::{Client, ClientBook, ClientConfig, Counts, Credentials, Profiles, Report};
 use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
 use syncml::store::{AccountNo, Store};
 use syncml::sync::DeletionGuard;
@@ -66,6 +67,8 @@ pub(crate) struct Args {
     /// Let a folder that lost most of its cards delete them on the server too
     #[arg(long)]
     allow_mass_delete: bool,
+    #[command(flatten)]
+    profiles: ProfileArgs,
     #[command(flatten)]
     network: NetworkArgs,
     /// The largest message to take, in bytes
@@ -148,6 +151,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         },
         credentials: credentials(args)?,
         allow_mass_delete: args.allow_mass_delete,
+        profiles: args.profiles.read()?,
         http,
     };
     if args.auth != Auth::Md5 && in_the_open(&args.to) {
@@ -204,6 +208,7 @@ pub(crate) struct Job<'a> {
     pub(crate) version: Version,
     pub(crate) credentials: Credentials,
     pub(crate) allow_mass_delete: bool,
+    pub(crate) profiles: Profiles,
     pub(crate) http: client::Options,
 }
 
@@ -246,6 +251,7 @@ impl Job<'_> {
             max_msg_size: self.http.max_msg_size,
             max_obj_size: MAX_OBJ_SIZE,
             guard: if self.allow_mass_delete { DeletionGuard::OFF } else { DeletionGuard::default() },
+            profiles: self.profiles,
         };
         progress.say(&format!("connecting to {}", self.to));
         let mut session = Client::begin(Arc::clone(&store), own.account, config, now())?;
@@ -319,6 +325,9 @@ impl Outcome {
             bytes(self.report.bytes_received),
             self.seconds,
         );
+        if !self.report.profile.is_empty() {
+            println!("profile: {}", self.report.profile.join(", "));
+        }
         for (file, reason) in &self.skipped {
             eprintln!("skipped {file}: {reason}");
         }

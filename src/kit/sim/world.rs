@@ -11,7 +11,7 @@ use super::{Stats, Violation};
 use crate::auth::{Secret, Verifier};
 use crate::message::{AlertCode, Timestamp};
 use crate::session::{
-    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Refusal, Report, Request, Server,
+    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Profiles, Refusal, Report, Request, Server,
     ServerConfig,
 };
 use crate::store::memory::MemoryStore;
@@ -113,6 +113,7 @@ impl<'l> World<'l> {
                 max_msg_size: setup.size,
                 max_obj_size: 4_000_000,
                 guard: DeletionGuard::default(),
+                profiles: Profiles::shipped(),
             };
             let store = Arc::new(FaultStore::new(store));
             let device = Device {

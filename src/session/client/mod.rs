@@ -11,9 +11,9 @@ pub use poll::{News, Poll, PollConfig};
 
 use self::advice::advice;
 use self::step::Step;
-use super::Report;
 use super::state::{Package, State, StoreState};
 use super::turn::Turn;
+use super::{Profiles, Report};
 use crate::auth::Challenge;
 use crate::codec::{Encoding, Limits, decode};
 use crate::message::{AlertCode, Command, Message, StatusCode, Text, Timestamp, Version};
@@ -60,6 +60,8 @@ pub struct ClientConfig {
     pub max_obj_size: u64,
     /// When deletes that a refresh from the server causes here are held instead of obeyed.
     pub guard: DeletionGuard,
+    /// What is done differently for servers known to need it.
+    pub profiles: Profiles,
 }
 
 /// A request to post.
@@ -243,6 +245,7 @@ impl Client {
             nonce.clone_from(&step.device.nonce_in);
             step.credential =
                 step.config.credentials.first(&step.config.device_id, step.state.version, nonce.as_deref());
+            step.choose_manners();
             step.state.stores.clear();
             step.open_books(tx)?;
             step.initialise(tx, None).map(Some)
@@ -326,7 +329,8 @@ impl Client {
         self.tries += 1;
         // A credential that is the same every time is no better the second time.
         let hopeless = code == StatusCode::INVALID_CREDENTIALS && self.config.credentials.is_static();
-        if hopeless || self.tries > MAX_TRIES || self.state.package != Package::Init {
+        let max_tries = self.config.profiles.manners(&self.state.rules).auth_tries.unwrap_or(MAX_TRIES);
+        if hopeless || self.tries > max_tries || self.state.package != Package::Init {
             return Err(ClientError::Refused(code));
         }
         self.msg_id += 1;
@@ -375,6 +379,7 @@ impl Client {
                 now,
                 max_obj_size: self.config.max_obj_size,
                 guard: self.config.guard,
+                manners: self.config.profiles.manners(&self.state.rules),
                 rows: Default::default(),
                 pairs: Default::default(),
             };

@@ -134,7 +134,8 @@ impl Step<'_> {
         }
         for store in &mut self.state.stores {
             let anchor = outbox.anchor(store.own_last.as_deref(), &store.own_next);
-            let meta = Meta { anchor: Some(anchor), max_obj_size: Some(self.config.max_obj_size), ..Meta::default() };
+            let max_obj_size = Some(self.turn.manners.announced(self.config.max_obj_size));
+            let meta = Meta { anchor: Some(anchor), max_obj_size, ..Meta::default() };
             let item = Item {
                 target: Some(Location::new(store.there.clone())),
                 source: Some(Location::new(store.here.clone())),
@@ -169,6 +170,14 @@ impl Step<'_> {
         self.request(tx, message, statuses)
     }
 
+    /// Finds the profile rules about the server, by its address and what it said of itself, now or in an earlier session.
+    pub(super) fn choose_manners(&mut self) {
+        let bytes = self.device.devinf.as_deref();
+        let devinf = bytes.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        self.state.rules = self.config.profiles.about(&self.config.server_uri, devinf.as_ref());
+        self.turn.manners = self.config.profiles.manners(&self.state.rules);
+    }
+
     fn take_devinf(&mut self, message: &Message<'_>) -> Vec<Queued> {
         let mut statuses = Vec::new();
         for command in &message.body {
@@ -180,6 +189,7 @@ impl Step<'_> {
             for item in items {
                 if let Some(Data::DevInf(devinf)) = &item.data {
                     self.device.devinf = encode_devinf(devinf, self.state.version, Encoding::Xml).ok();
+                    self.choose_manners();
                 }
                 statuses.push(queued(message, command, StatusCode::OK).about(item));
             }
@@ -531,15 +541,16 @@ impl Step<'_> {
         );
         header.cred.clone_from(&self.credential);
         header.meta = Some(Meta {
-            max_msg_size: Some(self.config.max_msg_size),
-            max_obj_size: Some(self.config.max_obj_size),
+            max_msg_size: Some(self.turn.manners.announced(self.config.max_msg_size)),
+            max_obj_size: Some(self.turn.manners.announced(self.config.max_obj_size)),
             ..Meta::default()
         });
         header
     }
 
     fn outbox(&self, header: &Header<'_>) -> Result<Outbox> {
-        Outbox::new(header, self.config.encoding, self.state.version, self.state.max_msg_size).map_err(broken)
+        let (manners, state) = (&self.turn.manners, &self.state);
+        Outbox::to(manners, header, self.config.encoding, state.version, state.max_msg_size).map_err(broken)
     }
 
     fn write_header_status(&self, outbox: &mut Outbox, message: &Message<'_>) -> Result<()> {

@@ -371,6 +371,7 @@ impl Server {
             now: asked.request.now,
             max_obj_size: self.config.max_obj_size,
             guard: self.config.guard,
+            manners: self.config.profiles.manners(&state.rules),
             rows: BTreeMap::new(),
             pairs: BTreeMap::new(),
         };

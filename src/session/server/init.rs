@@ -28,7 +28,7 @@ impl Step<'_, '_> {
         }
         for (index, command) in message.body.iter().enumerate() {
             let Command::Alert(alert) = command else { continue };
-            let code = match alert.code {
+            let code = match self.meaning(alert) {
                 Some(code) if SyncType::from_alert(code).is_some() || self.resumes(code) => {
                     self.take_sync_alert(tx, index, alert)?;
                     continue;
@@ -39,6 +39,7 @@ impl Step<'_, '_> {
                     StatusCode::OK
                 }
                 Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::DISPLAY) => StatusCode::OK,
+                Some(code) if self.turn.manners.is_idle_alert(code) => StatusCode::OK,
                 Some(_) => StatusCode::UNSUPPORTED_FEATURE,
                 None => StatusCode::INCOMPLETE_COMMAND,
             };
@@ -52,6 +53,11 @@ impl Step<'_, '_> {
         Ok(())
     }
 
+    /// The code of an alert, as this device means it.
+    fn meaning(&self, alert: &Alert<'_>) -> Option<AlertCode> {
+        alert.code.map(|code| self.turn.manners.alert(code))
+    }
+
     /// Whether an alert asks to go on with a sync: nothing before 1.2 does (§3.13).
     fn resumes(&self, code: AlertCode) -> bool {
         code == AlertCode::RESUME && self.state.version == Version::V12
@@ -60,7 +66,8 @@ impl Step<'_, '_> {
     /// A device that did not get our package 2 says its package 1 again, perhaps in the same session.
     fn begins_again(&self) -> bool {
         let syncs = |code: AlertCode| SyncType::from_alert(code).is_some() || self.resumes(code);
-        let alerts = |command: &Command<'_>| matches!(command, Command::Alert(alert) if alert.code.is_some_and(syncs));
+        let alerts =
+            |command: &Command<'_>| matches!(command, Command::Alert(alert) if self.meaning(alert).is_some_and(syncs));
         let changes = |command: &Command<'_>| matches!(command, Command::Sync(_));
         self.state.package == Package::Changes
             && !self.state.stores.iter().any(|store| store.sync_seen)
@@ -83,12 +90,12 @@ impl Step<'_, '_> {
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
+        let requested = self.meaning(alert).unwrap_or(AlertCode::TWO_WAY);
         let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
         else {
             return refuse(self, StatusCode::NOT_FOUND);
         };
         let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
-        let requested = alert.code.unwrap_or(AlertCode::TWO_WAY);
         let decision = decide_alert(&AlertFacts {
             requested,
             last: anchor.and_then(|anchor| anchor.last.as_deref()),
@@ -171,7 +178,7 @@ impl Step<'_, '_> {
         for store in self.state.stores.iter_mut().filter(unalerted) {
             let meta = Meta {
                 anchor: Some(outbox.anchor(store.own_last.as_deref(), &store.own_next)),
-                max_obj_size: Some(self.config.max_obj_size),
+                max_obj_size: Some(self.turn.manners.announced(self.config.max_obj_size)),
                 ..Meta::default()
             };
             let item = Item {

@@ -6,7 +6,7 @@ mod poll;
 mod refusal;
 mod step;
 
-use super::Report;
+use super::{Profiles, Report};
 use crate::auth::{Attempts, Nonces, Tokens};
 use crate::codec::{Encoding, Limits, decode_header};
 use crate::message::{Chal, Header, StatusCode, Timestamp, Version};
@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub public_uri: Option<String>,
     /// When deletes that a device causes are held instead of obeyed.
     pub guard: DeletionGuard,
+    /// What is done differently for devices known to need it.
+    pub profiles: Profiles,
     /// How long a session waits for its next message, in seconds; its last reply is kept as long.
     pub session_seconds: i64,
 }
@@ -48,6 +50,7 @@ impl Default for ServerConfig {
             allow_device: false,
             public_uri: None,
             guard: DeletionGuard::default(),
+            profiles: Profiles::shipped(),
             session_seconds: 900,
         }
     }

@@ -45,6 +45,9 @@ impl Step<'_, '_> {
             self.state.max_msg_size = meta.max_msg_size.or(self.state.max_msg_size);
             self.state.max_obj_size = meta.max_obj_size.or(self.state.max_obj_size);
         }
+        if self.first {
+            self.choose_manners();
+        }
         self.take_devinf();
         let alerted = self.alerted_books();
         let books: Vec<BookNo> = self.state.stores.iter().map(|store| store.book).chain(alerted).collect();
@@ -86,6 +89,15 @@ impl Step<'_, '_> {
         Queued::new(&self.message.header.msg_id.to_string(), cmd_id, command.name(), code)
     }
 
+    /// Finds the profile rules about the device, by its id and what it said of itself, now or in an earlier session.
+    fn choose_manners(&mut self) {
+        let bytes = self.device.devinf.as_deref();
+        let devinf = bytes.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        self.state.rules = self.config.profiles.about(&self.device.device_id, devinf.as_ref());
+        self.turn.manners = self.config.profiles.manners(&self.state.rules);
+        self.device.profile = (!self.state.rules.is_empty()).then(|| self.state.rules.join(" "));
+    }
+
     /// Put and Results: the device says what it is. Before everything else, since alerts depend on it.
     fn take_devinf(&mut self) {
         let message = self.message;
@@ -99,6 +111,7 @@ impl Step<'_, '_> {
                 let code = match &item.data {
                     Some(Data::DevInf(devinf)) => {
                         self.device.devinf = encode_devinf(devinf, self.state.version, Encoding::Xml).ok();
+                        self.choose_manners();
                         StatusCode::OK
                     }
                     _ => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -325,13 +338,14 @@ impl Step<'_, '_> {
         if self.first || !self.alerted_books().is_empty() {
             header.resp_uri = state.resp_uri.clone().map(Into::into);
             header.meta = Some(Meta {
-                max_msg_size: Some(self.config.max_msg_size),
-                max_obj_size: Some(self.config.max_obj_size),
+                max_msg_size: Some(self.turn.manners.announced(self.config.max_msg_size)),
+                max_obj_size: Some(self.turn.manners.announced(self.config.max_obj_size)),
                 ..Meta::default()
             });
         }
+        let (manners, state) = (&self.turn.manners, &self.state);
         let mut outbox =
-            Outbox::new(&header, self.encoding, self.state.version, self.state.max_msg_size).map_err(broken)?;
+            Outbox::to(manners, &header, self.encoding, state.version, state.max_msg_size).map_err(broken)?;
         outbox
             .header_status(
                 &message.header.msg_id.to_string(),
@@ -364,6 +378,9 @@ impl Step<'_, '_> {
             outbox.next_message(&self.state.peer.0, &self.state.own).map_err(broken)?;
         }
         if self.state.package == Package::Over && !self.suspended {
+            if message.last && !given_up {
+                self.turn.take_silence(tx, &mut self.state.stores)?;
+            }
             self.turn.finish(tx, &mut self.state.stores)?;
             self.clear_news(tx)?;
         }
