@@ -324,10 +324,10 @@ fn map_again(kit: &mut Kit<'_>) -> Outcome {
     let done = kit.changes(&mut session, Vec::new())?;
     let sent = one_add(&done, &card)?;
     let pair = [(sent.source.clone().unwrap_or_default(), kit.luid(1))];
-    for attempt in ["a Map", "the same Map again"] {
+    for (attempt, last) in [("a Map", false), ("the same Map again", true)] {
         let mut body = session.confirmations();
         body.push(session.map(kit, &pair));
-        kit.say(&mut session, body, false)?;
+        kit.say(&mut session, body, last)?;
         status(session.heard.status("Map"), &[200], "§3.6", attempt)?;
     }
     Ok(())
@@ -336,8 +336,9 @@ fn map_again(kit: &mut Kit<'_>) -> Outcome {
 /// A device with a card that the other changed in the meantime, and with a new one of its own.
 fn each_has_news(kit: &mut Kit<'_>, name: &str) -> Outcome<(String, Do, String)> {
     let theirs = kit.card(&format!("{name}There"));
-    kit.first(1, &[])?;
+    // The first device first: a server that holds one session at a time waits for what that one left open.
     kit.first(0, &[])?;
+    kit.first(1, &[])?;
     let luid = kit.luid(0);
     kit.whole(0, AlertCode::TWO_WAY, vec![Do::Add(luid, theirs.clone())])?;
     let mine = kit.card(&format!("{name}Here"));

@@ -1,6 +1,6 @@
 //! A device that says what a check tells it to, over a [`Transport`], and keeps cards as a device does.
 
-use super::answer::{Answer, Sent};
+use super::answer::{Answer, Sent, Told};
 use super::{Config, Outcome, Stop, Transport, expect};
 use crate::auth::{Identity, Scheme, Secret};
 use crate::codec::encode;
@@ -45,7 +45,6 @@ pub(super) struct Device {
     /// What it says of the size of messages to it.
     pub max_msg_size: u64,
     luids: u32,
-    introduced: bool,
 }
 
 /// A session, as the device sees it.
@@ -101,7 +100,9 @@ impl Session {
     pub(super) fn confirmations(&mut self) -> Vec<Command<'static>> {
         let mut out = vec![self.answer_to("SyncHdr", "0", StatusCode::OK, None)];
         for (name, cmd_id, next) in self.heard.to_confirm.clone() {
-            out.push(self.answer_to(&name, &cmd_id, StatusCode::OK, next));
+            // It told of itself unasked; a server has to do with that (§3.19).
+            let code = if name == "Get" { StatusCode::NOT_FOUND } else { StatusCode::OK };
+            out.push(self.answer_to(&name, &cmd_id, code, next));
         }
         out
     }
@@ -428,20 +429,10 @@ impl<'t> Kit<'t> {
         Ok(session)
     }
 
-    /// Opens the book. Device information goes with it once.
+    /// Opens the book. Device information goes with it, or some servers ask for it in every session.
     pub(super) fn open(&mut self, device: usize, code: AlertCode, last: Option<&str>) -> Outcome<Session> {
-        let introduce = !self.devices[device].introduced;
         let book = self.config.book.clone();
-        let session = self.begin(device, &|kit, session| {
-            let mut body = Vec::new();
-            if introduce {
-                body.push(kit.put_devinf(session));
-            }
-            body.push(kit.alert(session, &book, code, last));
-            body
-        })?;
-        self.devices[device].introduced |= matches!(session.heard.header, Some(200..=299));
-        Ok(session)
+        self.begin(device, &|kit, session| vec![kit.put_devinf(session), kit.alert(session, &book, code, last)])
     }
 
     /// Opens the book for a sync that has to be held as it is asked for.
