@@ -250,3 +250,95 @@ fn a_message_that_dribbles_is_given_up() {
     let answer = Site::with(options).post("", 100, b"<SyncML>");
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
+
+/// A session that is broken off tells the server, which keeps what was done; the next one does the rest.
+#[test]
+fn a_session_is_broken_off_politely_at_every_message() {
+    for stop in 1..30 {
+        let site = Site::new();
+        let proxy = Proxy::before(site.address, 0, None);
+        let device = device(&proxy);
+        let mut polite = options();
+        let cancel = polite.cancel.clone();
+        let mut watch = Polite { cancel, stop, suspended: false, last: Vec::new() };
+        polite.retry.attempts = 1;
+        let http = HttpClient::new(polite).unwrap();
+        let config = device.config.clone();
+        let mut client = Client::begin(Arc::clone(&device.store), device.account, config, now()).unwrap();
+        match run(&mut client, &http, &mut watch) {
+            Ok(()) => assert!(client.report().clean, "message {stop}"),
+            Err(error) => assert!(matches!(error, RunError::Stopped), "message {stop}: {error}"),
+        }
+        let told = String::from_utf8_lossy(&watch.last).contains("<Data>224</Data>");
+        if stop == 4 {
+            assert!(told, "the server was told");
+        }
+        assert!(sync(&device, options()).unwrap().clean, "message {stop}");
+        assert_equal(&site, &device, &format!("message {stop}"));
+        if !watch.suspended {
+            assert!(stop > 4, "a session has several messages");
+            return;
+        }
+    }
+    panic!("it does not end");
+}
+
+struct Polite {
+    cancel: syncml::transport::http::client::Cancel,
+    stop: u32,
+    suspended: bool,
+    last: Vec<u8>,
+}
+
+impl syncml::transport::http::client::Watch for Polite {
+    fn received(&mut self, number: u32, _: &syncml::transport::http::client::Answer, _: &Report) {
+        if number == self.stop {
+            self.cancel.suspend();
+            self.suspended = true;
+        }
+    }
+
+    fn sending(&mut self, _: u32, request: &syncml::session::Outgoing) {
+        self.last.clone_from(&request.body);
+    }
+}
+
+/// §3.10: the next message goes where the server wants it, but not to a stranger.
+#[test]
+fn a_server_that_wants_the_next_message_elsewhere_is_followed_only_where_that_is_allowed() {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open_in_memory().unwrap());
+    store.directory().put_login("alice", &Verifier::Password(Secret::new(PASSWORD.to_owned()))).unwrap();
+    let runtime = Runtime::new().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut config = ServerConfig::default();
+    config.public_uri = Some(format!("http://localhost:{port}/syncml"));
+    let site = Arc::new(Server::new(store, config).unwrap());
+    runtime.spawn(server::serve(listener, site, server::Options::default(), std::future::pending()));
+    let mut device = Device::new("phone");
+    device.config.server_uri = format!("http://127.0.0.1:{port}/syncml");
+    let error = sync(&device, options()).unwrap_err();
+    assert!(matches!(error, RunError::Http(HttpError::Elsewhere { .. })), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("wants the next message at \"http://localhost") && text.contains("another"), "{text}");
+    let mut lenient = options();
+    lenient.other_hosts = true;
+    assert!(sync(&device, lenient).unwrap().clean);
+}
+
+/// Nobody may hold a connection open for nothing.
+#[test]
+fn a_head_that_does_not_come_ends_the_connection() {
+    let mut options = server::Options::default();
+    options.header_timeout = Duration::from_millis(50);
+    let site = Site::with(options);
+    let mut stream = TcpStream::connect(site.address).unwrap();
+    stream.write_all(b"POST /syncml HTTP/1.1\r\nHost: h\r\nX-Slow").unwrap();
+    let mut answer = Vec::new();
+    // Ends when the server hangs up, and not before.
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(!String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200"));
+    // Others are served.
+    let head = site.post("", 0, b"");
+    assert!(head.starts_with("HTTP/1.1 400"), "{head}");
+}

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 use syncml::auth::Secret;
-use syncml::codec::Encoding;
-use syncml::message::{AlertCode, Timestamp, Version};
+use syncml::codec::{Encoding, decode};
+use syncml::message::{AlertCode, Command, Timestamp, Version};
 use syncml::notify::{
     Accepted, Alert11, AlertedStore, Form, Initiator, Invitation, KnownServer, Notification, ReceivedSan,
     RefusedNotification, SAN_MEDIA_TYPE, San, SanKey, SanSync, UiMode, Unsigned, accept_notification, parse,
@@ -95,7 +95,13 @@ fn secret(text: &str) -> Secret {
 }
 
 fn book(book: BookNo, local: &str, remote: &str) -> ClientBook {
-    ClientBook { book, local_uri: local.to_owned(), remote_uri: remote.to_owned(), mode: AlertCode::TWO_WAY }
+    ClientBook {
+        book,
+        local_uri: local.to_owned(),
+        remote_uri: remote.to_owned(),
+        mode: AlertCode::TWO_WAY,
+        filter: None,
+    }
 }
 
 fn san(syncs: &[(u16, u32, &str)]) -> San {
@@ -504,5 +510,61 @@ proptest! {
         let stale = SanKey { nonce: b"", ..key };
         prop_assert!(!read.is_signed_with("sérver", stale));
         prop_assert_eq!(read, alert);
+    }
+}
+
+/// §8.4: the session that a notification message asked for takes over its id, and answers its Alerts in package 1.
+#[test]
+fn package_1_answers_the_alerts_of_package_0() {
+    for encoding in [Encoding::Xml, Encoding::Wbxml] {
+        let mut world = World::new();
+        let mut device = Device::new("phone");
+        device.config.encoding = encoding;
+        device.config.version = Version::V11;
+        world.put(&card("A", "+491"));
+        let unknown = AlertedStore { server_uri: "recipes".to_owned(), ..stores("recipes", None) };
+        let message = Alert11 {
+            version: Version::V11,
+            session_id: "7A".to_owned(),
+            device_id: "phone".to_owned(),
+            server_uri: SERVER_URI.to_owned(),
+            server_id: None,
+            cred: None,
+            stores: vec![stores("./contacts", None), unknown],
+        };
+        let bytes = message.write(encoding).expect("written");
+        let called = Alert11::called(&bytes, encoding).expect("read");
+        assert!(Alert11::called(b"nonsense", encoding).is_err());
+        world.tick();
+        let mut client =
+            Client::begin_called(device.store.clone(), device.account, device.config.clone(), &called, world.now)
+                .expect("begun");
+        let mut first = true;
+        while let Some(out) = client.outgoing() {
+            let message = decode(&out.body, encoding, &Default::default()).expect("read");
+            assert_eq!(message.header.session_id.as_str(), "7A");
+            if first {
+                let statuses: Vec<(String, String, String, u16)> = message
+                    .body
+                    .iter()
+                    .filter_map(|command| match command {
+                        Command::Status(status) => Some((
+                            status.msg_ref.to_string(),
+                            status.cmd_ref.to_string(),
+                            status.cmd.to_string(),
+                            status.code.0,
+                        )),
+                        _ => None,
+                    })
+                    .collect();
+                let of = |cmd_ref: &str, cmd: &str, code| ("1".to_owned(), cmd_ref.to_owned(), cmd.to_owned(), code);
+                assert_eq!(statuses, [of("0", "SyncHdr", 200), of("1", "Alert", 200), of("2", "Alert", 404)]);
+            }
+            first = false;
+            let reply = world.post(&out).expect("answered");
+            client.received(reply.content_type, &reply.body, world.now).expect("taken");
+        }
+        assert!(client.report().clean);
+        assert_eq!(device.cards(), world.cards());
     }
 }

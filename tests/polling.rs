@@ -258,3 +258,28 @@ fn a_server_that_knows_no_polling_says_so() {
     assert!(matches!(refused, ClientError::NoPolling(code) if code.0 == 404), "{refused}");
     assert!(poll.outgoing().is_none());
 }
+
+/// The same question beside other commands, in a session: answered, not 404.
+#[test]
+fn the_question_is_answered_in_a_session_too() {
+    use syncml::kit::phone::Phone;
+    use syncml::message::{Command, Get, Item, Location};
+    for world in World::each() {
+        world.put(&card("A", "+491"));
+        let mut phone = Phone::new(&world.server, "one", "alice", PASSWORD, world.now);
+        let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+        let get = |cmd_id: u32, uri: &'static str| {
+            let item = Item { target: Some(Location::new(uri)), ..Item::default() };
+            let items = vec![item];
+            Command::Get(Get { cmd_id: cmd_id.into(), no_resp: false, lang: None, cred: None, meta: None, items })
+        };
+        let sync = phone.sync(Vec::new());
+        let commands = vec![get(901, "./changes"), get(902, "./changes/all"), get(903, "./nothing"), sync];
+        let heard = phone.say_after(&heard, commands, true).unwrap();
+        assert_eq!(heard.codes("Get"), [200, 404, 404]);
+        let text = String::from_utf8(heard.bytes.clone()).unwrap();
+        assert_eq!(text.matches("<Results>").count(), 1, "{text}");
+        assert!(text.contains("<CmdRef>901</CmdRef>") && text.contains("<LocURI>./contacts</LocURI>"), "{text}");
+        assert_eq!(heard.changes.len(), 1, "and the session goes on");
+    }
+}

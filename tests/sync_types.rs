@@ -287,6 +287,7 @@ fn each_book_of_a_session_has_its_own_kind() {
                 local_uri: format!("./{name}"),
                 remote_uri: name.to_owned(),
                 mode,
+                filter: None,
             };
             device.config.books = vec![
                 book(BookNo::CONTACTS, "contacts", AlertCode::REFRESH_FROM_CLIENT),

@@ -51,11 +51,12 @@ CREATE TABLE item (
 CREATE UNIQUE INDEX item_guid ON item (account, book, guid);
 CREATE UNIQUE INDEX item_revision ON item (account, book, revision) WHERE revision <> guid;
 CREATE INDEX item_print ON item (account, book, print, guid) WHERE deleted = 0;
+CREATE INDEX item_parent ON item (account, book, parent, guid) WHERE parent IS NOT NULL AND deleted = 0;
 
 -- Superseded contents only. kind: what made them, 0 add, 1 replace, 2 delete.
 CREATE TABLE revision (
     account INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL, revision INTEGER NOT NULL,
-    kind INTEGER NOT NULL, media_type TEXT, origin INTEGER, at INTEGER NOT NULL, content BLOB NOT NULL
+    kind INTEGER NOT NULL, parent INTEGER, media_type TEXT, origin INTEGER, at INTEGER NOT NULL, content BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX revision_guid ON revision (account, book, guid, revision);
 
@@ -121,7 +122,7 @@ CREATE INDEX outgoing_view ON outgoing (account, device, book, sent_view_fp, gui
 -- Numbers are never used again, so that a reader who remembers one misses nothing.
 CREATE TABLE staged (
     account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    luid TEXT NOT NULL, op INTEGER NOT NULL, seq INTEGER PRIMARY KEY AUTOINCREMENT, media_type TEXT,
+    luid TEXT NOT NULL, op INTEGER NOT NULL, seq INTEGER PRIMARY KEY AUTOINCREMENT, place TEXT, media_type TEXT,
     view_fp BLOB NOT NULL, keys BLOB NOT NULL, content BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX staged_luid ON staged (account, device, book, luid, epoch);

@@ -1,8 +1,9 @@
 //! The header `x-syncml-hmac` of HTTP, WSP and OBEX (§5.6).
 
-use super::b64;
+use super::{b64, formulas};
 use crate::message::Text;
 use std::fmt;
+use subtle::ConstantTimeEq;
 
 /// The header's value: `algorithm=MD5, username="Robert Jordan", mac=…`.
 ///
@@ -28,6 +29,22 @@ impl<'a> MacHeader<'a> {
     #[must_use]
     pub fn new(user: impl Into<Text<'a>>, mac: &[u8; 16]) -> Self {
         Self { algorithm: Self::MD5.into(), user: user.into(), mac: b64::encode(mac).into() }
+    }
+
+    /// The header of the answer to a message that came with `request`: made over the answer's bytes with the same login or
+    /// the server's own, and with the request's code for a nonce. §5.6 leaves the nonce of a server that was not given one
+    /// open; this one is fresh as often as the client's is, says which message is answered, and fits no other direction.
+    #[must_use]
+    pub fn answering(request: &MacHeader<'_>, user: &'a str, login_hash: &[u8; 16], body: &[u8]) -> Self {
+        Self::new(user, &formulas::mac(login_hash, request.mac.as_bytes(), &formulas::body_hash(body)))
+    }
+
+    /// Whether this is the header that `user` gives to `body`, in answer to `request`; compared in constant time.
+    #[must_use]
+    pub fn answers(&self, request: &MacHeader<'_>, user: &str, login_hash: &[u8; 16], body: &[u8]) -> bool {
+        let good = MacHeader::answering(request, user, login_hash, body);
+        let named = self.algorithm.eq_ignore_ascii_case(Self::MD5) && self.user == user;
+        named && bool::from(good.mac.as_bytes().ct_eq(self.mac.as_bytes()))
     }
 
     /// Reads a value: parameters in any order, folded or not, quoted or not; unknown ones are skipped. `None` when
@@ -147,5 +164,20 @@ mod tests {
         }
         let text = MacHeader::new("a\r\nx: y", &[7; 16]).to_string();
         assert_eq!(text, "algorithm=MD5, username=\"a??x: y\", mac=BwcHBwcHBwcHBwcHBwcHBw==");
+    }
+
+    #[test]
+    fn an_answer_is_bound_to_its_request_its_bytes_and_its_direction() {
+        let secret = crate::auth::Secret::new("OhBehave".to_owned());
+        let login = crate::auth::formulas::login_hash("Bruce2", &secret);
+        let other = crate::auth::formulas::login_hash("Bruce2", &crate::auth::Secret::new("x".to_owned()));
+        let request = MacHeader::new("Bruce2", &[7; 16]);
+        let answer = MacHeader::answering(&request, "Bruce2", &login, b"answer");
+        assert!(answer.answers(&request, "Bruce2", &login, b"answer"));
+        assert!(!answer.answers(&request, "Bruce2", &login, b"Answer"));
+        assert!(!answer.answers(&request, "Bruce1", &login, b"answer"));
+        assert!(!answer.answers(&request, "Bruce2", &other, b"answer"));
+        assert!(!answer.answers(&MacHeader::new("Bruce2", &[8; 16]), "Bruce2", &login, b"answer"));
+        assert!(!request.answers(&request, "Bruce2", &login, b"answer"), "what was sent is no answer");
     }
 }

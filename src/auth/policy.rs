@@ -15,21 +15,42 @@ pub struct Transport {
 ///
 /// | scheme | protected | loopback | else |
 /// |---|---|---|---|
-/// | MD5, MAC | yes | yes | yes |
+/// | MAC | yes | yes | yes |
+/// | MD5 | unless [`refuse_md5`](Self::refuse_md5) | likewise | likewise |
 /// | DeviceID | yes | yes | with [`allow_device`](Self::allow_device) |
 /// | basic | yes | with [`allow_basic`](Self::allow_basic) | no |
+///
+/// With [`require_mac`](Self::require_mac) MAC is the only one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Policy {
     /// Take basic credentials on loopback, too.
     pub allow_basic: bool,
     /// Take DeviceID credentials over any transport: who overhears one can use it until the secret is changed.
     pub allow_device: bool,
+    /// Take no MD5 credentials.
+    pub refuse_md5: bool,
+    /// Take nothing but MAC, so that every message is proven whole (§5.6).
+    pub require_mac: bool,
 }
 
 impl Policy {
-    /// Whether a credential of the scheme may be checked at all. If not, answer 401 and put [`Self::challenge`].
+    /// Whether a scheme is taken over some transport at least. If not, answer 406 and put [`Self::challenge`] (§4).
+    #[must_use]
+    pub const fn knows(self, scheme: Scheme) -> bool {
+        match scheme {
+            Scheme::Mac => true,
+            Scheme::Md5 => !self.refuse_md5 && !self.require_mac,
+            Scheme::Basic | Scheme::Device(_) => !self.require_mac,
+        }
+    }
+
+    /// Whether a credential of the scheme may be checked over this transport. If not, answer 401, for which every client
+    /// looks at [`Self::challenge`] (§5.3).
     #[must_use]
     pub const fn accepts(self, scheme: Scheme, transport: Transport) -> bool {
+        if !self.knows(scheme) {
+            return false;
+        }
         match scheme {
             Scheme::Md5 | Scheme::Mac => true,
             Scheme::Device(_) => transport.protected || transport.loopback || self.allow_device,
@@ -39,12 +60,15 @@ impl Policy {
 
     /// The scheme to ask for, of a peer that presented a credential of scheme `spoken`, or none. That is MD5, also with
     /// the 212 for a basic credential, so that the peer's next session does not send its password; but who speaks MAC or
-    /// DeviceID has nothing else to answer with, and is asked for its own.
+    /// DeviceID has nothing else to answer with, and is asked for its own. Where MD5 is not taken it is basic, if that may
+    /// be said here, else MAC.
     #[must_use]
     pub const fn challenge(self, spoken: Option<Scheme>, transport: Transport) -> Scheme {
         match spoken {
             Some(scheme @ (Scheme::Mac | Scheme::Device(_))) if self.accepts(scheme, transport) => scheme,
-            _ => Scheme::Md5,
+            _ if self.knows(Scheme::Md5) => Scheme::Md5,
+            _ if self.accepts(Scheme::Basic, transport) => Scheme::Basic,
+            _ => Scheme::Mac,
         }
     }
 }
@@ -71,8 +95,8 @@ mod tests {
         ] {
             // The flag of the other scheme changes nothing.
             let policy = match scheme {
-                Scheme::Basic => Policy { allow_basic: allow, allow_device: !allow },
-                _ => Policy { allow_basic: !allow, allow_device: allow },
+                Scheme::Basic => Policy { allow_basic: allow, allow_device: !allow, ..Policy::default() },
+                _ => Policy { allow_basic: !allow, allow_device: allow, ..Policy::default() },
             };
             let found = [(true, false), (false, true), (false, false), (true, true)]
                 .map(|(tls, local)| policy.accepts(scheme, transport(tls, local)));
@@ -95,6 +119,37 @@ mod tests {
             (Some(DEVICE), open, Scheme::Md5),
         ] {
             assert_eq!(Policy::default().challenge(spoken, transport), asked, "{spoken:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_may_take_less() {
+        let open = Transport::default();
+        let tls = Transport { protected: true, loopback: false };
+        let no_md5 = Policy { refuse_md5: true, ..Policy::default() };
+        let mac_only = Policy { require_mac: true, ..Policy::default() };
+        for (policy, scheme, knows, over_tls, in_the_open) in [
+            (no_md5, Scheme::Md5, false, false, false),
+            (no_md5, Scheme::Mac, true, true, true),
+            (no_md5, Scheme::Basic, true, true, false),
+            (no_md5, DEVICE, true, true, false),
+            (mac_only, Scheme::Md5, false, false, false),
+            (mac_only, Scheme::Mac, true, true, true),
+            (mac_only, Scheme::Basic, false, false, false),
+            (mac_only, DEVICE, false, false, false),
+        ] {
+            let found = (policy.knows(scheme), policy.accepts(scheme, tls), policy.accepts(scheme, open));
+            assert_eq!(found, (knows, over_tls, in_the_open), "{policy:?} {scheme}");
+        }
+        for (policy, spoken, transport, asked) in [
+            (no_md5, None, tls, Scheme::Basic),
+            (no_md5, Some(Scheme::Md5), open, Scheme::Mac),
+            (no_md5, Some(DEVICE), tls, DEVICE),
+            (mac_only, None, tls, Scheme::Mac),
+            (mac_only, Some(Scheme::Basic), tls, Scheme::Mac),
+            (mac_only, Some(DEVICE), tls, Scheme::Mac),
+        ] {
+            assert_eq!(policy.challenge(spoken, transport), asked, "{policy:?} {spoken:?}");
         }
     }
 }

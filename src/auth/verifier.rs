@@ -74,6 +74,18 @@ impl Verifier {
     }
 }
 
+impl Verifier {
+    /// `MD5(user ":" password)`, with which an answer's MAC is made; `None` of a device's.
+    #[must_use]
+    pub fn login_hash(&self, user: &str) -> Option<Zeroizing<[u8; 16]>> {
+        match self {
+            Self::Password(password) => Some(formulas::login_hash(user, password)),
+            Self::Md5(hash) => Some(Zeroizing::new(*hash)),
+            Self::Device(..) => None,
+        }
+    }
+}
+
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Verifier({})", self.scheme())

@@ -86,7 +86,7 @@ impl DataStore<'_> {
             sync_kinds: self.sync_kinds,
             filter_rx: each(self.filter_rx, ContentType::into_owned),
             filter_caps: each(self.filter_caps, |cap| FilterCap {
-                grammar: cap.grammar.into_owned(),
+                content: cap.content.into_owned(),
                 keywords: each(cap.keywords, owned),
                 properties: each(cap.properties, owned),
             }),
@@ -266,8 +266,8 @@ pub struct PropParam<'a> {
 /// `FilterCap` (1.2).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct FilterCap<'a> {
-    /// `CTType` and `VerCT`: the grammar.
-    pub grammar: ContentType<'a>,
+    /// `CTType` and `VerCT`: the content that is filtered.
+    pub content: ContentType<'a>,
     /// `FilterKeyword`.
     pub keywords: Vec<Text<'a>>,
     /// `PropName`.

@@ -7,6 +7,7 @@ use crate::codec::{EncodeError, Encoding, Limits, decode, encode};
 use crate::message::{
     Alert, AlertCode, CmdId, Command, Cred, Header, Item, Location, Message, Meta, MsgId, SessionId, Version,
 };
+use crate::session::{Called, CalledAlert};
 use subtle::ConstantTimeEq;
 
 /// What a notification message may have: it is small, and comes from anybody.
@@ -111,6 +112,35 @@ impl Alert11 {
             server_id: header.source.name.as_ref().map(ToString::to_string),
             cred: header.cred.map(own_cred),
             stores,
+        })
+    }
+
+    /// What package 1 of the session that a notification message asks for has to answer of it (§8.4).
+    ///
+    /// # Errors
+    /// [`NotificationError`] as for [`parse`](Self::parse).
+    pub fn called(bytes: &[u8], encoding: Encoding) -> Result<Called, NotificationError> {
+        let Message { header, body, .. } = decode(bytes, encoding, &LIMITS)?;
+        let mut alerts = Vec::new();
+        for command in &body {
+            let Command::Alert(alert) = command else { continue };
+            let wanted = alert.code.is_some_and(is_by_server) && !alert.no_resp;
+            let Some(item) = alert.items.first().filter(|_| wanted) else { continue };
+            alerts.push(CalledAlert {
+                cmd_id: alert.cmd_id.to_string(),
+                target: item.target.as_ref().map(|target| target.uri.to_string()),
+                source: item.source.as_ref().map(|source| source.uri.to_string()).unwrap_or_default(),
+            });
+        }
+        if alerts.is_empty() {
+            return Err(NotificationError::NoAlert);
+        }
+        Ok(Called {
+            session_id: header.session_id.as_str().to_owned(),
+            msg_id: header.msg_id.to_string(),
+            target: header.target.uri.to_string(),
+            source: header.source.uri.to_string(),
+            alerts,
         })
     }
 

@@ -1,12 +1,14 @@
 //! What the peer answers to what was sent: statuses and maps, against the ledger (DESIGN "What was sent and not yet
 //! acknowledged").
 
+use super::filtered::passes;
 use super::guid::{self, Parsed};
 use super::receive::{OpenBook, own_entry};
 use crate::message::{Op, StatusCode};
 use crate::store::{
     BookNo, DeviceNo, Guid, MapRow, MapState, OutgoingRow, OutgoingState, Result, Revision, SentRef, Token, Tx, ViewFp,
 };
+use crate::sync::filter::Filter;
 use crate::sync::{Confirmation, Role, decide_confirmation};
 use std::collections::{HashMap, HashSet};
 
@@ -67,6 +69,7 @@ pub(super) fn confirm(
                     Op::Delete => counts.deleted += 1,
                     _ => counts.changed += 1,
                 }
+                let lens = open.sent_lens(&row);
                 let entry = entry.unwrap_or_else(|| MapRow {
                     epoch,
                     luid: before.map_or_else(|| own_entry(row.guid), |before| before.luid),
@@ -79,20 +82,29 @@ pub(super) fn confirm(
                 // Agreed is what was sent, whatever the item has become since.
                 maps.push(match op {
                     Op::Delete => MapRow { state: MapState::Gone, ..entry },
-                    _ => MapRow { agreed_revision: row.sent_revision, view_fp: row.sent_view_fp, ..entry },
+                    _ => MapRow { agreed_revision: row.sent_revision, view_fp: row.sent_view_fp, lens, ..entry },
                 });
+                done.push(row.guid);
+            }
+            // A server that cannot have it there tells where it is (§3.15); that is then news.
+            (Confirmation::Retry, Op::Move) if open.role == Role::Client && code == StatusCode::MOVE_FAILED => {
+                counts.refused += 1;
+                maps.extend(entry.map(|entry| MapRow { agreed_revision: row.sent_revision, ..entry }));
                 done.push(row.guid);
             }
             (Confirmation::Lost, _) => {
                 maps.extend(entry.map(|entry| MapRow { state: MapState::Gone, ..entry }));
                 put.push(OutgoingRow { op: Op::Add, ..again(row, code) });
             }
+            // It does not move; the same is said with a Replace next time (§3.15).
+            (Confirmation::Refused, Op::Move) => put.push(again(row, code)),
             (Confirmation::Refused, _) => {
                 counts.refused += 1;
                 put.push(OutgoingRow { state: OutgoingState::Refused, ..again(row, code) });
             }
             (Confirmation::Full, _) => {
                 open.state.full = true;
+                open.state.withheld += 1;
                 put.push(OutgoingRow { state: OutgoingState::Withheld, ..again(row, code) });
             }
             // That this failed says nothing of what was sent before it.
@@ -171,7 +183,7 @@ pub(super) fn take_map(
                 luid: (*luid).to_owned(),
                 guid: item.guid,
                 agreed_revision,
-                lens: None,
+                lens: open.sent_lens(row),
                 view_fp,
                 state: MapState::Live,
             },
@@ -188,7 +200,8 @@ pub(super) fn take_map(
                 change.maps.push(MapRow { state: MapState::Gone, ..old });
             }
         }
-        if item.deleted || entry.agreed_revision < item.revision {
+        let leaves = open.state.filter.as_ref().is_some_and(Filter::removes) && !passes(open, item, Some(luid));
+        if item.deleted || entry.agreed_revision < item.revision || leaves {
             change.owed.push(OutgoingRow::unsent(item));
         }
         if change.mapped.insert(row.guid) {

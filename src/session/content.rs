@@ -3,7 +3,7 @@
 use crate::contact::identity::{Kind, Likeness, MatchRules, compare_items, identify};
 use crate::contact::{card, merge};
 use crate::message::{Change, Item, Meta};
-use crate::store::{Draft, ItemRow};
+use crate::store::{Draft, Guid, ItemRow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
@@ -19,6 +19,25 @@ pub(super) struct Content<'m> {
     pub print: [u8; 16],
     /// Its match keys.
     pub keys: Vec<u64>,
+    /// Where it is.
+    pub folder: Folder,
+}
+
+/// Where a peer says an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) enum Folder {
+    /// It does not say: a peer or a book without folders.
+    #[default]
+    Unsaid,
+    /// In this one; nothing is the root.
+    Is(Option<Guid>),
+}
+
+impl Folder {
+    /// Whether an item there would have to be moved.
+    pub(super) fn differs(self, parent: Option<Guid>) -> bool {
+        matches!(self, Self::Is(said) if said != parent)
+    }
 }
 
 impl<'m> Content<'m> {
@@ -26,7 +45,23 @@ impl<'m> Content<'m> {
     pub(super) fn new(kind: Kind, media_type: Option<Cow<'m, str>>, bytes: Cow<'m, [u8]>) -> Self {
         let identity = identify(kind, &bytes);
         let keys = identity.keys.iter().map(|key| key.0).collect();
-        Self { media_type, bytes, print: identity.fingerprint.0, keys }
+        Self { media_type, bytes, print: identity.fingerprint.0, keys, folder: Folder::Unsaid }
+    }
+
+    /// That of an item.
+    pub(super) fn of(item: &ItemRow<'m>) -> Self {
+        Self {
+            media_type: item.media_type.clone(),
+            bytes: item.content.clone(),
+            print: item.fingerprint,
+            keys: item.keys.to_vec(),
+            folder: Folder::Unsaid,
+        }
+    }
+
+    /// The same, elsewhere.
+    pub(super) fn at(self, parent: Option<Guid>) -> Self {
+        Self { folder: Folder::Is(parent), ..self }
     }
 
     /// As a store wants it.

@@ -16,6 +16,8 @@ pub struct Datastore {
     aliases: &'static [&'static str],
     /// Media types and versions, the preferred one first.
     pub types: &'static [(&'static str, &'static str)],
+    /// Whether its items may be in folders (§3.15).
+    pub folders: bool,
 }
 
 /// The six datastores, ascending by number.
@@ -26,6 +28,7 @@ pub const DATASTORES: [Datastore; 6] = [
         kind: Kind::Contact,
         aliases: &["contact", "addressbook", "card", "cards", "scard", "vcard", "pb", "phonebook", "people"],
         types: &[("text/vcard", "3.0"), ("text/x-vcard", "2.1")],
+        folders: false,
     },
     Datastore {
         book: BookNo::CALENDAR,
@@ -33,6 +36,7 @@ pub const DATASTORES: [Datastore; 6] = [
         kind: Kind::Calendar,
         aliases: &["cal", "scal", "event", "events", "vcal", "agenda"],
         types: &[("text/calendar", "2.0"), ("text/x-vcalendar", "1.0")],
+        folders: false,
     },
     Datastore {
         book: BookNo::TASKS,
@@ -40,6 +44,7 @@ pub const DATASTORES: [Datastore; 6] = [
         kind: Kind::Task,
         aliases: &["task", "todo", "todos", "stask", "vtodo"],
         types: &[("text/calendar", "2.0"), ("text/x-vcalendar", "1.0")],
+        folders: false,
     },
     Datastore {
         book: BookNo::NOTES,
@@ -47,6 +52,7 @@ pub const DATASTORES: [Datastore; 6] = [
         kind: Kind::Note,
         aliases: &["note", "memo", "memos", "snote"],
         types: &[("text/plain", "1.0"), ("text/x-vnote", "1.1")],
+        folders: false,
     },
     Datastore {
         book: BookNo::BOOKMARKS,
@@ -54,13 +60,19 @@ pub const DATASTORES: [Datastore; 6] = [
         kind: Kind::Bookmark,
         aliases: &["bookmark", "vbookmark"],
         types: &[("text/x-vbookmark", "1.0"), ("text/plain", "1.0")],
+        folders: false,
     },
     Datastore {
         book: BookNo::FILES,
         name: "files",
         kind: Kind::File,
         aliases: &["file", "briefcase"],
-        types: &[("application/vnd.omads-file+xml", "1.2"), ("application/octet-stream", "1.0")],
+        types: &[
+            ("application/vnd.omads-file+xml", "1.2"),
+            ("application/octet-stream", "1.0"),
+            ("application/vnd.omads-folder+xml", "1.2"),
+        ],
+        folders: true,
     },
 ];
 
@@ -80,6 +92,13 @@ pub fn by_uri(uri: &str) -> Option<&'static Datastore> {
     DATASTORES.iter().find(|datastore| {
         std::iter::once(&datastore.name).chain(datastore.aliases).any(|alias| alias.eq_ignore_ascii_case(name))
     })
+}
+
+/// Whether items of this media type are folders.
+#[must_use]
+pub fn is_folder_type(media_type: &str) -> bool {
+    const FOLDER: &str = "application/vnd.omads-folder";
+    media_type.trim().get(..FOLDER.len()).is_some_and(|start| start.eq_ignore_ascii_case(FOLDER))
 }
 
 /// The datastore whose items have this media type, where only one does.

@@ -4,10 +4,17 @@ use super::datastore::{self, DATASTORES, Datastore, same_place};
 use super::outbox::Outbox;
 use super::state::State;
 use crate::codec::{EncodeError, Encoding};
+use crate::contact::identity::Kind;
+use crate::contact::view::NAMES;
 use crate::message::{
-    CmdId, Command, ContentType, Data, DataStore, DevInf, Item, Location, Meta, Results, SyncKind, Text, Version,
+    CmdId, Command, ContentType, Data, DataStore, DevInf, FilterCap, Item, Location, Meta, Results, SyncKind, Text,
+    Version,
 };
 use crate::sync::Role;
+use crate::sync::filter::GRAMMAR;
+
+/// How many of the known properties, from the first, phones have.
+const PHONES_HAVE: usize = 25;
 
 /// What a session needs to know of a peer's datastore. Without device information, what is safe with any peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +25,8 @@ pub(super) struct Capability {
     pub max_guid: Option<u64>,
     /// Whether it wants NumberOfChanges.
     pub number_of_changes: bool,
+    /// Whether it has folders.
+    pub folders: bool,
 }
 
 /// Reads off a peer's device information what concerns one of its datastores.
@@ -32,22 +41,33 @@ pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore
         .rx_pref
         .iter()
         .chain(&store.rx)
+        .filter(|wanted| !datastore::is_folder_type(&wanted.media_type))
         .find(|wanted| datastore.types.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted.media_type.trim())))
         .map(|wanted| (wanted.media_type.trim().to_owned(), wanted.version.trim().to_owned()));
-    Capability { media, max_guid: store.max_guid_size.filter(|max| *max > 0), number_of_changes }
+    let folders = store.hierarchical;
+    Capability { media, max_guid: store.max_guid_size.filter(|max| *max > 0), number_of_changes, folders }
 }
 
 /// What we say of ourselves, with datastores by the names that the peer has for them; a server adds those that nobody
-/// asked for, if `whole`. Datastores hold every property, so none is declared (CTCap).
+/// asked for, if `whole`, and what contacts can be filtered by, if `filters`. Datastores hold every property, so none is declared (CTCap).
 pub(super) fn own(
     version: Version,
     device_id: &str,
     role: Role,
     whole: bool,
+    filters: bool,
     named: &[(String, &'static Datastore)],
 ) -> DevInf<'static> {
+    let filters = |datastore: &Datastore| {
+        let has = filters && role == Role::Server && datastore.kind == Kind::Contact;
+        has.then_some(()).into_iter()
+    };
     let described = |uri: String, datastore: &Datastore| {
-        let types = || datastore.types.iter().map(|(name, version)| ContentType::new(*name, *version));
+        let spoken = |name: &str| version == Version::V12 || !datastore::is_folder_type(name);
+        let types = || {
+            let types = datastore.types.iter().filter(|(name, _)| spoken(name));
+            types.map(|(name, version)| ContentType::new(*name, *version))
+        };
         DataStore {
             source_ref: uri.into(),
             display_name: Some(datastore.name.into()),
@@ -56,7 +76,10 @@ pub(super) fn own(
             rx: types().skip(1).collect(),
             tx_pref: types().take(1).collect(),
             tx: types().skip(1).collect(),
+            hierarchical: version == Version::V12 && datastore.folders,
             sync_kinds: (SyncKind::TWO_WAY.0..=SyncKind::REFRESH_FROM_SERVER.0).map(SyncKind).collect(),
+            filter_rx: filters(datastore).map(|()| ContentType::new(GRAMMAR, "1.0")).collect(),
+            filter_caps: filters(datastore).flat_map(|()| types()).map(filter_cap).collect(),
             ..DataStore::default()
         }
     };
@@ -84,6 +107,16 @@ pub(super) fn own(
     }
 }
 
+/// By which properties records of a type can be chosen, and which can be left out (§3.16): those that phones have. What is
+/// in no version that phones speak is understood, too, but would only make every DevInf longer.
+fn filter_cap(content: ContentType<'static>) -> FilterCap<'static> {
+    FilterCap {
+        content,
+        keywords: Vec::new(),
+        properties: NAMES[..PHONES_HAVE].iter().map(|name| (*name).into()).collect(),
+    }
+}
+
 /// The media type of a DevInf in a message of that encoding.
 pub(super) const fn media_type(encoding: Encoding) -> &'static str {
     match encoding {
@@ -97,16 +130,16 @@ pub(super) fn is_uri(uri: &str) -> bool {
     uri.trim_start_matches("./").starts_with("devinf1")
 }
 
-/// Answers Gets of our device information with Results. What does not fit is left out: first the datastores that nobody
-/// asked for (I8); what does not fit at all now comes in a later message, if it fits into any.
+/// Answers Gets of our device information with Results. What does not fit is left out: first what filters can ask for, then
+/// the datastores that nobody asked for (I8); what does not fit at all now comes in a later message, if it fits into any.
 pub(super) fn write_results(outbox: &mut Outbox, state: &mut State, encoding: Encoding) -> Result<(), EncodeError> {
     let named: Vec<_> =
         state.stores.iter().filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?))).collect();
     let uri = outbox.version().devinf_uri();
     while let Some((msg_ref, cmd_ref)) = state.owed_results.first() {
         let mut written = None;
-        for whole in [true, false] {
-            let devinf = own(outbox.version(), &state.own, state.role, whole, &named);
+        for (whole, filters) in [(true, true), (true, false), (false, false)] {
+            let devinf = own(outbox.version(), &state.own, state.role, whole, filters, &named);
             let item = Item {
                 source: Some(Location::new(uri)),
                 data: Some(Data::DevInf(Box::new(devinf))),

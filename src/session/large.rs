@@ -30,6 +30,8 @@ pub(super) enum Taken<'m> {
 struct Said {
     format: Option<String>,
     media_type: Option<String>,
+    #[serde(default)]
+    field_level: bool,
 }
 
 /// Takes an item of a change if it is a chunk, or ends a chunked object. `max` is the largest object taken, in bytes.
@@ -84,6 +86,7 @@ pub(super) fn take<'m>(
     let said = Said {
         format: scoped(item, change, sync, |meta| meta.format.as_deref()).map(str::to_owned),
         media_type: scoped(item, change, sync, |meta| meta.media_type.as_deref()).map(str::to_owned),
+        field_level: scoped(item, change, sync, |meta| meta.field_level.then_some(())).is_some(),
     };
     let row = PartialRow {
         direction: Direction::In,
@@ -169,6 +172,7 @@ fn go_on<'m>(
     let meta = said.map(|said| Meta {
         format: said.format.map(Into::into),
         media_type: said.media_type.map(Into::into),
+        field_level: said.field_level,
         ..Meta::default()
     });
     Ok(Taken::Whole(Box::new(Item {
@@ -261,7 +265,7 @@ pub(super) fn item_at(
             guid: row.guid,
             revision: row.revision,
             deleted: false,
-            parent: item.parent,
+            parent: row.parent,
             depth: item.depth,
             media_type: content.media_type,
             content: content.bytes,

@@ -12,7 +12,10 @@ mod confirm;
 mod content;
 pub mod datastore;
 mod devinf;
+mod filtered;
+mod folders;
 pub mod guid;
+mod host;
 mod large;
 mod outbox;
 mod profile;
@@ -22,9 +25,14 @@ mod send;
 mod server;
 mod settle;
 mod state;
+mod trust;
 mod turn;
 
-pub use client::{Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing, Poll, PollConfig};
+pub use client::{
+    BookFilter, Called, CalledAlert, Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing,
+    Patience, Poll, PollConfig,
+};
+pub use host::{Busy, Host, ServerIdentity, Speaker};
 pub use profile::{Manners, ProfileError, Profiles};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

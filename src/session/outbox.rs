@@ -1,9 +1,10 @@
 //! The message being written: statuses first and in order, then commands, up to the peer's MaxMsgSize (§2.4, §3.7).
 
 use super::profile::Manners;
+use super::trust::Wanted;
 use crate::codec::{Checkpoint, DataStyle, EncodeError, Encoder, Encoding, Options, xml_can_carry};
 use crate::message::{
-    Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Message, Meta, Status,
+    Alert, AlertCode, Anchor, Chal, Change, CmdId, Command, Data, Header, Item, Location, Mem, Message, Meta, Status,
     StatusCode, Sync, Version, names,
 };
 use crate::store::SentRef;
@@ -49,6 +50,9 @@ pub(super) struct Queued {
     /// nothing else would ever find any.
     #[serde(skip)]
     pub idle: bool,
+    /// The credential that the command lacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chal: Option<Wanted>,
 }
 
 /// The Item of a Status.
@@ -234,6 +238,7 @@ impl Outbox {
         target: &str,
         source: &str,
         number_of_changes: Option<u64>,
+        mem: Option<Mem>,
     ) -> Result<Option<u32>, EncodeError> {
         if self.overflows() || self.chunked {
             return Ok(None);
@@ -247,7 +252,7 @@ impl Outbox {
             cred: None,
             target: Some(Location::new(target)),
             source: Some(Location::new(source)),
-            meta: None,
+            meta: mem.map(|mem| Meta { mem: Some(mem), ..Meta::default() }),
             number_of_changes,
             commands: Vec::new(),
         })?;
@@ -420,6 +425,7 @@ impl Queued {
             code: code.0,
             extra: None,
             idle: false,
+            chal: None,
         }
     }
 
@@ -454,7 +460,7 @@ impl Queued {
             target_refs: self.targets.iter().map(|uri| uri.as_str().into()).collect(),
             source_refs: self.sources.iter().map(|uri| uri.as_str().into()).collect(),
             cred: None,
-            chal: None,
+            chal: self.chal.as_ref().and_then(Wanted::challenge).map(|challenge| challenge.to_chal()),
             code: manners.status(StatusCode(self.code)),
             items: self.extra.as_ref().filter(|_| !bare).map(extra_item).into_iter().collect(),
         }

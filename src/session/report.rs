@@ -42,6 +42,8 @@ pub struct BookReport {
     pub sent: Counts,
     /// Deletes that the peer caused and the guard held back: too many to be meant.
     pub held: u64,
+    /// Items that were not sent because the peer is full (§3.18). They are sent when it has room again.
+    pub withheld: u64,
 }
 
 /// Counts of one direction.

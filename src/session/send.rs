@@ -5,6 +5,9 @@
 //! the head that was frozen when the package began, and nothing twice in a session (I12).
 
 use super::content::render;
+use super::datastore::is_folder_type;
+use super::filtered::{all_changes, due, passes, shown};
+use super::folders::{Parent, Reach, reach, was_moved};
 use super::guid;
 use super::large::{LargeOut, item_at, place_chunk, rendered};
 use super::outbox::{Fit, Outbox};
@@ -12,7 +15,7 @@ use super::receive::OpenBook;
 use super::state::Position;
 use crate::message::{Change, Item, Location, Meta, Op};
 use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx};
-use crate::sync::{Role, SyncType, decide_outgoing};
+use crate::sync::{Role, SyncType};
 use std::collections::HashMap;
 
 /// Rows looked at at a time.
@@ -46,7 +49,10 @@ pub(super) fn send(
             }
             Position::Range(after) => {
                 let upto = open.state.upto;
-                let page = tx.differences((device, book), open.state.epoch, after, upto, PAGE)?;
+                let page = match open.sifts() {
+                    true => all_changes(tx, open, after, PAGE)?,
+                    false => tx.differences((device, book), open.state.epoch, after, upto, PAGE)?,
+                };
                 if page.is_empty() {
                     open.state.position = Position::Since(upto);
                     continue;
@@ -96,14 +102,14 @@ pub(super) fn count(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, pair: &PairRow) ->
         let entries = tx.maps_by_guid(device, book, epoch, &guids)?;
         for ((row, item), entry) in rows.iter().zip(tx.items(book, &guids)?).zip(entries) {
             let before = item.filter(|item| item.revision <= start && row.state != OutgoingState::Refused);
-            changes += u64::from(before.is_some_and(|item| decide_outgoing(&item, entry.as_ref()).is_some()));
+            changes += u64::from(before.is_some_and(|item| due(open, &item, entry.as_ref()).is_some()));
         }
     }
 }
 
-/// In a sync of everything the old frontier means nothing.
+/// In a sync of everything the old frontier means nothing, nor does it to a device with another filter than before.
 const fn range_start(open: &OpenBook<'_, '_>, pair: &PairRow) -> Revision {
-    if open.state.old_epoch.is_some() { Revision(0) } else { pair.cursor }
+    if open.state.old_epoch.is_some() || open.state.refilter { Revision(0) } else { pair.cursor }
 }
 
 fn send_open_rows(
@@ -122,7 +128,7 @@ fn send_open_rows(
         let guid = row.guid;
         let may_be_there = row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
         let unanswered = row.op == Op::Add && may_be_there;
-        let op = item.as_ref().and_then(|item| match decide_outgoing(item, entry.as_ref()) {
+        let op = item.as_ref().and_then(|item| match due(open, item, entry.as_ref()) {
             None => in_doubt(open, &row, item, entry.as_ref()),
             // The server may have the earlier text of it: a Replace of an unknown id is an Add there (§2.2).
             Some(Op::Add) if open.role == Role::Client && unanswered && item.revision > row.sent_revision => {
@@ -130,13 +136,22 @@ fn send_open_rows(
             }
             op => op,
         });
+        let op = match (op, &item) {
+            // A peer that does not move is told to replace (§3.15).
+            (None, Some(item)) if was_moved(tx, open, item, entry.as_ref())? => {
+                Some(if matches!(row.reason, 405 | 406 | 501) { Op::Replace } else { Op::Move })
+            }
+            (op, _) => op,
+        };
         let this_session = row.session.as_ref() == Some(&open.token) && row.state != OutgoingState::Unsent;
+        // Or it went before something that is in it.
+        let this_session = this_session || put.iter().any(|put: &OutgoingRow| put.guid == guid);
         match (op, item) {
             _ if this_session => {}
             // Changed since our package began: next time.
             (_, Some(item)) if item.revision > open.state.upto => {}
             (Some(op), Some(item)) if row.state != OutgoingState::Refused || item.revision > row.sent_revision => {
-                match send_item(open, outbox, &item, entry.as_ref(), op) {
+                match send_in_place(tx, open, outbox, &item, entry.as_ref(), op, &mut put)? {
                     Some(sent) => {
                         put.push(again(Some(&row), sent));
                     }
@@ -147,8 +162,9 @@ fn send_open_rows(
                 }
             }
             (Some(_), Some(_)) => {}
-            // Sent as an Add and deleted here since: its Map may still come and must find the row.
-            (None, Some(item)) if item.deleted && unanswered && entry.is_none() => {}
+            // Sent as an Add and deleted here since, or outside of the filter now: its Map may still come and must find the
+            // row.
+            (None, Some(item)) if (item.deleted || open.sifts()) && unanswered && entry.is_none() => {}
             // Its entry is in the epoch before, which is in force again should this sync of everything break off.
             (None, Some(item)) if item.deleted && open.state.old_epoch.is_some() => {}
             _ => settled.push(guid),
@@ -178,7 +194,7 @@ fn in_doubt(open: &OpenBook<'_, '_>, row: &OutgoingRow, item: &ItemRow<'_>, entr
     match entry {
         Some(entry) if !matches!(entry.state, MapState::Live | MapState::Unconfirmed) => None,
         Some(_) => {
-            let differs = row.op == Op::Delete || row.sent_view_fp != item.fingerprint;
+            let differs = matches!(row.op, Op::Delete | Op::Move) || row.sent_view_fp != shown(open, item).fingerprint;
             let differs = differs || row.state == OutgoingState::Resent;
             (differs && !item.deleted).then_some(Op::Replace)
         }
@@ -204,10 +220,15 @@ fn send_range(
     let mut all = true;
     for (item, entry) in page {
         // An item with an open row was looked at among those.
+        let mut op = due(open, &item, entry.as_ref());
+        if op.is_none() && was_moved(tx, open, &item, entry.as_ref())? {
+            op = Some(Op::Move);
+        }
         if !open_rows.contains_key(&item.guid)
-            && let Some(op) = decide_outgoing(&item, entry.as_ref())
+            && !put.iter().any(|put: &OutgoingRow| put.guid == item.guid)
+            && let Some(op) = op
         {
-            match send_item(open, outbox, &item, entry.as_ref(), op) {
+            match send_in_place(tx, open, outbox, &item, entry.as_ref(), op, &mut put)? {
                 Some(row) => put.push(row),
                 None => {
                     all = false;
@@ -241,10 +262,15 @@ fn send_as_it_was(
             && !sent
             && entry.is_none()
             && let Some(was) = as_it_was(tx, open, &item)?
+            && passes(open, &was, None)
         {
-            match send_item(open, outbox, &was, None, Op::Add) {
-                Some(sent) => tx.put_outgoing(device, book, &[again(row.as_ref(), sent)])?,
-                None => return Ok(false),
+            let mut put = Vec::new();
+            let sent = send_in_place(tx, open, outbox, &was, None, Op::Add, &mut put)?;
+            let all = sent.is_some();
+            put.extend(sent.map(|sent| again(row.as_ref(), sent)));
+            tx.put_outgoing(device, book, &put)?;
+            if !all {
+                return Ok(false);
             }
         }
         open.state.position = Position::Since(item.revision);
@@ -281,8 +307,11 @@ fn go_on(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, outbox: &mut Outbox) -> R
         return Ok(true);
     };
     let entry = tx.maps_by_guid(device, book, open.state.epoch, &[large.guid])?.pop().flatten();
-    let (address, _) = address(open, large.guid, entry.as_ref(), large.op);
-    let (meta, whole) = rendered(open, outbox, &was);
+    let (mut address, _) = address(open, large.guid, entry.as_ref(), large.op);
+    if let Reach::Now(parent) = reach(tx, open, &[], &was, large.op)? {
+        parent.put(open.role, &mut address);
+    }
+    let (meta, whole) = rendered(open, outbox, &shown(open, &was));
     let Some(placed) = place_chunk(outbox, large.op, &address, &meta, &whole, large.sent) else { return Ok(false) };
     tx.put_outgoing(device, book, &[OutgoingRow { sent_as: Some(placed.sent_as), ..row }])?;
     open.state.large_out = placed.more.then(|| LargeOut::after(&placed, large.guid, large.revision, large.op));
@@ -306,6 +335,38 @@ fn address(open: &OpenBook<'_, '_>, guid: Guid, entry: Option<&MapRow>, op: Op) 
     (item, temp_guid)
 }
 
+/// Sends an item after those folders that it is in and the peer has not: parents go first (§3.15). Their rows are put with
+/// the others; `None` when this message is full.
+fn send_in_place(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    outbox: &mut Outbox,
+    item: &ItemRow<'_>,
+    entry: Option<&MapRow>,
+    op: Op,
+    put: &mut Vec<OutgoingRow>,
+) -> Result<Option<OutgoingRow>> {
+    let parent = match reach(tx, open, put, item, op)? {
+        Reach::Now(parent) => parent,
+        Reach::Later => return Ok(Some(OutgoingRow::unsent(item))),
+        Reach::After(folders) => {
+            for (folder, row) in folders {
+                let Reach::Now(parent) = reach(tx, open, put, &folder, Op::Add)? else { break };
+                // The server may have the earlier text of it, as with any other item.
+                let known = row.as_ref().is_some_and(|row| row.op == Op::Add && row.state.is_unanswered());
+                let op = if open.role == Role::Client && known { Op::Replace } else { Op::Add };
+                let Some(sent) = send_item(open, outbox, &folder, None, op, &parent) else { return Ok(None) };
+                put.push(again(row.as_ref(), sent));
+            }
+            match reach(tx, open, put, item, op)? {
+                Reach::Now(parent) => parent,
+                _ => return Ok(Some(OutgoingRow::unsent(item))),
+            }
+        }
+    };
+    Ok(send_item(open, outbox, item, entry, op, &parent))
+}
+
 /// Puts one change into the outbox and gives its row for the ledger; `None` when this message is full.
 fn send_item(
     open: &mut OpenBook<'_, '_>,
@@ -313,7 +374,9 @@ fn send_item(
     item: &ItemRow<'_>,
     entry: Option<&MapRow>,
     op: Op,
+    parent: &Parent,
 ) -> Option<OutgoingRow> {
+    let item = &*shown(open, item);
     let mut row = OutgoingRow {
         guid: item.guid,
         op,
@@ -326,21 +389,40 @@ fn send_item(
         sent_as: None,
     };
     if open.state.full && op == Op::Add {
+        open.state.withheld += 1;
         return Some(OutgoingRow { state: OutgoingState::Withheld, reason: 420, session: None, ..row });
     }
+    // A peer without folders is not shown any; should it have them one day, they are sent then.
+    let is_folder = item.media_type.as_deref().is_some_and(is_folder_type);
+    if is_folder && !open.state.tree && op != Op::Delete {
+        return Some(OutgoingRow { state: OutgoingState::Withheld, reason: 406, session: None, ..row });
+    }
     let (mut data, temp_guid) = address(open, item.guid, entry, op);
+    parent.put(open.role, &mut data);
     row.temp_guid = temp_guid;
-    let mut meta = None;
-    if op != Op::Delete {
+    let (mut meta, mut size) = (None, 0);
+    if !matches!(op, Op::Delete | Op::Move) {
         let (media_type, bytes) = render(open.kind, item, open.state.media.as_ref());
         if open.state.max_obj.is_some_and(|max| bytes.len() as u64 > max) {
             open.state.sent.refused += 1;
             return Some(OutgoingRow { state: OutgoingState::Withheld, reason: 416, session: None, ..row });
         }
+        // It has said what still fits (§3.18): the rest waits for the next sync.
+        if op == Op::Add && open.state.room.is_some_and(|room| room.items == 0 || room.bytes < bytes.len() as u64) {
+            (open.state.full, open.state.withheld) = (true, open.state.withheld + 1);
+            return Some(OutgoingRow { state: OutgoingState::Withheld, reason: 420, session: None, ..row });
+        }
+        size = bytes.len() as u64;
         meta = Some(Meta::of_type(media_type));
         outbox.put_data(&mut data, &mut meta, bytes);
     }
     let fit = outbox.change(|cmd_id| Change { meta, ..Change::new(op, cmd_id, data) });
+    if op == Op::Add
+        && fit != Fit::NotNow
+        && let Some(room) = &mut open.state.room
+    {
+        room.take(size);
+    }
     match fit {
         Fit::Yes(sent_as) => {
             row.sent_as = Some(sent_as);
@@ -348,8 +430,9 @@ fn send_item(
             Some(row)
         }
         Fit::NotNow => None,
-        Fit::Never if open.state.chunks && op != Op::Delete => {
-            let (address, _) = address(open, item.guid, entry, op);
+        Fit::Never if open.state.chunks && !matches!(op, Op::Delete | Op::Move) => {
+            let (mut address, _) = address(open, item.guid, entry, op);
+            parent.put(open.role, &mut address);
             let (meta, whole) = rendered(open, outbox, item);
             let placed = place_chunk(outbox, op, &address, &meta, &whole, 0)?;
             row.sent_as = Some(placed.sent_as);

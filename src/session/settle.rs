@@ -2,12 +2,14 @@
 //!
 //! Staged rows are acknowledged data. They outlive a session that broke off and are settled with those of the next.
 
-use super::content::Content;
-use super::receive::{Key, MAX_CANDIDATES, OpenBook, Outcome, Received, When, receive};
+use super::content::{Content, Folder};
+use super::datastore::is_folder_type;
+use super::filtered::is_about;
+use super::receive::{Key, MAX_CANDIDATES, OpenBook, Outcome, Place, Received, Verb, When, own_entry, receive};
 use super::state::Settling;
 use crate::message::Op;
-use crate::store::{Result, Revision, StagedRow, Tx};
-use crate::sync::{DeletionGuard, Incoming};
+use crate::store::{Guid, ItemRow, MapRow, MapState, Result, Revision, StagedRow, Tx};
+use crate::sync::{DeletionGuard, Incoming, Role};
 
 /// Staged rows decided at a time.
 const PAGE: usize = 200;
@@ -31,8 +33,10 @@ pub(super) fn settle(
                 open.state.settling = Settling::Indexing;
             }
             Settling::Indexing => {
-                // Strong matches need the index. It pays only where something could match.
-                let wanted = !tx.staged(device, book, 0, 1)?.is_empty() || open.state.received.added > 0;
+                // Strong matches need the index. It pays only where something could match; what a filter keeps from a
+                // device is likely to be put in there again by hand.
+                let comes = !tx.staged(device, book, 0, 1)?.is_empty() || open.state.received.added > 0;
+                let wanted = comes || open.state.filter.is_some();
                 if !wanted || open.writer.row().indexed || open.state.alone {
                     open.state.settling = Settling::Deciding(0);
                     continue;
@@ -76,11 +80,12 @@ pub(super) fn settle(
                 };
                 open.state.settling = Settling::Deleting(last.revision);
                 budget -= page.len().min(budget);
-                for (item, _) in page.iter().filter(|(item, entry)| !item.deleted && entry.is_none()) {
-                    open.writer.delete(item);
-                    open.state.received.deleted += 1;
-                }
-                open.writer.flush(tx)?;
+                let unseen: Vec<&ItemRow<'_>> = page
+                    .iter()
+                    .filter(|(item, entry)| !item.deleted && entry.is_none() && is_about(open, item))
+                    .map(|(item, _)| item)
+                    .collect();
+                delete_unseen(tx, open, &unseen)?;
             }
             Settling::End => return Ok(Some(budget)),
         }
@@ -90,12 +95,57 @@ pub(super) fn settle(
 /// What the other side of a refresh has not is deleted, unless that is too much to be meant.
 fn weigh_the_rest(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, guard: DeletionGuard) -> Result<Settling> {
     let (epoch, upto) = (open.state.epoch, open.state.start_head);
-    let rest = tx.count_differences((open.device, open.book()), epoch, Revision(0), upto)?;
+    let rest = match open.state.filter {
+        None => tx.count_differences((open.device, open.book()), epoch, Revision(0), upto)?,
+        Some(_) => count_within(tx, open)?,
+    };
     if guard.holds(rest, live(open)) {
         open.state.held += rest;
         return Ok(Settling::End);
     }
     Ok(Settling::Deleting(Revision(0)))
+}
+
+/// How many items the filter lets a refresh be about that the other side has not.
+fn count_within(tx: &mut dyn Tx, open: &OpenBook<'_, '_>) -> Result<u64> {
+    let (mut after, mut count) = (Revision(0), 0);
+    loop {
+        let (pair, upto) = ((open.device, open.book()), open.state.start_head);
+        let page = tx.differences(pair, open.state.epoch, after, upto, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(count) };
+        after = last.revision;
+        let missing = page.iter().filter(|(item, entry)| !item.deleted && entry.is_none() && is_about(open, item));
+        count += missing.count() as u64;
+    }
+}
+
+/// Deletes what the peer does not show, but for what it could not: folders, where it has none, and what it has freed
+/// and keeps here (§3.12).
+fn delete_unseen(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, unseen: &[&ItemRow<'_>]) -> Result<()> {
+    let (device, book) = (open.device, open.book());
+    let guids: Vec<Guid> = unseen.iter().map(|item| item.guid).collect();
+    let before = match open.state.old_epoch.filter(|_| open.role == Role::Server) {
+        Some(old) => tx.maps_by_guid(device, book, old, &guids)?,
+        None => vec![None; guids.len()],
+    };
+    let mut freed = Vec::new();
+    for (item, entry) in unseen.iter().zip(before) {
+        if let Some(entry) = entry.filter(|entry| entry.state == MapState::SoftDeleted) {
+            freed.push(entry);
+        } else if open.state.tree || !item.media_type.as_deref().is_some_and(is_folder_type) {
+            open.writer.delete(item);
+            open.state.received.deleted += 1;
+        }
+    }
+    open.writer.flush(tx)?;
+    // An id that the device uses for another item now does not name this one any more.
+    let luids: Vec<&str> = freed.iter().map(|entry| entry.luid.as_str()).collect();
+    let used = tx.maps_by_luid(device, book, open.state.epoch, &luids)?;
+    let keep = freed.into_iter().zip(used).map(|(entry, used)| {
+        let luid = if used.is_some() { own_entry(entry.guid) } else { entry.luid };
+        MapRow { epoch: open.state.epoch, luid, ..entry }
+    });
+    tx.put_maps(device, book, &keep.collect::<Vec<_>>())
 }
 
 /// Live items when the sync began.
@@ -107,7 +157,8 @@ fn decide_page(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, rows: Vec<StagedRow
     let (device, book) = (open.device, open.book());
     // A staged row is of this page only: its borrowed batch ends with it.
     let seqs: Vec<i64> = rows.iter().map(|row| row.seq).collect();
-    let batch = rows.into_iter().map(|row| received(row)).collect();
+    let role = open.role;
+    let batch = rows.into_iter().map(|row| received(role, row)).collect();
     let outcomes = receive(tx, open, batch, When::Settling { strong })?;
     let done: Vec<i64> = seqs
         .into_iter()
@@ -117,7 +168,7 @@ fn decide_page(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, rows: Vec<StagedRow
     tx.drop_staged(device, book, &done)
 }
 
-fn received(row: StagedRow) -> Received<'static> {
+fn received(role: Role, row: StagedRow) -> Received<'static> {
     let change = row.change;
     let op = match change.op {
         Op::Delete => Incoming::Delete,
@@ -129,8 +180,10 @@ fn received(row: StagedRow) -> Received<'static> {
         bytes: change.content,
         print: change.view_fp,
         keys: change.keys.into_owned(),
+        folder: Folder::Unsaid,
     });
-    Received { op, key: Key::Peer(change.luid), content }
+    let place = change.place.map(|place| Place::from_text(role, place));
+    Received { op, key: Key::Peer(change.luid), content, partial: false, place, verb: Verb::Plain }
 }
 
 // The page must fit the candidates' bound, so that a page's memory is bounded too.

@@ -1,9 +1,11 @@
 //! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
 
 use super::large::LargeOut;
+use super::trust::Trust;
 use super::{BookReport, Counts, Report};
-use crate::message::{StatusCode, Version};
+use crate::message::{Mem, StatusCode, Version};
 use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
+use crate::sync::filter::Filter;
 use crate::sync::{Role, SyncType};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +46,8 @@ pub(super) struct State {
     pub authenticated: bool,
     /// Whether the last message proved itself by its own credential; only then its bytes alone earn the same reply again.
     pub proven: bool,
+    /// Who is who.
+    pub trust: Trust,
     /// The peer's MaxMsgSize.
     pub max_msg_size: Option<u64>,
     /// The peer's MaxObjSize.
@@ -54,12 +58,18 @@ pub(super) struct State {
     pub stores: Vec<StoreState>,
     /// Gets of our device information that are not answered yet: their messages and CmdIDs.
     pub owed_results: Vec<(String, String)>,
+    /// Questions for changes that are not answered yet, likewise.
+    pub owed_news: Vec<(String, String)>,
     /// Whether we asked for the peer's device information in this session.
     pub asked_devinf: bool,
     /// Whether this end has broken the session off for now (224).
     pub suspended: bool,
     /// Whether our package is complete but for its Final, which waits until no Status is left over.
     pub owes_final: bool,
+    /// When it began, in milliseconds since 1970.
+    pub began: i64,
+    /// How often the device has said its package 1 again.
+    pub restarts: u8,
     /// The profile rules about the peer, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
@@ -103,6 +113,31 @@ pub(super) enum Settling {
     End,
 }
 
+/// Free memory (§3.18): items and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Room {
+    pub items: u64,
+    pub bytes: u64,
+}
+
+impl Room {
+    /// Takes an item's place; `false` when there is none.
+    pub(super) fn take(&mut self, bytes: u64) -> bool {
+        let fits = self.items > 0 && bytes <= self.bytes;
+        if fits {
+            self.items -= 1;
+            self.bytes -= bytes;
+        }
+        fits
+    }
+}
+
+impl From<Mem> for Room {
+    fn from(mem: Mem) -> Self {
+        Self { items: mem.free_id, bytes: mem.free_mem }
+    }
+}
+
 /// A datastore in a session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StoreState {
@@ -119,6 +154,10 @@ pub(super) struct StoreState {
     pub resuming: bool,
     /// Why it is not the one asked for.
     pub reason: Option<String>,
+    /// What the client wants to be sent, where it is not everything.
+    pub filter: Option<Filter>,
+    /// On the server: whether the device has another filter than in its last clean sync.
+    pub refilter: bool,
     /// The epoch that this sync reads and writes.
     pub epoch: i64,
     /// In a sync of everything: the epoch before, which is the first matching rule.
@@ -150,6 +189,8 @@ pub(super) struct StoreState {
     pub staged: bool,
     /// Deletes that the guard keeps back.
     pub held: u64,
+    /// On a server: an earlier session's changes that are still to be settled before those of this one.
+    pub left_over: Option<Box<Self>>,
     /// In a sync of everything: the book was empty when it began and nobody else has written it since, so that whatever
     /// comes is new.
     pub alone: bool,
@@ -172,6 +213,17 @@ pub(super) struct StoreState {
     pub broken: Option<String>,
     /// The peer is full: no more Adds.
     pub full: bool,
+    /// Whether the book has folders that can be spoken of in this session, and whether the peer has them too (§3.15).
+    pub folders: bool,
+    pub tree: bool,
+    /// What still fits there, as the peer said.
+    pub room: Option<Room>,
+    /// Client: what still fits here, as we say.
+    pub own_room: Option<Room>,
+    /// Items kept back because the peer is full.
+    pub withheld: u64,
+    /// Adds that were staged.
+    pub staged_adds: u64,
     /// The media type and version the peer wants, once known.
     pub media: Option<(String, String)>,
     /// The longest GUID the peer keeps.
@@ -197,14 +249,18 @@ impl State {
             resp_uri: None,
             authenticated: false,
             proven: false,
+            trust: Trust::default(),
             max_msg_size: None,
             max_obj_size: None,
             package: Package::Init,
             stores: Vec::new(),
             owed_results: Vec::new(),
+            owed_news: Vec::new(),
             asked_devinf: false,
             suspended: false,
             owes_final: false,
+            began: 0,
+            restarts: 0,
             rules: Vec::new(),
             idle: 0,
             messages: 0,
@@ -225,6 +281,15 @@ impl State {
         if self.owed_results.len() < 4 {
             self.owed_results.push((msg_ref.to_owned(), cmd_ref.to_owned()));
         }
+    }
+
+    /// The same of a question for changes; `false` when there are too many of them.
+    pub(super) fn owe_news(&mut self, msg_ref: &str, cmd_ref: &str) -> bool {
+        let room = self.owed_news.len() < 4;
+        if room {
+            self.owed_news.push((msg_ref.to_owned(), cmd_ref.to_owned()));
+        }
+        room
     }
 
     /// What the session did so far.
@@ -253,6 +318,8 @@ impl StoreState {
             asked: sync,
             resuming: false,
             reason: None,
+            filter: None,
+            refilter: false,
             epoch: epoch + i64::from(sync.is_full()),
             old_epoch: sync.is_full().then_some(epoch),
             peer_next: None,
@@ -270,6 +337,7 @@ impl StoreState {
             start_live: 0,
             staged: false,
             held: 0,
+            left_over: None,
             alone: false,
             seen_head: Revision(0),
             map_sent: None,
@@ -281,6 +349,12 @@ impl StoreState {
             large_resumed: false,
             broken: None,
             full: false,
+            folders: false,
+            tree: false,
+            room: None,
+            own_room: None,
+            withheld: 0,
+            staged_adds: 0,
             media: None,
             max_guid: None,
             failed: None,
@@ -343,6 +417,9 @@ impl StoreState {
         pair.peer_next.clone_from(&self.peer_next);
         pair.own_next = Some(self.own_next.clone());
         pair.phase = Phase::Idle;
+        if role == Role::Server && self.sync.sends(role) {
+            pair.filter_hash = self.filter.as_ref().map(Filter::digest);
+        }
         if self.old_epoch.is_some() {
             pair.epoch = self.epoch;
             // Who sent nothing may still have to, in a later sync.
@@ -361,6 +438,7 @@ impl StoreState {
             received: self.received,
             sent: self.sent,
             held: self.held,
+            withheld: self.withheld,
         }
     }
 }

@@ -8,12 +8,14 @@ use super::guid;
 use super::large::{self, Taken};
 use super::outbox::{Extra, Outbox, Queued};
 use super::profile::Manners;
-use super::receive::{Key, OpenBook, Outcome, Received, When, receive};
+use super::receive::{Key, OpenBook, Outcome, Place, Quota, ROOT, Received, Verb, When, receive};
 use super::send::{count, send};
 use super::settle::settle;
 use super::state::{Position, State, StoreState};
+use crate::codec::{Limits, decode_devinf};
 use crate::message::{
-    Alert, AlertCode, Change, Command, DevInf, Item, Location, Op, Status, StatusCode, Sync, Timestamp, Version,
+    Alert, AlertCode, Change, Command, ContainerKind, DevInf, Item, Location, Mem, Op, Status, StatusCode, Sync, Text,
+    Timestamp, Version,
 };
 use crate::store::{
     BookNo, BookRow, BookWriter, DeviceNo, Guid, OutgoingRow, OutgoingState, PairRow, Phase, Result, SentRef,
@@ -40,6 +42,10 @@ pub(super) struct Turn {
     pub max_obj_size: u64,
     /// When deletes are too many.
     pub guard: DeletionGuard,
+    /// What a book may hold.
+    pub quota: Quota,
+    /// The books whose deleted items can be read again from their history.
+    pub archives: Vec<BookNo>,
     /// What is done differently for the peer.
     pub manners: Manners,
     /// The locked books.
@@ -82,7 +88,8 @@ impl Turn {
         if pair.phase == Phase::Idle {
             pair.phase = Phase::Receiving;
         }
-        let mut open = OpenBook { role: self.role, device: self.device, token: self.token, kind, state, writer };
+        let (role, device, token, quota) = (self.role, self.device, self.token, self.quota);
+        let mut open = OpenBook { role, device, token, kind, state, writer, quota };
         let result = work(&mut open, pair)?;
         let row = open.writer.row().clone();
         open.state.seen_head = row.head;
@@ -91,13 +98,24 @@ impl Turn {
     }
 
     /// Settles what an earlier session received and did not come to settle, by the map that it left. It was acknowledged;
-    /// and only so it is known what the device had before this session tells what it has now.
-    pub(super) fn settle_left_over(&mut self, tx: &mut dyn Tx, state: &mut StoreState) -> Result<()> {
-        if !tx.staged(self.device, state.book, 0, 1)?.is_empty() {
-            let guard = self.guard;
-            self.open(state, |open, _| settle(tx, open, guard, usize::MAX))?;
+    /// and only so it is known what the device had before this session tells what it has now. Returns what is left of the
+    /// budget, or `None` when it ran out first.
+    pub(super) fn settle_left_over(
+        &mut self,
+        tx: &mut dyn Tx,
+        state: &mut StoreState,
+        budget: usize,
+    ) -> Result<Option<usize>> {
+        if tx.staged(self.device, state.book, 0, 1)?.is_empty() {
+            return Ok(Some(budget));
         }
-        Ok(())
+        let guard = self.guard;
+        let phase = self.pairs.get(&state.book).map(|pair| pair.phase);
+        let left = self.open(state, |open, _| settle(tx, open, guard, budget))?;
+        if let (Some(phase), Some(pair)) = (phase, self.pairs.get_mut(&state.book)) {
+            pair.phase = phase;
+        }
+        Ok(left)
     }
 
     /// Takes the peer's answers to changes that we sent.
@@ -142,6 +160,9 @@ impl Turn {
         sync: &Sync<'m>,
         msg_ref: &str,
     ) -> Result<Vec<Queued>> {
+        if let Some(mem) = sync.meta.as_ref().and_then(|meta| meta.mem) {
+            store.room = Some(mem.into());
+        }
         let mut batch = Vec::new();
         let mut asked = Vec::new();
         let mut kind = crate::contact::identity::Kind::Other;
@@ -168,8 +189,8 @@ impl Turn {
                     Some(code) => Taken::Refused(code),
                 };
                 let read = match taken {
-                    Taken::Plain => self.read_item(kind, change, item, sync),
-                    Taken::Whole(item) => self.read_item(kind, change, &item, sync),
+                    Taken::Plain => self.read_item(kind, store, change, item, sync),
+                    Taken::Whole(item) => self.read_item(kind, store, change, &item, sync),
                     Taken::Refused(code) => Err(code),
                     Taken::Chunk => {
                         asked.push(Asked::of(Queued { code: StatusCode::CHUNK_ACCEPTED.0, ..queued }, change));
@@ -209,8 +230,13 @@ impl Turn {
                         }
                         Some(Outcome::Undecided) | None => StatusCode::COMMAND_FAILED,
                     };
-                    // Archiving is not done here; the delete is (§3.12).
-                    let code = if change.archive && code == StatusCode::OK {
+                    if code == StatusCode::DEVICE_FULL {
+                        let room = store.own_room.map_or(0, |room| room.items);
+                        queued = queued.saying(Extra::Text(room.to_string()));
+                    }
+                    // Where history is not kept, the item is deleted all the same (§3.12).
+                    let archived = self.archives.contains(&store.book);
+                    let code = if change.archive && !archived && code == StatusCode::OK {
                         StatusCode::DELETED_WITHOUT_ARCHIVE
                     } else {
                         code
@@ -229,20 +255,29 @@ impl Turn {
     fn read_item<'m>(
         &self,
         kind: crate::contact::identity::Kind,
+        store: &StoreState,
         change: &Change<'m>,
         item: &Item<'m>,
         sync: &Sync<'m>,
     ) -> std::result::Result<Received<'m>, StatusCode> {
         let op = match change.op {
-            Op::Add => Incoming::Add,
+            Op::Add | Op::Copy => Incoming::Add,
             Op::Replace => Incoming::Replace,
-            Op::Delete if change.soft_delete => return Err(StatusCode::UNSUPPORTED_FEATURE),
             Op::Delete => Incoming::Delete,
-            Op::Copy | Op::Move => return Err(StatusCode::UNSUPPORTED_FEATURE),
+            Op::Move if store.folders => Incoming::Replace,
+            Op::Move => return Err(StatusCode::UNSUPPORTED_FEATURE),
         };
         let uri =
             |place: &Option<Location<'m>>| place.as_ref().map(|place| place.uri.clone()).filter(|u| !u.is_empty());
+        let verb = match change.op {
+            Op::Copy => Verb::Copy(uri(&item.source).map(|uri| self.named(uri)).ok_or(StatusCode::INCOMPLETE_COMMAND)?),
+            Op::Move => Verb::Move,
+            Op::Delete if change.soft_delete => Verb::SoftDelete,
+            _ => Verb::Plain,
+        };
         let key = match (self.role, op) {
+            // The copy's own id; the item itself is named by Source (§2.2).
+            _ if change.op == Op::Copy => Key::Peer(uri(&item.target).ok_or(StatusCode::INCOMPLETE_COMMAND)?),
             (Role::Server, _) => {
                 Key::Peer(uri(&item.source).or_else(|| uri(&item.target)).ok_or(StatusCode::INCOMPLETE_COMMAND)?)
             }
@@ -257,11 +292,25 @@ impl Turn {
             }
         };
         if op == Incoming::Delete {
-            return Ok(Received { op, key, content: None });
+            return Ok(Received { op, key, content: None, partial: false, place: None, verb });
+        }
+        let place = self.read_place(store, change.op, item);
+        if verb != Verb::Plain {
+            return match (&verb, &place) {
+                // A Move says where to (§3.15).
+                (Verb::Move, None) => Err(StatusCode::INCOMPLETE_COMMAND),
+                _ => Ok(Received { op, key, content: None, partial: false, place, verb }),
+            };
         }
         let meta = sync.meta.as_ref();
-        if scoped(item, change, meta, |meta| meta.field_level.then_some(())).is_some() {
-            return Err(StatusCode::UNSUPPORTED_FEATURE);
+        let partial = scoped(item, change, meta, |meta| meta.field_level.then_some(())).is_some();
+        match (partial, op) {
+            // Row 42: only a Replace can be of single fields, and only of content that has fields here.
+            (true, Incoming::Add) => return Err(StatusCode::BAD_REQUEST),
+            (true, _) if kind != crate::contact::identity::Kind::Contact => {
+                return Err(StatusCode::UNSUPPORTED_FEATURE);
+            }
+            _ => {}
         }
         let bytes = match &item.data {
             Some(crate::message::Data::Bytes(bytes)) => bytes,
@@ -279,7 +328,51 @@ impl Turn {
         let media_type = scoped(item, change, meta, |meta| meta.media_type.as_deref())
             .filter(|_| kind != crate::contact::identity::Kind::Contact)
             .map(|media_type| Cow::Owned(media_type.to_owned()));
-        Ok(Received { op, key, content: Some(Content::new(kind, media_type, bytes)) })
+        Ok(Received { op, key, content: Some(Content::new(kind, media_type, bytes)), partial, place, verb })
+    }
+
+    /// An item that is there already, as a peer names it: a server may use our id or its own.
+    fn named<'m>(&self, uri: Text<'m>) -> Key<'m> {
+        match guid::parse_luid(&uri).filter(|_| self.role == Role::Client) {
+            Some(guid) => Key::Own(guid),
+            None => Key::Peer(uri),
+        }
+    }
+
+    /// Where a peer says that an item is (§2.3). What a peer with folders adds without a word is in none; what it changes
+    /// without a word stays where it is.
+    fn read_place<'m>(&self, store: &StoreState, op: Op, item: &Item<'m>) -> Option<Place<'m>> {
+        let said = |uri: &Option<Text<'m>>| uri.clone().filter(|uri| !uri.is_empty());
+        if !store.folders {
+            return None;
+        }
+        let (target, source) = (said(&item.target_parent), said(&item.source_parent));
+        let place = match (self.role, target, source) {
+            (_, None, None) if store.tree && op == Op::Add => Place::Root,
+            (_, Some(uri), _) | (_, None, Some(uri)) if uri == ROOT => Place::Root,
+            (Role::Server, target, source) => Place::In(Key::Peer(source.or(target)?)),
+            (Role::Client, Some(luid), _) => Place::In(Key::Own(guid::parse_luid(&luid).unwrap_or(Guid(0)))),
+            (Role::Client, None, Some(theirs)) => Place::In(Key::Peer(theirs)),
+            (Role::Client, None, None) => return None,
+        };
+        Some(place)
+    }
+
+    /// Whether the books' folders can be spoken of, which takes 1.2 and a peer that has them (§3.15). `devinf` is what the
+    /// peer said of itself.
+    pub(super) fn learn_folders(&self, state: &mut State, devinf: Option<&[u8]>) {
+        let has_folders = |store: &StoreState| datastore::by_number(store.book).is_some_and(|one| one.folders);
+        if state.version != Version::V12 || !state.stores.iter().any(has_folders) {
+            return;
+        }
+        let caps = devinf.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        for store in state.stores.iter_mut().filter(|store| has_folders(store)) {
+            let there = |caps: &DevInf<'_>| {
+                datastore::by_number(store.book).is_some_and(|one| devinf::capability(caps, &store.there, one).folders)
+            };
+            store.folders = true;
+            store.tree = caps.as_ref().is_some_and(there);
+        }
     }
 
     /// Writes a Sync of one datastore with as many of our changes as fit; `true` when all of them are in. `caps` is what
@@ -317,9 +410,10 @@ impl Turn {
         let sends = store.sync.sends(self.role);
         let (there, here) = (store.there.clone(), store.here.clone());
         self.open(store, |open, pair| {
-            let begins = wants_count && sends && open.state.position == Position::Start;
+            let begins = wants_count && sends && open.state.position == Position::Start && !open.sifts();
             let changes = if begins { Some(count(tx, open, pair)?) } else { None };
-            let Some(cmd) = outbox.open_sync(&there, &here, changes).map_err(broken)? else { return Ok(false) };
+            let mem = open.state.own_room.map(|room| Mem { shared: false, free_mem: room.bytes, free_id: room.items });
+            let Some(cmd) = outbox.open_sync(&there, &here, changes, mem).map_err(broken)? else { return Ok(false) };
             let done = if sends { send(tx, open, pair, outbox)? } else { true };
             // One that goes on from an earlier message and holds nothing says nothing.
             if outbox.close_sync(open.state.sync_msg == 0) {
@@ -399,7 +493,7 @@ fn flatten<'c, 'm>(commands: &'c [Command<'m>]) -> Vec<(&'c Command<'m>, Option<
         for command in commands {
             match command {
                 Command::Container(container) => {
-                    let atomic = container.kind == crate::message::ContainerKind::Atomic;
+                    let atomic = container.kind == ContainerKind::Atomic;
                     let refused = refused.or_else(|| atomic.then_some(StatusCode::UNSUPPORTED_FEATURE));
                     out.push((command, refused));
                     walk(&container.commands, refused, out);
@@ -413,6 +507,47 @@ fn flatten<'c, 'm>(commands: &'c [Command<'m>]) -> Vec<(&'c Command<'m>, Option<
     let mut out = Vec::with_capacity(commands.len());
     walk(commands, None, &mut out);
     out
+}
+
+/// Puts the commands of a Sequence where it stands, behind itself: they are done in their order like any others (§6.3).
+pub(super) fn unfold(body: Vec<Command<'_>>) -> Vec<Command<'_>> {
+    if !body.iter().any(|command| matches!(command, Command::Container(_))) {
+        return body;
+    }
+    let mut out = Vec::with_capacity(body.len());
+    for command in body {
+        match command {
+            Command::Container(mut container) if container.kind == ContainerKind::Sequence => {
+                let inside = std::mem::take(&mut container.commands);
+                out.push(Command::Container(container));
+                out.extend(unfold(inside));
+            }
+            command => out.push(command),
+        }
+    }
+    out
+}
+
+/// The answer to a command that has no place in the body of a message, or that is not done here (§2.2); `None` for one
+/// that is looked at elsewhere.
+pub(super) fn out_of_place(role: Role, command: &Command<'_>) -> Option<StatusCode> {
+    Some(match command {
+        Command::Map(_) if role == Role::Client => StatusCode::NOT_ALLOWED,
+        Command::Alert(_)
+        | Command::Get(_)
+        | Command::Map(_)
+        | Command::Put(_)
+        | Command::Results(_)
+        | Command::Status(_)
+        | Command::Sync(_) => return None,
+        // A change outside of a Sync names no datastore.
+        Command::Change(_) => StatusCode::NOT_ALLOWED,
+        // It has been unfolded.
+        Command::Container(container) if container.kind == ContainerKind::Sequence => StatusCode::OK,
+        // All or nothing is not promised here, and so nothing of it is done (§6.3).
+        Command::Container(_) => StatusCode::UNSUPPORTED_FEATURE,
+        Command::Exec(_) | Command::Search(_) | Command::Unknown(_) => StatusCode::NOT_IMPLEMENTED,
+    })
 }
 
 /// A Status that may answer a change of ours.

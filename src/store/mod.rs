@@ -235,6 +235,8 @@ pub trait Tx {
     /// Live items that have the match key, at most `limit` each, ascending by guid. Complete only once the book is
     /// indexed ([`BookRow::indexed`]).
     fn by_match_key(&mut self, book: BookNo, keys: &[u64], limit: usize) -> Result<Vec<Vec<Guid>>>;
+    /// Live items whose folder is this one, at most `limit` each, ascending by guid.
+    fn children(&mut self, book: BookNo, parents: &[Guid], limit: usize) -> Result<Vec<Vec<Guid>>>;
     /// Indexes the match keys of up to `limit` more items; sets and returns [`BookRow::indexed`] when all are. The index
     /// is kept up by writes from then on.
     fn index_more(&mut self, book: BookNo, limit: usize) -> Result<bool>;

@@ -217,7 +217,7 @@ pub struct ItemRow<'a> {
     pub deleted: bool,
     /// Its folder.
     pub parent: Option<Guid>,
-    /// How deep in the hierarchy.
+    /// How deep it was put: its folder's depth and one. Moving a folder leaves those of what is in it as they are.
     pub depth: u32,
     /// Its media type, where it is not the book's own.
     pub media_type: Option<Cow<'a, str>>,
@@ -262,6 +262,8 @@ pub struct RevisionRow {
     pub revision: Revision,
     /// Whether it was a tombstone then.
     pub deleted: bool,
+    /// Its folder then.
+    pub parent: Option<Guid>,
     /// Its media type, where it is not the book's own.
     pub media_type: Option<String>,
     /// Its content then.
@@ -520,6 +522,8 @@ pub struct NewStaged<'a> {
     pub luid: Cow<'a, str>,
     /// Add, Replace or Delete.
     pub op: Op,
+    /// Where the peer says it is: its folder as the peer names that, `/` for none; nothing where it does not say.
+    pub place: Option<Cow<'a, str>>,
     /// Media type, where it is not the book's own.
     pub media_type: Option<Cow<'a, str>>,
     /// Content.
@@ -538,6 +542,7 @@ impl NewStaged<'_> {
             epoch: self.epoch,
             luid: Cow::Owned(self.luid.into_owned()),
             op: self.op,
+            place: self.place.map(|place| Cow::Owned(place.into_owned())),
             media_type: self.media_type.map(|media_type| Cow::Owned(media_type.into_owned())),
             content: Cow::Owned(self.content.into_owned()),
             view_fp: self.view_fp,

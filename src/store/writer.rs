@@ -15,9 +15,9 @@ pub struct Draft<'a> {
     pub fingerprint: [u8; 16],
     /// Match keys of the content.
     pub keys: Cow<'a, [u64]>,
-    /// Its folder.
+    /// The folder it is put into; what is replaced stays where it is.
     pub parent: Option<Guid>,
-    /// How deep in the hierarchy.
+    /// How deep that is: the folder's depth and one.
     pub depth: u32,
 }
 
@@ -63,8 +63,13 @@ impl<'a> BookWriter<'a> {
         item
     }
 
-    /// Gives an item new content; a tombstone comes back to life.
+    /// Gives an item new content where it is; a tombstone comes back to life.
     pub fn replace(&mut self, old: &ItemRow<'_>, draft: Draft<'a>) -> ItemRow<'a> {
+        self.put(old, Draft { parent: old.parent, depth: old.depth, ..draft })
+    }
+
+    /// Gives an item new content and the draft's place; a tombstone comes back to life.
+    pub fn put(&mut self, old: &ItemRow<'_>, draft: Draft<'a>) -> ItemRow<'a> {
         let revision = self.next_revision();
         self.row.live_items += i64::from(old.deleted);
         self.row.live_bytes += draft.content.len() as i64 - old.content.len() as i64;

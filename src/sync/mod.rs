@@ -4,13 +4,16 @@
 //! answer. Nothing here touches a store or a message; `session` loads the facts, asks, and carries out.
 
 mod alert;
+pub mod filter;
 mod guard;
 mod incoming;
 mod kind;
 mod outgoing;
+mod status;
 
 pub use alert::{AlertDecision, AlertFacts, SlowReason, decide_alert, is_no_anchor, next_anchor};
 pub use guard::DeletionGuard;
 pub use incoming::{Action, Decision, Entry, Incoming, ItemNow, Policy, Twin, decide_incoming};
 pub use kind::{Role, SyncType};
-pub use outgoing::{Confirmation, decide_confirmation, decide_outgoing};
+pub use outgoing::{Confirmation, decide_outgoing};
+pub use status::{OnAlert, OnHeader, STATUS_POLICIES, StatusPolicy, decide_confirmation, status_policy};

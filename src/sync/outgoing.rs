@@ -1,6 +1,6 @@
 //! What of an item is to be sent to a peer, and what its answer means (§4 rules of thumb, DESIGN "ledger").
 
-use crate::message::{Op, StatusCode};
+use crate::message::Op;
 use crate::store::{ItemRow, MapRow, MapState};
 
 /// What must be sent so that the peer has the item as it is, or `None` when it has it.
@@ -33,36 +33,12 @@ pub enum Confirmation {
     Retry,
 }
 
-/// Decides what an answer to a change means.
-#[must_use]
-pub const fn decide_confirmation(op: Op, code: StatusCode) -> Confirmation {
-    match (op, code) {
-        (_, StatusCode(200..=299) | StatusCode::SERVER_WINS) => Confirmation::Done,
-        // It is there already: fine for an Add that was repeated (§3.13).
-        (Op::Add | Op::Copy, StatusCode::ALREADY_EXISTS) => Confirmation::Done,
-        (Op::Replace, StatusCode::ALREADY_EXISTS) => Confirmation::Done,
-        (Op::Delete, StatusCode::NOT_FOUND | StatusCode::GONE) => Confirmation::Done,
-        (_, StatusCode::DEVICE_FULL) => Confirmation::Full,
-        (Op::Replace | Op::Move, StatusCode::NOT_FOUND | StatusCode::GONE) => Confirmation::Lost,
-        (
-            _,
-            StatusCode::UNSUPPORTED_MEDIA_TYPE
-            | StatusCode::ENTITY_TOO_LARGE
-            | StatusCode::SIZE_TOO_BIG
-            | StatusCode::FORBIDDEN
-            | StatusCode::NOT_ALLOWED
-            | StatusCode::UNSUPPORTED_FEATURE
-            | StatusCode::PERMISSION_DENIED,
-        ) => Confirmation::Refused,
-        _ => Confirmation::Retry,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Confirmation, decide_confirmation, decide_outgoing};
+    use super::{Confirmation, decide_outgoing};
     use crate::message::{Op, StatusCode, Timestamp};
     use crate::store::{Guid, ItemRow, MapRow, MapState, Revision};
+    use crate::sync::decide_confirmation;
 
     fn item(revision: i64, deleted: bool, print: u8) -> ItemRow<'static> {
         ItemRow {
@@ -128,6 +104,13 @@ mod tests {
             (Op::Delete, 211, Done),
             (Op::Delete, 404, Done),
             (Op::Delete, 500, Retry),
+            (Op::Move, 200, Done),
+            (Op::Move, 404, Lost),
+            (Op::Move, 428, Retry),
+            (Op::Move, 406, Refused),
+            (Op::Delete, 427, Retry),
+            (Op::Delete, 423, Done),
+            (Op::Add, 215, Refused),
         ];
         for (op, code, expected) in table {
             assert_eq!(decide_confirmation(op, StatusCode(code)), expected, "{op:?} {code}");

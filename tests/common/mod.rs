@@ -9,8 +9,8 @@ use syncml::contact::identity::{Kind, identify};
 use syncml::kit::phone::{Heard, Phone};
 use syncml::message::{AlertCode, Timestamp, Version};
 use syncml::session::{
-    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Profiles, Refusal, Reply, Report, Request,
-    Server, ServerConfig,
+    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Patience, Profiles, Refusal, Reply, Report,
+    Request, Server, ServerConfig,
 };
 use syncml::store::memory::MemoryStore;
 use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Guid, ItemRow, Revision, Store, Verdict};
@@ -129,7 +129,8 @@ impl World {
 
     /// Posts a client's request; both bodies are kept for others to judge.
     pub fn post(&self, out: &Outgoing) -> Result<Reply, Refusal> {
-        let reply = self.server.answer(&self.request(&out.uri, out.content_type, &out.body))?;
+        let request = Request { mac: out.mac.as_deref(), ..self.request(&out.uri, out.content_type, &out.body) };
+        let reply = self.server.answer(&request)?;
         let encoding = Encoding::from_content_type(out.content_type).unwrap();
         if self.judged {
             emit(&this_test(), encoding, &out.body);
@@ -156,7 +157,7 @@ impl World {
                 request: out.body,
                 reply: reply.body.clone(),
             });
-            client.received(reply.content_type, &reply.body, self.now)?;
+            client.received_with_mac(reply.content_type, &reply.body, reply.mac.as_deref(), self.now)?;
         }
         Ok(client.report())
     }
@@ -213,11 +214,15 @@ impl Device {
             server_uri: SERVER_URI.to_owned(),
             device_id: name.to_owned(),
             credentials: Credentials::Md5 { user: "alice".to_owned(), password: Secret::new(PASSWORD.to_owned()) },
+            book_credentials: Vec::new(),
+            server: None,
+            patience: Patience::default(),
             books: vec![ClientBook {
                 book: BookNo::CONTACTS,
                 local_uri: "./contacts".to_owned(),
                 remote_uri: "contacts".to_owned(),
                 mode: AlertCode::TWO_WAY,
+                filter: None,
             }],
             encoding: Encoding::Xml,
             version: Version::V12,

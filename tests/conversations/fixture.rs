@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncml::auth::{DigestKind, Secret, Verifier};
 use syncml::message::Timestamp;
-use syncml::session::{Server, ServerConfig};
-use syncml::store::{AccountNo, BookNo, Guid, MapState, Principal, PrincipalKind, Store, Verdict};
+use syncml::session::{Busy, Host, Server, ServerConfig, ServerIdentity, Speaker};
+use syncml::store::{AccountNo, BookNo, Guid, ItemRow, MapState, Principal, PrincipalKind, Store, Verdict};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +48,9 @@ pub struct Conversation {
     /// In WBXML, digests go as they are and without a Format, as some peers send them.
     #[serde(default)]
     pub raw_digests: bool,
+    /// By number of a request, the nonce of the MAC in its transport's header, and the password if it is not the account's.
+    #[serde(default)]
+    pub macs: BTreeMap<usize, String>,
     /// Agreements of devices in the end, where they matter.
     #[serde(default)]
     pairs: Vec<Pair>,
@@ -61,6 +64,25 @@ struct ServerFlags {
     protected: bool,
     max_msg_size: Option<u64>,
     max_obj_size: Option<u64>,
+    max_items: Option<u64>,
+    refuse_md5: bool,
+    require_mac: bool,
+    /// The server's own name and secret.
+    identity: Option<(String, String)>,
+    /// Passwords of books that have one of their own.
+    books: BTreeMap<String, String>,
+}
+
+impl Host for ServerFlags {
+    fn identity(&self, _: &Speaker<'_>) -> Option<ServerIdentity> {
+        let (name, secret) = self.identity.clone()?;
+        Some(ServerIdentity { name, secret: Secret::new(secret) })
+    }
+
+    fn book_verifier(&self, _: &Speaker<'_>, book: BookNo) -> Option<Verifier> {
+        let (_, password) = self.books.iter().find(|(name, _)| book_of(name) == book)?;
+        Some(Verifier::Password(Secret::new(password.clone())))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -94,6 +116,8 @@ enum Event {
     Put { account: String, book: String, card: String },
     /// The card that holds a text is replaced.
     Replace { account: String, book: String, holds: String, card: String },
+    /// From now on the server is busy, or no more: `no`, `new-sessions`, `everything`.
+    Busy { what: String },
     /// The card that holds a text is deleted.
     Delete { account: String, book: String, holds: String },
 }
@@ -196,7 +220,7 @@ impl Conversation {
         for line in text.split_inclusive('\n') {
             let card = cards.last_mut().unwrap();
             *card += line;
-            if ["END:VCARD", "END:VCALENDAR"].contains(&line.trim_end()) {
+            if ["END:VCARD", "END:VCALENDAR", "</Folder>", "</File>"].iter().any(|end| line.trim_end().ends_with(end)) {
                 cards.push(String::new());
             }
         }
@@ -230,8 +254,12 @@ impl Conversation {
         config.allow_basic = self.server.allow_basic;
         config.allow_device = self.server.allow_device;
         config.max_msg_size = self.server.max_msg_size.unwrap_or(config.max_msg_size);
+        config.max_items = self.server.max_items;
         config.max_obj_size = self.server.max_obj_size.unwrap_or(config.max_obj_size);
-        Stage { conversation: self, server: Server::new(store, config).unwrap(), accounts, now }
+        config.refuse_md5 = self.server.refuse_md5;
+        config.require_mac = self.server.require_mac;
+        let server = Server::new(store, config).unwrap().with_host(Arc::new(self.server.clone()));
+        Stage { conversation: self, server, accounts, now }
     }
 
     /// Whether a request is one that this project would say: not on purpose wrong, and not of a peer that was recorded.
@@ -259,6 +287,12 @@ impl Stage<'_> {
             let card = |file: &str| std::fs::read_to_string(self.conversation.folder.join(file)).unwrap();
             match event {
                 Event::Wait { seconds } => self.now = self.now.plus_seconds(*seconds),
+                Event::Busy { what } => self.server.set_busy(match &**what {
+                    "no" => Busy::No,
+                    "new-sessions" => Busy::NewSessions,
+                    "everything" => Busy::Everything,
+                    other => panic!("{other:?} is no way to be busy"),
+                }),
                 Event::Put { account, book, card: file } => {
                     let account = self.accounts[account];
                     common::put(store.as_ref(), account, book_of(book), None, &card(file), self.now);
@@ -341,8 +375,15 @@ impl Stage<'_> {
 
     fn cards(&self, account: AccountNo, book: BookNo) -> Vec<String> {
         let items = common::items(self.server.store().as_ref(), account, book);
-        let mut cards: Vec<String> =
-            items.iter().map(|item| String::from_utf8(item.content.to_vec()).unwrap()).collect();
+        let text = |item: &ItemRow<'_>| String::from_utf8(item.content.to_vec()).unwrap();
+        // What is in a folder stands behind the folder's name.
+        let place = |item: &ItemRow<'_>| {
+            let folder = items.iter().find(|folder| Some(folder.guid) == item.parent)?;
+            let text = text(folder);
+            let (_, name) = text.split_once("<name>")?;
+            Some(format!("in {}\n", name.split('<').next()?))
+        };
+        let mut cards: Vec<String> = items.iter().map(|item| place(item).unwrap_or_default() + &text(item)).collect();
         cards.sort();
         cards
     }

@@ -154,7 +154,7 @@ fn replay(
         stage.before(number);
         let label = format!("{} message {number} in {encoding:?}", conversation.name);
         let checked = conversation.request(number).and_then(|request| {
-            let letter = wire.letter(request, &names)?;
+            let letter = wire.letter(number, request, &names)?;
             let first = wire.post(&stage, &letter, &mut |reply| meddle(1, reply))?;
             let second = wire.post(&stage, &letter, &mut |reply| meddle(2, reply))?;
             if emitting && conversation.is_ours(number) {
@@ -235,6 +235,7 @@ struct Letter {
     session: (String, String),
     uri: String,
     body: Vec<u8>,
+    mac: Option<String>,
 }
 
 /// The transport of one run.
@@ -251,14 +252,18 @@ impl<'c> Wire<'c> {
     }
 
     /// A request of the fixture as this run says it.
-    fn letter(&self, mut request: Node, names: &Names<'_>) -> Result<Letter, String> {
+    fn letter(&self, number: usize, mut request: Node, names: &Names<'_>) -> Result<Letter, String> {
         names.fill(&mut request)?;
         let at = |path| request.at(path).unwrap_or_default().to_owned();
         let session = (at("SyncHdr/Source/LocURI"), at("SyncHdr/SessionID"));
         let target = at("SyncHdr/Target/LocURI");
         let begins = at("SyncHdr/MsgID") == "1" || target.contains('?');
         let uri = self.sessions.get(&session).filter(|_| !begins).cloned().unwrap_or(target);
-        Ok(Letter { session, uri, body: self.written(request)? })
+        let user = at("SyncHdr/Source/LocName");
+        let body = self.written(request)?;
+        let recipe = self.conversation.macs.get(&number);
+        let mac = recipe.map(|recipe| names.mac(recipe, &user, &body)).transpose()?;
+        Ok(Letter { session, uri, body, mac })
     }
 
     /// Posts a request.
@@ -267,7 +272,7 @@ impl<'c> Wire<'c> {
             content_type: self.encoding.media_type(),
             body: &letter.body,
             token: common::token_of(&letter.uri),
-            mac: None,
+            mac: letter.mac.as_deref(),
             protected: self.conversation.protected(),
             loopback: true,
             address: Some("192.0.2.1"),
@@ -278,6 +283,7 @@ impl<'c> Wire<'c> {
             Ok(reply) if reply.content_type != asked.content_type => {
                 Err(format!("the reply is of type {}", reply.content_type))
             }
+            Ok(reply) if reply.mac.is_some() && letter.mac.is_none() => Err("a MAC nobody asked for".to_owned()),
             Ok(mut reply) => {
                 meddle(&mut reply);
                 if let Some(uri) = read(&reply.body, self.encoding)?.at("SyncHdr/RespURI") {
@@ -361,7 +367,7 @@ fn bless_one(conversation: &Conversation, recorded_too: bool) {
         let label = format!("{} message {number}", conversation.name);
         let request = conversation.request(number).unwrap_or_else(|why| panic!("{label}: {why}"));
         std::fs::write(conversation.file(number, "request").unwrap(), request.pretty()).unwrap();
-        let said = wire.letter(request, &names).and_then(|letter| wire.post(&stage, &letter, &mut |_| {}));
+        let said = wire.letter(number, request, &names).and_then(|letter| wire.post(&stage, &letter, &mut |_| {}));
         let said = said.unwrap_or_else(|why| panic!("{label}: {why}"));
         let (content, extension) = match &said {
             Said::Message(bytes) => {

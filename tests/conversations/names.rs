@@ -137,6 +137,18 @@ impl<'c> Names<'c> {
     }
 }
 
+impl Names<'_> {
+    /// The transport's header of a message: `NextNonce-N [PASSWORD]`.
+    pub fn mac(&self, recipe: &str, user: &str, body: &[u8]) -> Result<String, String> {
+        let (name, given) = recipe.split_once(' ').unwrap_or((recipe, ""));
+        let nonce = self.value(&format!("{{{name}}}")).ok_or_else(|| format!("no reply has told {name} yet"))?;
+        let nonce = STANDARD.decode(nonce).map_err(|_| format!("NextNonce is no base64: {nonce:?}"))?;
+        let own = || self.conversation.password(user).ok_or_else(|| format!("{user:?} has no password"));
+        let secret = Secret::new(if given.is_empty() { own()? } else { given }.to_owned());
+        Ok(Identity { user, device_id: "", secret: &secret }.mac_header(&nonce, body).to_string())
+    }
+}
+
 /// Version, device and user as a header names them.
 fn speaker(message: &Node) -> (Version, String, String) {
     let at = |path| message.at(path).unwrap_or_default().to_owned();

@@ -379,7 +379,7 @@ impl<'c> Choices<'c> {
 
     fn filter_cap(&mut self) -> FilterCap<'static> {
         FilterCap {
-            grammar: self.content_type(),
+            content: self.content_type(),
             keywords: self.some(2, Self::word),
             properties: self.some(2, Self::word),
         }

@@ -126,6 +126,7 @@ impl From<ClientError> for Failure {
         let exit = match error {
             ClientError::Refused(_) => Exit::Refused,
             ClientError::UnknownBook { .. } => Exit::UnknownBook,
+            ClientError::Filter(_) => Exit::Usage,
             ClientError::Store(error) => return error.into(),
             _ => Exit::Protocol,
         };

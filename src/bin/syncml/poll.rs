@@ -33,7 +33,7 @@ pub(crate) struct Args {
     device_id: Option<String>,
     #[command(flatten)]
     password: PasswordArgs,
-    /// How to log in: with a password (md5, basic) or a platform's device id and shared secret (device)
+    /// How to log in: with a password (md5, mac, basic) or a platform's device id and shared secret (device)
     #[arg(long, value_enum, default_value_t = Auth::Md5)]
     auth: Auth,
     /// With --auth device: read the shared secret from the first line of this file
@@ -49,6 +49,7 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Auth {
     Md5,
+    Mac,
     Basic,
     Device,
 }
@@ -60,6 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let user = args.user.clone();
     let credentials = match (args.auth, &args.secret_file) {
         (Auth::Md5, _) => Credentials::Md5 { user, password: args.password.read()? },
+        (Auth::Mac, _) => Credentials::Mac { user, password: args.password.read()? },
         (Auth::Basic, _) => Credentials::Basic { user, password: args.password.read()? },
         (Auth::Device, Some(path)) => Credentials::Device { account: user, secret: secret::first_line(path)? },
         (Auth::Device, None) => return Err(Failure::usage("--auth device needs --secret-file")),
@@ -77,7 +79,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })?;
     let http = HttpClient::new(options)?;
     while let Some(request) = poll.outgoing() {
-        let answer = http.post_until_answered(&request.uri, request.content_type, &request.body, None)?;
+        let mac = request.mac.as_deref();
+        let answer = http.post_until_answered(&request.uri, request.content_type, &request.body, mac)?;
         poll.received(&answer.content_type, &answer.body)?;
     }
     if args.json {

@@ -86,6 +86,7 @@ impl Watch for Progress {
             Event::Waiting { attempt, pause, error } => {
                 self.say(&format!("{error}; attempt {attempt} in {:.1} s", pause.as_secs_f64()));
             }
+            Event::Busy { pause } => self.say(&format!("the server is busy; on in {} s", pause.as_secs())),
             // What moves fast is for the moving line only.
             Event::Sending { bytes: size } if matches!(self.how, How::Bar(_)) => {
                 self.say(&format!("{} (sending {})", self.so_far, bytes(*size)));
@@ -112,14 +113,17 @@ pub(crate) fn short(counts: &Counts) -> String {
     format!("+{} ~{} -{}", counts.added, counts.changed, counts.deleted)
 }
 
-/// Cancelled by Ctrl-C; a second Ctrl-C ends the program at once, which costs nothing that was acknowledged.
+/// Used by Ctrl-C: the first breaks a session off so that the server knows, the second stops waiting for it, and a third
+/// ends the program. None costs anything that was acknowledged.
 pub(crate) fn interrupted() -> Cancel {
     static CANCEL: OnceLock<Cancel> = OnceLock::new();
     let cancel = CANCEL.get_or_init(|| {
         let cancel = Cancel::new();
         let ours = cancel.clone();
         let handler = move || {
-            if ours.cancel() {
+            if !ours.suspend() {
+                eprintln!("syncml: stopping after this message; Ctrl-C again stops at once");
+            } else if ours.cancel() {
                 std::process::exit(130);
             }
         };

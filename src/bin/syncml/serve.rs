@@ -5,11 +5,13 @@ use crate::failure::{Exit, Failure, Result};
 use crate::output::{self, bytes};
 use crate::profiles::ProfileArgs;
 use crate::progress::short;
+use crate::secret;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use syncml::session::{Report, Server, ServerConfig};
+use syncml::session::{Host, Report, Server, ServerConfig, ServerIdentity, Speaker};
 use syncml::store::Store;
 use syncml::transport::http::PATH;
 use syncml::transport::http::server::{Options, serve};
@@ -26,6 +28,18 @@ pub(crate) struct Args {
     /// Accept basic and static credentials from this machine although HTTP does not protect them
     #[arg(long)]
     allow_basic: bool,
+    /// Refuse MD5 credentials
+    #[arg(long)]
+    refuse_md5: bool,
+    /// Accept MAC credentials only, which prove every message whole
+    #[arg(long)]
+    require_mac: bool,
+    /// The name under which this server proves itself to devices that ask; goes with --server-secret-file
+    #[arg(long, value_name = "NAME", requires = "server_secret_file")]
+    server_name: Option<String>,
+    /// Read the secret with which it does, the same for all devices, from the first line of this file
+    #[arg(long, value_name = "FILE", requires = "server_name")]
+    server_secret_file: Option<PathBuf>,
     /// The largest message to take, in bytes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
     max_msg_size: Option<u64>,
@@ -42,6 +56,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let mut config = ServerConfig::default();
     config.allow_basic = args.allow_basic;
+    config.refuse_md5 = args.refuse_md5;
+    config.require_mac = args.require_mac;
+    let own = match (&args.server_name, &args.server_secret_file) {
+        (Some(name), Some(path)) => Some(ServerIdentity { name: name.clone(), secret: secret::first_line(path)? }),
+        _ => None,
+    };
     config.max_msg_size = args.max_msg_size.unwrap_or(config.max_msg_size);
     config.max_obj_size = args.max_obj_size.unwrap_or(config.max_obj_size);
     config.profiles = args.profiles.read()?;
@@ -57,13 +77,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             println!("listening on {url}");
         }
     };
-    listen(store, config, options, &args.listen, announce, interrupted)
+    let server = Server::new(store, config)?.with_host(Arc::new(Own(own)));
+    listen(server, options, &args.listen, announce, interrupted)
+}
+
+/// One identity towards all devices, or none.
+struct Own(Option<ServerIdentity>);
+
+impl Host for Own {
+    fn identity(&self, _: &Speaker<'_>) -> Option<ServerIdentity> {
+        self.0.clone()
+    }
 }
 
 /// Serves until what `shutdown` gives completes; `ready` learns the address.
 fn listen<F>(
-    store: Arc<dyn Store>,
-    config: ServerConfig,
+    server: Server,
     options: Options,
     address: &str,
     ready: impl FnOnce(SocketAddr),
@@ -72,7 +101,7 @@ fn listen<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let server = Arc::new(Server::new(store, config)?);
+    let server = Arc::new(server);
     let runtime = Runtime::new().map_err(|error| Failure::new(Exit::Problems, format!("no threads: {error}")))?;
     runtime.block_on(async {
         let cannot = |error| Failure::usage(format!("cannot listen on {address:?}: {error}"));
@@ -100,7 +129,9 @@ impl InProcess {
         let thread = std::thread::spawn(move || {
             let ready: Sender<SocketAddr> = ready;
             let announce = move |address| ready.send(address).unwrap_or_default();
-            listen(store, config, Options::default(), "127.0.0.1:0", announce, || async { drop(stopped.await) })
+            listen(Server::new(store, config)?, Options::default(), "127.0.0.1:0", announce, || async {
+                drop(stopped.await)
+            })
         });
         match address.recv() {
             Ok(address) => Ok(Self { url: format!("http://{address}{PATH}"), stop: Some(stop), thread: Some(thread) }),

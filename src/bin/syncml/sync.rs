@@ -17,10 +17,13 @@ use std::time::Instant;
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
-use syncml::session::{Client, ClientBook, ClientConfig, Counts, Credentials, Profiles, Report};
+use syncml::session::{
+    BookFilter, Client, ClientBook, ClientConfig, Counts, Credentials, Patience, Profiles, Report, ServerIdentity,
+};
 use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
 use syncml::store::{AccountNo, Store};
 use syncml::sync::DeletionGuard;
+use syncml::sync::filter::FilterType;
 use syncml::transport::http::client::{self, HttpClient};
 use syncml::transport::http::now;
 use uuid::Uuid;
@@ -52,13 +55,16 @@ pub(crate) struct Args {
     /// What to exchange: changes, or everything
     #[arg(long, value_enum, default_value_t = Mode::TwoWay)]
     mode: Mode,
+    /// Receive only what matches, such as "ORG&EQ;ACME"; what is here already stays, and everything here is sent
+    #[arg(long, value_name = "QUERY")]
+    filter: Option<String>,
     /// How messages are written
     #[arg(long, value_enum, default_value_t = Written::Xml)]
     encoding: Written,
     /// The protocol's version
     #[arg(long, value_enum, default_value_t = Proto::V12)]
     proto: Proto,
-    /// How to log in: with a password (md5, basic) or a platform's device id and shared secret (device)
+    /// How to log in: with a password (md5, mac, basic) or a platform's device id and shared secret (device)
     #[arg(long, value_enum, default_value_t = Auth::Md5)]
     auth: Auth,
     /// With --auth device: read the shared secret from the first line of this file
@@ -67,6 +73,12 @@ pub(crate) struct Args {
     /// Let a folder that lost most of its cards delete them on the server too
     #[arg(long)]
     allow_mass_delete: bool,
+    /// The name under which the server has to prove itself; goes with --server-secret-file
+    #[arg(long, value_name = "NAME", requires = "server_secret_file")]
+    server_name: Option<String>,
+    /// Read the server's secret, agreed with it, from the first line of this file
+    #[arg(long, value_name = "FILE", requires = "server_name")]
+    server_secret_file: Option<PathBuf>,
     #[command(flatten)]
     profiles: ProfileArgs,
     #[command(flatten)]
@@ -117,6 +129,7 @@ enum Proto {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Auth {
     Md5,
+    Mac,
     Basic,
     Device,
 }
@@ -140,6 +153,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Mode::OneWayFromServer => AlertCode::ONE_WAY_FROM_SERVER,
             Mode::RefreshFromServer => AlertCode::REFRESH_FROM_SERVER,
         },
+        filter: args.filter.as_deref(),
         encoding: match args.encoding {
             Written::Xml => Encoding::Xml,
             Written::Wbxml => Encoding::Wbxml,
@@ -150,11 +164,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Proto::V12 => Version::V12,
         },
         credentials: credentials(args)?,
+        server: server(args)?,
         allow_mass_delete: args.allow_mass_delete,
         profiles: args.profiles.read()?,
         http,
     };
-    if args.auth != Auth::Md5 && in_the_open(&args.to) {
+    if matches!(args.auth, Auth::Basic | Auth::Device) && in_the_open(&args.to) {
         eprintln!("syncml: {} is not protected; everybody on the way can read and use the credential", args.to);
     }
     let mut progress = Progress::new(args.json, trace);
@@ -184,9 +199,15 @@ fn in_the_open(url: &str) -> bool {
 fn credentials(args: &Args) -> Result<Credentials> {
     Ok(match args.auth {
         Auth::Md5 => Credentials::Md5 { user: args.user.clone(), password: args.password.read()? },
+        Auth::Mac => Credentials::Mac { user: args.user.clone(), password: args.password.read()? },
         Auth::Basic => Credentials::Basic { user: args.user.clone(), password: args.password.read()? },
         Auth::Device => Credentials::Device { account: args.user.clone(), secret: device_secret(args)? },
     })
+}
+
+fn server(args: &Args) -> Result<Option<ServerIdentity>> {
+    let (Some(name), Some(path)) = (&args.server_name, &args.server_secret_file) else { return Ok(None) };
+    Ok(Some(ServerIdentity { name: name.clone(), secret: secret::first_line(path)? }))
 }
 
 fn device_secret(args: &Args) -> Result<Secret> {
@@ -204,9 +225,11 @@ pub(crate) struct Job<'a> {
     pub(crate) remote: &'a str,
     pub(crate) device_id: Option<&'a str>,
     pub(crate) mode: AlertCode,
+    pub(crate) filter: Option<&'a str>,
     pub(crate) encoding: Encoding,
     pub(crate) version: Version,
     pub(crate) credentials: Credentials,
+    pub(crate) server: Option<ServerIdentity>,
     pub(crate) allow_mass_delete: bool,
     pub(crate) profiles: Profiles,
     pub(crate) http: client::Options,
@@ -240,11 +263,19 @@ impl Job<'_> {
             server_uri: self.to.to_owned(),
             device_id: self.device_id.map_or_else(|| own.device_id.clone(), str::to_owned),
             credentials: self.credentials,
+            book_credentials: Vec::new(),
+            server: self.server,
+            patience: Patience::default(),
             books: vec![ClientBook {
                 book: self.book.book,
                 local_uri: format!("./{}", self.book.name),
                 remote_uri: self.remote.to_owned(),
                 mode: self.mode,
+                filter: self.filter.map(|record| BookFilter {
+                    record: Some(record.to_owned()),
+                    fields: Vec::new(),
+                    filter_type: FilterType::Inclusive,
+                }),
             }],
             encoding: self.encoding,
             version: self.version,

@@ -95,8 +95,8 @@ fn filter_cap<'a, S: Source<'a>>(s: &mut S) -> Result<FilterCap<'a>> {
     let mut cap = FilterCap::default();
     while let Some(tag) = s.child()? {
         match tag {
-            Tag::CTType => cap.grammar.media_type = token(s)?,
-            Tag::VerCT => cap.grammar.version = token(s)?,
+            Tag::CTType => cap.content.media_type = token(s)?,
+            Tag::VerCT => cap.content.version = token(s)?,
             Tag::FilterKeyword => cap.keywords.push(token(s)?),
             Tag::PropName => cap.properties.push(token(s)?),
             _ => s.skip()?,

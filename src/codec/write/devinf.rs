@@ -78,8 +78,8 @@ fn store<S: Sink>(s: &mut S, store: &DataStore<'_>, shared: &[ContentCap<'_>], v
         content_types(s, Tag::FilterRx, &store.filter_rx)?;
         for cap in &store.filter_caps {
             s.start(Tag::FilterCap);
-            s.text(Tag::CTType, &cap.grammar.media_type)?;
-            s.text(Tag::VerCT, &cap.grammar.version)?;
+            s.text(Tag::CTType, &cap.content.media_type)?;
+            s.text(Tag::VerCT, &cap.content.version)?;
             for keyword in &cap.keywords {
                 s.text(Tag::FilterKeyword, keyword)?;
             }

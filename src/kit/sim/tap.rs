@@ -87,6 +87,7 @@ impl Tx for TapTx<'_> {
         fn history(book: BookNo, guid: Guid, limit: usize) -> Vec<RevisionRow>;
         fn by_fingerprint(book: BookNo, prints: &[[u8; 16]], limit: usize) -> Vec<Vec<Guid>>;
         fn by_match_key(book: BookNo, keys: &[u64], limit: usize) -> Vec<Vec<Guid>>;
+        fn children(book: BookNo, parents: &[Guid], limit: usize) -> Vec<Vec<Guid>>;
         fn index_more(book: BookNo, limit: usize) -> bool;
         fn pair(device: DeviceNo, book: BookNo) -> Option<PairRow>;
         fn put_pair(row: &PairRow) -> ();

@@ -11,8 +11,8 @@ use super::{Stats, Violation};
 use crate::auth::{Secret, Verifier};
 use crate::message::{AlertCode, Timestamp};
 use crate::session::{
-    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Profiles, Refusal, Report, Request, Server,
-    ServerConfig,
+    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Patience, Profiles, Refusal, Report, Request,
+    Server, ServerConfig,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{AccountNo, MapState, Store, StoreError};
@@ -102,11 +102,15 @@ impl<'l> World<'l> {
                 local_uri: "./contacts".to_owned(),
                 remote_uri: "contacts".to_owned(),
                 mode: AlertCode::TWO_WAY,
+                filter: None,
             };
             let config = ClientConfig {
                 server_uri: URI.to_owned(),
                 device_id: format!("device-{number}"),
                 credentials: Credentials::Md5 { user: USER.to_owned(), password: secret() },
+                book_credentials: Vec::new(),
+                server: None,
+                patience: Patience::default(),
                 books: vec![book],
                 encoding: setup.encoding,
                 version: setup.version,

@@ -132,6 +132,7 @@ fn held(revision: i64) -> RevisionRow {
         guid: Guid(guid),
         revision: Revision(revision),
         deleted: revision == 4,
+        parent: None,
         media_type: None,
         content: content.into(),
         origin: Some(crate::store::DeviceNo(3)),

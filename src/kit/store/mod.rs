@@ -150,6 +150,7 @@ cases! {
         fingerprints: "Live items are found by their exact fingerprint, ascending.",
         match_keys: "Once indexed, a book is searched by match keys, and writes keep the index.",
         match_keys_while_indexing: "Writes to a half indexed book leave the index right.",
+        children: "What is in a folder is found, wherever it was moved; a superseded revision keeps the folder of then.",
     }
     maps {
         pairs: "A pair's row comes back as it was put.",
@@ -210,7 +211,7 @@ macro_rules! store_kit_tests {
             devices session_rows session_newest session_superseded session_expiry statuses
             book_rows book_unlocked item_rows item_conflicts writer_numbers ten_thousand
             changes_in_order changes_in_pages revisions history
-            fingerprints match_keys match_keys_while_indexing
+            fingerprints match_keys match_keys_while_indexing children
             pairs map_rows maps_stay_one_to_one maps_retired maps_carried maps_dropped map_pages
             maps_unconfirmed differences differences_in_pages
             outgoing_rows outgoing_by_ref outgoing_by_view outgoing_removed
@@ -222,7 +223,7 @@ macro_rules! store_kit_tests {
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 55);
+            assert_eq!($crate::kit::store::CASES.len(), 56);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

@@ -1,7 +1,7 @@
 //! Finding items by content.
 
 use super::support::*;
-use crate::store::{AccountNo, BookNo, Draft, Guid, Store};
+use crate::store::{AccountNo, BookNo, Draft, Guid, Revision, Store};
 
 pub(super) fn fingerprints(store: &dyn Store) -> Outcome {
     let ann = account(store, "ann")?;
@@ -29,6 +29,39 @@ pub(super) fn fingerprints(store: &dyn Store) -> Outcome {
     same("after a delete and an edit", find(&["one", "two"], 9)?, vec![vec![1], vec![2, 4]])?;
     write(store, ann, |tx| replace(tx, BOOK, Guid(3), "one"))?;
     same("after it came back", find(&["one"], 9)?, vec![vec![1, 3]])
+}
+
+pub(super) fn children(store: &dyn Store) -> Outcome {
+    let ann = account(store, "ann")?;
+    write(store, ann, |tx| {
+        add(tx, BOOK, &["one", "two"])?;
+        let mut writer = writer(tx, BOOK)?;
+        for content in ["three", "four"] {
+            writer.add(Draft { parent: Some(Guid(1)), depth: 1, ..draft(content) });
+        }
+        writer.flush(tx)
+    })?;
+    let inside = |limit| {
+        let found = read(store, ann, move |tx| tx.children(BOOK, &[Guid(2), Guid(1)], limit));
+        found.map(|found| found.iter().map(|guids| guids.iter().map(|guid| guid.0).collect()).collect::<Vec<Vec<_>>>())
+    };
+    same("as asked", inside(9)?, vec![vec![], vec![3, 4]])?;
+    same("at most one", inside(1)?, vec![vec![], vec![3]])?;
+    same("nothing asked", read(store, ann, |tx| tx.children(BOOK, &[], 9))?, vec![])?;
+    same("in another book", read(store, ann, |tx| tx.children(OTHER_BOOK, &[Guid(1)], 9))?, vec![vec![]])?;
+    write(store, ann, |tx| {
+        replace(tx, BOOK, Guid(4), "vier")?;
+        let mut writer = writer(tx, BOOK)?;
+        let old = item(tx, BOOK, Guid(3))?;
+        writer.put(&old, Draft { parent: Some(Guid(2)), depth: 1, ..draft("three") });
+        writer.flush(tx)
+    })?;
+    same("after an edit and a move", inside(9)?, vec![vec![3], vec![4]])?;
+    let was = read(store, ann, |tx| tx.revisions(BOOK, &[(Guid(3), Revision(3)), (Guid(3), Revision(6))]))?;
+    let parents: Vec<_> = was.into_iter().map(|row| row.and_then(|row| row.parent)).collect();
+    same("where it was", parents, vec![Some(Guid(1)), Some(Guid(2))])?;
+    write(store, ann, |tx| delete(tx, BOOK, Guid(4)))?;
+    same("after a delete", inside(9)?, vec![vec![3], vec![]])
 }
 
 /// Items found by the keys that [`draft`] gives: first and last letter.

@@ -24,6 +24,7 @@ pub(super) fn staged_rows(store: &dyn Store) -> Outcome {
         epoch: 3,
         luid: "ä".into(),
         op: Op::Replace,
+        place: Some("/".into()),
         media_type: Some("text/vcard".into()),
         content: vec![0, 255, 10].into(),
         view_fp: [8; 16],

@@ -235,6 +235,7 @@ pub(super) fn staged_change(epoch: i64, luid: &str, op: Op, content: &str) -> Ne
         epoch,
         luid: luid.to_owned().into(),
         op,
+        place: None,
         media_type: None,
         content: content.as_bytes().to_vec().into(),
         view_fp: print(content),

@@ -4,7 +4,7 @@
 //! free on this side. It is forgotten with the row. A version that the host wants lower still is obeyed.
 
 use super::{Client, ClientError};
-use crate::message::{Data, Status, StatusCode, Timestamp, Version};
+use crate::message::{Data, Status, Timestamp, Version};
 use crate::session::state::State;
 use crate::store::DeviceRow;
 use crate::sync::Role;
@@ -33,19 +33,19 @@ impl Client {
         let next = lower.into_iter().find(|version| named.is_empty() || named.contains(version));
         // Whoever answered a message of this session speaks its version.
         let Some(next) = next.filter(|_| self.msg_id == 1) else { return Ok(false) };
-        let peer = (self.config.server_uri.clone(), None);
-        let (messages, bytes_in, bytes_out) = (self.state.messages, self.state.bytes_in, self.state.bytes_out);
-        let state = State::new(Role::Client, next, peer, self.config.device_id.clone());
-        self.state = State { messages, bytes_in, bytes_out, ..state };
-        self.tries = 0;
-        self.start(now)?;
+        self.begin_again(next, now)?;
         Ok(true)
     }
-}
 
-/// Whether a header's status may mean that the version is not spoken: 513 and 505 say so, old servers give 400 or 501.
-pub(super) const fn is_about_version(code: StatusCode) -> bool {
-    matches!(code.0, 400 | 501 | 505 | 513)
+    /// Begins a new session in place of this one.
+    pub(super) fn begin_again(&mut self, version: Version, now: Timestamp) -> Result<(), ClientError> {
+        let peer = (self.config.server_uri.clone(), None);
+        let (messages, bytes_in, bytes_out) = (self.state.messages, self.state.bytes_in, self.state.bytes_out);
+        let state = State::new(Role::Client, version, peer, self.config.device_id.clone());
+        self.state = State { messages, bytes_in, bytes_out, ..state };
+        self.tries = 0;
+        self.start(now)
+    }
 }
 
 /// The versions that a 513 or 505 names.
@@ -82,7 +82,7 @@ fn is_below(one: Version, other: Version) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Item;
+    use crate::message::{Item, StatusCode};
 
     #[test]
     fn a_version_is_remembered_downwards_only() {

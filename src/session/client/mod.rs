@@ -1,26 +1,37 @@
 //! The client's side of the conversation.
 
-mod advice;
+mod book;
+mod busy;
+mod called;
 mod credential;
 mod fallback;
 mod poll;
+mod server;
 mod step;
 
+pub use busy::Patience;
+pub use called::{Called, CalledAlert};
 pub use credential::Credentials;
 pub use poll::{News, Poll, PollConfig};
 
-use self::advice::advice;
+use self::credential::Answered;
+use self::server::Believed;
 use self::step::Step;
+use super::datastore;
+use super::receive::Quota;
 use super::state::{Package, State, StoreState};
-use super::turn::Turn;
-use super::{Profiles, Report};
+use super::turn::{Turn, unfold};
+use super::{Profiles, Report, ServerIdentity};
 use crate::auth::Challenge;
 use crate::codec::{Encoding, Limits, decode};
-use crate::message::{AlertCode, Command, Message, StatusCode, Text, Timestamp, Version};
+use crate::contact::identity::Kind;
+use crate::message::{AlertCode, Command, Mem, Message, StatusCode, Text, Timestamp, Version};
 use crate::store::{AccountNo, BookNo, DeviceRow, Store, StoreError, Token, Tx, Verdict};
-use crate::sync::{DeletionGuard, Role};
+use crate::sync::filter::{Filter, FilterError, FilterType};
+use crate::sync::{DeletionGuard, OnHeader, Role, status_policy};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 
 /// Challenges answered before the server's word is taken: a stale nonce, another scheme, and one for good measure.
@@ -37,6 +48,33 @@ pub struct ClientBook {
     pub remote_uri: String,
     /// The sync wanted: 200 to 205.
     pub mode: AlertCode,
+    /// What of the server's book is wanted, where it is not everything (§3.16).
+    pub filter: Option<BookFilter>,
+}
+
+/// What a client wants to be sent of a server's book. Its own changes are sent whatever they are.
+///
+/// Before 1.2 only [`record`](Self::record) can be asked for, and nothing is removed because of it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct BookFilter {
+    /// Which records: a query in the grammar [`GRAMMAR`](crate::sync::filter::GRAMMAR), such as `ORG&EQ;ACME`.
+    pub record: Option<String>,
+    /// Which properties of them; all, if there are none here. N and FN always come.
+    pub fields: Vec<String>,
+    /// What happens to records here that do not match.
+    pub filter_type: FilterType,
+}
+
+impl BookFilter {
+    /// As a session of this version uses it.
+    fn for_book(&self, book: BookNo, version: Version) -> Result<Option<Filter>, FilterError> {
+        let kind = datastore::by_number(book).map_or(Kind::Other, |datastore| datastore.kind);
+        let fields = self.fields.iter().map(String::as_str);
+        match version {
+            Version::V12 => Filter::new(kind, self.record.as_deref(), fields, self.filter_type),
+            _ => Filter::new(kind, self.record.as_deref(), [], FilterType::Inclusive),
+        }
+    }
 }
 
 /// How a client behaves.
@@ -48,6 +86,14 @@ pub struct ClientConfig {
     pub device_id: String,
     /// With what it authenticates.
     pub credentials: Credentials,
+    /// Own credentials of books at the server, where a book has one (§5.5): [`Credentials::Basic`] or
+    /// [`Credentials::Md5`], whose user must be the one of [`credentials`](Self::credentials).
+    pub book_credentials: Vec<(BookNo, Credentials)>,
+    /// The server that must have proven itself by its own secret before anything is told to it or taken from it (§5.4);
+    /// `None` trusts whoever answers at the address.
+    pub server: Option<ServerIdentity>,
+    /// How long a busy server is waited for.
+    pub patience: Patience,
     /// The books to sync.
     pub books: Vec<ClientBook>,
     /// The encoding.
@@ -73,6 +119,10 @@ pub struct Outgoing {
     pub content_type: &'static str,
     /// Its bytes.
     pub body: Vec<u8>,
+    /// Its `x-syncml-hmac` header, if it has one (§5.6).
+    pub mac: Option<String>,
+    /// How long to wait before it is posted: the server said that it is busy (§3.11). Most often nothing.
+    pub wait: Duration,
     /// Whether it opens a session. Such a message is not repeated unless the server certainly did nothing for it (§9.1).
     pub opens: bool,
 }
@@ -84,6 +134,12 @@ pub enum ClientError {
     /// The server refused the credentials.
     #[error("the server refused the credentials ({0}): check the user name and the password or secret")]
     Refused(StatusCode),
+    /// The server did not prove who it is (§5.4); nothing was taken from it, nor told to it.
+    #[error("the server did not prove who it is; check its address, and the name and secret agreed with it")]
+    Unproven,
+    /// The server stayed busy for longer than [`Patience`] allows.
+    #[error("the server stayed busy; sync again later")]
+    Busy,
     /// The server does not know the book.
     #[error("the server has no book {name:?} ({code}): check the book's remote name")]
     UnknownBook {
@@ -96,7 +152,7 @@ pub enum ClientError {
     #[error("the server's answer cannot be read: {0}")]
     Unreadable(String),
     /// The server ended the session.
-    #[error("the server ended the session with status {0}: {text}", text = advice(*.0))]
+    #[error("the server ended the session with status {0}: {text}", text = status_policy(*.0).advice)]
     Ended(StatusCode),
     /// The server cannot say what changed.
     #[error("the server does not say what changed ({0}): sync with it instead")]
@@ -104,6 +160,9 @@ pub enum ClientError {
     /// A name in the configuration cannot be written into a message.
     #[error("the message cannot be written: {0}")]
     Unwritable(String),
+    /// The filter of a book cannot be used.
+    #[error("the filter cannot be used: {0}")]
+    Filter(#[from] FilterError),
     /// The client's own store failed.
     #[error("this side's store failed: {0}")]
     Store(#[from] StoreError),
@@ -118,12 +177,24 @@ pub struct Client {
     account: AccountNo,
     config: ClientConfig,
     token: Token,
-    /// The session id that a notification asked for.
+    /// The session id that a notification asked for, and what is to be answered of one that was a message.
     notified: Option<String>,
+    called: Option<Called>,
     session_id: String,
     msg_id: u32,
     tries: u32,
     request: Option<Vec<u8>>,
+    /// Its MAC.
+    mac: Option<String>,
+    /// Whether the answers of this session have one: then all must.
+    answers_with_mac: bool,
+    /// How often the server said that it is busy, and how long to wait before the request is posted.
+    busy: u32,
+    wait: Duration,
+    /// The CmdID of an Alert 221 in the request.
+    asking: Option<u32>,
+    /// What is still to be proven by the server.
+    server: Believed,
     suspending: bool,
     /// What the session's credential was made of, for the next message that needs one.
     nonce: Option<Vec<u8>>,
@@ -147,7 +218,7 @@ impl Client {
         config: ClientConfig,
         now: Timestamp,
     ) -> Result<Self, ClientError> {
-        Self::begin_session(store, account, config, None, now)
+        Self::begin_session(store, account, config, None, None, now)
     }
 
     /// Begins the session that a notification asked for, under its id (§8.3, §8.4), as
@@ -162,16 +233,36 @@ impl Client {
         session_id: &str,
         now: Timestamp,
     ) -> Result<Self, ClientError> {
-        Self::begin_session(store, account, config, Some(session_id), now)
+        Self::begin_session(store, account, config, Some(session_id.to_owned()), None, now)
+    }
+
+    /// Begins the session that a notification of SyncML 1.0 or 1.1 asked for: under its id, and with the Statuses of its
+    /// Alerts in package 1 (§8.4). What it is worth is `notify::accept_notification`'s to say.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    pub fn begin_called(
+        store: Arc<dyn Store>,
+        account: AccountNo,
+        config: ClientConfig,
+        called: &Called,
+        now: Timestamp,
+    ) -> Result<Self, ClientError> {
+        let session_id = Some(called.session_id.clone()).filter(|id| !id.is_empty());
+        Self::begin_session(store, account, config, session_id, Some(called.clone()), now)
     }
 
     fn begin_session(
         store: Arc<dyn Store>,
         account: AccountNo,
         config: ClientConfig,
-        notified: Option<&str>,
+        notified: Option<String>,
+        called: Option<Called>,
         now: Timestamp,
     ) -> Result<Self, ClientError> {
+        for book in &config.books {
+            book.filter.as_ref().map(|filter| filter.for_book(book.book, Version::V12)).transpose()?;
+        }
         let peer = (config.server_uri.clone(), None);
         let state = State::new(Role::Client, config.version, peer, config.device_id.clone());
         let mut client = Self {
@@ -179,11 +270,18 @@ impl Client {
             account,
             config,
             token: Token([0; 16]),
-            notified: notified.map(str::to_owned),
+            notified,
+            called,
             session_id: String::new(),
             msg_id: 0,
             tries: 0,
             request: None,
+            mac: None,
+            answers_with_mac: false,
+            busy: 0,
+            wait: Duration::ZERO,
+            asking: None,
+            server: Believed::default(),
             suspending: false,
             nonce: None,
             state,
@@ -198,15 +296,36 @@ impl Client {
     pub fn outgoing(&self) -> Option<Outgoing> {
         let body = self.request.clone()?;
         let uri = self.state.resp_uri.clone().unwrap_or_else(|| self.config.server_uri.clone());
-        Some(Outgoing { uri, content_type: self.config.encoding.media_type(), body, opens: self.msg_id == 1 })
+        let (content_type, mac) = (self.config.encoding.media_type(), self.mac.clone());
+        Some(Outgoing { uri, content_type, body, mac, wait: self.wait, opens: self.msg_id == 1 })
     }
 
-    /// Takes the server's answer to the last [`outgoing`](Self::outgoing).
+    /// Takes the server's answer to the last [`outgoing`](Self::outgoing), of a transport that has no header for a MAC.
     ///
     /// # Errors
     /// What ends the session early; the report tells how far it came.
     pub fn received(&mut self, content_type: &str, body: &[u8], now: Timestamp) -> Result<(), ClientError> {
-        let result = self.take(content_type, body, now);
+        self.received_with_mac(content_type, body, None, now)
+    }
+
+    /// Takes the server's answer to the last [`outgoing`](Self::outgoing), and the answer's `x-syncml-hmac` header. In the
+    /// MAC scheme one is checked before the answer is read; a server that gave one has to go on doing so.
+    ///
+    /// # Errors
+    /// What ends the session early; the report tells how far it came.
+    pub fn received_with_mac(
+        &mut self,
+        content_type: &str,
+        body: &[u8],
+        mac: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), ClientError> {
+        let server = self.config.server.as_ref();
+        let answered = self.config.credentials.check_answer(server, self.mac.as_deref(), mac, body);
+        let result = match answered {
+            Answered::Wrong => Err(ClientError::Unproven),
+            answered => self.take(content_type, body, answered, now),
+        };
         if result.is_err() {
             self.request = None;
         }
@@ -218,6 +337,15 @@ impl Client {
     /// and before the server has let the client in, the session simply ends.
     pub const fn suspend(&mut self) {
         self.suspending = true;
+    }
+
+    /// Says what still fits into a book (§3.18): the server is told so with this side's changes, and is asked to send no
+    /// more. What it adds beyond that is answered 420 and is not stored; it is sent again when there is room. To be called
+    /// before the first [`received`](Self::received).
+    pub fn set_free_memory(&mut self, book: BookNo, memory: Mem) {
+        for store in self.state.stores.iter_mut().filter(|store| store.book == book) {
+            store.own_room = Some(memory.into());
+        }
     }
 
     /// What was done so far; complete once [`outgoing`](Self::outgoing) gives `None`.
@@ -251,15 +379,17 @@ impl Client {
             step.initialise(tx, None).map(Some)
         })?;
         (self.token, self.session_id, self.nonce) = (token, session_id, nonce);
+        self.server = Believed::default();
         self.sent(state, request);
         Ok(())
     }
 
-    fn take(&mut self, content_type: &str, body: &[u8], now: Timestamp) -> Result<(), ClientError> {
+    fn take(&mut self, content_type: &str, body: &[u8], answered: Answered, now: Timestamp) -> Result<(), ClientError> {
         let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
         let encoding = Encoding::from_content_type(content_type)
             .ok_or_else(|| unreadable(&format_args!("{content_type:?} is not a SyncML media type")))?;
         let message = decode(body, encoding, &Limits::default()).map_err(|error| unreadable(&error))?;
+        let message = Message { body: unfold(message.body), ..message };
         self.state.bytes_in += body.len() as u64;
         self.state.messages += 1;
         let header_status = message.body.iter().find_map(|command| match command {
@@ -272,29 +402,46 @@ impl Client {
             .and_then(|chal| Challenge::read(chal).ok())
             .map(|challenge| challenge.nonce)
             .filter(|nonce| !nonce.is_empty());
+        if code != StatusCode::IN_PROGRESS {
+            (self.busy, self.wait) = (0, Duration::ZERO);
+        }
         match code {
             StatusCode::INVALID_CREDENTIALS | StatusCode::MISSING_CREDENTIALS => {
                 return self.answer_challenge(&message, code, nonce, now);
             }
+            StatusCode::IN_PROGRESS => return self.be_patient(&message, now),
             StatusCode(200..=299) => {}
             code => {
                 let named = header_status.map(fallback::named).unwrap_or_default();
-                if fallback::is_about_version(code) && self.fall_back(&named, now)? {
+                let other_version = status_policy(code).header == OnHeader::OtherVersion;
+                if other_version && self.fall_back(&named, now)? {
                     return Ok(());
                 }
                 return Err(ClientError::Ended(code));
             }
         }
+        if answered == Answered::Without && self.answers_with_mac {
+            return Err(ClientError::Unproven);
+        }
+        self.answers_with_mac |= answered == Answered::Good;
+        self.take_result(&message)?;
         let authenticated = self.state.authenticated || code == StatusCode::AUTHENTICATED;
         self.state.authenticated = authenticated;
         if nonce.is_some() {
             self.nonce.clone_from(&nonce);
         }
+        let mut nonce = nonce;
+        let Some(message) = self.believe(message, answered, &mut nonce, now)? else { return Ok(()) };
         let known_nonce = self.nonce.clone();
         self.msg_id += 1;
+        let next = self.server.next.take();
         let (state, request) = self.step(now, |step, tx| {
             if let Some(nonce) = &nonce {
                 step.device.nonce_in = Some(nonce.clone());
+            }
+            if let Some(next) = &next {
+                step.device.nonce_out = Some(next.nonce.clone());
+                step.word = (StatusCode::AUTHENTICATED, Some(next.to_chal()));
             }
             if !authenticated {
                 step.credential =
@@ -354,6 +501,10 @@ impl Client {
         self.state = state;
         self.state.bytes_out += request.as_ref().map_or(0, |bytes| bytes.len() as u64);
         self.state.messages += u32::from(request.is_some());
+        self.mac = request
+            .as_ref()
+            .and_then(|body| self.config.credentials.mac(&self.config.device_id, self.nonce.as_deref(), body));
+        self.asking = None;
         self.request = request;
     }
 
@@ -379,6 +530,8 @@ impl Client {
                 now,
                 max_obj_size: self.config.max_obj_size,
                 guard: self.config.guard,
+                quota: Quota::NONE,
+                archives: Vec::new(),
                 manners: self.config.profiles.manners(&self.state.rules),
                 rows: Default::default(),
                 pairs: Default::default(),
@@ -392,7 +545,9 @@ impl Client {
                 session_id: self.session_id.clone(),
                 msg_id: self.msg_id,
                 suspend: self.suspending,
+                called: self.called.as_ref(),
                 credential: None,
+                word: (StatusCode::OK, None),
             };
             let request = work(&mut step, tx)?;
             if self.msg_id > 1 {
@@ -423,10 +578,19 @@ fn problem(store: &StoreState) -> Option<String> {
     let name = &store.there;
     match store.failed {
         Some(404) => Some(format!("the server has no book {name:?}: check the book's remote name")),
-        Some(code) => Some(format!("the sync of {name:?} ended with status {code}: {}", advice(StatusCode(code)))),
+        Some(code @ (406 | 421 | 422)) if store.filter.is_some() => Some(format!(
+            "the server does not do this filter of {name:?} ({code}): sync without it, or with a simpler one"
+        )),
+        Some(code) => {
+            Some(format!("the sync of {name:?} ended with status {code}: {}", status_policy(StatusCode(code)).advice))
+        }
         None if store.held > 0 => Some(format!(
             "{} deletes of {name:?} were held back: too many to be meant. What they would have deleted is still here",
             store.held
+        )),
+        None if store.withheld > 0 => Some(format!(
+            "{} items of {name:?} were not taken: the server has no room for them. They are sent again when it has",
+            store.withheld
         )),
         None if !store.clean && store.awaiting > 0 => {
             Some(format!("{} items of {name:?} were not answered; they are sent again next time", store.awaiting))

@@ -9,6 +9,7 @@ use crate::message::{
 use crate::session::changes::{MEDIA_TYPE, Question};
 use crate::session::outbox::Outbox;
 use crate::store::{AccountNo, BookNo};
+use std::time::Duration;
 
 /// Pages of an answer at most: a server that always names another is given up.
 const MAX_PAGES: u32 = 100_000;
@@ -78,8 +79,9 @@ impl Poll {
     pub fn outgoing(&self) -> Option<Outgoing> {
         let body = self.request.clone()?;
         let (uri, content_type) = (self.config.server_uri.clone(), self.config.encoding.media_type());
+        let mac = self.config.credentials.mac(&self.config.device_id, self.nonce.as_deref(), &body);
         // A question changes nothing: it may be asked twice.
-        Some(Outgoing { uri, content_type, body, opens: false })
+        Some(Outgoing { uri, content_type, body, mac, wait: Duration::ZERO, opens: false })
     }
 
     /// What the server said so far: for one account every book, for all accounts those with news.

@@ -1,10 +1,11 @@
 //! One answer of the server, inside its transaction: what it said to rows, then the next request.
 
-use super::ClientConfig;
+use super::book::book_cred;
+use super::{Called, ClientBook, ClientConfig};
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{
-    Alert, AlertCode, Command, Cred, Data, Get, Header, Item, Location, Map, MapItem, Message, Meta, MsgId, Put,
-    SessionId, Status, StatusCode, Timestamp, Version,
+    Alert, AlertCode, Chal, Command, Cred, Data, Filter, Get, Header, Item, Location, Map, MapItem, Message, Meta,
+    MsgId, Put, SessionId, Status, StatusCode, Timestamp, Version,
 };
 use crate::session::datastore;
 use crate::session::devinf;
@@ -12,10 +13,12 @@ use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
 use crate::session::settle::settle;
 use crate::session::state::{Package, State, StoreState};
 use crate::session::turn::{
-    Turn, broken, find_store, fold_open_epoch, keep_overflow, refuse_all, sent_ref, write_broken, write_statuses,
+    Turn, broken, find_store, fold_open_epoch, keep_overflow, out_of_place, refuse_all, sent_ref, write_broken,
+    write_statuses,
 };
-use crate::store::{DeviceRow, Direction, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
-use crate::sync::{Role, SyncType, next_anchor};
+use crate::store::{BookNo, DeviceRow, Direction, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
+use crate::sync::filter::GRAMMAR;
+use crate::sync::{OnAlert, Role, SyncType, next_anchor, status_policy};
 
 /// Map entries sent in one message.
 const MAP_PAGE: usize = 200;
@@ -23,6 +26,9 @@ const MAP_PAGE: usize = 200;
 /// Exchanges in which neither side says anything before the session is given up (loop guard, §3.7): a server that settles
 /// a large book has nothing to say for a while.
 const MAX_IDLE: u32 = 200;
+
+/// Messages of one session at most (§9.4); the rest is done in the next one.
+const MAX_MESSAGES: u32 = 2_000_000;
 
 /// What a step of the client works with.
 pub(super) struct Step<'s> {
@@ -37,8 +43,12 @@ pub(super) struct Step<'s> {
     pub msg_id: u32,
     /// Whether to break the session off with it.
     pub suspend: bool,
+    /// What called for this session.
+    pub called: Option<&'s Called>,
     /// The credential to put into it.
     pub credential: Option<Cred<'static>>,
+    /// The Status of the server's header, and the challenge in it.
+    pub word: (StatusCode, Option<Chal<'static>>),
 }
 
 /// A request written; `None` when there is nothing left to say.
@@ -71,6 +81,13 @@ impl Step<'_> {
             store.start_live = live;
             store.here.clone_from(&book.local_uri);
             store.there.clone_from(&book.remote_uri);
+            if let Some(wanted) = &book.filter {
+                store.filter = wanted.for_book(book.book, self.state.version).ok().flatten();
+                // Before 1.2 the address says it (TAF).
+                if let Some(record) = wanted.record.as_deref().filter(|_| self.state.version != Version::V12) {
+                    store.there = format!("{}?{record}", store.there);
+                }
+            }
             store.reason = (sync != asked).then(|| "this book never synced with this server".to_owned());
             store.own_last.clone_from(&pair.own_next);
             store.own_next = next_anchor(self.now, store.own_last.as_deref());
@@ -88,6 +105,7 @@ impl Step<'_> {
         if let Some(challenge) = challenge {
             self.write_header_status(&mut outbox, challenge)?;
         }
+        self.answer_call(&mut outbox)?;
         let first_sync = self.state.stores.iter().any(|store| store.own_last.is_none());
         let version = self.state.version;
         let media_type = devinf::media_type(self.config.encoding);
@@ -98,7 +116,7 @@ impl Step<'_> {
                 .iter()
                 .filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?)))
                 .collect();
-            let own = devinf::own(version, &self.config.device_id, Role::Client, true, &named);
+            let own = devinf::own(version, &self.config.device_id, Role::Client, true, false, &named);
             let item = Item {
                 source: Some(Location::new(version.devinf_uri())),
                 data: Some(Data::DevInf(Box::new(own))),
@@ -132,7 +150,16 @@ impl Step<'_> {
                 })
                 .map_err(broken)?;
         }
-        for store in &mut self.state.stores {
+        self.write_alerts(&mut outbox, None)?;
+        self.turn.put_pairs(tx)?;
+        Ok(outbox.finish(true))
+    }
+
+    /// Our Alerts: of all books, or of some.
+    fn write_alerts(&mut self, outbox: &mut Outbox, only: Option<&[BookNo]>) -> Result<()> {
+        let wanted = |store: &&mut StoreState| only.is_none_or(|only| only.contains(&store.book));
+        for store in self.state.stores.iter_mut().filter(wanted) {
+            let cred = book_cred(self.config, store.book, self.state.version, &self.state.trust.books);
             let anchor = outbox.anchor(store.own_last.as_deref(), &store.own_next);
             let max_obj_size = Some(self.turn.manners.announced(self.config.max_obj_size));
             let meta = Meta { anchor: Some(anchor), max_obj_size, ..Meta::default() };
@@ -140,14 +167,14 @@ impl Step<'_> {
                 target: Some(Location::new(store.there.clone())),
                 source: Some(Location::new(store.here.clone())),
                 meta: Some(meta),
+                filter: self.config.books.iter().find(|book| book.book == store.book).and_then(filter_of),
                 ..Item::default()
             };
             let code = if store.resuming { AlertCode::RESUME } else { store.sync.alert() };
-            let cmd = outbox.command(|cmd_id| alert(cmd_id, code, item)).map_err(broken)?;
+            let cmd = outbox.command(|cmd_id| alert(cmd_id, code, cred, item)).map_err(broken)?;
             store.alert_ref = cmd.map(|cmd| (self.msg_id, cmd));
         }
-        self.turn.put_pairs(tx)?;
-        Ok(outbox.finish(true))
+        Ok(())
     }
 
     /// Takes an answer and writes the next request.
@@ -162,6 +189,7 @@ impl Step<'_> {
         self.turn.lock(tx, self.state.stores.iter().map(|store| store.book))?;
         let mut statuses = self.take_devinf(message);
         statuses.extend(self.take_alerts(tx, message)?);
+        self.turn.learn_folders(&mut self.state, self.device.devinf.as_deref());
         self.take_own_statuses(tx, message)?;
         self.turn.take_answers(tx, &mut self.state, &message.body)?;
         statuses.extend(self.take_syncs(tx, message)?);
@@ -252,6 +280,13 @@ impl Step<'_> {
                     let store = self.state.stores.iter_mut().find(|store| store.alert_ref == Some(reference));
                     if let Some(store) = store {
                         store.alert_ref = None;
+                        let book = store.book;
+                        if self.book_is_asked(book, status) {
+                            continue;
+                        }
+                        let Some(store) = self.state.stores.iter_mut().find(|store| store.book == book) else {
+                            continue;
+                        };
                         if status.code.0 >= 400 && std::mem::take(&mut store.resuming) {
                             // Then from the start; a server that knows no 225 is asked for that next time.
                             if let Some(pair) = self.turn.pairs.get_mut(&store.book) {
@@ -260,12 +295,8 @@ impl Step<'_> {
                             }
                         }
                         // 508 comes with an Alert that says what to do instead; so may the 509 of who cannot resume.
-                        let instead = match status.code {
-                            StatusCode::REFRESH_REQUIRED => true,
-                            StatusCode::CANNOT_RESUME => store.peer_next.is_some(),
-                            _ => false,
-                        };
-                        if status.code.0 >= 400 && !instead {
+                        let anew = status.code == StatusCode::CANNOT_RESUME && store.peer_next.is_some();
+                        if !anew && matches!(status_policy(status.code).alert, OnAlert::Ended | OnAlert::Authenticate) {
                             store.failed = Some(status.code.0);
                         }
                     }
@@ -353,9 +384,15 @@ impl Step<'_> {
                         }
                     }
                 }
-                Command::Alert(_) | Command::Status(_) | Command::Put(_) | Command::Results(_) => {}
-                _ if command.no_resp() => {}
-                _ => statuses.push(queued(message, command, StatusCode::NOT_IMPLEMENTED)),
+                _ => {
+                    let Some(code) = out_of_place(Role::Client, command) else { continue };
+                    if command.cmd_id().is_some() && !command.no_resp() {
+                        statuses.push(queued(message, command, code));
+                    }
+                    if let Command::Container(container) = command {
+                        statuses.extend(refuse_all(&container.commands, &msg_ref, code));
+                    }
+                }
             }
         }
         Ok(statuses)
@@ -370,9 +407,11 @@ impl Step<'_> {
             }
         }
         let active = self.state.stores.iter().any(StoreState::active);
+        let again = self.state.stores.iter().any(|store| self.says_again(store));
         let hears = self.state.stores.iter().any(|store| store.active() && store.sync.sends(Role::Server));
         self.state.package = match self.state.package {
             _ if !active => Package::Over,
+            Package::Init if again => Package::Init,
             Package::Init if message.last => {
                 for store in &mut self.state.stores {
                     store.upto = self.turn.rows.get(&store.book).map_or(store.upto, |row| row.head);
@@ -432,7 +471,13 @@ impl Step<'_> {
                 }
                 ends = true;
             }
-            Package::Init | Package::Changes | Package::Settling => {}
+            Package::Init => {
+                let again = |store: &&StoreState| self.says_again(store);
+                let books: Vec<BookNo> = self.state.stores.iter().filter(again).map(|store| store.book).collect();
+                self.write_alerts(&mut outbox, Some(&books))?;
+                ends = !books.is_empty();
+            }
+            Package::Changes | Package::Settling => {}
         }
         let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && self.state.owed_results.is_empty();
         if ends && flushed && self.state.package == Package::Sending {
@@ -440,7 +485,7 @@ impl Step<'_> {
         }
         let idle = outbox.is_idle() && is_idle(message);
         self.state.idle = if idle { self.state.idle + 1 } else { 0 };
-        if self.state.idle > MAX_IDLE {
+        if self.state.idle > MAX_IDLE || self.state.messages > MAX_MESSAGES {
             self.state.package = Package::Over;
             self.turn.put_pairs(tx)?;
             return Ok(None);
@@ -467,7 +512,7 @@ impl Step<'_> {
             source: Some(Location::new(self.config.device_id.clone())),
             ..Item::default()
         };
-        outbox.command(|cmd_id| alert(cmd_id, AlertCode::SUSPEND, item)).map_err(broken)?;
+        outbox.command(|cmd_id| alert(cmd_id, AlertCode::SUSPEND, None, item)).map_err(broken)?;
         keep_overflow(tx, &self.turn.token, &mut outbox)?;
         Ok(Some(outbox.finish(true)))
     }
@@ -530,7 +575,7 @@ impl Step<'_> {
         Ok(true)
     }
 
-    fn header(&self) -> Header<'static> {
+    pub(super) fn header(&self) -> Header<'static> {
         let uri = self.state.resp_uri.clone().unwrap_or_else(|| self.config.server_uri.clone());
         let mut header = Header::new(
             self.state.version,
@@ -548,24 +593,43 @@ impl Step<'_> {
         header
     }
 
-    fn outbox(&self, header: &Header<'_>) -> Result<Outbox> {
+    pub(super) fn outbox(&self, header: &Header<'_>) -> Result<Outbox> {
         let (manners, state) = (&self.turn.manners, &self.state);
         Outbox::to(manners, header, self.config.encoding, state.version, state.max_msg_size).map_err(broken)
     }
 
-    fn write_header_status(&self, outbox: &mut Outbox, message: &Message<'_>) -> Result<()> {
+    pub(super) fn write_header_status(&self, outbox: &mut Outbox, message: &Message<'_>) -> Result<()> {
         let header = &message.header;
         outbox
             .header_status(
                 &header.msg_id.to_string(),
                 &header.target.uri,
                 &header.source.uri,
-                StatusCode::OK,
-                None,
+                self.word.0,
+                self.word.1.clone(),
                 None,
             )
             .map_err(broken)
     }
+}
+
+/// The filter of a book as an Alert says it; nothing before 1.2, whose messages have no room for it.
+fn filter_of(book: &ClientBook) -> Option<Box<Filter<'static>>> {
+    let wanted = book.filter.as_ref()?;
+    let item = |media_type: &'static str, text: String| Item {
+        meta: Some(Meta::of_type(media_type)),
+        data: Some(Data::text(text)),
+        ..Item::default()
+    };
+    let property = |name: &String| format!("<Property xmlns=\"syncml:devinf\"><PropName>{name}</PropName></Property>");
+    let content = datastore::by_number(book.book).and_then(|datastore| datastore.types.first());
+    Some(Box::new(Filter {
+        meta: Meta::of_type(content.map_or("text/plain", |(media_type, _)| *media_type)),
+        field: (!wanted.fields.is_empty())
+            .then(|| item("application/vnd.syncml-devinf+xml", wanted.fields.iter().map(property).collect())),
+        record: wanted.record.clone().map(|record| item(GRAMMAR, record)),
+        filter_type: Some(wanted.filter_type.name().into()),
+    }))
 }
 
 /// What the server's Alert makes of a book's sync, and the answer to it.
@@ -620,8 +684,13 @@ fn map_of(store: &StoreState, rows: &[MapRow]) -> Map<'static> {
     }
 }
 
-fn alert(cmd_id: crate::message::CmdId<'static>, code: AlertCode, item: Item<'static>) -> Command<'static> {
-    Command::Alert(Alert { cmd_id, no_resp: false, cred: None, code: Some(code), correlator: None, items: vec![item] })
+pub(super) fn alert(
+    cmd_id: crate::message::CmdId<'static>,
+    code: AlertCode,
+    cred: Option<Cred<'static>>,
+    item: Item<'static>,
+) -> Command<'static> {
+    Command::Alert(Alert { cmd_id, no_resp: false, cred, code: Some(code), correlator: None, items: vec![item] })
 }
 
 fn queued(message: &Message<'_>, command: &Command<'_>, code: StatusCode) -> Queued {

@@ -1,11 +1,12 @@
 //! One change against the rows it touches: what is done, and what is answered.
 
 use super::overlay::{Overlay, nothing_to_match};
-use super::{Key, OpenBook, Outcome, Received, When, own_entry};
+use super::place::{Resolved, is_soft};
+use super::{Key, OpenBook, Outcome, Received, Verb, When, own_entry};
 use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
-use crate::session::content::{Content, merged};
-use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, Result, Tx};
+use crate::session::content::{Content, Folder, merged};
+use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Tx};
 use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
 use std::borrow::Cow;
 
@@ -17,11 +18,32 @@ impl<'m> Overlay<'m> {
         received: Received<'m>,
         when: When,
     ) -> Result<Outcome> {
-        let entry = match &received.key {
-            Key::Peer(luid) => self.entries.get(&**luid),
-            Key::Own(guid) => self.by_guid.get(guid).and_then(|luid| self.entries.get(luid)),
+        let received = match self.resolve(tx, open, received, when)? {
+            Resolved::Change(received) => received,
+            Resolved::Misplaced(received) => {
+                let key = received.key.clone();
+                let outcome = self.decide_resolved(tx, open, received, when)?;
+                self.force_back(open, &key)?;
+                return Ok(outcome);
+            }
+            Resolved::Answer(outcome) => return Ok(outcome),
         };
-        let entry = entry.filter(|entry| entry.state != MapState::Gone).cloned();
+        let moved = received.verb == Verb::Move;
+        match self.decide_resolved(tx, open, received, when)? {
+            // A Move never adds anything (§3.15).
+            Outcome::Done(StatusCode::ITEM_ADDED) if moved => Ok(Outcome::Done(StatusCode::OK)),
+            outcome => Ok(outcome),
+        }
+    }
+
+    fn decide_resolved(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        received: Received<'m>,
+        when: When,
+    ) -> Result<Outcome> {
+        let entry = self.entry_of(&received.key).cloned();
         let full = open.compares();
         match (received.op, entry) {
             // §3.4: a delete has no place in a slow sync; but a server may take back what it has just been told of.
@@ -31,13 +53,14 @@ impl<'m> Overlay<'m> {
             {
                 Ok(Outcome::Done(StatusCode::FORBIDDEN))
             }
-            (Incoming::Delete, Some(entry)) => self.delete(open, received, entry, when),
+            (Incoming::Delete, Some(entry)) if is_soft(&received, open.role) => self.soft_delete(entry),
+            (Incoming::Delete, Some(entry)) => self.delete(tx, open, received, entry, when),
             (Incoming::Delete, None) => Ok(Outcome::Done(
                 decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
             )),
             // The id was used again before its delete was decided: the delete is obeyed first.
             (_, Some(entry)) if entry.state == MapState::Leaving => {
-                self.carry_out_delete(open, &entry)?;
+                self.carry_out_delete(tx, open, &entry)?;
                 self.unknown(tx, open, received, when, full)
             }
             // And the guard's decision is made: the item stays, and is sent again.
@@ -61,22 +84,43 @@ impl<'m> Overlay<'m> {
     ) -> Result<Outcome> {
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
         let mut entry = entry;
+        let freed = entry.state == MapState::SoftDeleted;
+        if freed {
+            // The device has it again.
+            entry.state = MapState::Live;
+            self.learn_and_write(entry.clone());
+        }
         if open.role == Role::Client && received.op == Incoming::Add {
             // The server adds again what is here already: it never got the Map.
             entry.state = MapState::Unconfirmed;
             self.learn_and_write(entry.clone());
         }
-        if self.acknowledged(tx, open, &mut entry, &content)? {
+        let patched = if received.partial { self.patched(tx, open, &entry, &content)? } else { None };
+        if received.partial && patched.is_none() {
+            return Ok(Outcome::Done(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        if patched.is_none() && self.acknowledged(tx, open, &mut entry, &content)? {
             self.learn_and_write(entry.clone());
         }
+        let agreed = (entry.agreed_revision, entry.view_fp, entry.lens);
+        let (whole, view, lens) = match patched {
+            Some((whole, view)) => (whole, view, entry.lens),
+            None => {
+                let (whole, lens) = self.whole(tx, open, entry.guid, agreed, content.clone())?;
+                (whole, content.print, lens)
+            }
+        };
         if open.mirrors() {
             let code = decide_incoming(received.op, Entry::Unknown { twin: Twin::Exact }, Policy::default()).status;
-            self.mirror(open, Cow::Owned(entry.luid), entry.guid, content)?;
+            self.mirror(open, Cow::Owned(entry.luid), entry.guid, whole, (view, lens))?;
             return Ok(Outcome::Done(code));
         }
+        let was = self.agreed_folder(tx, open, &entry, self.item(entry.guid)?)?;
         let item = self.item(entry.guid)?;
-        let echo = entry.view_fp == content.print;
-        let now = item_now(&entry, item, Some(&content.print));
+        let moved = whole.folder.differs(was);
+        let same = entry.view_fp == view;
+        let echo = same && !moved;
+        let now = item_now(&entry, item, was, Some(&whole));
         let stranger = received.op == Incoming::Add
             && !echo
             && match now {
@@ -88,35 +132,52 @@ impl<'m> Overlay<'m> {
         let luid = Cow::Owned(entry.luid.clone());
         match decision.action {
             Action::Keep => {}
-            Action::Agree => {
-                self.bind(open, luid, guid, item.revision, content.print);
+            Action::Agree => self.bind_under(open, luid, guid, (item.revision, view, lens)),
+            // The peer shows more or less of the card than before, but nothing else.
+            Action::Update
+                if !item.deleted && item.fingerprint == whole.print && (lens, entry.lens) != (None, None) =>
+            {
+                self.bind_under(open, luid, guid, (item.revision, view, lens));
             }
             Action::Update => {
                 let added = u64::from(item.deleted);
-                let new = self.replace(open, &item, content.clone());
-                self.bind(open, luid, guid, new.revision, content.print);
+                let new = self.replace(open, &item, whole);
+                self.bind_under(open, luid, guid, (new.revision, view, lens));
                 open.state.received.added += added;
                 open.state.received.changed += 1 - added;
             }
             Action::Merge | Action::Overrule => {
-                let told = self.replace(open, &item, content.clone());
-                self.bind(open, luid, guid, told.revision, content.print);
+                let told = self.replace(open, &item, whole.clone());
+                self.bind_under(open, luid, guid, (told.revision, view, lens));
                 let result = if decision.action == Action::Merge {
                     let base = tx.revisions(open.book(), &[(guid, entry.agreed_revision)])?.pop().flatten();
-                    merged(open.kind, base.as_ref().map(|base| &*base.content), &item.content, &content.bytes)
+                    match whole.folder {
+                        // Moved there and changed here, or the other way round: both are done.
+                        Folder::Is(_) if same => Some(item.content.to_vec()),
+                        Folder::Is(_) if entry.view_fp == item.fingerprint => None,
+                        _ => merged(open.kind, base.as_ref().map(|base| &*base.content), &item.content, &whole.bytes),
+                    }
                 } else {
                     Some(item.content.to_vec())
                 };
-                self.rewrite(open, &told, result);
+                let here = decision.action == Action::Overrule || !moved;
+                self.rewrite(open, &told, result, if here { item.parent } else { told.parent });
                 open.state.received.conflicts += 1;
                 if decision.action == Action::Merge {
                     return Ok(Outcome::Merged(guid));
                 }
             }
             Action::CreateAnew => {
+                if open.is_full(content.bytes.len()) {
+                    open.state.received.refused += 1;
+                    return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
+                }
                 self.retire(&entry);
-                // The id is somebody else's now; who had it before is still here and must be sent again.
-                if !item.deleted {
+                // The id is somebody else's now; who had it before is still here and must be sent again, unless the device
+                // had freed it.
+                if freed && !item.deleted {
+                    self.learn_and_write(MapRow { luid: own_entry(guid), state: MapState::SoftDeleted, ..entry });
+                } else if !item.deleted {
                     self.owed.push(OutgoingRow::unsent(&item));
                 }
                 self.create(open, luid, content);
@@ -136,6 +197,10 @@ impl<'m> Overlay<'m> {
         when: When,
         full: bool,
     ) -> Result<Outcome> {
+        // Of what is not known single fields are not enough.
+        if received.partial {
+            return Ok(Outcome::Done(StatusCode::NOT_FOUND));
+        }
         let luid = match received.key {
             Key::Peer(luid) => luid,
             Key::Own(guid) => return self.own_without_entry(tx, open, guid, received),
@@ -151,22 +216,28 @@ impl<'m> Overlay<'m> {
         {
             return Ok(Outcome::Done(status(twin)));
         }
-        if !claims && self.by_what_was_sent(open, &luid, &content)? {
+        if !claims && self.by_what_was_sent(tx, open, &luid, &content)? {
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
         if !claims && nothing_to_match(open) {
+            if when == When::Arriving && open.is_full(content.bytes.len()) {
+                open.state.received.refused += 1;
+                return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
+            }
             open.state.received.added += 1;
             self.create(open, luid, content);
             return Ok(Outcome::Done(status(Twin::None)));
         }
         if !claims && let Some(guid) = self.exact_twin(&luid, &content) {
-            let revision = self.item(guid)?.revision;
             open.state.received.matched += 1;
-            self.bind(open, luid, guid, revision, content.print);
+            self.bind_twin(open, luid, guid, &content)?;
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
         if full && when == When::Arriving {
-            self.stage(open, received.op, luid, Some(content));
+            if self.no_room_to_stage(open) {
+                return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
+            }
+            self.stage(open, received.op, luid, Some(content), received.place.as_ref());
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
         if when == (When::Settling { strong: false }) {
@@ -178,10 +249,14 @@ impl<'m> Overlay<'m> {
             self.bind(open, luid, guid, told.revision, content.print);
             if !open.mirrors() {
                 let result = merged(open.kind, None, &item.content, &content.bytes);
-                self.rewrite(open, &told, result);
+                self.rewrite(open, &told, result, told.parent);
             }
             open.state.received.matched += 1;
             return Ok(Outcome::Done(status(Twin::Strong)));
+        }
+        if when == When::Arriving && open.is_full(content.bytes.len()) {
+            open.state.received.refused += 1;
+            return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
         }
         open.state.received.added += 1;
         self.create(open, luid, content);
@@ -235,9 +310,21 @@ impl<'m> Overlay<'m> {
             if !known {
                 return Ok(None);
             }
-            self.mirror(open, luid, guid, content.clone())?;
+            let agreed = (old.agreed_revision, old.view_fp, old.lens);
+            let (whole, lens) = self.whole(tx, open, guid, agreed, content.clone())?;
+            self.mirror(open, luid, guid, whole, (content.print, lens))?;
         } else if same {
-            self.bind(open, luid, guid, old.agreed_revision, old.view_fp);
+            let item = self.item(guid)?.clone();
+            let was = self.agreed_folder(tx, open, &old, &item)?;
+            let mut agreed = old.agreed_revision;
+            if content.folder.differs(was) && !item.deleted {
+                let moved = self.replace(open, &item, Content::of(&item).at(content.folder.or(was)));
+                // What else changed here is still to be told.
+                if item.revision <= agreed {
+                    agreed = moved.revision;
+                }
+            }
+            self.bind_under(open, luid, guid, (agreed, old.view_fp, old.lens));
         } else if decides && self.edited_since(tx, open, &old, content)? {
             return Ok(Some(Twin::Strong));
         } else {
@@ -248,13 +335,21 @@ impl<'m> Overlay<'m> {
     }
 
     /// What was sent to this peer and may have been stored there without our knowing; `false` when nothing fits.
-    fn by_what_was_sent(&mut self, open: &mut OpenBook<'_, 'm>, luid: &str, content: &Content<'m>) -> Result<bool> {
+    fn by_what_was_sent(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        luid: &str,
+        content: &Content<'m>,
+    ) -> Result<bool> {
         let Some(row) = self.pending_twin(open, content).cloned() else { return Ok(false) };
         let luid = Cow::Owned(luid.to_owned());
         open.state.received.matched += 1;
         if open.mirrors() {
             self.sent_off.push(row.guid);
-            self.mirror(open, luid, row.guid, content.clone())?;
+            let agreed = (row.sent_revision, row.sent_view_fp, open.sent_lens(&row));
+            let (whole, lens) = self.whole(tx, open, row.guid, agreed, content.clone())?;
+            self.mirror(open, luid, row.guid, whole, (content.print, lens))?;
             return Ok(true);
         }
         // What became of it here since must still be told.
@@ -262,7 +357,7 @@ impl<'m> Overlay<'m> {
             Some(item) => self.owed.push(OutgoingRow::unsent(item)),
             None => self.sent_off.push(row.guid),
         }
-        self.bind(open, luid, row.guid, row.sent_revision, row.sent_view_fp);
+        self.bind_under(open, luid, row.guid, (row.sent_revision, row.sent_view_fp, open.sent_lens(&row)));
         Ok(true)
     }
 
@@ -282,11 +377,13 @@ impl<'m> Overlay<'m> {
         }
         let item = self.item(old.guid)?.clone();
         let changed = item.revision > old.agreed_revision && !item.deleted;
-        let told = self.replace(open, &item, content.clone());
-        self.bind(open, Cow::Owned(old.luid.clone()), old.guid, told.revision, content.print);
+        let agreed = (old.agreed_revision, old.view_fp, old.lens);
+        let (whole, lens) = self.whole(tx, open, old.guid, agreed, content.clone())?;
+        let told = self.replace(open, &item, whole.clone());
+        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (told.revision, content.print, lens));
         if changed {
-            let result = merged(open.kind, Some(&base.content), &item.content, &content.bytes);
-            self.rewrite(open, &told, result);
+            let result = merged(open.kind, Some(&base.content), &item.content, &whole.bytes);
+            self.rewrite(open, &told, result, told.parent);
             open.state.received.conflicts += 1;
         } else {
             open.state.received.changed += 1;
@@ -313,10 +410,11 @@ impl<'m> Overlay<'m> {
         luid: Cow<'m, str>,
         guid: Guid,
         content: Content<'m>,
+        (view, lens): ([u8; 16], Option<LensNo>),
     ) -> Result<()> {
         let item = self.item(guid)?.clone();
         let print = content.print;
-        let revision = if item.deleted || item.fingerprint != print {
+        let revision = if item.deleted || item.fingerprint != print || content.folder.differs(item.parent) {
             let counts = &mut open.state.received;
             if item.deleted {
                 counts.added += 1
@@ -327,27 +425,50 @@ impl<'m> Overlay<'m> {
         } else {
             item.revision
         };
-        self.bind(open, luid, guid, revision, print);
+        self.bind_under(open, luid, guid, (revision, view, lens));
         Ok(())
+    }
+
+    /// The device frees its memory: the item stays here and is not sent again. One that was deleted here is gone (423).
+    fn soft_delete(&mut self, entry: MapRow) -> Result<Outcome> {
+        if self.item(entry.guid)?.deleted {
+            self.retire(&entry);
+            return Ok(Outcome::Done(StatusCode::SOFT_DELETE_CONFLICT));
+        }
+        if !matches!(entry.state, MapState::Held | MapState::Leaving) {
+            self.learn_and_write(MapRow { state: MapState::SoftDeleted, ..entry });
+        }
+        Ok(Outcome::Done(StatusCode::OK))
     }
 
     fn delete(
         &mut self,
+        tx: &mut dyn Tx,
         open: &mut OpenBook<'_, 'm>,
         received: Received<'m>,
         entry: MapRow,
         when: When,
     ) -> Result<Outcome> {
+        // An id is deleted once.
+        if when == When::Arriving && entry.state == MapState::Leaving {
+            return Ok(Outcome::Done(StatusCode::NOT_DELETED));
+        }
+        // What is in a folder goes first (§3.15). What the peer cannot know of is no mistake of its: then the folder stays.
+        let theirs = |entry: Option<&MapRow>| match open.role {
+            Role::Server => entry.is_some_and(|entry| entry.state == MapState::Live),
+            Role::Client => true,
+        };
+        if when == When::Arriving && self.has_inside(tx, open, entry.guid, theirs)? {
+            return Ok(Outcome::Done(StatusCode::NOT_EMPTY));
+        }
         // Deletes wait for the whole set on the server, which guards against storms of them; a client obeys.
         if when == When::Arriving && open.role == Role::Server {
             let luid = Cow::Owned(entry.luid.clone());
             if entry.state == MapState::Held {
                 return Ok(Outcome::Done(StatusCode::OK));
             }
-            if entry.state != MapState::Leaving {
-                self.learn_and_write(MapRow { state: MapState::Leaving, ..entry });
-            }
-            self.stage(open, received.op, luid, None);
+            self.learn_and_write(MapRow { state: MapState::Leaving, ..entry });
+            self.stage(open, received.op, luid, None, None);
             return Ok(Outcome::Done(StatusCode::OK));
         }
         // A staged delete whose id has been used again since was obeyed then.
@@ -358,15 +479,27 @@ impl<'m> Overlay<'m> {
             self.learn_and_write(MapRow { state: MapState::Held, ..entry });
             return Ok(Outcome::Done(StatusCode::OK));
         }
-        self.carry_out_delete(open, &entry).map(Outcome::Done)
+        self.carry_out_delete(tx, open, &entry).map(Outcome::Done)
     }
 
-    fn carry_out_delete(&mut self, open: &mut OpenBook<'_, 'm>, entry: &MapRow) -> Result<StatusCode> {
+    fn carry_out_delete(&mut self, tx: &mut dyn Tx, open: &mut OpenBook<'_, 'm>, entry: &MapRow) -> Result<StatusCode> {
         let item = self.item(entry.guid)?.clone();
-        let known = Entry::Known { item: item_now(entry, &item, None), echo: false, stranger: false };
+        // A peer without folders knows nothing of moves.
+        let was = if open.state.tree { self.agreed_folder(tx, open, entry, &item)? } else { item.parent };
+        let mut now = item_now(entry, &item, was, None);
+        if now == ItemNow::AsAgreed && self.has_inside(tx, open, entry.guid, |_| true)? {
+            // Something was put into the folder: it stays and is sent again.
+            now = ItemNow::Changed;
+            self.owed.push(OutgoingRow::unsent(&item));
+        }
+        let known = Entry::Known { item: now, echo: false, stranger: false };
         let decision = decide_incoming(Incoming::Delete, known, Policy::default());
         match decision.action {
             Action::Remove => {
+                if let Some(room) = &mut open.state.own_room {
+                    room.items += 1;
+                    room.bytes += item.content.len() as u64;
+                }
                 let gone = open.writer.delete(&item);
                 self.items.insert(gone.guid, gone);
                 open.state.received.deleted += 1;
@@ -379,15 +512,23 @@ impl<'m> Overlay<'m> {
     }
 }
 
+/// The status of a change that was simply done.
+pub(super) const fn done(op: Incoming) -> StatusCode {
+    decide_incoming(op, Entry::Unknown { twin: Twin::Exact }, Policy::Merge).status
+}
+
 /// What became of an item since it was agreed.
-fn item_now(entry: &MapRow, item: &ItemRow<'_>, incoming: Option<&[u8; 16]>) -> ItemNow {
+fn item_now(entry: &MapRow, item: &ItemRow<'_>, was: Option<Guid>, incoming: Option<&Content<'_>>) -> ItemNow {
+    let alike = |content: &Content<'_>| content.print == item.fingerprint && !content.folder.differs(item.parent);
+    // A peer without folders knows nothing of moves.
+    let moved = item.parent != was && incoming.is_none_or(|content| content.folder != Folder::Unsaid);
     if item.deleted {
         ItemNow::Deleted
     } else if item.revision <= entry.agreed_revision {
         ItemNow::AsAgreed
-    } else if incoming == Some(&item.fingerprint) {
+    } else if incoming.is_some_and(alike) {
         ItemNow::ChangedAlike
-    } else if item.fingerprint == entry.view_fp {
+    } else if item.fingerprint == entry.view_fp && !moved {
         // Changed and changed back, or rewritten without a change of meaning.
         ItemNow::AsAgreed
     } else {

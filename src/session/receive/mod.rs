@@ -6,6 +6,7 @@
 
 mod decide;
 mod overlay;
+mod place;
 
 use self::overlay::Overlay;
 use crate::contact::identity::Kind;
@@ -40,6 +41,58 @@ pub(super) struct Received<'m> {
     pub key: Key<'m>,
     /// With which content; nothing for a delete.
     pub content: Option<Content<'m>>,
+    /// Whether that is only what changed (§3.17).
+    pub partial: bool,
+    /// Where, if the peer says so.
+    pub place: Option<Place<'m>>,
+    /// What else the command wants.
+    pub verb: Verb<'m>,
+}
+
+/// Where a peer says that an item is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place<'m> {
+    /// In no folder.
+    Root,
+    /// In that one.
+    In(Key<'m>),
+}
+
+impl<'m> Place<'m> {
+    /// As it is staged: [`ROOT`], our own id, or the peer's.
+    pub(super) fn to_text(&self) -> Cow<'m, str> {
+        match self {
+            Self::Root => Cow::Borrowed(ROOT),
+            Self::In(Key::Own(guid)) => Cow::Owned(own_entry(*guid)),
+            Self::In(Key::Peer(id)) => id.clone(),
+        }
+    }
+
+    /// As it was staged by that end.
+    pub(super) fn from_text(role: Role, text: Cow<'m, str>) -> Self {
+        let own = || text.strip_prefix('=')?.parse().ok().map(Guid);
+        match own().filter(|_| role == Role::Client) {
+            Some(guid) => Self::In(Key::Own(guid)),
+            None if text == ROOT => Self::Root,
+            None => Self::In(Key::Peer(text)),
+        }
+    }
+}
+
+/// The address of what is in no folder (§3.15).
+pub(super) const ROOT: &str = "/";
+
+/// What a change wants apart from its operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verb<'m> {
+    /// Nothing.
+    Plain,
+    /// To have the content of this item (Copy).
+    Copy(Key<'m>),
+    /// To be in another place only (Move).
+    Move,
+    /// To be kept here and freed there (SftDel).
+    SoftDelete,
 }
 
 /// One book of one device, open for writing in this step.
@@ -56,6 +109,22 @@ pub(super) struct OpenBook<'s, 'm> {
     pub state: &'s mut StoreState,
     /// The book.
     pub writer: BookWriter<'m>,
+    /// What the book may hold.
+    pub quota: Quota,
+}
+
+/// What a book may hold, whoever fills it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quota {
+    /// Items.
+    pub items: u64,
+    /// Bytes of content.
+    pub bytes: u64,
+}
+
+impl Quota {
+    /// No limit.
+    pub(super) const NONE: Self = Self { items: u64::MAX, bytes: u64::MAX };
 }
 
 impl OpenBook<'_, '_> {
@@ -67,6 +136,16 @@ impl OpenBook<'_, '_> {
     /// Whether this book becomes what the peer's is.
     pub(super) const fn mirrors(&self) -> bool {
         self.state.mirrors(self.role)
+    }
+
+    /// Whether the book has no room for one more item of so many bytes.
+    pub(super) fn is_full(&mut self, bytes: usize) -> bool {
+        let row = self.writer.row();
+        let after = |now: i64, more: usize| u64::try_from(now).unwrap_or(0).saturating_add(more as u64);
+        let own_room = self.state.own_room.as_mut();
+        after(row.live_items, 1) > self.quota.items
+            || after(row.live_bytes, bytes) > self.quota.bytes
+            || own_room.is_some_and(|room| !room.take(bytes as u64))
     }
 
     /// Whether everything is received and compared.

@@ -1,12 +1,18 @@
 //! The rows that a batch touches: loaded in one go, read and changed while its changes are decided, written in one go.
 
-use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Received, When};
+use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Place, Received, Verb, When};
 use crate::contact::identity::{Kind, Likeness};
-use crate::session::content::{Content, likeness};
-use crate::store::{Draft, Guid, ItemRow, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
+use crate::contact::view::{self, Fields};
+use crate::session::content::{Content, Folder, likeness};
+use crate::session::datastore::is_folder_type;
+use crate::session::filtered::{common, lens};
+use crate::store::{Draft, Guid, ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+
+/// What is agreed on an item: the revision, what the peer has of it, and the fields that this is about; `None`: all.
+pub(super) type Agreed = (Revision, [u8; 16], Option<LensNo>);
 
 /// The rows that a batch touches, as they are after the changes decided so far.
 pub(super) struct Overlay<'m> {
@@ -54,9 +60,22 @@ impl<'m> Overlay<'m> {
         };
         let mut wanted: Vec<Guid> = Vec::new();
 
-        let luids: Vec<&str> = batch
-            .iter()
-            .filter_map(|received| match &received.key {
+        // Where items are put and what they are copies of is looked up with them.
+        let named = || {
+            batch.iter().flat_map(|received| {
+                let place = match &received.place {
+                    Some(Place::In(key)) => Some(key),
+                    _ => None,
+                };
+                let copied = match &received.verb {
+                    Verb::Copy(key) => Some(key),
+                    _ => None,
+                };
+                std::iter::once(&received.key).chain(place).chain(copied)
+            })
+        };
+        let luids: Vec<&str> = named()
+            .filter_map(|key| match key {
                 Key::Peer(luid) => Some(&**luid),
                 Key::Own(_) => None,
             })
@@ -73,10 +92,9 @@ impl<'m> Overlay<'m> {
                 overlay.old_entries.insert(entry.luid.clone(), entry);
             }
         }
-        let own: Vec<Guid> = batch
-            .iter()
-            .filter_map(|received| match received.key {
-                Key::Own(guid) => Some(guid),
+        let own: Vec<Guid> = named()
+            .filter_map(|key| match key {
+                Key::Own(guid) => Some(*guid),
                 Key::Peer(_) => None,
             })
             .collect();
@@ -147,7 +165,11 @@ impl<'m> Overlay<'m> {
 
     pub(super) fn create(&mut self, open: &mut OpenBook<'_, 'm>, luid: Cow<'m, str>, content: Content<'m>) {
         let print = content.print;
-        let item = open.writer.add(content.into_draft());
+        let (parent, depth) = match content.folder {
+            Folder::Is(parent) => (parent, self.depth_in(parent)),
+            Folder::Unsaid => (None, 0),
+        };
+        let item = open.writer.add(Draft { parent, depth, ..content.into_draft() });
         let (guid, revision) = (item.guid, item.revision);
         self.items.insert(guid, item);
         self.bind(open, luid, guid, revision, print);
@@ -159,19 +181,50 @@ impl<'m> Overlay<'m> {
         old: &ItemRow<'m>,
         content: Content<'m>,
     ) -> ItemRow<'m> {
-        let draft = Draft { parent: old.parent, depth: old.depth, ..content.into_draft() };
-        let new = open.writer.replace(old, draft);
+        let (parent, depth) = match content.folder {
+            Folder::Is(parent) => (parent, self.depth_in(parent)),
+            Folder::Unsaid => (old.parent, old.depth),
+        };
+        let new = open.writer.put(old, Draft { parent, depth, ..content.into_draft() });
         self.items.insert(new.guid, new.clone());
         new
     }
 
-    /// Writes a merge over what the peer told, unless they mean the same.
-    pub(super) fn rewrite(&mut self, open: &mut OpenBook<'_, 'm>, told: &ItemRow<'m>, result: Option<Vec<u8>>) {
-        let Some(result) = result else { return };
-        let result = Content::new(open.kind, told.media_type.clone(), Cow::Owned(result));
-        if result.print != told.fingerprint {
-            self.replace(open, told, result);
+    /// Writes a merge over what the peer told, unless they mean the same; and puts it into that folder.
+    pub(super) fn rewrite(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        told: &ItemRow<'m>,
+        result: Option<Vec<u8>>,
+        parent: Option<Guid>,
+    ) {
+        let result = match result {
+            Some(result) => Content::new(open.kind, told.media_type.clone(), Cow::Owned(result)),
+            None => Content::of(told),
+        };
+        if result.print != told.fingerprint || parent != told.parent {
+            self.replace(open, told, result.at(parent));
         }
+    }
+
+    /// Binds an id to a twin, which moves to where the peer has it.
+    pub(super) fn bind_twin(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        luid: Cow<'m, str>,
+        guid: Guid,
+        content: &Content<'m>,
+    ) -> Result<()> {
+        let mut item = self.item(guid)?.clone();
+        if content.folder.differs(item.parent) {
+            item = self.replace(open, &item, content.clone());
+        }
+        self.bind(open, luid, guid, item.revision, content.print);
+        Ok(())
+    }
+
+    fn depth_in(&self, parent: Option<Guid>) -> u32 {
+        parent.map_or(0, |parent| self.items.get(&parent).map_or(0, |folder| folder.depth).saturating_add(1))
     }
 
     pub(super) fn bind(
@@ -181,6 +234,17 @@ impl<'m> Overlay<'m> {
         guid: Guid,
         agreed: Revision,
         view: [u8; 16],
+    ) {
+        self.bind_under(open, luid, guid, (agreed, view, open.state.lens()));
+    }
+
+    /// Binds an id to an item; what is agreed is a revision, what the peer has of it, and under which fields.
+    pub(super) fn bind_under(
+        &mut self,
+        open: &OpenBook<'_, 'm>,
+        luid: Cow<'m, str>,
+        guid: Guid,
+        (agreed, view, lens): Agreed,
     ) {
         // A server's item that a client has stored is unconfirmed until the Map has its Status.
         let fresh = !self.by_guid.contains_key(&guid);
@@ -203,7 +267,7 @@ impl<'m> Overlay<'m> {
             luid: luid.into_owned(),
             guid,
             agreed_revision: agreed,
-            lens: None,
+            lens,
             view_fp: view,
             state,
         });
@@ -223,6 +287,7 @@ impl<'m> Overlay<'m> {
         op: Incoming,
         luid: Cow<'m, str>,
         content: Option<Content<'m>>,
+        place: Option<&Place<'m>>,
     ) {
         let op = match op {
             Incoming::Add => crate::message::Op::Add,
@@ -237,6 +302,7 @@ impl<'m> Overlay<'m> {
             epoch: open.state.epoch,
             luid,
             op,
+            place: place.map(Place::to_text),
             media_type,
             content: bytes,
             view_fp: print,
@@ -297,6 +363,12 @@ impl<'m> Overlay<'m> {
         };
         if let Some(revision) = was {
             (entry.agreed_revision, entry.view_fp) = (revision, content.print);
+            // Nobody knows under which filter that went to it.
+            if open.role == Role::Server && open.state.refilter {
+                entry.lens = Some(lens(Fields::NONE));
+            } else if open.role == Role::Server && open.state.filter.is_some() {
+                entry.lens = open.state.lens();
+            }
         }
         Ok(was.is_some())
     }
@@ -317,6 +389,58 @@ impl<'m> Overlay<'m> {
 
     // Reads.
 
+    /// What a peer's card means for the whole, where a filter of fields hides part of it now, or did when both last agreed;
+    /// and the fields that the agreement on it is about.
+    pub(super) fn whole(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, 'm>,
+        guid: Guid,
+        (agreed, _, lens_then): Agreed,
+        content: Content<'m>,
+    ) -> Result<(Content<'m>, Option<LensNo>)> {
+        let Some(fields) = common(open, lens_then) else { return Ok((content, None)) };
+        let base = tx.revisions(open.book(), &[(guid, agreed)])?.pop().flatten().filter(|base| !base.deleted);
+        let (base, fields) = match &base {
+            Some(base) => (&*base.content, fields),
+            None => (&*self.item(guid)?.content, Fields::NONE),
+        };
+        // A device that has it whole from another time repeats what it then was.
+        let past = match open.role {
+            Role::Server => tx.history(open.book(), guid, MAX_CANDIDATES)?,
+            Role::Client => Vec::new(),
+        };
+        let past = past.iter().filter(|row| row.revision <= agreed && !row.deleted).map(|row| &*row.content);
+        let news = view::news(&content.bytes, fields, past);
+        let Some(bytes) = news.and_then(|news| view::put(base, &news, fields)) else {
+            return Ok((content, open.state.lens()));
+        };
+        let whole = Content::new(open.kind, content.media_type.clone(), Cow::Owned(bytes));
+        let seen = if whole.print == content.print { open.state.lens() } else { Some(lens(fields)) };
+        Ok((whole, seen))
+    }
+
+    /// What a Replace of single fields makes of the card that both last agreed on (§3.17), and what of it the peer sees.
+    /// `None` if there are no fields in it.
+    pub(super) fn patched(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, 'm>,
+        entry: &MapRow,
+        part: &Content<'m>,
+    ) -> Result<Option<(Content<'m>, [u8; 16])>> {
+        let base = tx.revisions(open.book(), &[(entry.guid, entry.agreed_revision)])?.pop().flatten();
+        let base = match &base {
+            Some(base) if !base.deleted => &*base.content,
+            _ => &*self.item(entry.guid)?.content,
+        };
+        let Some(bytes) = view::patch(base, &part.bytes) else { return Ok(None) };
+        let whole = Content::new(open.kind, part.media_type.clone(), Cow::Owned(bytes));
+        let seen = entry.lens.and_then(|lens| view::view(&whole.bytes, Fields::from_bits(lens.0)));
+        let print = seen.map_or(whole.print, |seen| Content::new(open.kind, None, Cow::Owned(seen)).print);
+        Ok(Some((whole, print)))
+    }
+
     pub(super) fn item(&self, guid: Guid) -> Result<&ItemRow<'m>> {
         self.items.get(&guid).ok_or_else(|| {
             crate::store::StoreError::Corrupt(format!("a map entry names item {guid}, which is not there"))
@@ -331,12 +455,16 @@ impl<'m> Overlay<'m> {
         (live || open.state.old_epoch.is_some()).then_some(row)
     }
 
+    /// An item of the same meaning; of several, one in the same place.
     pub(super) fn exact_twin(&self, luid: &str, content: &Content<'_>) -> Option<Guid> {
-        self.by_print.get(&content.print)?.iter().copied().find(|guid| {
+        let free = |guid: &&Guid| {
             !self.taken.contains(guid)
                 && self.claimed.get(guid).is_none_or(|by| by == luid)
                 && self.items.get(guid).is_some_and(|item| !item.deleted && item.fingerprint == content.print)
-        })
+        };
+        let there = |guid: &&Guid| self.items.get(guid).is_some_and(|item| !content.folder.differs(item.parent));
+        let twins = self.by_print.get(&content.print)?;
+        twins.iter().filter(free).find(there).or_else(|| twins.iter().find(free)).copied()
     }
 
     pub(super) fn strong_twin(&self, kind: Kind, content: &Content<'_>) -> Result<Option<Guid>> {
@@ -346,6 +474,12 @@ impl<'m> Overlay<'m> {
                 continue;
             }
             let Some(item) = self.items.get(guid).filter(|item| !item.deleted) else { continue };
+            // Two folders may hold files of one name; and a folder is no file.
+            let folder = |media_type: Option<&str>| media_type.is_some_and(is_folder_type);
+            let apart = folder(item.media_type.as_deref()) != folder(content.media_type.as_deref());
+            if apart || content.folder.differs(item.parent) {
+                continue;
+            }
             if matches!(likeness(kind, &item.content, &content.bytes), Likeness::Equal | Likeness::Strong) {
                 return Ok(Some(*guid));
             }

@@ -3,13 +3,17 @@
 //! With the token of a session's RespURI, the session answers for the speaker; without, the credential must. Nothing is
 //! written before that is settled, and a refusal leaves no trace (I10).
 
-use super::step::Step;
+use super::step::{SETTLE_BUDGET, Step};
 use super::{Admission, Asked, Refusal, Reply, Server};
-use crate::auth::{Challenge, Policy, Presented, Scheme, Transport, Verifier, parse_token, token_text, verify};
+use crate::auth::{
+    Challenge, MacHeader, Policy, Presented, Scheme, Transport, Verifier, formulas, parse_token, token_text, verify,
+};
 use crate::codec::{Encoding, Limits, decode};
 use crate::message::{Chal, Message, StatusCode, Version};
+use crate::session::receive::Quota;
 use crate::session::state::{Package, STATE_VERSION, State};
-use crate::session::turn::{Turn, broken};
+use crate::session::turn::{Turn, broken, unfold};
+use crate::session::{ServerIdentity, Speaker};
 use crate::store::{AccountNo, BookNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict};
 use crate::sync::Role;
 use std::collections::BTreeMap;
@@ -28,10 +32,14 @@ pub(super) struct Claim<'a> {
 
 impl Server {
     pub(super) fn admit(&self, asked: &Asked<'_>, limits: &Limits) -> Result<Admission, Refusal> {
-        let claim = match Presented::of_header(asked.header) {
+        let claim = match asked.presented() {
+            // Nobody is looked at for a scheme that is not taken.
+            Ok(Some(presented)) if !self.policy().knows(presented.scheme()) => {
+                return self.demand(asked, StatusCode::UNSUPPORTED_FEATURE);
+            }
             Ok(Some(presented)) => Some(self.claim(presented)?),
             Ok(None) => None,
-            Err(error) => return Ok(Admission::Refused(error.status(), Some(self.challenge(asked, None, 0)))),
+            Err(error) => return self.demand(asked, error.status()),
         };
         if let Some((account, token)) = self.token(asked) {
             return self.admit_token(asked, limits, account, token, claim.as_ref());
@@ -55,8 +63,7 @@ impl Server {
         let admission = self.admit_claim(asked, limits, claim)?;
         match &admission {
             Admission::Refused(StatusCode::INVALID_CREDENTIALS, _) => {
-                let credential = asked.header.cred.as_ref().map_or(&[][..], |cred| &cred.data);
-                attempts().failed(name, address, credential, now);
+                attempts().failed(name, address, asked.credential(), now);
             }
             Admission::Reply(_) => attempts().succeeded(name, address),
             Admission::Refused(..) => {}
@@ -116,11 +123,11 @@ impl Server {
         look.map_err(unavailable)?;
         let work = &mut |tx: &mut dyn Tx| {
             let Some(row) = tx.session(SessionKey::Token(&token))? else { return Ok(Verdict::Rollback) };
-            if let Some(known) = self.repeated(asked, &row) {
+            let Some(state) = read_state(&row) else { return Ok(Verdict::Rollback) };
+            if let Some(known) = self.repeated(asked, &row, &state, claim) {
                 outcome = Ok(known);
                 return Ok(Verdict::Rollback);
             }
-            let Some(state) = read_state(&row) else { return Ok(Verdict::Rollback) };
             if !goes_on(asked, &row, &state) {
                 return Ok(Verdict::Rollback);
             }
@@ -130,7 +137,7 @@ impl Server {
             let (header_code, device, next) = if state.authenticated {
                 (StatusCode::OK, device, None)
             } else {
-                match self.prove(asked, claim, account, device) {
+                match self.prove_again(asked, claim, account, device, &state) {
                     Ok((device, next)) => (StatusCode::OK, device, next),
                     Err(refused) => {
                         outcome = Ok(*refused);
@@ -138,7 +145,7 @@ impl Server {
                     }
                 }
             };
-            self.execute(tx, asked, limits, row, state, device, header_code, next, &mut outcome)
+            self.execute(tx, asked, limits, row, state, device, header_code, next, claim, account, &mut outcome)
         };
         if known {
             self.step(account, work)?;
@@ -194,8 +201,8 @@ impl Server {
             let session_id = asked.header.session_id.as_str();
             // The same bytes carry the credential that was good then; its nonce is used up since.
             if let Some(row) = tx.session(SessionKey::Ids(device.device, session_id))?
-                && read_state(&row).is_some_and(|state| state.proven)
-                && let Some(known @ Admission::Reply(_)) = self.repeated(asked, &row)
+                && let Some(state) = read_state(&row).filter(|state| state.proven)
+                && let Some(known @ Admission::Reply(_)) = self.repeated(asked, &row, &state, Some(claim))
             {
                 outcome = Ok(known);
                 return Ok(Verdict::Rollback);
@@ -208,23 +215,44 @@ impl Server {
                 }
             };
             device.device = tx.put_device(&device)?;
-            if let Some(row) = tx.session(SessionKey::Ids(device.device, session_id))? {
+            let scheme = claim.presented.scheme();
+            if let Some(row) = tx.session(SessionKey::Ids(device.device, session_id))?
+                && let Some(mut state) = read_state(&row)
+            {
                 // An old first message begins anew; any other old message is not done again.
-                if let Some(known) = self.repeated(asked, &row).filter(|_| asked.header.msg_id.0 != 1) {
+                let known = self.repeated(asked, &row, &state, Some(claim));
+                if let Some(known) = known.filter(|_| asked.header.msg_id.0 != 1) {
                     outcome = Ok(known);
                     return Ok(Verdict::Commit);
                 }
-                if let Some(mut state) = read_state(&row).filter(|state| goes_on(asked, &row, state)) {
+                // With another scheme it is another session (§5.3).
+                if goes_on(asked, &row, &state) && state.trust.keeps(scheme) {
                     state.proven = true;
                     let code = StatusCode::OK;
-                    return self.execute(tx, asked, limits, row, state, device, code, next, &mut outcome);
+                    let claim = Some(claim);
+                    return self.execute(
+                        tx,
+                        asked,
+                        limits,
+                        row,
+                        state,
+                        device,
+                        code,
+                        next,
+                        claim,
+                        account,
+                        &mut outcome,
+                    );
                 }
             }
             tx.expire_sessions(asked.request.now)?;
             let token = Token(self.tokens.derive(account.0, device.device.0, session_id, device.nonce_count));
-            let (row, state) = self.new_session(asked, account, &device, token);
+            let (row, mut state) = self.new_session(asked, account, &device, token);
+            state.trust.keep(scheme);
+            // A MAC is of one message: each has its own (§5.6).
+            state.authenticated &= scheme != Scheme::Mac;
             let code = if state.authenticated { StatusCode::AUTHENTICATED } else { StatusCode::OK };
-            self.execute(tx, asked, limits, row, state, device, code, next, &mut outcome)
+            self.execute(tx, asked, limits, row, state, device, code, next, Some(claim), account, &mut outcome)
         })?;
         outcome
     }
@@ -260,9 +288,43 @@ impl Server {
         }
     }
 
+    /// The same in a session that has begun: its scheme stays (§5.3).
+    fn prove_again(
+        &self,
+        asked: &Asked<'_>,
+        claim: Option<&Claim<'_>>,
+        account: AccountNo,
+        device: DeviceRow,
+        state: &State,
+    ) -> Result<(DeviceRow, Option<Chal<'static>>), Box<Admission>> {
+        let spoken = claim.map(|claim| claim.presented.scheme());
+        if spoken.is_none_or(|scheme| !state.trust.keeps(scheme)) {
+            let code = if claim.is_some() { StatusCode::INVALID_CREDENTIALS } else { StatusCode::MISSING_CREDENTIALS };
+            let scheme = state.trust.scheme().or(spoken);
+            let chal = self.challenge(asked, scheme, device.nonce_count);
+            return Err(Box::new(Admission::Refused(code, Some(chal))));
+        }
+        self.prove(asked, claim, account, device)
+    }
+
+    /// The header of the answer to a message that was let in by its MAC: made with the server's own secret, if it has one
+    /// for this device, else with the login's.
+    pub(super) fn sign(&self, asked: &Asked<'_>, claim: &Claim<'_>, account: AccountNo, body: &[u8]) -> Option<String> {
+        let (Presented::Mac { user, .. }, Some(request)) = (&claim.presented, &asked.mac) else { return None };
+        let own = self.host.identity(&Speaker { account, device_id: &asked.header.source.uri });
+        let (name, hash) = match own {
+            Some(ServerIdentity { name, secret }) => {
+                let hash = formulas::login_hash(&name, &secret);
+                (name, hash)
+            }
+            None => (user.to_string(), claim.verifiers.first()?.login_hash(user)?),
+        };
+        Some(MacHeader::answering(request, &name, &hash, body).to_string())
+    }
+
     /// A challenge, without having looked at anybody.
     fn demand(&self, asked: &Asked<'_>, code: StatusCode) -> Result<Admission, Refusal> {
-        let scheme = Presented::of_header(asked.header).ok().flatten().map(|presented| presented.scheme());
+        let scheme = asked.presented().ok().flatten().map(|presented| presented.scheme());
         // Who names an account that exists gets that device's own challenge, so that the next message can succeed.
         let mut count = 0;
         let login = match &asked.header.source.name {
@@ -286,14 +348,29 @@ impl Server {
     }
 
     pub(super) const fn policy(&self) -> Policy {
-        Policy { allow_basic: self.config.allow_basic, allow_device: self.config.allow_device }
+        Policy {
+            allow_basic: self.config.allow_basic,
+            allow_device: self.config.allow_device,
+            refuse_md5: self.config.refuse_md5,
+            require_mac: self.config.require_mac,
+        }
     }
 
     /// What was answered before is answered again, byte for byte; an older message is not done again.
-    fn repeated(&self, asked: &Asked<'_>, row: &SessionRow) -> Option<Admission> {
+    fn repeated(
+        &self,
+        asked: &Asked<'_>,
+        row: &SessionRow,
+        state: &State,
+        claim: Option<&Claim<'_>>,
+    ) -> Option<Admission> {
         if row.last_msg_id == asked.header.msg_id.0 && row.last_digest == asked.digest {
             let content_type = Encoding::from_content_type(&row.reply_type)?.media_type();
-            return Some(Admission::Reply(Reply { content_type, body: row.last_reply.clone(), report: None }));
+            let body = row.last_reply.clone();
+            // The digest covers the MAC: it was good then.
+            let mac = claim.filter(|_| state.trust.is_mac());
+            let mac = mac.and_then(|claim| self.sign(asked, claim, claim.account?, &body));
+            return Some(Admission::Reply(Reply { content_type, body, mac, report: None }));
         }
         row.recent_digests.contains(&asked.digest).then_some(Admission::Refused(StatusCode::CONFLICT, None))
     }
@@ -319,6 +396,7 @@ impl Server {
         // message must then bring its credential (200 instead of 212).
         state.authenticated = state.resp_uri.is_some();
         state.proven = true;
+        state.began = asked.request.now.0;
         let row = SessionRow {
             token,
             device: device.device,
@@ -349,10 +427,12 @@ impl Server {
         device: DeviceRow,
         header_code: StatusCode,
         chal: Option<Chal<'static>>,
+        claim: Option<&Claim<'_>>,
+        account: AccountNo,
         outcome: &mut Result<Admission, Refusal>,
     ) -> crate::store::Result<Verdict> {
         let message: Message<'_> = match decode(asked.request.body, asked.encoding, limits) {
-            Ok(message) => message,
+            Ok(message) => Message { body: unfold(message.body), ..message },
             Err(_) => {
                 *outcome = Ok(Admission::Refused(StatusCode::BAD_REQUEST, None));
                 return Ok(Verdict::Rollback);
@@ -371,12 +451,18 @@ impl Server {
             now: asked.request.now,
             max_obj_size: self.config.max_obj_size,
             guard: self.config.guard,
+            quota: Quota {
+                items: self.config.max_items.unwrap_or(u64::MAX),
+                bytes: self.config.max_bytes.unwrap_or(u64::MAX),
+            },
+            archives: self.config.archives.clone(),
             manners: self.config.profiles.manners(&state.rules),
             rows: BTreeMap::new(),
             pairs: BTreeMap::new(),
         };
         let step = Step {
             config: &self.config,
+            door: self.door(asked, account),
             encoding: asked.encoding,
             now: asked.request.now,
             message: &message,
@@ -388,6 +474,8 @@ impl Server {
             first: row.last_msg_id == 0,
             statuses: Vec::new(),
             suspended: false,
+            proving: false,
+            budget: SETTLE_BUDGET,
         };
         let (reply, mut state, device) = step.run(tx)?;
         state.bytes_out += reply.len() as u64;
@@ -412,7 +500,8 @@ impl Server {
         tx.put_session(&row)?;
         let report = (state.package == Package::Over).then(|| state.report());
         let body = row.last_reply;
-        *outcome = Ok(Admission::Reply(Reply { content_type: asked.encoding.media_type(), body, report }));
+        let mac = claim.filter(|_| state.trust.is_mac()).and_then(|claim| self.sign(asked, claim, account, &body));
+        *outcome = Ok(Admission::Reply(Reply { content_type: asked.encoding.media_type(), body, mac, report }));
         Ok(Verdict::Commit)
     }
 
@@ -421,6 +510,7 @@ impl Server {
         account: AccountNo,
         work: &mut dyn FnMut(&mut dyn Tx) -> crate::store::Result<Verdict>,
     ) -> Result<(), Refusal> {
+        let _place = self.waiting.enter(account, self.config.max_waiting).ok_or(Refusal::Overloaded)?;
         self.store.step(account, work).map_err(unavailable)
     }
 }

@@ -9,7 +9,11 @@ use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
 use crate::store::{BookNo, Direction, Phase, Result, Tx};
-use crate::sync::{AlertDecision, AlertFacts, SyncType, decide_alert, is_no_anchor, next_anchor};
+use crate::sync::filter::{Filter, FilterError};
+use crate::sync::{AlertDecision, AlertFacts, Role, SyncType, decide_alert, is_no_anchor, next_anchor};
+
+/// How often a device may say its package 1 again in one session (§9.4).
+const MAX_RESTARTS: u8 = 8;
 
 impl Step<'_, '_> {
     /// The books that this message's alerts name.
@@ -23,7 +27,8 @@ impl Step<'_, '_> {
 
     pub(super) fn take_alerts(&mut self, tx: &mut dyn Tx) -> Result<()> {
         let message = self.message;
-        if self.begins_again() {
+        if self.begins_again() && self.state.restarts < MAX_RESTARTS {
+            self.state.restarts += 1;
             self.state.package = Package::Init;
         }
         for (index, command) in message.body.iter().enumerate() {
@@ -38,7 +43,9 @@ impl Step<'_, '_> {
                     self.state.break_off();
                     StatusCode::OK
                 }
-                Some(AlertCode::NEXT_MESSAGE | AlertCode::RESULT | AlertCode::DISPLAY) => StatusCode::OK,
+                Some(AlertCode::NEXT_MESSAGE | AlertCode::DISPLAY) => StatusCode::OK,
+                // What was answered 101 was not done; there is no result of it, and the device begins anew (§3.11).
+                Some(AlertCode::RESULT) => StatusCode::TIMEOUT,
                 Some(code) if self.turn.manners.is_idle_alert(code) => StatusCode::OK,
                 Some(_) => StatusCode::UNSUPPORTED_FEATURE,
                 None => StatusCode::INCOMPLETE_COMMAND,
@@ -90,6 +97,23 @@ impl Step<'_, '_> {
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
+        let granted = match self.opens(alert, datastore.book) {
+            Ok(granted) => granted,
+            Err((code, chal)) => {
+                let mut queued = self.queued(index, code).about(item);
+                queued.chal = chal;
+                self.answer(index, queued);
+                return Ok(());
+            }
+        };
+        let filter = match read_filter(item, datastore) {
+            Ok(filter) => filter,
+            Err(error) => {
+                let queued = self.queued(index, error.status()).about(item);
+                self.answer(index, queued.saying(Extra::Text(error.feature().to_owned())));
+                return Ok(());
+            }
+        };
         let requested = self.meaning(alert).unwrap_or(AlertCode::TWO_WAY);
         let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
         else {
@@ -111,13 +135,15 @@ impl Step<'_, '_> {
             AlertDecision::Refuse(code) => return refuse(self, code),
         };
         let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
+        let mut settled = true;
         let resumed = requested == AlertCode::RESUME && reason.is_none();
         if !resumed {
             fold_open_epoch(tx, pair)?;
             tx.drop_partial(self.turn.device, datastore.book, Direction::In)?;
             left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
             left_over.start_live = row.live_items;
-            self.turn.settle_left_over(tx, &mut left_over)?;
+            let left = self.turn.settle_left_over(tx, &mut left_over, self.budget)?;
+            (settled, self.budget) = (left.is_some(), left.unwrap_or(0));
         }
         let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
         else {
@@ -135,6 +161,17 @@ impl Step<'_, '_> {
         }
         let mut store = StoreState::new(datastore.book, sync, pair.epoch);
         store.asked = SyncType::from_alert(requested).unwrap_or(sync);
+        store.filter = filter;
+        let digest = store.filter.as_ref().map(Filter::digest);
+        if pair.filter_hash != digest && pair.filter_hash.is_some() && store.asked == SyncType::RefreshFromClient {
+            // What another filter kept from the device is not gone because the device has it not.
+            store.asked = SyncType::OneWayFromClient;
+        }
+        if pair.filter_hash != digest && sync.sends(Role::Server) {
+            // No filter is in force until the device has all that this one wants it to have.
+            store.refilter = true;
+            pair.filter_hash = Some(Vec::new());
+        }
         store.start_head = pair.start_head;
         store.start_live = row.live_items;
         store.held = left_over.held;
@@ -145,7 +182,9 @@ impl Step<'_, '_> {
         store.resuming = resumed;
         store.seen_head = row.head;
         store.received = left_over.received;
+        store.left_over = (!settled).then(|| Box::new(left_over));
         store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);
+        store.room = item.meta.as_ref().and_then(|meta| meta.mem).map(Into::into);
         store.here = here;
         store.there = item.source.as_ref().map_or_else(|| store.here.clone(), |source| source.uri.to_string());
         store.reason.clone_from(&reason);
@@ -155,7 +194,11 @@ impl Step<'_, '_> {
         store.own_next = own_next;
         store.own_last = last;
 
-        let code = if reason.is_some() { StatusCode::REFRESH_REQUIRED } else { StatusCode::OK };
+        let code = match reason {
+            Some(_) => StatusCode::REFRESH_REQUIRED,
+            None if granted => StatusCode::AUTHENTICATED,
+            None => StatusCode::OK,
+        };
         let mut queued = self.queued(index, code).about(item);
         if let Some(next) = &store.peer_next {
             queued = queued.saying(Extra::Next(next.clone()));
@@ -217,6 +260,15 @@ impl Step<'_, '_> {
             self.state.asked_devinf = asked.is_some();
         }
         Ok(())
+    }
+}
+
+/// The filter of an Alert's item: its own, or, as 1.x has it, in its address.
+fn read_filter(item: &Item<'_>, datastore: &Datastore) -> std::result::Result<Option<Filter>, FilterError> {
+    match (&item.filter, &item.target) {
+        (Some(filter), _) => Filter::of_alert(filter, datastore.kind),
+        (None, Some(target)) => Filter::of_address(&target.uri, datastore.kind),
+        (None, None) => Ok(None),
     }
 }
 

@@ -1,16 +1,19 @@
 //! The server's side of the conversation.
 
 mod admit;
+mod busy;
+mod door;
 mod init;
 mod poll;
 mod refusal;
 mod step;
 
-use super::{Profiles, Report};
-use crate::auth::{Attempts, Nonces, Tokens};
+use self::busy::Waiting;
+use super::{Busy, Host, Profiles, Report};
+use crate::auth::{Attempts, CredError, MacHeader, Nonces, Presented, Tokens};
 use crate::codec::{Encoding, Limits, decode_header};
 use crate::message::{Chal, Header, StatusCode, Timestamp, Version};
-use crate::store::Store;
+use crate::store::{BookNo, Store};
 use crate::sync::DeletionGuard;
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex};
@@ -31,14 +34,32 @@ pub struct ServerConfig {
     pub allow_basic: bool,
     /// Accept DeviceID credentials over any transport: who overhears one can use it until the secret is changed.
     pub allow_device: bool,
+    /// Refuse MD5 credentials.
+    pub refuse_md5: bool,
+    /// Accept MAC credentials only: every message is proven whole (§5.6).
+    pub require_mac: bool,
+    /// How many messages of one account may wait for each other; who comes after is told that the server is busy.
+    pub max_waiting: usize,
     /// The URL under which devices reach this server, for RespURI; where there is none, the one a device used.
     pub public_uri: Option<String>,
     /// When deletes that a device causes are held instead of obeyed.
     pub guard: DeletionGuard,
+    /// The most live items that devices may fill a book with; more are answered 420, and stay where they are (§3.18).
+    pub max_items: Option<u64>,
+    /// The same in bytes of content.
+    pub max_bytes: Option<u64>,
+    /// Books whose history the host keeps for good, so that what a device wants archived before it is deleted can be read
+    /// again; for other books such a delete is answered 210 (§3.12).
+    pub archives: Vec<BookNo>,
     /// What is done differently for devices known to need it.
     pub profiles: Profiles,
     /// How long a session waits for its next message, in seconds; its last reply is kept as long.
     pub session_seconds: i64,
+    /// How long a session may take in all, in seconds, and how many messages; then it is over, and the rest is done in the
+    /// next one (§9.4).
+    pub session_limit_seconds: i64,
+    /// See [`session_limit_seconds`](Self::session_limit_seconds).
+    pub max_messages: u32,
 }
 
 impl Default for ServerConfig {
@@ -48,10 +69,18 @@ impl Default for ServerConfig {
             max_obj_size: 4_000_000,
             allow_basic: false,
             allow_device: false,
+            refuse_md5: false,
+            require_mac: false,
+            max_waiting: 64,
             public_uri: None,
             guard: DeletionGuard::default(),
+            max_items: None,
+            max_bytes: None,
+            archives: Vec::new(),
             profiles: Profiles::shipped(),
             session_seconds: 900,
+            session_limit_seconds: 86_400,
+            max_messages: 2_000_000,
         }
     }
 }
@@ -84,6 +113,8 @@ pub struct Reply {
     pub content_type: &'static str,
     /// Its bytes.
     pub body: Vec<u8>,
+    /// Its `x-syncml-hmac` header, where the request had one and was let in by it (§5.6).
+    pub mac: Option<String>,
     /// What the session did, once it has ended.
     pub report: Option<Report>,
 }
@@ -109,6 +140,9 @@ pub enum Refusal {
     /// The URL names a session that has ended. HTTP 408.
     #[error("the session has ended; start a new one at the server's own address")]
     SessionGone,
+    /// Too many messages of this account wait for each other. HTTP 503; a SyncML 101 where that can be the answer.
+    #[error("too much is being done for this account; send the message again later")]
+    Overloaded,
     /// The store cannot work now. HTTP 503.
     #[error("the store cannot work now: {0}")]
     Unavailable(String),
@@ -123,7 +157,7 @@ impl Refusal {
             Self::TooLarge { .. } => 413,
             Self::Unreadable(_) => 400,
             Self::SessionGone => 408,
-            Self::Unavailable(_) => 503,
+            Self::Overloaded | Self::Unavailable(_) => 503,
         }
     }
 }
@@ -135,6 +169,9 @@ pub struct Server {
     nonces: Nonces,
     tokens: Tokens,
     attempts: Mutex<Attempts>,
+    host: Arc<dyn Host>,
+    busy: Mutex<Busy>,
+    waiting: Waiting,
 }
 
 impl std::fmt::Debug for Server {
@@ -156,7 +193,17 @@ impl Server {
             nonces: Nonces::new(&keys.nonce),
             tokens: Tokens::new(&keys.token),
             attempts: Mutex::new(Attempts::new(ATTEMPTS)),
+            host: Arc::new(()),
+            busy: Mutex::new(Busy::No),
+            waiting: Waiting::default(),
         })
+    }
+
+    /// The same server with a host that decides more than the configuration does.
+    #[must_use]
+    pub fn with_host(mut self, host: Arc<dyn Host>) -> Self {
+        self.host = host;
+        self
     }
 
     /// The store served.
@@ -183,13 +230,20 @@ impl Server {
             return Err(Refusal::TooLarge { size: request.body.len(), limit: limits.max_message });
         }
         let header = decode_header(request.body, encoding, &limits).map_err(|e| Refusal::Unreadable(e.to_string()))?;
-        let asked = Asked { request, encoding, header: &header, digest: Sha256::digest(request.body).into() };
+        let mac = request.mac.and_then(MacHeader::parse);
+        let digest = digest(request.body, mac.as_ref());
+        let asked = Asked { request, encoding, header: &header, mac, digest };
         if let Some((code, versions)) = unspoken_version(&header) {
             return Ok(self.refuse(&asked, &limits, code, None, Some(versions)));
         }
-        match self.admit(&asked, &limits)? {
-            Admission::Reply(reply) => Ok(reply),
-            Admission::Refused(code, chal) => {
+        if self.is_busy(&asked) {
+            return Ok(busy::reply(&asked, &limits));
+        }
+        match self.admit(&asked, &limits) {
+            Ok(Admission::Reply(reply)) => Ok(reply),
+            Err(Refusal::Overloaded) => Ok(busy::reply(&asked, &limits)),
+            Err(refusal) => Err(refusal),
+            Ok(Admission::Refused(code, chal)) => {
                 let says = (code == StatusCode::PROTOCOL_NOT_SUPPORTED).then_some(PROTOCOLS);
                 Ok(self.refuse(&asked, &limits, code, chal, says))
             }
@@ -212,7 +266,7 @@ impl Server {
         says: Option<&'static str>,
     ) -> Reply {
         let body = refusal::write(asked, limits, code, chal, says).unwrap_or_default();
-        Reply { content_type: asked.encoding.media_type(), body, report: None }
+        Reply { content_type: asked.encoding.media_type(), body, mac: None, report: None }
     }
 }
 
@@ -221,7 +275,41 @@ pub(super) struct Asked<'a> {
     request: &'a Request<'a>,
     encoding: Encoding,
     header: &'a Header<'a>,
+    /// The transport's header, if it can be read.
+    mac: Option<MacHeader<'a>>,
     digest: [u8; 32],
+}
+
+impl Asked<'_> {
+    /// The credential: the transport's, which covers the message, before the one in the message.
+    fn presented(&self) -> Result<Option<Presented<'_>>, CredError> {
+        match (self.request.mac, &self.mac) {
+            (None, _) => Presented::of_header(self.header),
+            (Some(_), None) => Err(CredError::Malformed),
+            (Some(_), Some(mac)) => Presented::of_mac(mac, &self.header.source, self.request.body).map(Some),
+        }
+    }
+
+    /// What a failed credential is remembered by.
+    fn credential(&self) -> &[u8] {
+        match &self.mac {
+            Some(mac) => mac.mac.as_bytes(),
+            None => self.header.cred.as_ref().map_or(&[][..], |cred| &cred.data),
+        }
+    }
+}
+
+/// By what a request is known again: its bytes, and the credential that came beside them.
+fn digest(body: &[u8], mac: Option<&MacHeader<'_>>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    digest.update(body);
+    if let Some(mac) = mac {
+        for part in [&mac.user, &mac.mac] {
+            digest.update([0]);
+            digest.update(part.as_bytes());
+        }
+    }
+    digest.finalize().into()
 }
 
 /// What came of letting a message in.

@@ -8,7 +8,7 @@ use crate::codec::{EncodeError, Limits, decode};
 use crate::message::{
     Chal, CmdId, Command, Data, Get, Header, Item, Location, Message, Meta, Results, StatusCode, Version,
 };
-use crate::session::changes::{MEDIA_TYPE, Question};
+use crate::session::changes::{MEDIA_TYPE, Question, URI};
 use crate::session::datastore::{DATASTORES, by_number};
 use crate::session::outbox::{Outbox, Queued};
 use crate::store::{AccountNo, BookNo, DeviceRow, Dirty, Phase, Result as StoreResult, Tx, Verdict};
@@ -62,7 +62,9 @@ impl Server {
             }
             // A nonce is handed out only with the count that makes it good.
             let reply = answer(asked, chal.filter(|_| keep), get, |_| items.clone(), 1);
-            *outcome = Some(Admission::Reply(reply.map_err(crate::session::turn::broken)?));
+            let mut reply = reply.map_err(crate::session::turn::broken)?;
+            reply.mac = self.sign(asked, claim, account, &reply.body);
+            *outcome = Some(Admission::Reply(reply));
             Ok(Verdict::Commit)
         };
         // Whoever cannot prove himself waits for no writer, and whoever used up no nonce needs none.
@@ -106,6 +108,28 @@ impl Server {
 }
 
 impl Step<'_, '_> {
+    /// Answers questions that came in a session, for its account. They are told what was so before this message.
+    pub(super) fn write_news(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> StoreResult<()> {
+        while let Some((msg_ref, cmd_ref)) = self.state.owed_news.first().cloned() {
+            let items = items_of(tx, &self.device)?;
+            let results = |cmd_id| Results {
+                cmd_id,
+                msg_ref: Some(msg_ref.into()),
+                cmd_ref: CmdId::from(cmd_ref),
+                meta: Some(Meta::of_type(MEDIA_TYPE)),
+                target_ref: None,
+                source_ref: Some(URI.into()),
+                items,
+            };
+            let written = outbox.command(|cmd_id| Command::Results(results(cmd_id)));
+            if written.map_err(crate::session::turn::broken)?.is_none() {
+                break;
+            }
+            self.state.owed_news.remove(0);
+        }
+        Ok(())
+    }
+
     /// Notes that the device has all there is of a book whose sync ended cleanly, if nothing changed meanwhile.
     pub(super) fn clear_news(&self, tx: &mut dyn Tx) -> StoreResult<()> {
         for store in self.state.stores.iter().filter(|store| store.clean) {
@@ -203,5 +227,5 @@ fn answer(
         }
         count /= 2;
     }
-    Ok(Reply { content_type: asked.encoding.media_type(), body: outbox.finish(true), report: None })
+    Ok(Reply { content_type: asked.encoding.media_type(), body: outbox.finish(true), mac: None, report: None })
 }

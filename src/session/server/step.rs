@@ -1,19 +1,23 @@
 //! One authenticated message, inside its transaction: commands to statuses, then the reply (DESIGN "The message step").
 
 use super::ServerConfig;
+use super::door::Door;
 use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
 use crate::message::{AlertCode, Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp, Version};
+use crate::session::changes::Question;
 use crate::session::confirm::take_map;
 use crate::session::devinf;
 use crate::session::outbox::{Outbox, Queued, is_idle};
 use crate::session::settle::settle;
 use crate::session::state::{Package, Settling, State, StoreState};
-use crate::session::turn::{Turn, broken, find_store, keep_overflow, refuse_all, write_broken, write_statuses};
+use crate::session::turn::{
+    Turn, broken, find_store, keep_overflow, out_of_place, refuse_all, write_broken, write_statuses,
+};
 use crate::store::{BookNo, DeviceRow, Result, Tx};
-use crate::sync::Role;
+use crate::sync::{OnAlert, Role, status_policy};
 
 /// Rows settled in one message at most: what a phone waits for is bounded, whatever the book's size.
-const SETTLE_BUDGET: usize = 20_000;
+pub(super) const SETTLE_BUDGET: usize = 20_000;
 
 /// Exchanges in which neither side says anything before the session is given up (loop guard, §3.7).
 const MAX_IDLE: u32 = 5;
@@ -21,6 +25,8 @@ const MAX_IDLE: u32 = 5;
 /// What the step works with.
 pub(super) struct Step<'s, 'm> {
     pub config: &'s ServerConfig,
+    /// Who may do what, and who this server is.
+    pub door: Door<'s>,
     pub encoding: Encoding,
     pub now: Timestamp,
     pub message: &'s Message<'m>,
@@ -35,6 +41,10 @@ pub(super) struct Step<'s, 'm> {
     pub statuses: Vec<Vec<Queued>>,
     /// Whether the device suspends the session with this message.
     pub suspended: bool,
+    /// Whether the device wants to know who this server is before it goes on.
+    pub proving: bool,
+    /// Rows that may still be settled in this message.
+    pub budget: usize,
 }
 
 impl Step<'_, '_> {
@@ -48,11 +58,20 @@ impl Step<'_, '_> {
         if self.first {
             self.choose_manners();
         }
+        self.take_challenge();
         self.take_devinf();
         let alerted = self.alerted_books();
         let books: Vec<BookNo> = self.state.stores.iter().map(|store| store.book).chain(alerted).collect();
         self.turn.lock(tx, books)?;
         self.take_alerts(tx)?;
+        if self.proving {
+            // Its Statuses only say so of everything; what it was sent stays unanswered.
+            self.take_the_rest();
+            let reply = self.reply(tx)?;
+            self.turn.put_pairs(tx)?;
+            return Ok((reply, self.state, self.device));
+        }
+        self.turn.learn_folders(&mut self.state, self.device.devinf.as_deref());
         self.take_status_of_commands();
         let body = &self.message.body;
         self.turn.take_answers(tx, &mut self.state, body)?;
@@ -135,10 +154,10 @@ impl Step<'_, '_> {
             }) else {
                 continue;
             };
-            match (&*status.cmd, status.code) {
-                (_, code) if code.is_success() => {}
+            match (&*status.cmd, status_policy(status.code).alert) {
+                (_, OnAlert::Held) => {}
                 // ANC-3: our anchor is not the one the device has; it sends everything at once, without a second Alert.
-                ("Alert", StatusCode::REFRESH_REQUIRED) => {
+                ("Alert", OnAlert::Slow) => {
                     let epoch = self.turn.pairs.get(&store.book).map_or(store.epoch, |pair| pair.epoch);
                     store.escalate("the device does not know our anchor", epoch);
                     if let Some(pair) = self.turn.pairs.get_mut(&store.book) {
@@ -146,8 +165,7 @@ impl Step<'_, '_> {
                     }
                 }
                 // 418 and the like for a Sync as such mean nothing; what failed, failed.
-                (_, code) if code.0 >= 400 => store.failed = Some(code.0),
-                _ => {}
+                (_, _) => store.failed = Some(status.code.0),
             }
         }
     }
@@ -189,6 +207,8 @@ impl Step<'_, '_> {
                 None => StatusCode::NOT_FOUND,
                 Some(store) => match store.failed {
                     Some(code) => StatusCode(code),
+                    // What an earlier session left behind comes first; it is not done yet.
+                    None if store.left_over.is_some() => StatusCode::RETRY_LATER,
                     // Combined initialisation with a lost anchor: everything comes again in the next message (§3.14).
                     None if self.state.package == Package::Init
                         && store.reason.is_some()
@@ -200,6 +220,9 @@ impl Step<'_, '_> {
                     None => StatusCode::OK,
                 },
             };
+            if let Some(at) = found.filter(|_| code == StatusCode::RETRY_LATER) {
+                self.state.stores[at].failed = Some(code.0);
+            }
             let queued = self.queued(index, code).at(sync.target.as_ref(), sync.source.as_ref());
             self.answer(index, queued);
             let inside = match found {
@@ -225,30 +248,21 @@ impl Step<'_, '_> {
         let message = self.message;
         let msg_ref = message.header.msg_id.to_string();
         for (index, command) in message.body.iter().enumerate() {
-            let code = match command {
-                Command::Alert(_)
-                | Command::Map(_)
-                | Command::Put(_)
-                | Command::Results(_)
-                | Command::Status(_)
-                | Command::Sync(_) => continue,
-                Command::Get(get) => {
-                    for item in &get.items {
-                        let wanted = item.target.as_ref().is_some_and(|target| devinf::is_uri(&target.uri));
-                        let code = if wanted { StatusCode::OK } else { StatusCode::NOT_FOUND };
-                        let queued = self.queued(index, code).about(item);
-                        self.answer(index, queued);
-                        if wanted {
-                            self.state.owe_results(&msg_ref, get.cmd_id.as_str());
-                        }
+            if let Command::Get(get) = command {
+                for item in &get.items {
+                    let wanted = item.target.as_ref().is_some_and(|target| devinf::is_uri(&target.uri));
+                    let question = item.target.as_ref().and_then(|target| Question::of_uri(&target.uri));
+                    let told =
+                        question == Some(Question::Account) && self.state.owe_news(&msg_ref, get.cmd_id.as_str());
+                    let code = if wanted || told { StatusCode::OK } else { StatusCode::NOT_FOUND };
+                    let queued = self.queued(index, code).about(item);
+                    self.answer(index, queued);
+                    if wanted {
+                        self.state.owe_results(&msg_ref, get.cmd_id.as_str());
                     }
-                    continue;
                 }
-                // A change outside of a Sync names no datastore.
-                Command::Change(_) => StatusCode::NOT_ALLOWED,
-                Command::Container(_) => StatusCode::UNSUPPORTED_FEATURE,
-                Command::Exec(_) | Command::Search(_) | Command::Unknown(_) => StatusCode::NOT_IMPLEMENTED,
-            };
+            }
+            let Some(code) = out_of_place(Role::Server, command) else { continue };
             if command.cmd_id().is_some() {
                 let queued = self.queued(index, code);
                 self.answer(index, queued);
@@ -294,6 +308,11 @@ impl Step<'_, '_> {
         let active = |state: &State| state.stores.iter().any(StoreState::active);
         if self.message.last {
             self.state.package = match self.state.package {
+                // A book whose own credential was asked for is alerted again (§5.5).
+                Package::Init if self.state.trust.asks() => {
+                    self.state.owes_final = true;
+                    if active(&self.state) { Package::Changes } else { Package::Init }
+                }
                 Package::Init if !active(&self.state) => Package::Over,
                 Package::Init => {
                     let combined = self.state.stores.iter().filter(|store| store.active()).all(|store| store.sync_seen);
@@ -305,8 +324,9 @@ impl Step<'_, '_> {
                 other => other,
             };
         }
+        self.settle_left_overs(tx)?;
         if self.state.package == Package::Settling {
-            let mut budget = Some(SETTLE_BUDGET);
+            let mut budget = Some(self.budget);
             for store in self.state.stores.iter_mut().filter(|store| store.active()) {
                 let Some(left) = budget else { break };
                 if store.settling != Settling::End {
@@ -324,6 +344,46 @@ impl Step<'_, '_> {
         Ok(())
     }
 
+    /// Goes on settling what earlier sessions left behind; this session's changes wait for it.
+    fn settle_left_overs(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        for store in self.state.stores.iter_mut().filter(|store| store.active()) {
+            let Some(mut left_over) = store.left_over.take() else { continue };
+            match self.turn.settle_left_over(tx, &mut left_over, self.budget)? {
+                None => {
+                    self.budget = 0;
+                    store.left_over = Some(left_over);
+                }
+                Some(left) => {
+                    self.budget = left;
+                    (store.held, store.received) = (left_over.held, left_over.received);
+                    let (Some(row), Some(pair)) =
+                        (self.turn.rows.get(&store.book), self.turn.pairs.get_mut(&store.book))
+                    else {
+                        continue;
+                    };
+                    (store.start_head, store.start_live, store.seen_head) = (row.head, row.live_items, row.head);
+                    store.alone &= row.live_items == 0;
+                    pair.start_head = row.head;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether package 3 has to wait for what is settled of earlier sessions.
+    fn settles_left_over(&self) -> bool {
+        self.state.stores.iter().any(|store| store.active() && store.left_over.is_some())
+    }
+
+    /// Whether the session goes round in circles or takes too long (§9.4).
+    fn is_endless(&self) -> bool {
+        let config = self.config;
+        let began = Timestamp(self.state.began);
+        self.state.idle > MAX_IDLE
+            || self.state.messages > config.max_messages
+            || self.now > began.plus_seconds(config.session_limit_seconds)
+    }
+
     fn reply(&mut self, tx: &mut dyn Tx) -> Result<Vec<u8>> {
         let message = self.message;
         let state = &self.state;
@@ -334,6 +394,7 @@ impl Step<'_, '_> {
             Location { uri: state.peer.0.clone().into(), name: state.peer.1.clone().map(Into::into) },
             Location::new(state.own.clone()),
         );
+        self.show_identity(&mut header);
         // Again while the device says its package 1 again: it did not get this.
         if self.first || !self.alerted_books().is_empty() {
             header.resp_uri = state.resp_uri.clone().map(Into::into);
@@ -359,25 +420,29 @@ impl Step<'_, '_> {
         let statuses = std::mem::take(&mut self.statuses);
         write_statuses(tx, &self.turn.token, &mut outbox, statuses.into_iter().flatten())?;
         devinf::write_results(&mut outbox, &mut self.state, self.encoding).map_err(broken)?;
+        self.write_news(tx, &mut outbox)?;
         self.write_alerts(&mut outbox).map_err(broken)?;
         write_broken(&mut outbox, &mut self.state)?;
         let sent_all = self.write_changes(tx, &mut outbox)?;
 
-        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && self.state.owed_results.is_empty();
-        let idle = outbox.is_idle() && is_idle(message) && self.state.package != Package::Settling;
+        let answered = self.state.owed_results.is_empty() && self.state.owed_news.is_empty();
+        let flushed = keep_overflow(tx, &self.turn.token, &mut outbox)? && answered;
+        let settles = self.settles_left_over();
+        let idle = outbox.is_idle() && is_idle(message) && self.state.package != Package::Settling && !settles;
         self.state.idle = if idle { self.state.idle + 1 } else { 0 };
-        let given_up = self.state.idle > MAX_IDLE;
+        let given_up = self.state.package != Package::Over && self.is_endless();
         if given_up {
             self.state.package = Package::Over;
         }
         // A package ends when all its statuses found room; the end of the session is the end of a package.
         let ends = sent_all || self.state.owes_final || self.state.package == Package::Over;
-        let last = given_up || (ends && flushed && !self.owes_alerts());
+        let last = given_up || (ends && flushed && !settles && !self.owes_alerts());
         self.state.owes_final = ends && !last;
         if !last && !message.last && !outbox.spoke() {
             outbox.next_message(&self.state.peer.0, &self.state.own).map_err(broken)?;
         }
-        if self.state.package == Package::Over && !self.suspended {
+        // What is given up did not end cleanly: its anchors stay (I6).
+        if self.state.package == Package::Over && !self.suspended && !given_up {
             if message.last && !given_up {
                 self.turn.take_silence(tx, &mut self.state.stores)?;
             }

@@ -163,6 +163,17 @@ impl MemoryTx<'_> {
         }))
     }
 
+    pub(super) fn children(&mut self, book: BookNo, parents: &[Guid], limit: usize) -> Result<Vec<Vec<Guid>>> {
+        Ok(self.with(|tables, changes| {
+            let found = |parent: &Guid| {
+                let range = (Included((book, *parent, FIRST)), Included((book, *parent, LAST)));
+                let found = changes.by_parent.scan(&tables.by_parent, range.0, range.1);
+                found.take(limit).map(|((_, _, guid), ())| *guid).collect()
+            };
+            parents.iter().map(found).collect()
+        }))
+    }
+
     pub(super) fn index_more(&mut self, book: BookNo, limit: usize) -> Result<bool> {
         self.check_locked(book)?;
         Ok(self.with(|tables, changes| {
@@ -194,6 +205,12 @@ impl MemoryTx<'_> {
         }
         if item.deleted {
             return;
+        }
+        if let Some(parent) = item.parent {
+            match keep {
+                true => changes.by_parent.put((book, parent, item.guid), ()),
+                false => changes.by_parent.remove((book, parent, item.guid)),
+            }
         }
         let print = (book, item.fingerprint, item.guid);
         if keep {
@@ -231,6 +248,7 @@ fn as_of(item: &ItemRow<'_>) -> RevisionRow {
         guid: item.guid,
         revision: item.revision,
         deleted: item.deleted,
+        parent: item.parent,
         media_type: item.media_type.as_deref().map(str::to_owned),
         content: item.content.to_vec(),
         origin: item.origin,

@@ -51,6 +51,8 @@ tables! {
     by_revision: (BookNo, Revision) => Guid,
     /// Live items only.
     by_fingerprint: (BookNo, [u8; 16], Guid) => (),
+    /// Live items that are in a folder.
+    by_parent: (BookNo, Guid, Guid) => (),
     /// Live items only, so far as they are indexed.
     by_match_key: (BookNo, u64, Guid) => (),
     superseded: (BookNo, Guid, Revision) => RevisionRow,

@@ -92,9 +92,9 @@ impl SqliteTx<'_> {
         let mut keys =
             self.prepare("SELECT keys FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND deleted = 0")?;
         let mut supersede = self.prepare(
-            "INSERT INTO revision (account, book, guid, revision, kind, media_type, origin, at, content)
+            "INSERT INTO revision (account, book, guid, revision, kind, parent, media_type, origin, at, content)
              SELECT account, book, guid, revision, CASE WHEN deleted THEN 2 WHEN revision = guid THEN 0 ELSE 1 END,
-              media_type, origin, at, content
+              parent, media_type, origin, at, content
              FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision < ?4",
         )?;
         let mut update = self.prepare(
@@ -160,9 +160,10 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn revisions(&self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>> {
-        const CURRENT: &str = "SELECT guid, revision, deleted, media_type, origin, at, content FROM item
+        const CURRENT: &str = "SELECT guid, revision, deleted, parent, media_type, origin, at, content FROM item
                                WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4";
-        const SUPERSEDED: &str = "SELECT guid, revision, kind = 2, media_type, origin, at, content FROM revision
+        const SUPERSEDED: &str =
+            "SELECT guid, revision, kind = 2, parent, media_type, origin, at, content FROM revision
                                   WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4";
         let (mut current, mut superseded) = (self.prepare(CURRENT)?, self.prepare(SUPERSEDED)?);
         let mut held = |guid: Guid, revision: Revision| {
@@ -176,7 +177,7 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn history(&self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>> {
-        let sql = "SELECT guid, revision, kind = 2, media_type, origin, at, content FROM revision
+        let sql = "SELECT guid, revision, kind = 2, parent, media_type, origin, at, content FROM revision
                    WHERE account = ?1 AND book = ?2 AND guid = ?3 ORDER BY revision DESC LIMIT ?4";
         self.all(sql, (self.account, book.0, guid.0, rows_at_most(limit)), rows::revision)
     }
@@ -205,6 +206,19 @@ impl SqliteTx<'_> {
             select.query_map(which, |row| row.get(0).map(Guid)).and_then(Iterator::collect).or_failure()
         };
         keys.iter().map(found).collect()
+    }
+
+    pub(super) fn children(&self, book: BookNo, parents: &[Guid], limit: usize) -> Result<Vec<Vec<Guid>>> {
+        let mut select = self.prepare(
+            "SELECT guid FROM item INDEXED BY item_parent WHERE account = ?1 AND book = ?2 AND parent = ?3 AND deleted = 0
+              ORDER BY guid LIMIT ?4",
+        )?;
+        let limit = rows_at_most(limit);
+        let found = |parent: &Guid| {
+            let which = (self.account, book.0, parent.0, limit);
+            select.query_map(which, |row| row.get(0).map(Guid)).and_then(Iterator::collect).or_failure()
+        };
+        parents.iter().map(found).collect()
     }
 
     pub(super) fn index_more(&mut self, book: BookNo, limit: usize) -> Result<bool> {

@@ -108,9 +108,9 @@ impl SqliteTx<'_> {
 
     pub(super) fn stage(&self, device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> Result<()> {
         let mut stage = self.prepare(
-            "INSERT INTO staged (account, device, book, epoch, luid, op, media_type, view_fp, keys, content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT (account, device, book, luid, epoch) DO UPDATE SET op = excluded.op,
+            "INSERT INTO staged (account, device, book, epoch, luid, op, place, media_type, view_fp, keys, content)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT (account, device, book, luid, epoch) DO UPDATE SET op = excluded.op, place = excluded.place,
               media_type = excluded.media_type, view_fp = excluded.view_fp, keys = excluded.keys,
               content = excluded.content",
         )?;
@@ -122,6 +122,7 @@ impl SqliteTx<'_> {
                 row.epoch,
                 &*row.luid,
                 rows::op_number(row.op),
+                row.place.as_deref(),
                 row.media_type.as_deref(),
                 row.view_fp,
                 rows::pack_keys(&row.keys),
@@ -133,7 +134,7 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn staged(&self, device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Result<Vec<StagedRow>> {
-        let sql = "SELECT seq, epoch, luid, op, media_type, view_fp, keys, content FROM staged
+        let sql = "SELECT seq, epoch, luid, op, place, media_type, view_fp, keys, content FROM staged
                    WHERE account = ?1 AND device = ?2 AND book = ?3 AND seq > ?4 ORDER BY seq LIMIT ?5";
         self.all(sql, (self.account, device.0, book.0, after, rows_at_most(limit)), rows::staged)
     }

@@ -35,6 +35,7 @@ const WAYS: &[&str] = &[
     "SEARCH grant USING COVERING INDEX grant_account (account=?)",
     "SEARCH i USING INDEX item_guid (account=? AND book=? AND guid>? AND guid<?)",
     "SEARCH i USING INDEX item_revision (account=? AND book=? AND revision>? AND revision<?)",
+    "SEARCH item USING COVERING INDEX item_parent (account=? AND book=? AND parent=?)",
     "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid=?)",
     "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid>? AND guid<?)",
     "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid>?)",

@@ -71,16 +71,17 @@ pub(super) fn unpack_keys(bytes: &[u8]) -> Vec<u64> {
     keys.iter().map(|key| u64::from_le_bytes(*key)).collect()
 }
 
-/// Reads `guid, revision, deleted, media_type, origin, at, content`.
+/// Reads `guid, revision, deleted, parent, media_type, origin, at, content`.
 pub(super) fn revision(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
     Ok(RevisionRow {
         guid: Guid(row.get(0)?),
         revision: Revision(row.get(1)?),
         deleted: row.get(2)?,
-        media_type: row.get(3)?,
-        origin: row.get::<_, Option<i64>>(4)?.map(DeviceNo),
-        at: Timestamp(row.get(5)?),
-        content: row.get(6)?,
+        parent: row.get::<_, Option<i64>>(3)?.map(Guid),
+        media_type: row.get(4)?,
+        origin: row.get::<_, Option<i64>>(5)?.map(DeviceNo),
+        at: Timestamp(row.get(6)?),
+        content: row.get(7)?,
     })
 }
 
@@ -280,7 +281,7 @@ pub(super) fn outgoing(row: &Row<'_>) -> rusqlite::Result<OutgoingRow> {
     })
 }
 
-/// Reads `seq, epoch, luid, op, media_type, view_fp, keys, content`.
+/// Reads `seq, epoch, luid, op, place, media_type, view_fp, keys, content`.
 pub(super) fn staged(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
     Ok(StagedRow {
         seq: row.get(0)?,
@@ -288,10 +289,11 @@ pub(super) fn staged(row: &Row<'_>) -> rusqlite::Result<StagedRow> {
             epoch: row.get(1)?,
             luid: row.get::<_, String>(2)?.into(),
             op: numbered(&OPS, row, 3)?,
-            media_type: row.get::<_, Option<String>>(4)?.map(Into::into),
-            view_fp: row.get(5)?,
-            keys: unpack_keys(row.get_ref(6)?.as_blob()?).into(),
-            content: row.get::<_, Vec<u8>>(7)?.into(),
+            place: row.get::<_, Option<String>>(4)?.map(Into::into),
+            media_type: row.get::<_, Option<String>>(5)?.map(Into::into),
+            view_fp: row.get(6)?,
+            keys: unpack_keys(row.get_ref(7)?.as_blob()?).into(),
+            content: row.get::<_, Vec<u8>>(8)?.into(),
         },
     })
 }

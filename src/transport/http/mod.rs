@@ -63,6 +63,31 @@ pub fn resolve(base: &str, location: &str) -> Option<String> {
     Some(format!("{scheme}://{authority}{folder}{location}"))
 }
 
+/// Where a session's next message goes: what the server asked for (RespURI), resolved against the address that the user
+/// gave. Another scheme, host or port is followed only with `other_hosts`; away from TLS never.
+pub(crate) fn next_address(home: &str, wanted: &str, other_hosts: bool) -> Result<String, &'static str> {
+    let next = resolve(home, wanted).ok_or("it leads away from HTTP or from TLS")?;
+    if other_hosts || place(home) == place(&next) {
+        return Ok(next);
+    }
+    Err("it is another scheme, host or port, which is not to see the credentials; enter that address")
+}
+
+/// An address' scheme, host and port.
+fn place(uri: &str) -> (String, String, String) {
+    let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    let authority = authority(uri);
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = host(uri);
+    let port = authority[host.len()..].trim_start_matches(':');
+    let port = match (port, &*scheme) {
+        ("", "https") => "443",
+        ("", _) => "80",
+        (port, _) => port,
+    };
+    (scheme, host.to_ascii_lowercase(), port.to_owned())
+}
+
 /// An address' host and port.
 fn authority(uri: &str) -> &str {
     let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
@@ -119,6 +144,32 @@ mod tests {
             ("http://h/a", "", None),
         ] {
             assert_eq!(resolve(base, location).as_deref(), expected, "{base} → {location}");
+        }
+    }
+
+    #[test]
+    fn a_session_stays_where_it_began() {
+        for (home, wanted, other_hosts, expected) in [
+            ("http://h/sync", "http://h/sync?s=1", false, Some("http://h/sync?s=1")),
+            ("http://h/sync", "http://H:80/x", false, Some("http://H:80/x")),
+            ("https://h/sync", "https://h:443/x", false, Some("https://h:443/x")),
+            ("http://u:p@h/sync", "http://h/x", false, Some("http://h/x")),
+            ("http://[::1]:8/sync", "http://[::1]:8/x", false, Some("http://[::1]:8/x")),
+            ("http://h/a/sync", "?s=1", false, Some("http://h/a/?s=1")),
+            ("http://h/a/sync", "/x", false, Some("http://h/x")),
+            ("http://h/a/sync", "x", false, Some("http://h/a/x")),
+            ("http://h/sync", "http://o/sync", false, None),
+            ("http://h/sync", "http://h:81/sync", false, None),
+            ("http://h/sync", "https://h/sync", false, None),
+            ("http://h/sync", "http://h@o/sync", false, None),
+            ("http://h/sync", "//o/sync", false, None),
+            ("http://h/sync", "http://o/sync", true, Some("http://o/sync")),
+            ("http://h/sync", "https://h/sync", true, Some("https://h/sync")),
+            ("https://h/sync", "http://h/sync", true, None),
+            ("http://h/sync", "ftp://h/sync", true, None),
+        ] {
+            let found = next_address(home, wanted, other_hosts).ok();
+            assert_eq!(found.as_deref(), expected, "{home} → {wanted}");
         }
     }
 

@@ -8,16 +8,21 @@ use super::coding::{self, Coding, Unpacking};
 use super::{MAC_HEADER, body_limit, now, token};
 use crate::codec::Encoding;
 use crate::session::{Refusal, Reply, Report, Request as Message, Server};
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -25,6 +30,9 @@ use tokio::net::TcpListener;
 /// What a browser gets to see.
 const PAGE: &str = "This is a SyncML server (OMA Data Synchronization 1.0, 1.1 and 1.2).\n\
     Enter this address in a device or program that speaks SyncML; there is nothing to see in a browser.\n";
+
+/// Before the next try when no connection could be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Called with the report of every session that ends.
 pub type OnReport = dyn Fn(&Report) + Send + Sync;
@@ -36,6 +44,8 @@ pub struct Options {
     /// Whether everything that reaches the router came over TLS, as a proxy in front of it guarantees. Then no peer
     /// counts as being on this machine, whatever its address: it is the proxy's.
     pub protected: bool,
+    /// How long the head of a request may take to arrive ([`serve`]; a connection that is kept open waits as long).
+    pub header_timeout: Duration,
     /// How long a message's body may take to arrive.
     pub body_timeout: Duration,
     /// Called with the report of every session that ends, on a thread that may block.
@@ -44,7 +54,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { protected: false, body_timeout: Duration::from_secs(120), on_report: None }
+        Self {
+            protected: false,
+            header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(120),
+            on_report: None,
+        }
     }
 }
 
@@ -52,6 +67,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("protected", &self.protected)
+            .field("header_timeout", &self.header_timeout)
             .field("body_timeout", &self.body_timeout)
             .field("on_report", &self.on_report.is_some())
             .finish()
@@ -71,14 +87,38 @@ pub fn router(server: Arc<Server>, options: Options) -> Router {
 
 /// Serves until `shutdown` completes; messages in hand are answered first.
 ///
+/// This is `axum::serve` with a limit on the time that a request's head may take, which that one has not: else anybody
+/// could hold connections open for nothing.
+///
 /// # Errors
-/// What the listener reports.
+/// None today: what the listener reports passes, or is waited out.
 pub async fn serve<F>(listener: TcpListener, server: Arc<Server>, options: Options, shutdown: F) -> io::Result<()>
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let service = router(server, options).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+    let (router, graceful, mut shutdown) = (router(server, options), GracefulShutdown::new(), pin!(shutdown));
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                // One connection failed, or there are too many open files: the others go on.
+                Err(_) => {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+            () = &mut shutdown => break,
+        };
+        let service = TowerToHyperService::new(router.clone().layer(Extension(ConnectInfo(peer))));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        // How a connection ends is the peer's affair.
+        tokio::spawn(async move { drop(connection.await) });
+    }
+    drop(listener);
+    graceful.shutdown().await;
+    Ok(())
 }
 
 async fn handle(State(binding): State<Arc<Binding>>, request: Request) -> Response<Body> {
@@ -175,7 +215,11 @@ fn answered(reply: Reply, unpacks: bool) -> Response<Body> {
     let packed = if unpacks { coding::gzip(&reply.body) } else { None };
     let is_packed = packed.is_some();
     let content_type = HeaderValue::from_static(reply.content_type);
+    let mac = reply.mac.as_deref().and_then(|mac| HeaderValue::from_bytes(mac.as_bytes()).ok());
     let mut response = respond(StatusCode::OK, content_type, packed.unwrap_or(reply.body));
+    if let Some(mac) = mac {
+        response.headers_mut().insert(HeaderName::from_static(MAC_HEADER), mac);
+    }
     if unpacks {
         let headers = response.headers_mut();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
@@ -238,7 +282,7 @@ mod tests {
     }
 
     fn reply(size: usize) -> Reply {
-        Reply { content_type: "application/vnd.syncml+xml", body: vec![b'x'; size], report: None }
+        Reply { content_type: "application/vnd.syncml+xml", body: vec![b'x'; size], mac: None, report: None }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Answer, HttpClient, HttpError};
 use crate::session::{BookReport, Client, ClientError, Outgoing, Report};
-use crate::transport::http::now;
+use crate::transport::http::{next_address, now};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -16,7 +16,7 @@ pub enum RunError {
     /// The session ended early.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// [`Cancel`](super::Cancel) or [`Watch::stop`] asked for it; the next sync continues.
+    /// Somebody used [`Cancel`](super::Cancel), or [`Watch::stop`] asked for it; the next sync continues.
     #[error("stopped; the next sync continues where this one ended")]
     Stopped,
 }
@@ -57,6 +57,11 @@ pub enum Event<'a> {
         pause: Duration,
         /// Why it failed.
         error: &'a HttpError,
+    },
+    /// The server is busy (§3.11); the session goes on after a pause.
+    Busy {
+        /// The pause.
+        pause: Duration,
     },
     /// An answer was taken: what the session did so far.
     Books {
@@ -99,9 +104,26 @@ impl Watch for () {}
 pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Result<(), RunError> {
     let deadline = http.options().deadline.and_then(|whole| Instant::now().checked_add(whole));
     let mut number = 0;
-    while let Some(request) = client.outgoing() {
+    let (mut home, mut polite) = (None, false);
+    while let Some(mut request) = client.outgoing() {
+        let home = home.get_or_insert_with(|| request.uri.clone());
+        request.uri = next_address(home, &request.uri, http.options().other_hosts)
+            .map_err(|reason| HttpError::Elsewhere { uri: home.clone(), location: request.uri.clone(), reason })?;
+        if !polite && http.options().cancel.is_suspending() {
+            polite = true;
+            client.suspend();
+        }
         if watch.stop() || http.options().cancel.is_cancelled() {
             return Err(RunError::Stopped);
+        }
+        if !request.wait.is_zero() {
+            if deadline.is_some_and(|at| at.saturating_duration_since(Instant::now()) <= request.wait) {
+                return Err(HttpError::Deadline.into());
+            }
+            watch.event(&Event::Busy { pause: request.wait });
+            if http.options().cancel.wait(request.wait) {
+                return Err(RunError::Stopped);
+            }
         }
         number += 1;
         watch.sending(number, &request);
@@ -109,11 +131,14 @@ pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Res
             Err(HttpError::Status { status, .. }) if request.opens && client.unanswered(status, now())? => continue,
             other => other?,
         };
-        let taken = client.received(&answer.content_type, &answer.body, now());
+        let taken = client.received_with_mac(&answer.content_type, &answer.body, answer.mac.as_deref(), now());
         let report = client.report();
         watch.received(number, &answer, &report);
         watch.event(&Event::Books { books: &report.books });
         taken?;
+    }
+    if polite && !client.report().clean {
+        return Err(RunError::Stopped);
     }
     Ok(())
 }

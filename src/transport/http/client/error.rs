@@ -55,6 +55,16 @@ pub enum HttpError {
         /// Why not.
         reason: &'static str,
     },
+    /// A server that wants the session's next message somewhere else (RespURI, §3.10).
+    #[error("{uri} wants the next message at {location:?}, which is not done: {reason}")]
+    Elsewhere {
+        /// The address that the session began at.
+        uri: String,
+        /// Where it points.
+        location: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// An answer that is not SyncML.
     #[error("{uri} answered with {content_type:?} instead of SyncML; is it the address of a SyncML server?")]
     ContentType {

@@ -4,6 +4,7 @@
 //! message of a session is repeated only when the server certainly did nothing for it: otherwise it may have begun a
 //! session (§9.1).
 
+mod apart;
 mod drive;
 mod error;
 
@@ -12,6 +13,7 @@ pub use self::error::HttpError;
 pub use super::cancel::Cancel;
 pub use super::retry::Retry;
 
+use self::apart::apart;
 use self::error::failed;
 use super::coding::{self, Coding, Unpacking};
 use super::retry::retry_after;
@@ -53,7 +55,8 @@ pub struct Options {
     pub proxy: Option<String>,
     /// Whether packed answers are asked for, and messages packed for servers that say they take it.
     pub gzip: bool,
-    /// Whether redirections to another host are followed. The messages hold credentials and cards.
+    /// Whether redirections to another host are followed, and a server that wants the next message at one (RespURI). The
+    /// messages hold credentials and cards.
     pub other_hosts: bool,
     /// The largest message announced to the server, in bytes; answers may overshoot it somewhat, unpacked.
     pub max_msg_size: u64,
@@ -96,7 +99,7 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     agent: Agent,
-    options: Options,
+    options: Arc<Options>,
     /// Servers that said they take gzip.
     unpackers: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -141,12 +144,12 @@ impl HttpClient {
             .user_agent(options.user_agent.as_str())
             .tls_config(tls.build())
             .build();
-        Ok(Self { agent: config.new_agent(), options, unpackers: Arc::default() })
+        Ok(Self { agent: config.new_agent(), options: Arc::new(options), unpackers: Arc::default() })
     }
 
     /// How it posts.
     #[must_use]
-    pub const fn options(&self) -> &Options {
+    pub fn options(&self) -> &Options {
         &self.options
     }
 
@@ -177,7 +180,8 @@ impl HttpClient {
     /// Posts a session's next message.
     fn deliver(&self, request: &Outgoing, deadline: Option<Instant>, tell: Tell<'_>) -> Result<Answer, HttpError> {
         let (uri, body) = (request.uri.as_str(), request.body.as_slice());
-        let packet = Packet { content_type: request.content_type, body: self.packed(uri, body), mac: None, deadline };
+        let mac = request.mac.as_deref();
+        let packet = Packet { content_type: request.content_type, body: self.packed(uri, body), mac, deadline };
         let again = if request.opens { HttpError::is_untouched } else { HttpError::is_temporary };
         self.repeat(uri, &packet, body, again, tell)
     }
@@ -265,7 +269,18 @@ impl HttpClient {
         let request = request.config().timeout_per_call(Some(timeout)).build();
         tell(Event::Connecting { uri });
         tell(Event::Sending { bytes: packet.body.len() as u64 });
-        let mut response = request.send(&*packet.body).map_err(|error| failed(uri, error))?;
+        // Both wait for a server that may say nothing: in a thread of their own, which is left behind when nobody cares
+        // any more and ends with its timeout.
+        let (client, address, body) = (self.clone(), uri.to_owned(), packet.body.to_vec());
+        let exchange = move |came: &mut dyn FnMut(u64)| {
+            let response = request.send(&body[..]).map_err(|error| failed(&address, error))?;
+            client.take(&address, response, came)
+        };
+        apart(uri, &self.options.cancel, exchange, &mut |bytes| tell(Event::Receiving { bytes }))?
+    }
+
+    /// Takes what comes back; `came` hears how many bytes there are so far.
+    fn take(&self, uri: &str, mut response: Response<Body>, came: &mut dyn FnMut(u64)) -> Result<Step, HttpError> {
         let header = |name: &str| {
             response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
@@ -275,7 +290,7 @@ impl HttpClient {
         if status.is_redirection() {
             return self.redirected(uri, status, &location.unwrap_or_default());
         }
-        let read = self.read(uri, &mut response, packing.as_deref(), tell);
+        let read = self.read(uri, &mut response, packing.as_deref(), came);
         if status != StatusCode::OK {
             let text = first_line(&answer_type, &read.unwrap_or_default());
             return Err(HttpError::Status { uri: uri.to_owned(), status: status.as_u16(), text, retry_after: retry });
@@ -296,7 +311,7 @@ impl HttpClient {
         uri: &str,
         response: &mut Response<Body>,
         packing: Option<&str>,
-        tell: Tell<'_>,
+        came: &mut dyn FnMut(u64),
     ) -> Result<Vec<u8>, HttpError> {
         let limit = body_limit(self.options.max_msg_size);
         let too_large = || HttpError::TooLarge { uri: uri.to_owned(), limit };
@@ -318,7 +333,7 @@ impl HttpClient {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(HttpError::Broken { uri: uri.to_owned(), reason: error.to_string() }),
             }
-            tell(Event::Receiving { bytes: body.len() as u64 });
+            came(body.len() as u64);
         }
         match coding.map(|coding| coding.unpack(&body, limit)) {
             None => Ok(body),

@@ -2,7 +2,7 @@
 
 use super::*;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread::{JoinHandle, spawn};
 
 const XML: &str = "application/vnd.syncml+xml";
@@ -127,7 +127,7 @@ fn waits_as_long_as_the_server_asks_and_no_longer_than_it_may() {
 }
 
 fn opening(uri: &str, opens: bool) -> Outgoing {
-    Outgoing { uri: uri.to_owned(), content_type: XML, body: b"<q/>".to_vec(), opens }
+    Outgoing { uri: uri.to_owned(), content_type: XML, body: b"<q/>".to_vec(), mac: None, wait: Duration::ZERO, opens }
 }
 
 #[test]
@@ -160,6 +160,7 @@ fn tells_what_happens() {
             Event::Receiving { bytes } => format!("receiving {bytes}"),
             Event::Waiting { attempt, .. } => format!("waiting for {attempt}"),
             Event::Books { .. } => "books".to_owned(),
+            Event::Busy { .. } => "busy".to_owned(),
         });
     };
     client().deliver(&opening(&uri, false), None, &mut tell).unwrap();
@@ -348,4 +349,60 @@ fn says_that_a_plain_server_has_no_tls() {
 fn wants_certificates_in_a_certificate_file() {
     let error = HttpClient::new(Options { roots: Some(b"nothing".to_vec()), ..Options::default() }).unwrap_err();
     assert!(matches!(error, HttpError::Invalid(_)), "{error}");
+}
+
+/// A server that begins an answer with `said` and then says nothing more; it tells when it was asked.
+fn silent(said: &'static [u8]) -> (String, std::sync::mpsc::Receiver<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("http://{}/syncml", listener.local_addr().unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]).unwrap();
+        stream.write_all(said).unwrap();
+        tell.send(stream).unwrap();
+    });
+    (uri, told)
+}
+
+#[test]
+fn a_server_that_says_nothing_holds_up_nobody_who_stops() {
+    for said in
+        [&b""[..], b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.syncml+xml\r\nContent-Length: 9\r\n\r\n<a"]
+    {
+        let (uri, asked) = silent(said);
+        let cancel = Cancel::new();
+        let patient = with(|options| {
+            options.timeout = Duration::from_secs(3600);
+            options.cancel = cancel.clone();
+        });
+        // The connection stays open until the client has given up.
+        let stopping = spawn(move || {
+            let stream = asked.recv().unwrap();
+            cancel.cancel();
+            stream
+        });
+        let error = patient.deliver(&opening(&uri, true), None, &mut |_| ()).unwrap_err();
+        assert!(matches!(error, HttpError::Cancelled), "{error}");
+        drop(stopping.join().unwrap());
+    }
+}
+
+#[test]
+fn a_pause_ends_when_the_session_is_to_be_broken_off() {
+    let cancel = Cancel::new();
+    let long = with(|options| {
+        options.retry.pause = Duration::from_secs(3600);
+        options.retry.longest = options.retry.pause;
+        options.cancel = cancel.clone();
+    });
+    let (uri, thread) = script(vec![response("503 Service Unavailable", "", "")]);
+    let mut tell = |event: Event<'_>| {
+        if matches!(event, Event::Waiting { .. }) {
+            cancel.suspend();
+        }
+    };
+    let error = long.deliver(&opening(&uri, true), None, &mut tell).unwrap_err();
+    assert!(matches!(error, HttpError::Cancelled), "{error}");
+    thread.join().unwrap();
 }

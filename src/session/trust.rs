@@ -1,0 +1,76 @@
+//! What a session has settled of who is who (§5).
+
+use crate::auth::{Challenge, Scheme};
+use crate::store::BookNo;
+use serde::{Deserialize, Serialize};
+
+/// What a session has settled of who is who.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Trust {
+    /// The scheme of the peer's credentials: it stays what it was (§5.3).
+    scheme: Option<String>,
+    /// Server: books whose own credential was good; no other is asked for in this session (§5.5).
+    pub granted: Vec<BookNo>,
+    /// Server: books whose own credential is asked for, and how often one was.
+    pub asked: Vec<BookNo>,
+    pub times: u32,
+    /// How this end is to prove itself in its next header, and until it is told that this is enough.
+    pub proof: Option<Wanted>,
+    /// How often it was asked to.
+    pub proofs: u32,
+    /// Client: the books whose server wants an own credential, and what of.
+    pub books: Vec<(BookNo, Wanted)>,
+}
+
+/// A credential that was asked for: a [`Challenge`] as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Wanted {
+    scheme: String,
+    nonce: Vec<u8>,
+}
+
+impl Trust {
+    /// The scheme in force, once there is one.
+    pub(super) fn scheme(&self) -> Option<Scheme> {
+        self.scheme.as_deref().and_then(|scheme| Scheme::from_type(Some(scheme)))
+    }
+
+    /// Whether a credential of this scheme may go on with the session.
+    pub(super) fn keeps(&self, scheme: Scheme) -> bool {
+        self.scheme().is_none_or(|kept| kept == scheme)
+    }
+
+    /// Whether every message is proven by its MAC.
+    pub(super) fn is_mac(&self) -> bool {
+        self.scheme() == Some(Scheme::Mac)
+    }
+
+    /// Whether the session waits for a book's own credential.
+    pub(super) fn asks(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// Fixes the scheme.
+    pub(super) fn keep(&mut self, scheme: Scheme) {
+        self.scheme = Some(scheme.to_string());
+    }
+}
+
+impl Wanted {
+    pub(super) fn new(challenge: &Challenge) -> Self {
+        Self { scheme: challenge.scheme.to_string(), nonce: challenge.nonce.clone() }
+    }
+
+    pub(super) fn scheme(&self) -> Option<Scheme> {
+        Scheme::from_type(Some(&self.scheme))
+    }
+
+    pub(super) fn nonce(&self) -> &[u8] {
+        &self.nonce
+    }
+
+    /// As it stands in a Status.
+    pub(super) fn challenge(&self) -> Option<Challenge> {
+        Some(Challenge::new(self.scheme()?, &self.nonce))
+    }
+}
