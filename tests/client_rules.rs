@@ -71,6 +71,7 @@ fn two_books() -> (World, Device) {
         local_uri: "./notes".to_owned(),
         remote_uri: "notes".to_owned(),
         mode: AlertCode::TWO_WAY,
+        filter: None,
     };
     device.config.books.push(notes);
     world.put(&numbered(1));
