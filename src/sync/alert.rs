@@ -161,6 +161,7 @@ mod tests {
     }
 
     /// (requested, last, stored, previous, purged) → decision.
+    /// Catalogue: ANC-1, ANC-2, ANC-5
     #[test]
     fn anchors_choose_the_type() {
         use AlertDecision::{Escalate, Hold, Refuse};

@@ -104,6 +104,7 @@ fn anchors_are_recognised_in_any_wrapping() {
     assert_eq!(first_item(&read(&in_meta)).meta.as_ref().and_then(|meta| meta.anchor.clone()), Some(next));
 }
 
+/// Catalogue: 10.2/44
 #[test]
 fn memory_is_recognised_in_any_wrapping() {
     let memory = Mem { shared: true, free_mem: 10, free_id: 3 };
