@@ -49,6 +49,7 @@ fn sync(
     (seen, Ok(()))
 }
 
+/// Catalogue: VER-1, VER-2
 #[test]
 fn the_next_lower_version_is_tried_and_remembered() {
     use Version::{V10, V11, V12};
@@ -85,10 +86,13 @@ fn a_server_without_a_common_version_is_left_alone() {
     }
 }
 
+/// Catalogue: 10.2/20
 #[test]
 fn another_status_is_no_word_about_versions() {
-    let (mut world, device) = (World::new(), Device::new("phone"));
-    let (seen, ended) = sync(&mut world, &device, &[], 511, "");
-    assert_eq!(seen.len(), 1);
-    assert!(matches!(ended, Err(ClientError::Ended(code)) if code.0 == 511), "{ended:?}");
+    for refused in [511, 301] {
+        let (mut world, device) = (World::new(), Device::new("phone"));
+        let (seen, ended) = sync(&mut world, &device, &[], refused, "");
+        assert_eq!(seen.len(), 1);
+        assert!(matches!(ended, Err(ClientError::Ended(code)) if code.0 == refused), "{ended:?}");
+    }
 }

@@ -155,6 +155,7 @@ fn a_dropped_request_is_repeated() {
     each_message(Fault::DropRequest);
 }
 
+/// Catalogue: HTTP-2
 #[test]
 fn a_dropped_reply_is_asked_for_again() {
     each_message(Fault::DropReply);
@@ -175,6 +176,7 @@ fn half_a_reply_is_asked_for_again() {
     each_message(Fault::CutReply);
 }
 
+/// Catalogue: HTTP-2, HDR-2
 #[test]
 fn a_doubled_request_is_executed_once() {
     each_message(Fault::Duplicate);

@@ -32,6 +32,7 @@ fn device(version: Version, encoding: Encoding, size: u64) -> Device {
     device
 }
 
+/// Catalogue: LO-1, LO-6
 #[test]
 fn lo1_objects_larger_than_any_message_go_both_ways() {
     for version in [Version::V11, Version::V12] {
@@ -68,6 +69,7 @@ fn lo1_objects_larger_than_any_message_go_both_ways() {
 }
 
 /// LO-7: a peer that takes no chunks, and one that takes no object of the size, do without; everything else goes on.
+/// Catalogue: LO-7
 #[test]
 fn lo7_what_the_peer_cannot_take_is_kept_back() {
     let mut world = World::new();
@@ -112,6 +114,7 @@ fn say(world: &World, chunks: &[(&str, &str, Option<u64>, bool)]) -> (Vec<u16>, 
     (codes, alerts)
 }
 
+/// Catalogue: LO-1, LO-2, LO-3, LO-4, LO-5
 #[test]
 fn chunks_are_answered_by_the_book() {
     let ann = card("Ann", "+491");

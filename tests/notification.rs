@@ -50,6 +50,7 @@ fn fixtures() -> Vec<(String, Fixture)> {
     entries.map(|path| (path.file_stem().expect("name").to_string_lossy().into_owned(), read(&path))).collect()
 }
 
+/// Catalogue: SAN-1
 #[test]
 fn fixtures_are_read_checked_and_written_again() {
     let fixtures = fixtures();
@@ -127,6 +128,7 @@ fn modes(accepted: &Accepted) -> Vec<(i64, u16)> {
     accepted.books.iter().map(|book| (book.book.0, book.mode.0)).collect()
 }
 
+/// Catalogue: SAN-2
 #[test]
 fn a_client_does_what_it_is_asked_by_whom_it_knows() {
     let password = secret("sesame");
@@ -172,6 +174,7 @@ fn a_client_does_what_it_is_asked_by_whom_it_knows() {
     }
 }
 
+/// Catalogue: SAN-4
 #[test]
 fn a_client_refuses_what_anybody_could_have_sent() {
     use RefusedNotification::{NotSigned, NothingToSync, Replayed, UnknownServer, WrongDigest};
@@ -219,6 +222,7 @@ fn a_client_refuses_what_anybody_could_have_sent() {
     }
 }
 
+/// Catalogue: SAN-3
 #[test]
 fn a_server_invites_devices_in_their_own_form() {
     let password = secret("sesame");
@@ -269,6 +273,7 @@ fn a_server_invites_devices_in_their_own_form() {
     }
 }
 
+/// Catalogue: 10.2/36, S8
 #[test]
 fn a_device_syncs_when_it_is_asked_to() {
     for mut world in World::each() {
@@ -344,6 +349,7 @@ fn what_has_no_room_is_not_written() {
     assert!(error.starts_with("notification has 8193"), "{error}");
 }
 
+/// Catalogue: 10.2/37
 #[test]
 fn other_types_and_messages_are_told_apart() {
     let message = Alert11 {

@@ -63,6 +63,7 @@ fn news(world: &World, config: PollConfig) -> Vec<String> {
     changed(&ask(world, config).unwrap().0)
 }
 
+/// Catalogue: S8
 #[test]
 fn a_device_learns_whether_a_sync_would_bring_something() {
     for mut world in World::each() {
@@ -180,6 +181,7 @@ fn change(world: &World, account: &str, book: BookNo, text: &str) {
     put(store.as_ref(), number, book, None, &card(text, "+491"), world.now);
 }
 
+/// Catalogue: S8, S2
 #[test]
 fn a_platform_asks_once_for_all_its_users() {
     for store in common::stores() {

@@ -273,6 +273,7 @@ fn errors_have_words_and_codes() {
     assert_eq!(world.server_names().len(), 0, "nothing was written by what failed");
 }
 
+/// Catalogue: HTTP-1
 #[test]
 fn the_server_explains_itself_to_strangers() {
     let world = World::new(&[]);
@@ -487,6 +488,44 @@ fn changes_are_asked_for_without_a_sync() {
         assert_eq!(code, expected, "{args:?}: {err}");
         assert!(err.contains(said), "{args:?}: {err}");
     }
+}
+
+/// Catalogue: X10
+#[test]
+fn any_server_is_asked_whether_it_keeps_the_rules() {
+    let world = World::new(&[]);
+    let mut command = syncml();
+    command.args(["conformance", &world.url, "--user", "ada", "--password-file"]).arg(world.path("password"));
+    let junit = world.path("junit.xml");
+    let (code, out, err) = run(command.args(["--only", "AUTH-*,DEL-1,LO-", "--junit"]).arg(&junit));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.contains("writing test cards into the book \"contacts\""), "{err}");
+    assert!(out.contains("pass        DEL-1 ") && out.contains("unsupported AUTH-2 "), "{out}");
+    assert!(out.ends_with("passed, 0 failed, 1 unsupported (SyncML/1.2 in XML)\n"), "{out}");
+    let junit = fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("failures=\"0\"") && junit.contains("<testcase classname=\"DEL-1\""), "{junit}");
+    assert!(world.server_names().is_empty(), "nothing is left behind");
+
+    // A book with somebody's cards is refused, unless told otherwise.
+    fs::create_dir(world.path("folder")).unwrap();
+    world.write("folder/mine.vcf", &card("Ann Example", "TEL:+4930111\r\n"));
+    world.synced("folder", &[], 0);
+    let mut again = syncml();
+    again.args(["conformance", &world.url, "--user", "ada", "--only", "DEL-1", "--json", "--password-file"]);
+    let (code, out, err) = run(again.arg(world.path("password")));
+    assert_eq!(code, 2, "{out}");
+    assert!(err.contains("holds 1 other cards") && err.contains("--allow-writes"), "{err}");
+    let (code, out, err) = run(again.args(["--allow-writes", "--encoding", "wbxml", "--version", "1.1"]));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &report["findings"][0]["result"]), (0, &Value::from("pass")), "{out}{err}");
+    assert_eq!(world.server_names(), set(["Ann Example"]));
+
+    let (code, _, err) = run(syncml()
+        .args(["conformance", "http://127.0.0.1:1/", "--user", "ada", "--password-file"])
+        .arg(world.path("password")));
+    assert_eq!(code, 3, "{err}");
+    let (code, out, _) = run(syncml().args(["conformance", "--list", "--only", "two messages"]));
+    assert_eq!((code, out.lines().count()), (0, 1), "{out}");
 }
 
 #[test]

@@ -75,6 +75,7 @@ fn a_large_first_sync_into_a_book_that_is_not_empty_ends() {
 }
 
 // A Map of up to 200 entries that is larger than the server's MaxMsgSize.
+/// Catalogue: MSG-3, 10.2/16
 #[test]
 fn a_client_cuts_its_maps_to_the_servers_max_msg_size() {
     let mut world = world(sized(10_000));
@@ -104,6 +105,7 @@ fn sized(max: u64) -> ServerConfig {
 }
 
 // More than 500 statuses wait.
+/// Catalogue: STA-3
 #[test]
 fn no_status_is_lost_and_their_order_is_kept() {
     let mut world = world(ServerConfig::default());
@@ -134,6 +136,7 @@ fn no_status_is_lost_and_their_order_is_kept() {
 }
 
 // Order, with small replies.
+/// Catalogue: STA-1
 #[test]
 fn statuses_keep_their_order() {
     let mut world = world(ServerConfig::default());
@@ -268,6 +271,7 @@ fn sync_through(
 }
 
 // A server whose temporary GUIDs begin anew in each session (§2.3, LS `#n`).
+/// Catalogue: MAP-5
 #[test]
 fn a_temporary_guid_used_again_is_another_contact() {
     let mut world = world(ServerConfig::default());
@@ -297,6 +301,7 @@ fn a_temporary_guid_used_again_is_another_contact() {
 }
 
 // An Add whose Status was lost, and the item deleted since.
+/// Catalogue: 10.2/32, ANC-4
 #[test]
 fn a_delete_after_a_lost_reply_reaches_the_server() {
     let mut world = world(ServerConfig::default());
@@ -321,6 +326,7 @@ fn a_delete_after_a_lost_reply_reaches_the_server() {
 }
 
 // A client's slow sync: the server adds again what the old map binds to an item that was confirmed anew.
+/// Catalogue: S4
 #[test]
 fn a_client_never_binds_one_item_twice() {
     let mut world = world(ServerConfig::default());
@@ -439,6 +445,7 @@ fn the_ledger_forgets_what_was_refused_and_deleted() {
 }
 
 // Combined initialisation, in two messages, with a lost anchor (§3.14).
+/// Catalogue: INIT-2
 #[test]
 fn after_508_the_next_message_is_taken() {
     let world = world(ServerConfig::default());

@@ -49,6 +49,7 @@ fn confirm(phone: &mut Phone<'_>, heard: &Heard) -> Heard {
     phone.say_after(heard, commands, true).unwrap()
 }
 
+/// Catalogue: RES-1, SUS-1
 #[test]
 fn sus1_res1_a_slow_sync_goes_on_where_it_was() {
     for store in common::stores() {
@@ -84,6 +85,7 @@ fn sus1_res1_a_slow_sync_goes_on_where_it_was() {
     }
 }
 
+/// Catalogue: SUS-2, RES-5
 #[test]
 fn sus2_what_the_server_was_sending_is_not_sent_again() {
     for store in common::stores() {
@@ -109,6 +111,38 @@ fn sus2_what_the_server_was_sending_is_not_sent_again() {
     }
 }
 
+/// What a device showed before the sync broke off, and deleted since, is deleted: it is neither sent back nor kept for
+/// something that the device has.
+#[test]
+fn res1_what_was_shown_may_be_deleted_before_it_goes_on() {
+    for store in common::stores() {
+        let world = World::with(store, Default::default());
+        let mut phone = phone(&world);
+        let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+        let sync = adds(&mut phone, 0..3);
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        confirm(&mut phone, &heard);
+        // Again everything, with a new one; the first is changed. Then it breaks off.
+        let heard = phone.begin(AlertCode::SLOW, None, "2").unwrap();
+        let edited = numbered(0).replace("END:", "NOTE:edited\r\nEND:");
+        let changes = [("0", edited), ("7", numbered(7)), ("1", numbered(1))];
+        let changes = changes.iter().map(|(luid, text)| phone.change(Op::Add, luid, text)).collect();
+        let sync = phone.sync(changes);
+        phone.say_after(&heard, vec![sync], false).unwrap();
+
+        let heard = phone.begin(AlertCode::RESUME, None, "3").unwrap();
+        let deletes = ["0", "7", "8"].map(|luid| phone.change(Op::Delete, luid, "")).to_vec();
+        let last = phone.change(Op::Add, "2", &numbered(2));
+        let sync = phone.sync([deletes, vec![last]].concat());
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        assert_eq!(heard.codes("Delete"), [200, 200, 211], "8 was never shown");
+        assert!(heard.changes.is_empty(), "{:?}", heard.changes);
+        confirm(&mut phone, &heard);
+        assert_eq!(world.cards().len(), 2, "{:?}", world.cards());
+    }
+}
+
+/// Catalogue: RES-2
 #[test]
 fn res2_nothing_is_resumed_after_a_clean_end() {
     let world = World::new();
@@ -122,6 +156,7 @@ fn res2_nothing_is_resumed_after_a_clean_end() {
 }
 
 /// RES-6: who wants another kind now gets it; what was acknowledged stays done.
+/// Catalogue: RES-6
 #[test]
 fn res6_another_kind_cancels_what_was_suspended() {
     let world = World::new();
@@ -138,6 +173,7 @@ fn res6_another_kind_cancels_what_was_suspended() {
 }
 
 /// RES-4: a chunked object goes on in the middle, in each way that peers have to say so.
+/// Catalogue: RES-4
 #[test]
 fn res4_a_large_object_goes_on_in_the_middle() {
     let ann = card("Ann", "+491");
@@ -192,6 +228,7 @@ fn res4_a_large_object_goes_on_in_the_middle() {
 
 /// Both roles ours: a client breaks off wherever it can, and goes on. Nothing is doubled, nothing lost, and what was
 /// acknowledged is not sent again.
+/// Catalogue: SUS-1, RES-1, RES-5
 #[test]
 fn a_client_suspends_at_any_message_and_goes_on() {
     for version in Version::ALL {

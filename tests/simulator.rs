@@ -25,6 +25,7 @@ fn play(seeds: impl Iterator<Item = u64>) -> Stats {
     total
 }
 
+/// Catalogue: X9, X6
 #[test]
 fn promises_hold_in_400_fixed_schedules() {
     let stats = play(1..=400);
@@ -97,6 +98,7 @@ impl Store for ReplyBeforeCommit {
     }
 }
 
+/// Catalogue: X9
 #[test]
 fn planted_reply_before_commit_is_caught() {
     let (seed, how) = caught(|inner| Arc::new(ReplyBeforeCommit { inner, steps: AtomicUsize::new(0) }));

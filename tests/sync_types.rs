@@ -94,6 +94,7 @@ fn worlds() -> Vec<Three> {
     World::each().into_iter().map(Three::new).collect()
 }
 
+/// Catalogue: SYNC-3
 #[test]
 fn one_way_from_client_keeps_the_servers_changes_for_later() {
     for mut three in worlds() {
@@ -107,6 +108,7 @@ fn one_way_from_client_keeps_the_servers_changes_for_later() {
     }
 }
 
+/// Catalogue: SYNC-5
 #[test]
 fn one_way_from_server_keeps_the_clients_changes_for_later() {
     for mut three in worlds() {
@@ -120,6 +122,7 @@ fn one_way_from_server_keeps_the_clients_changes_for_later() {
     }
 }
 
+/// Catalogue: SYNC-4
 #[test]
 fn refresh_from_client_makes_the_server_what_the_client_is() {
     for mut three in worlds() {
@@ -136,6 +139,7 @@ fn refresh_from_client_makes_the_server_what_the_client_is() {
     }
 }
 
+/// Catalogue: SYNC-6
 #[test]
 fn refresh_from_server_makes_the_client_what_the_server_is() {
     for mut three in worlds() {
@@ -151,6 +155,7 @@ fn refresh_from_server_makes_the_client_what_the_server_is() {
 }
 
 /// §3.3: a one-way sync with lost anchors sends everything, but it is not a refresh that somebody asked for.
+/// Catalogue: SYNC-7
 #[test]
 fn a_first_one_way_sync_deletes_nothing() {
     for mode in [AlertCode::ONE_WAY_FROM_CLIENT, AlertCode::ONE_WAY_FROM_SERVER] {
@@ -176,6 +181,7 @@ fn a_first_one_way_sync_deletes_nothing() {
 }
 
 /// A refresh whose device shows nothing, or next to nothing, is a vanished side until somebody says otherwise.
+/// Catalogue: X5
 #[test]
 fn x5_an_emptied_device_does_not_empty_the_server() {
     for mut world in World::each() {
@@ -196,6 +202,7 @@ fn x5_an_emptied_device_does_not_empty_the_server() {
     }
 }
 
+/// Catalogue: X5
 #[test]
 fn x5_an_emptied_server_does_not_empty_the_device() {
     let mut world = World::new();
@@ -215,6 +222,7 @@ fn x5_an_emptied_server_does_not_empty_the_device() {
 }
 
 /// DESIGN "Store kit": deletes past the guard in several messages.
+/// Catalogue: X5
 #[test]
 fn x5_a_storm_of_deletes_is_held_whatever_messages_it_comes_in() {
     for mut world in World::each() {

@@ -18,6 +18,7 @@ fn device(name: &str, (version, encoding): (Version, Encoding)) -> Device {
     device
 }
 
+/// Catalogue: S1, S5, S6, SYNC-1, SYNC-2
 #[test]
 fn s5_first_sync_then_nothing_then_changes_of_both_sides() {
     for (variant, mut world) in variants().into_iter().flat_map(|v| World::each().into_iter().map(move |w| (v, w))) {
@@ -76,6 +77,7 @@ fn s5_first_sync_then_nothing_then_changes_of_both_sides() {
     }
 }
 
+/// Catalogue: X6, 10.2/10
 #[test]
 fn x6_changes_travel_between_two_devices() {
     for mut world in World::each() {
@@ -120,6 +122,7 @@ fn slow_sync_again_doubles_nothing() {
     }
 }
 
+/// Catalogue: S7
 #[test]
 fn s7_name_and_number_equal_other_fields_different_are_merged() {
     for mut world in World::each() {
@@ -134,6 +137,7 @@ fn s7_name_and_number_equal_other_fields_different_are_merged() {
     }
 }
 
+/// Catalogue: MSG-3
 #[test]
 fn msg_3_tiny_messages() {
     for (encoding, mut world) in
@@ -155,6 +159,7 @@ fn msg_3_tiny_messages() {
     }
 }
 
+/// Catalogue: X1, HDR-2
 #[test]
 fn x1_each_request_sent_twice_gets_the_same_bytes() {
     for mut world in World::each() {

@@ -19,6 +19,7 @@ fn pairs() -> Vec<(String, Vec<u8>, Vec<u8>)> {
     paths.iter().map(|path| (name(path), read(&path.with_extension("xml")), read(path))).collect()
 }
 
+/// Catalogue: WBX-1
 #[test]
 fn binary_vectors_come_back_byte_for_byte() {
     for (name, _, wbxml) in pairs() {
@@ -51,6 +52,7 @@ fn both_encodings_of_a_vector_say_the_same() {
     }
 }
 
+/// Catalogue: WBX-1
 #[test]
 fn vectors_say_what_the_reference_says() {
     let facts = |wanted: &str| pairs().into_iter().find(|(name, ..)| name.starts_with(wanted)).expect(wanted).2;

@@ -64,6 +64,7 @@ mod tests {
     }
 
     /// The vectors of §5.2.
+    /// Catalogue: AUTH-4, AUTH-5
     #[test]
     fn md5_vectors() {
         let password = secret("OhBehave");
@@ -93,6 +94,7 @@ mod tests {
     }
 
     /// `printf %s 'SecretIMEI:004999010640000' | md5sum`, `… | sha256sum`.
+    /// Catalogue: S3
     #[test]
     fn device_vectors() {
         for (digest, text) in [

@@ -245,6 +245,7 @@ mod tests {
         assert_eq!(verify(&device(DigestKind::Md5, "Secret", "IMEI:1"), &both[1..], &[]), None);
     }
 
+    /// Catalogue: S3
     #[test]
     fn a_hosts_own_digest_is_checked_by_its_name() {
         let name = DigestName::new("sm3").unwrap();

@@ -165,6 +165,16 @@ impl Guard {
         Stop
     }
 
+    /// Whether reading stopped because a text is not of its character set.
+    pub(super) fn failed_at_charset(&self) -> bool {
+        matches!(self.error, Some(DecodeError::Charset { .. }))
+    }
+
+    /// It goes on after all.
+    pub(super) fn forget_failure(&mut self) {
+        self.error = None;
+    }
+
     /// Why reading stopped.
     pub(super) fn into_error(self) -> DecodeError {
         // Only `fail` makes a Stop, so that there is an error.

@@ -3,8 +3,9 @@
 //!
 //! [`store`] asks a [`Store`](crate::store::Store) directly: rows in, rows out, transactions, steps of several threads.
 //! [`protocol`] plays conversations over a store in which a store's promises matter; [`phone`] is the device in them, and
-//! in tests of your own. [`sim`] lets a server and devices live through a bad network and crashes, from a seed.
+//! in tests of your own. [`conformance`] asks any SyncML server, over any transport, whether it keeps the rules. [`sim`] lets a server and devices live through a bad network and crashes, from a seed.
 
+pub mod conformance;
 pub mod phone;
 pub mod protocol;
 pub mod sim;

@@ -199,6 +199,7 @@ fn status_after_a_concurrent_edit(store: Arc<dyn Store>) -> Outcome {
     check(heard.changes.len() == 1 && heard.changes[0].content.contains("3333333"), "the second edit is sent, too")
 }
 
+/// Catalogue: MAP-3
 fn map_before_replace(store: Arc<dyn Store>) -> Outcome {
     let kit = Kit::new(store)?;
     kit.put(None, &card("Ann", "1111111"))?;
@@ -258,6 +259,7 @@ fn late_map_of_a_deleted_item(store: Arc<dyn Store>) -> Outcome {
     )
 }
 
+/// Catalogue: CON-8
 fn add_of_a_known_luid(store: Arc<dyn Store>) -> Outcome {
     let kit = Kit::new(store)?;
     let mut phone = kit.phone("phone");
@@ -283,6 +285,7 @@ fn luid_used_again(store: Arc<dyn Store>) -> Outcome {
     check(kit.live()?.len() == 1, "Ann is deleted, Bob is there")
 }
 
+/// Catalogue: ANC-4
 fn lost_last_reply(store: Arc<dyn Store>) -> Outcome {
     let kit = Kit::new(store)?;
     let mut one = kit.phone("one");
@@ -325,6 +328,7 @@ fn replay_without_credentials(store: Arc<dyn Store>) -> Outcome {
     check(kit.contents()? == before, "and changes nothing")
 }
 
+/// Catalogue: X1, HDR-2
 fn every_message_twice(store: Arc<dyn Store>) -> Outcome {
     let kit = Kit::new(store)?;
     kit.put(None, &card("Zoe", "9999999"))?;
@@ -340,6 +344,7 @@ fn every_message_twice(store: Arc<dyn Store>) -> Outcome {
     check(kit.live()?.len() == 2, "nothing was done twice")
 }
 
+/// Catalogue: RES-5
 fn broken_slow_sync(store: Arc<dyn Store>) -> Outcome {
     let kit = Kit::new(store)?;
     kit.put(None, &card("Ann", "1111111"))?;

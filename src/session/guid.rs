@@ -74,6 +74,7 @@ mod tests {
     use super::{Parsed, parse, parse_luid, to_short_text, to_text};
     use crate::store::Guid;
 
+    /// Catalogue: MAP-5
     #[test]
     fn map_5_temporary_guids_fit() {
         let (text, temporary) = to_short_text(Guid(1_000_000), u32::MAX, Some(8));

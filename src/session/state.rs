@@ -417,6 +417,7 @@ impl StoreState {
         pair.peer_next.clone_from(&self.peer_next);
         pair.own_next = Some(self.own_next.clone());
         pair.phase = Phase::Idle;
+        pair.sync_type = 0;
         if role == Role::Server && self.sync.sends(role) {
             pair.filter_hash = self.filter.as_ref().map(Filter::digest);
         }

@@ -350,7 +350,7 @@ pub struct PairRow {
     pub lens: Option<LensNo>,
     /// Digest of the filter in force.
     pub filter_hash: Option<Vec<u8>>,
-    /// Alert code of the open or last sync.
+    /// Alert code of the sync begun last; 0 once it has ended cleanly.
     pub sync_type: u16,
     /// Where the open sync stands.
     pub phase: Phase,

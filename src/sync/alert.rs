@@ -18,6 +18,8 @@ pub struct AlertFacts<'a> {
     pub purged: bool,
     /// The sync of this peer and book that was begun and not ended, if any: what can be resumed.
     pub open: Option<SyncType>,
+    /// The sync whose alerts were said, and nothing of its changes: suspended too, if the peer did say some (§3.13).
+    pub alerted: Option<SyncType>,
     /// The kinds this side holds.
     pub supported: &'a [SyncType],
 }
@@ -107,12 +109,14 @@ pub fn decide_alert(facts: &AlertFacts<'_>) -> AlertDecision {
 }
 
 /// A sync that broke off goes on where it was (§3.13). A refresh does not: whether it was meant to delete is not known
-/// any more. A sync of everything was held because anchors disagreed, so they are not asked again.
+/// any more. A sync of everything was held because anchors disagreed, so they are not asked again. Of a sync of changes
+/// nothing need be kept: what the peer has no answer to, it says again. Of one of everything it says only the rest.
 fn decide_resume(facts: &AlertFacts<'_>) -> AlertDecision {
     let slow = |reason| AlertDecision::Escalate { sync: SyncType::Slow, reason };
-    match facts.open {
+    match facts.open.or_else(|| facts.alerted.filter(|sync| !sync.is_full())) {
         Some(SyncType::Slow) => AlertDecision::Hold { sync: SyncType::Slow, lost_reply: false },
         None | Some(SyncType::RefreshFromClient | SyncType::RefreshFromServer) => slow(SlowReason::NotKept),
+        Some(_) if facts.purged => slow(SlowReason::Purged),
         Some(sync) => match facts.last.filter(|last| !is_no_anchor(last)) {
             Some(last) if facts.stored != Some(last) && facts.previous != Some(last) => slow(SlowReason::Mismatch),
             last => AlertDecision::Hold { sync, lost_reply: last.is_some() && facts.stored != last },
@@ -157,6 +161,7 @@ mod tests {
     }
 
     /// (requested, last, stored, previous, purged) → decision.
+    /// Catalogue: ANC-1, ANC-2, ANC-5
     #[test]
     fn anchors_choose_the_type() {
         use AlertDecision::{Escalate, Hold, Refuse};
@@ -202,6 +207,7 @@ mod tests {
                 previous,
                 purged,
                 open: None,
+                alerted: None,
                 supported: &SyncType::ALL,
             };
             assert_eq!(decide_alert(&facts), expected, "{facts:?}");
@@ -233,9 +239,15 @@ mod tests {
                 previous: Some("4"),
                 purged: false,
                 open,
+                alerted: None,
                 supported: &SyncType::ALL,
             };
             assert_eq!(decide_alert(&facts), expected, "{why}");
+            // Where nothing followed the alerts it is the same, but for a sync of everything.
+            let again = if open == Some(Slow) { slow(SlowReason::NotKept) } else { expected };
+            assert_eq!(decide_alert(&AlertFacts { open: None, alerted: open, ..facts }), again, "only alerted: {why}");
+            let purged = if open == Some(TwoWay) { slow(SlowReason::Purged) } else { continue };
+            assert_eq!(decide_alert(&AlertFacts { purged: true, ..facts }), purged, "away for too long: {why}");
         }
     }
 
@@ -246,6 +258,7 @@ mod tests {
             last: None,
             stored: None,
             open: None,
+            alerted: None,
             previous: None,
             purged: false,
             supported: &[SyncType::TwoWay, SyncType::Slow],

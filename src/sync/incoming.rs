@@ -160,6 +160,7 @@ mod tests {
         Entry::Unknown { twin }
     }
 
+    /// Catalogue: CON-1, CON-2, CON-3, CON-4, CON-5, CON-6, CON-7, CON-8
     #[test]
     fn every_cell_and_why() {
         use Action::*;

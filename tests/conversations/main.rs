@@ -29,11 +29,13 @@ use tree::Node;
 /// Differences shown of one message.
 const MOST: usize = 4;
 
+/// Catalogue: 10.2/1, S9
 #[test]
 fn conversations_replay_in_xml() {
     replay_all(Encoding::Xml);
 }
 
+/// Catalogue: 10.2/1
 #[test]
 fn conversations_replay_in_wbxml() {
     replay_all(Encoding::Wbxml);

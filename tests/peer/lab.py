@@ -3,7 +3,7 @@
 Every process gets a process group of its own, a time limit, and a mark in its environment. Stopping goes by process id; what
 a process leaves behind (D-Bus starts things on its own) is found by the mark and stopped by id as well. A guard does the same when this
 process itself is killed. Logs and message dumps stay in the folders handed in. Only Python's standard library is used."""
-import atexit, glob, http.client, http.server, json, os, re, secrets, shutil, signal, socket, subprocess, sys, threading, time
+import atexit, glob, json, os, re, secrets, shutil, signal, socket, subprocess, sys, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MARK = "SYNCML_PEER_MARK"
@@ -139,8 +139,8 @@ class Outcome:
             raise Failed("%s: not JSON: %r" % (" ".join(self.command[:3]), self.text[:200]))
 
 
-def run(command, env, log, timeout=60, split=False):
-    """Runs a command to its end. With `split`, standard error goes to a file of its own (LOG.err)."""
+def run(command, env, log, timeout=60, split=False, started=None):
+    """Runs a command to its end. With `split`, standard error goes to a file of its own (LOG.err); `started` is handed the process."""
     if split:
         # Standard error must not spoil the JSON on standard output.
         command_line = ["/bin/sh", "-c", 'err=$1; shift; exec "$@" 2>>"$err"', "sh", log + ".err"] + command
@@ -152,6 +152,8 @@ def run(command, env, log, timeout=60, split=False):
     start = time.time()
     p = Process(command_line, env, log)
     try:
+        if started:
+            started(p)
         p.wait(timeout)
     except subprocess.TimeoutExpired:
         raise Failed("%s: no end after %d s (log %s)" % (" ".join(command[:3]), timeout, log))
@@ -265,105 +267,6 @@ class Book:
         return hits[0]
 
 
-# ---- the wire -------------------------------------------------------------------------------------------------------
-
-class Tap:
-    """A recorder between a client and a server on loopback: forwards every request and keeps both bodies as
-    NNN-c2s.xml|wbxml and NNN-s2c.xml|wbxml. So that the client stays on it although the server names its own address in
-    RespURI, the two host:port texts are swapped in passing; both have the same length, which keeps every length in WBXML right."""
-
-    def __init__(self, server_port, folder):
-        self.server_port, self.folder, self.count, self.errors = server_port, folder, 0, []
-        os.makedirs(folder, exist_ok=True)
-        self.lock, self.log = threading.Lock(), []
-        tap = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            timeout = 300
-
-            def log_message(self, *_):
-                pass
-
-            def do_POST(self):
-                tap.forward(self)
-
-            do_GET = do_POST
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 64
-
-            def handle_error(self, request, address):
-                tap.errors.append(repr(sys.exc_info()[1]))
-
-        for _ in range(200):
-            self.http = Server(("127.0.0.1", 0), Handler)
-            if len(str(self.http.server_port)) == len(str(server_port)):
-                break
-            self.http.server_close()
-        else:
-            raise Failed("no free port with as many digits as %d" % server_port)
-        self.port = self.http.server_port
-        self.here, self.there = b"127.0.0.1:%d" % self.port, b"127.0.0.1:%d" % server_port
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": .05}, daemon=True).start()
-
-    def url(self, path):
-        return "http://127.0.0.1:%d/%s" % (self.port, path.lstrip("/"))
-
-    def forward(self, handler):
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-        body = body.replace(self.here, self.there)
-        # Without Accept-Encoding nobody packs anything: what is kept can be read.
-        left_out = ("host", "connection", "content-length", "proxy-connection", "accept-encoding")
-        headers = {k: v for k, v in handler.headers.items() if k.lower() not in left_out}
-        headers = {k: v.replace(self.here.decode(), self.there.decode()) for k, v in headers.items()}
-        with self.lock:
-            number = self.count = self.count + 2
-        self.keep(number - 1, "c2s", handler.headers.get("Content-Type"), body)
-        connection = http.client.HTTPConnection("127.0.0.1", self.server_port, timeout=280)
-        try:
-            connection.request(handler.command, handler.path, body, headers)
-            reply = connection.getresponse()
-            data = reply.read()
-        except (OSError, http.client.HTTPException) as e:
-            self.errors.append("request %d: %r" % (number // 2, e))
-            handler.close_connection = True
-            return
-        finally:
-            connection.close()
-        kind = reply.headers.get("Content-Type", "")
-        self.keep(number, "s2c", kind, data, reply.status)
-        data = data.replace(self.there, self.here)
-        handler.send_response(reply.status)
-        for k, v in reply.headers.items():
-            if k.lower() not in ("content-length", "connection", "transfer-encoding", "date", "server", "keep-alive", "accept-encoding"):
-                handler.send_header(k, v)
-        handler.send_header("Content-Length", str(len(data)))
-        handler.end_headers()
-        handler.wfile.write(data)
-
-    def keep(self, number, way, kind, body, status=None):
-        kind = (kind or "").lower()
-        extension = "wbxml" if "syncml+wbxml" in kind else "xml" if "syncml+xml" in kind else "other"
-        with self.lock:
-            self.log.append({"number": number, "way": way, "kind": extension, "bytes": len(body), "cards": len(re.findall(rb"BEGIN:VCARD(?:\r|\n(?! )|&#)", body)), "status": status})
-        write("%s/%03d-%s.%s" % (self.folder, number, way, extension), body)
-
-    def since(self, mark=0):
-        """Totals of the exchange from a point on: messages, cards and bytes each way."""
-        log = self.log[mark:]
-        return {way: {"messages": sum(1 for e in log if e["way"] == way), "cards": sum(e["cards"] for e in log if e["way"] == way),
-                      "bytes": sum(e["bytes"] for e in log if e["way"] == way)} for way in ("c2s", "s2c")}
-
-    def point(self):
-        return len(self.log)
-
-    def close(self):
-        self.http.shutdown()
-        self.http.server_close()
-
-
 # ---- SyncEvolution --------------------------------------------------------------------------------------------------
 
 class SyncEvolution:
@@ -375,14 +278,29 @@ class SyncEvolution:
         self.env = environment(self.home, self.mark, **preload)
         self.log = self.home + "/commands.log"
 
-    def command(self, *args, timeout=60):
+    def command(self, *args, timeout=60, started=None):
         # A mark per command: the end of one command must not reap a server that shares the HOME.
         env = dict(self.env, **{MARK: new_mark()})
-        return run(["/usr/bin/syncevolution", "--daemon=no"] + list(args), env, self.log, timeout)
+        return run(["/usr/bin/syncevolution", "--daemon=no"] + list(args), env, self.log, timeout, started=started)
 
     def configure(self, config, store, properties):
         words = ["%s=%s" % kv for kv in properties.items() if kv[1] is not None]
         self.command("--configure", "--template", "none", *words, config, store).must()
+
+    def add_store(self, config, store, format):
+        """One more datastore beside addressbook, in a folder of its own."""
+        book = Book("%s/%s" % (self.home, store))
+        self.command("--configure", "backend=file", "database=file://" + book.path, "databaseFormat=" + format, "sync=two-way", "uri=" + store, config, store).must()
+        return book
+
+    def forget(self, config, context):
+        """What a lost state means: anchors, maps, nonces and the tracking of changes are gone; the cards stay."""
+        peer = "%s/config/syncevolution/%s/peers/%s" % (self.home, context, config)
+        lost = glob.glob(peer + "/sources/*/.*.ini") + glob.glob(peer + "/.synthesis/*")
+        if not lost:
+            raise Failed("%s: there is no state to forget" % peer)
+        for path in lost:
+            os.unlink(path)
 
     def sessions(self):
         """Its session folders, oldest first. Their names have a resolution of a minute: compare sets before and after."""
@@ -435,10 +353,10 @@ class SyncEvolutionClient(SyncEvolution):
             "SyncMLVersion": proto, "maxMsgSize": max_msg, "preventSlowSync": 0, "printChanges": 0, "dumpData": 0, "maxlogdirs": 0, "loglevel": loglevel,
             "backend": "file", "database": "file://" + self.book.path, "databaseFormat": "text/vcard", "sync": "two-way", "uri": uri}, **more))
 
-    def sync(self, mode=None, timeout=300, **properties):
+    def sync(self, mode=None, timeout=300, started=None, **properties):
         before = set(self.sessions())
         args = (["--run"] if properties else []) + (["--sync", mode] if mode else []) + ["%s=%s" % kv for kv in properties.items()] + ["peer@cli"]
-        outcome = self.command(*args, timeout=timeout)
+        outcome = self.command(*args, timeout=timeout, started=started)
         return SyncResult(outcome, [d for d in self.sessions() if d not in before])
 
 
@@ -515,9 +433,9 @@ class OurProgram:
         self.env = environment(self.home, new_mark())
         self.log = self.home + "/commands.log"
 
-    def command(self, *args, timeout=120):
+    def command(self, *args, timeout=120, started=None):
         env = dict(self.env, **{MARK: new_mark()})
-        return run([self.program] + [str(a) for a in args], env, self.log, timeout, split=True)
+        return run([self.program] + [str(a) for a in args], env, self.log, timeout, split=True, started=started)
 
     def secret(self, name, text):
         return write("%s/secrets/%s" % (self.home, name), text + "\n", private=True)
@@ -537,8 +455,8 @@ class OurServer(OurProgram):
         args = [w for g in grants for w in ("--grant", g)]
         self.command("platform", "add", device, "--db", self.db, "--secret-file", self.secret("platform-" + device, secret), *args).must()
 
-    def start(self):
-        args = [self.program, "serve", "--db", self.db, "--listen", "127.0.0.1:0"] + (["--allow-basic"] if self.basic else [])
+    def start(self, port=0):
+        args = [self.program, "serve", "--db", self.db, "--listen", "127.0.0.1:%d" % port] + (["--allow-basic"] if self.basic else [])
         self.process = Process(args, self.env, self.home + "/server.log")
 
         def ready():
@@ -553,7 +471,7 @@ class OurServer(OurProgram):
         self.url = "http://127.0.0.1:%d/%s" % (self.port, self.path)
         return self
 
-    def settle(self):
+    def settle(self, timeout=60):
         """Nothing to wait for: what was answered is stored."""
 
     def stop(self):
@@ -652,8 +570,17 @@ class OurFolder(OurProgram):
             self.args += ["--remote-book", remote_book]
         self.args += list(more)
 
-    def sync(self, mode=None, timeout=300):
-        return self.command(*self.args, *(["--mode", mode] if mode else []), timeout=timeout)
+    def sync(self, mode=None, timeout=300, more=(), instead=None, started=None):
+        """`more` are further arguments, `instead` other values of options that are given anyway."""
+        args = list(self.args)
+        for option, value in (instead or {}).items():
+            args[args.index(option) + 1] = value
+        return self.command(*args, *(["--mode", mode] if mode else []), *more, timeout=timeout, started=started)
+
+    def forget(self):
+        """The state kept beside the cards is gone; the cards stay."""
+        for path in glob.glob(self.book.path + "/.syncml*"):
+            os.unlink(path)
 
 
 def default_program():

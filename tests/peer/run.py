@@ -18,7 +18,8 @@ Prints `ok NAME seconds` or `FAIL NAME: reason (folder)`, at the end `N passed, 
 Messages stay in WORK/NAME/wire for tests/wbxml.sh."""
 import argparse, concurrent.futures, fnmatch, os, random, shutil, sys, threading, time, traceback
 import cards, compare, lab, probe, record
-from lab import Failed, OurFolder, OurServer, SyncEvolutionClient, SyncEvolutionServer, Tap
+from lab import Failed, OurFolder, OurServer, SyncEvolutionClient, SyncEvolutionServer
+from tap import Tap
 
 USER, PASSWORD, SECRET = "alice", "pässwörd: 1", "shared secret of a platform"
 

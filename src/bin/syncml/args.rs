@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::failure::{EXIT_CODES, Result};
-use crate::{account, demo, device, import, item, list, notify, platform, poll, serve, sync, wire};
+use crate::{account, conformance, demo, device, import, item, list, notify, platform, poll, serve, sync, wire};
 use clap::{Parser, Subcommand};
 
 /// Keeps address books in step over SyncML / OMA Data Synchronization.
@@ -38,6 +38,8 @@ enum Command {
     Import(import::Args),
     /// Write the notification that asks a device to sync; how it gets there is up to you
     Notify(Box<notify::Args>),
+    /// Ask a server whether it keeps the rules of the protocol; writes test cards into an empty book and removes them
+    Conformance(Box<conformance::Args>),
     /// Turn a message (WBXML or XML) into readable XML, and a notification of DS 1.2 into text
     Decode(wire::DecodeArgs),
     /// Turn a message in XML into WBXML
@@ -59,6 +61,7 @@ impl Cli {
             Command::List(args) => args.json,
             Command::Item(command) => command.json(),
             Command::Import(args) => args.json,
+            Command::Conformance(args) => args.json,
             Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
         }
     }
@@ -76,6 +79,7 @@ impl Cli {
             Command::Item(command) => item::run(&command),
             Command::Import(args) => import::run(&args),
             Command::Notify(args) => notify::run(&args),
+            Command::Conformance(args) => conformance::run(&args),
             Command::Decode(args) => wire::decode(&args),
             Command::Encode(args) => wire::encode(&args),
             Command::Demo(args) => demo::run(&args),

@@ -9,6 +9,7 @@ mod account;
 mod args;
 mod books;
 mod cards;
+mod conformance;
 mod database;
 mod demo;
 mod device;

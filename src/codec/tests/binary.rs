@@ -41,6 +41,7 @@ fn put(data: &[u8]) -> Vec<u8> {
     [&b"\x5F"[..], &leaf(0x0B, "1"), b"\x54\x4F", data, b"\x01\x01\x01"].concat()
 }
 
+/// Catalogue: WBX-2, WBX-4
 #[test]
 fn documents_begin_in_many_ways() {
     let body = [put(b"\x03x\0"), b"\x12".to_vec()].concat();
@@ -67,6 +68,7 @@ fn documents_begin_in_many_ways() {
     assert_eq!(read(&nokia), expected);
 }
 
+/// Catalogue: WBX-3
 #[test]
 fn strings_come_in_many_pieces() {
     let table = b"\x02\xA4\x01\x6A\x0Dab\0card\0Data\0";
@@ -144,6 +146,7 @@ fn code_pages_turn_at_any_time_and_flags_may_have_an_end() {
     assert_eq!((meta.media_type.as_deref(), meta.size), (Some("t"), Some(7)));
 }
 
+/// Catalogue: WBX-6
 #[test]
 fn nonces_and_credentials_may_be_raw() {
     let status = |nonce: &[u8]| {
@@ -172,6 +175,7 @@ fn nonces_and_credentials_may_be_raw() {
     assert_eq!(put.cred.as_ref().map(|cred| &*cred.data), Some(&raw[..]));
 }
 
+/// Catalogue: WBX-5
 #[test]
 fn nested_documents_have_their_own_header_and_pages() {
     let body = b"\x4A\x65\x031.1\0\x01\x49\x03d\0\x01\x28\x01";

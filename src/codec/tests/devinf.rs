@@ -56,6 +56,7 @@ const FLAT: &str = "<DevInf><VerDTD>1.1</VerDTD><DevID>d</DevID><DevTyp>phone</D
     <PropName>TEL</PropName><ParamName>VOICE</ParamName><ParamName>TYPE</ParamName><ValEnum>CELL</ValEnum><ValEnum>HOME</ValEnum>\
     <CTType>text/x-vcalendar</CTType><PropName>DUE</PropName></CTCap></DevInf>";
 
+/// Catalogue: DEVI-1
 #[test]
 fn the_flat_list_becomes_a_structure_and_back() {
     let devinf = devinf(FLAT);
@@ -88,6 +89,7 @@ fn the_flat_list_becomes_a_structure_and_back() {
     );
 }
 
+/// Catalogue: DEVI-1, DEVI-2
 #[test]
 fn capabilities_stand_where_the_version_wants_them() {
     let flat = devinf(FLAT);
@@ -134,6 +136,7 @@ fn old_versions_get_no_new_elements() {
     assert!(v11.contains("<PropName>P</PropName><DataType>chr</DataType><Size>9</Size>"), "{v11}");
 }
 
+/// Catalogue: DEVI-3
 #[test]
 fn oddities_of_phones_are_read() {
     let odd = devinf(
@@ -159,6 +162,7 @@ fn oddities_of_phones_are_read() {
     assert!(devinf("<DevInf/>").stores.is_empty());
 }
 
+/// Catalogue: DEVI-3
 #[test]
 fn after_a_parameter_in_its_own_element_the_property_goes_on() {
     let devinf = devinf(

@@ -104,6 +104,7 @@ fn anchors_are_recognised_in_any_wrapping() {
     assert_eq!(first_item(&read(&in_meta)).meta.as_ref().and_then(|meta| meta.anchor.clone()), Some(next));
 }
 
+/// Catalogue: 10.2/44
 #[test]
 fn memory_is_recognised_in_any_wrapping() {
     let memory = Mem { shared: true, free_mem: 10, free_id: 3 };
@@ -176,6 +177,54 @@ fn declared_character_sets() {
         format!("<?xml version='1.0' encoding='ISO-8859-1'?>{body}").chars().map(|c| c as u8).collect();
     let error = decode(&latin1, Encoding::Xml, &Limits::default()).expect_err("not UTF-8");
     assert!(error.to_string().contains("declared character set"), "{error}");
+}
+
+#[test]
+fn a_chunk_may_be_cut_inside_a_character() {
+    let whole = "Größe 😀 &<]";
+    let at = |needle: &str| whole.find(needle).expect("it is there");
+    // A part; whether it is read where more follows, and where it is the last.
+    let table: [(&[u8], bool, bool); 8] = [
+        (&whole.as_bytes()[..at("ö") + 1], true, false),
+        (&whole.as_bytes()[at("ö") + 1..at("😀") + 3], true, false),
+        (&whole.as_bytes()[at("😀") + 1..], true, true),
+        (&whole.as_bytes()[at("😀") + 1..at("😀") + 3], true, true),
+        (b"a\xC3", true, false),
+        (b"\xC3a", false, false),
+        (b"Gr\xF6\xDFe", false, false),      // another character set
+        (b"\x80\x80\x80\x80", false, false), // no character has so many octets
+    ];
+    for (part, in_between, last) in table {
+        let escaped = part.iter().fold(Vec::new(), |mut text, byte| {
+            match byte {
+                b'&' => text.extend_from_slice(b"&amp;"),
+                b'<' => text.extend_from_slice(b"&lt;"),
+                byte => text.push(*byte),
+            }
+            text
+        });
+        let section = [b"<![CDATA[".as_slice(), part, b"]]>"].concat();
+        let sections = [b"<![CDATA[".as_slice(), &part[..1], b"]]><![CDATA[", &part[1..], b"]]>"].concat();
+        for written in [escaped, section, sections] {
+            for (more, readable) in [(" <x:MoreData/>", in_between), ("", last)] {
+                let xml = with_body(&format!("<Put><CmdID>1</CmdID><Item><Data>{{}}</Data>{more}</Item></Put>"));
+                let (before, after) = xml.split_once("{}").expect("it is there");
+                let xml = [before.as_bytes(), &written, after.as_bytes()].concat();
+                match decode(&xml, Encoding::Xml, &Limits::default()) {
+                    Ok(message) => {
+                        assert!(readable, "{part:x?} {more}");
+                        assert_eq!(first_data(&message).as_bytes(), Some(part));
+                        let Command::Put(put) = &message.body[0] else { panic!() };
+                        assert_eq!(put.items[0].more_data, !more.is_empty(), "what follows is read too");
+                    }
+                    Err(error) => {
+                        assert!(!readable, "{part:x?} {more}: {error}");
+                        assert!(error.to_string().contains("not UTF-8"), "{error}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]

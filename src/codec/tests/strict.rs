@@ -20,6 +20,7 @@ fn add(data: &[u8]) -> Command<'_> {
     Command::Change(Change::new(Op::Add, CmdId::from(1), item))
 }
 
+/// Catalogue: 10.2/39, 10.2/44
 #[test]
 fn a_whole_message_follows_the_dtd() {
     let mut header = header(Version::V12);

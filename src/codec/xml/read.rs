@@ -176,22 +176,26 @@ impl<'a> Source<'a> {
     /// The same for a CDATA section.
     #[inline]
     fn only_section(&mut self) -> Step<(&'a str, bool)> {
-        if !self.reader.get_ref().starts_with(b"<![CDATA[") {
-            return Ok(("", false));
+        match self.section()? {
+            Some(text) => Ok((text, self.ends_here()?)),
+            None => Ok(("", false)),
         }
-        self.event_start = self.position();
-        let text = match self.reader.read_event() {
-            Ok(Event::CData(section)) => match section.into_inner() {
-                Cow::Borrowed(text) => text,
-                Cow::Owned(_) => "", // a reader of a slice borrows from it
-            },
-            other => {
-                self.aside(other)?;
-                ""
-            }
+    }
+
+    /// A CDATA section, if one stands here, from under the reader: that would go no further once it met what is not
+    /// UTF-8. One without an end is left to it.
+    #[inline]
+    fn section(&mut self) -> Step<Option<&'a str>> {
+        let rest: &'a [u8] = self.reader.get_ref();
+        let Some(section) = rest.strip_prefix(SECTION) else { return Ok(None) };
+        let Some(length) = section_length(section) else { return Ok(None) };
+        let text = match std::str::from_utf8(&section[..length]) {
+            Ok(text) => text,
+            Err(error) => return Err(self.not_utf8(SECTION.len() + error.valid_up_to())),
         };
-        self.guard.check_text(text.len(), self.position())?;
-        Ok((text, self.ends_here()?))
+        self.reader.stream().consume(SECTION.len() + length + SECTION_END.len());
+        self.guard.check_text(length, self.position())?;
+        Ok(Some(text))
     }
 
     /// The text from here to the end of the open element.
@@ -224,6 +228,13 @@ impl<'a> Source<'a> {
                 [b'&', b'g', b't', b';', ..] => (">", 4),
                 [b'&', b'q', b'u', b'o', b't', b';', ..] => ("\"", 6),
                 [b'&', b'#', b'1', b'3', b';', ..] => ("\r", 5),
+                [b'<', b'!', b'[', ..] => match self.section()? {
+                    Some(section) => {
+                        self.append(text, Text::Borrowed(section))?;
+                        continue;
+                    }
+                    None => return Ok(()),
+                },
                 _ => return Ok(()),
             };
             if let Text::Borrowed(begun) = text {
@@ -251,6 +262,44 @@ impl<'a> Source<'a> {
                 Piece::End => return Ok(Content::Octets(octets(text))),
             }
         }
+    }
+
+    #[inline]
+    fn content_of_text(&mut self) -> Step<Content<'a>> {
+        match self.only_text()? {
+            (text, true) => Ok(plain_content(text)),
+            ("", false) => match self.only_section()? {
+                (text, true) => Ok(plain_content(text)),
+                (text, false) => self.rest_of_content(text),
+            },
+            (text, false) => self.rest_of_content(text),
+        }
+    }
+
+    /// Some peers cut a large object inside a character (§3.8): such a content is octets, if the cut is all that is wrong
+    /// with it. More of the object has to follow the first part of a character.
+    #[cold]
+    fn content_of_octets(&mut self, stop: Stop) -> Step<Content<'a>> {
+        let rest = self.input.get(self.content_start..).unwrap_or_default();
+        if !self.guard.failed_at_charset() {
+            return Err(stop);
+        }
+        let Some((bytes, length)) = raw_content(rest) else { return Err(stop) };
+        match text_cut_at_end(&bytes) {
+            Some(true) if !goes_on(&rest[length..]) => return Err(stop),
+            Some(_) => {}
+            None => return Err(stop),
+        }
+        // The reader stopped somewhere before that end.
+        let Some(ahead) = (self.content_start + length).checked_sub(self.position()) else { return Err(stop) };
+        self.reader.stream().consume(ahead);
+        self.guard.forget_failure();
+        self.guard.check_text(bytes.len(), self.position())?;
+        if !self.ends_here()? {
+            let at = self.guard.at(self.position());
+            return Err(self.guard.fail(DecodeError::Charset { rule: "the text is not UTF-8", at }));
+        }
+        Ok(Content::Octets(Octets { bytes, opaque: false }))
     }
 
     #[inline]
@@ -424,13 +473,9 @@ impl<'a> source::Source<'a> for Source<'a> {
             return Ok(Content::Octets(octets(Text::default())));
         }
         self.content_start = self.position();
-        match self.only_text()? {
-            (text, true) => Ok(plain_content(text)),
-            ("", false) => match self.only_section()? {
-                (text, true) => Ok(plain_content(text)),
-                (text, false) => self.rest_of_content(text),
-            },
-            (text, false) => self.rest_of_content(text),
+        match self.content_of_text() {
+            Err(stop) => self.content_of_octets(stop),
+            content => content,
         }
     }
 
@@ -466,6 +511,81 @@ impl<'a> source::Source<'a> for Source<'a> {
     fn offset(&self) -> usize {
         self.position()
     }
+}
+
+const SECTION: &[u8] = b"<![CDATA[";
+const SECTION_END: &[u8] = b"]]>";
+
+/// How far it is from behind the start of a section to its end.
+#[inline]
+fn section_length(section: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += scan::find(&section[at..], SECTION_END[0])?;
+        if section[at..].starts_with(SECTION_END) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// The octets of a content that holds only text, sections and the usual references, and where its end tag begins.
+fn raw_content(input: &[u8]) -> Option<(Bytes<'_>, usize)> {
+    let mut bytes = Bytes::Borrowed(&[]);
+    let mut append = |piece| match &mut bytes {
+        Bytes::Borrowed([]) => bytes = Bytes::Borrowed(piece),
+        begun => begun.to_mut().extend_from_slice(piece),
+    };
+    let mut at = 0;
+    loop {
+        let rest = input.get(at..)?;
+        let length = match rest {
+            [b'<', b'/', ..] => return Some((bytes, at)),
+            [b'&', ..] => {
+                let end = scan::find(rest, b';')?;
+                append(match &rest[1..end] {
+                    b"amp" => b"&",
+                    b"lt" => b"<",
+                    b"gt" => b">",
+                    b"quot" => b"\"",
+                    b"apos" => b"'",
+                    b"#13" | b"#xD" => b"\r",
+                    b"#10" | b"#xA" => b"\n",
+                    _ => return None,
+                });
+                end + 1
+            }
+            [b'<', ..] => {
+                let section = rest.strip_prefix(SECTION)?;
+                let end = section_length(section)?;
+                append(&section[..end]);
+                SECTION.len() + end + SECTION_END.len()
+            }
+            _ => {
+                let end = scan::find_if(rest, |byte| (byte == b'<') | (byte == b'&'))?;
+                append(&rest[..end]);
+                end
+            }
+        };
+        at += length;
+    }
+}
+
+/// Whether the last character is cut; `None` where this is not UTF-8 for more than its first and last character.
+fn text_cut_at_end(bytes: &[u8]) -> Option<bool> {
+    let missing = bytes.iter().take(3).take_while(|byte| (0x80..0xC0).contains(*byte)).count();
+    match std::str::from_utf8(&bytes[missing..]) {
+        Ok(_) => Some(false),
+        Err(error) => error.error_len().is_none().then_some(true),
+    }
+}
+
+/// Whether the element after the end tag that stands here is `MoreData`.
+fn goes_on(input: &[u8]) -> bool {
+    let next = scan::find(input, b'>').map_or(&[][..], |end| input[end + 1..].trim_ascii_start());
+    let name = next.strip_prefix(b"<").unwrap_or_default();
+    let name = name.split(|byte| b"/> \t\r\n".contains(byte)).next().unwrap_or_default();
+    std::str::from_utf8(name).is_ok_and(|name| local(name) == Tag::MoreData.name())
 }
 
 /// A name without its prefix.

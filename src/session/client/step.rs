@@ -296,8 +296,9 @@ impl Step<'_> {
                                 (store.old_epoch, store.epoch) = (Some(pair.epoch), pair.epoch + 1);
                             }
                         }
-                        // 508 comes with an Alert that says what to do instead.
-                        if matches!(status_policy(status.code).alert, OnAlert::Ended | OnAlert::Authenticate) {
+                        // 508 comes with an Alert that says what to do instead; so may the 509 of who cannot resume.
+                        let anew = status.code == StatusCode::CANNOT_RESUME && store.peer_next.is_some();
+                        if !anew && matches!(status_policy(status.code).alert, OnAlert::Ended | OnAlert::Authenticate) {
                             store.failed = Some(status.code.0);
                         }
                     }
@@ -444,6 +445,7 @@ impl Step<'_> {
         let header = self.header();
         let mut outbox = self.outbox(&header)?;
         let heard = !statuses.is_empty();
+        let refuses = statuses.iter().any(|status| status.code >= 400);
         self.write_header_status(&mut outbox, message)?;
         write_statuses(tx, &self.turn.token, &mut outbox, statuses)?;
         devinf::write_results(&mut outbox, &mut self.state, self.config.encoding).map_err(broken)?;
@@ -464,8 +466,8 @@ impl Step<'_> {
                 if !self.state.suspended {
                     self.turn.finish(tx, &mut self.state.stores)?;
                 }
-                // Who has said the last word waits for none.
-                if !heard || message.last {
+                // Who has said the last word waits for none; but that it is refused it is told (§3.5).
+                if !heard || message.last && !refuses {
                     self.turn.put_pairs(tx)?;
                     return Ok(None);
                 }

@@ -48,10 +48,12 @@ impl<'m> Overlay<'m> {
         match (received.op, entry) {
             // §3.4: a delete has no place in a slow sync; but a server may take back what it has just been told of.
             // And what was shown earlier in a sync that broke off may have been deleted since.
-            (Incoming::Delete, None)
-                if full && when == When::Arriving && open.role == Role::Server && !open.state.resuming =>
-            {
-                Ok(Outcome::Done(StatusCode::FORBIDDEN))
+            (Incoming::Delete, None) if full && when == When::Arriving && open.role == Role::Server => {
+                if open.state.resuming {
+                    self.withdraw(tx, open, received)
+                } else {
+                    Ok(Outcome::Done(StatusCode::FORBIDDEN))
+                }
             }
             (Incoming::Delete, Some(entry)) if is_soft(&received, open.role) => self.soft_delete(entry),
             (Incoming::Delete, Some(entry)) => self.delete(tx, open, received, entry, when),
@@ -124,7 +126,7 @@ impl<'m> Overlay<'m> {
         let stranger = received.op == Incoming::Add
             && !echo
             && match now {
-                ItemNow::Deleted => !self.may_be_edit_of(tx, open, &entry, &content)?,
+                ItemNow::Deleted => !self.may_be_edit_of(tx, open, &entry, &content.bytes)?,
                 _ => !may_be_an_edit(open.kind, &item.content, &content.bytes),
             };
         let decision = decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, Policy::default());
@@ -307,7 +309,7 @@ impl<'m> Overlay<'m> {
         // strong match, so that a twin does not take the item from under its own id.
         let decides = when != When::Arriving || open.role == Role::Client;
         if open.mirrors() {
-            let known = same || (when != When::Arriving && self.may_be_edit_of(tx, open, &old, content)?);
+            let known = same || (when != When::Arriving && self.may_be_edit_of(tx, open, &old, &content.bytes)?);
             if !known {
                 return Ok(None);
             }
@@ -393,15 +395,28 @@ impl<'m> Overlay<'m> {
     }
 
     /// Whether a card can be an edit of what the old map has under its id.
-    fn may_be_edit_of(
-        &self,
-        tx: &mut dyn Tx,
-        open: &OpenBook<'_, '_>,
-        old: &MapRow,
-        content: &Content<'_>,
-    ) -> Result<bool> {
+    fn may_be_edit_of(&self, tx: &mut dyn Tx, open: &OpenBook<'_, '_>, old: &MapRow, content: &[u8]) -> Result<bool> {
         let base = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten();
-        Ok(base.is_some_and(|base| may_be_an_edit(open.kind, &base.content, &content.bytes)))
+        Ok(base.is_some_and(|base| may_be_an_edit(open.kind, &base.content, content)))
+    }
+
+    /// Deletes what was shown before the sync broke off, and is staged: it was never shown, and what it had become of goes,
+    /// too, as in a sync of changes. Nothing else can be meant.
+    fn withdraw(&mut self, tx: &mut dyn Tx, open: &mut OpenBook<'_, 'm>, received: Received<'m>) -> Result<Outcome> {
+        let shown = match &received.key {
+            Key::Peer(luid) => self.shown.remove(&**luid).map(|bytes| (luid.clone(), bytes)),
+            Key::Own(_) => None,
+        };
+        let Some((luid, bytes)) = shown else { return Ok(Outcome::Done(StatusCode::NOT_DELETED)) };
+        tx.unstage(open.device, open.book(), open.state.epoch, &[&luid])?;
+        match self.old_entries.get(&*luid).cloned() {
+            // The id may have been another item's before.
+            Some(old) if self.may_be_edit_of(tx, open, &old, &bytes)? => {
+                let entry = MapRow { epoch: open.state.epoch, ..old };
+                self.delete(tx, open, received, entry, When::Arriving)
+            }
+            _ => Ok(Outcome::Done(StatusCode::OK)),
+        }
     }
 
     /// In a refresh: an item here becomes what the peer shows, whatever it was.

@@ -14,6 +14,9 @@ use std::collections::{HashMap, HashSet};
 /// What is agreed on an item: the revision, what the peer has of it, and the fields that this is about; `None`: all.
 pub(super) type Agreed = (Revision, [u8; 16], Option<LensNo>);
 
+/// Staged rows read at a time.
+const SHOWN_PAGE: usize = 200;
+
 /// The rows that a batch touches, as they are after the changes decided so far.
 pub(super) struct Overlay<'m> {
     pub(super) entries: HashMap<String, MapRow>,
@@ -29,6 +32,8 @@ pub(super) struct Overlay<'m> {
     pub(super) sent: HashMap<Guid, (Revision, [u8; 16])>,
     /// In a sync of everything: by which id the peer had an item before, who has the first claim on it.
     pub(super) claimed: HashMap<Guid, String>,
+    /// In a sync that goes on: what is staged under the ids that the batch deletes.
+    pub(super) shown: HashMap<String, Vec<u8>>,
     /// Items that the peer maps, in the epoch in force.
     pub(super) taken: HashSet<Guid>,
     // Writes, in their order.
@@ -52,6 +57,7 @@ impl<'m> Overlay<'m> {
             assumed: HashMap::new(),
             sent: HashMap::new(),
             claimed: HashMap::new(),
+            shown: HashMap::new(),
             taken: HashSet::new(),
             maps: Vec::new(),
             staged: Vec::new(),
@@ -92,6 +98,7 @@ impl<'m> Overlay<'m> {
                 overlay.old_entries.insert(entry.luid.clone(), entry);
             }
         }
+        overlay.learn_shown(tx, open, batch, when)?;
         let own: Vec<Guid> = named()
             .filter_map(|key| match key {
                 Key::Own(guid) => Some(*guid),
@@ -302,6 +309,40 @@ impl<'m> Overlay<'m> {
             view_fp: draft.fingerprint,
             keys: draft.keys,
         });
+    }
+
+    /// What is staged under ids that are deleted although the map in force does not have them. Rare enough to read all that
+    /// is staged once for a batch.
+    fn learn_shown(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        batch: &[Received<'_>],
+        when: When,
+    ) -> Result<()> {
+        if when != When::Arriving || open.role != Role::Server || !open.state.resuming || !open.compares() {
+            return Ok(());
+        }
+        let deleted: HashSet<&str> = batch
+            .iter()
+            .filter_map(|received| match &received.key {
+                Key::Peer(luid) if received.op == Incoming::Delete => Some(&**luid),
+                _ => None,
+            })
+            .filter(|luid| !self.entries.contains_key(*luid))
+            .collect();
+        let mut after = 0;
+        while !deleted.is_empty() {
+            let page = tx.staged(open.device, open.book(), after, SHOWN_PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            let wanted = page
+                .into_iter()
+                .map(|row| row.change)
+                .filter(|change| change.epoch == open.state.epoch && deleted.contains(&*change.luid));
+            self.shown.extend(wanted.map(|change| (change.luid.into_owned(), change.content.into_owned())));
+        }
+        Ok(())
     }
 
     pub(super) fn learn_and_write(&mut self, entry: MapRow) {

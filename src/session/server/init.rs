@@ -121,13 +121,15 @@ impl Step<'_, '_> {
             return refuse(self, StatusCode::NOT_FOUND);
         };
         let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
+        let begun = SyncType::from_alert(AlertCode(pair.sync_type));
         let decision = decide_alert(&AlertFacts {
             requested,
             last: anchor.and_then(|anchor| anchor.last.as_deref()),
             stored: pair.peer_next.as_deref(),
             previous: pair.peer_prev.as_deref(),
             purged: pair.cursor < row.purged_upto,
-            open: SyncType::from_alert(AlertCode(pair.sync_type)).filter(|_| pair.phase != Phase::Idle),
+            open: begun.filter(|_| pair.phase != Phase::Idle),
+            alerted: begun.filter(|_| pair.phase == Phase::Idle),
             supported: &SyncType::ALL,
         });
         let (sync, lost_reply, reason) = match decision {
@@ -137,7 +139,8 @@ impl Step<'_, '_> {
         };
         let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
         let mut settled = true;
-        let resumed = requested == AlertCode::RESUME && reason.is_none();
+        // Where nothing was said after the alerts there is nothing to go on with: the same sync is held from its start.
+        let resumed = requested == AlertCode::RESUME && reason.is_none() && pair.phase != Phase::Idle;
         if !resumed {
             fold_open_epoch(tx, pair)?;
             discard(tx, self.turn.device, datastore.book)?;
@@ -153,7 +156,7 @@ impl Step<'_, '_> {
         let own_next = next_anchor(self.now, pair.own_next.as_deref());
         let last = if lost_reply { pair.own_prev.clone() } else { pair.own_next.clone() };
         if !resumed {
-            // Open, so that it can be resumed, is what the device knows of: once it has said something more.
+            // Once the device has said something more, there is something to be kept.
             pair.phase = Phase::Idle;
         }
         pair.sync_type = sync.alert().0;

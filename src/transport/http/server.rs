@@ -300,6 +300,7 @@ mod tests {
         assert_eq!(has(&plain, CONTENT_LENGTH).as_deref(), Some("10000"));
     }
 
+    /// Catalogue: HTTP-1
     #[test]
     fn answers_are_private_and_have_a_length() {
         let response = refused(&Refusal::UnknownType("text/html".to_owned()));

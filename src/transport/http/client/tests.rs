@@ -289,6 +289,7 @@ fn goes_through_a_proxy() {
     assert!(matches!(error, HttpError::Invalid(_)), "{error}");
 }
 
+/// Catalogue: HTTP-2
 #[test]
 fn repeats_the_identical_bytes() {
     let (uri, thread) = script(vec![
