@@ -230,6 +230,7 @@ fn put_file(store: &dyn Store, account: AccountNo, guid: Option<Guid>, bytes: &[
 }
 
 /// LO-1, LO-6: opaque objects of all sizes around what a row, a message and a piece hold; both ways, changed and deleted.
+/// Catalogue: LO-1
 #[test]
 fn lo1_lo6_opaque_objects_go_both_ways() {
     for encoding in [Encoding::Xml, Encoding::Wbxml] {
@@ -310,6 +311,7 @@ fn b64(size: usize) -> Option<Meta<'static>> {
 }
 
 /// LO-2, LO-3, LO-4, LO-6: opaque objects are answered as contacts are, and what is refused leaves nothing behind.
+/// Catalogue: LO-1, LO-2, LO-3, LO-4
 #[test]
 fn opaque_chunks_are_answered_by_the_book() {
     let bytes = file(150_000);
@@ -359,6 +361,7 @@ fn opaque_chunks_are_answered_by_the_book() {
 }
 
 /// A contact has a limit of its own, since it is read as a whole (LO-4).
+/// Catalogue: LO-4
 #[test]
 fn lo4_contacts_have_a_smaller_limit() {
     let ann = card("Ann", "+491");
@@ -375,6 +378,7 @@ fn lo4_contacts_have_a_smaller_limit() {
 }
 
 /// RES-4: packed chunks go on in the middle of a quantum; what was in doubt is said again and counts once.
+/// Catalogue: RES-4
 #[test]
 fn res4_a_packed_object_goes_on_in_the_middle() {
     let bytes = file(150_000);
@@ -429,6 +433,33 @@ fn a_copy_shares_what_is_kept_in_pieces() {
         }
         assert!(files(server, world.account) == [file(10), bytes.clone(), bytes.clone()]);
         assert_eq!(large_bytes(&world), (3 * LARGE) as u64);
+    }
+}
+
+/// A Replace of single fields stays one when it comes in chunks (§3.17): what it does not say is not taken away.
+#[test]
+fn single_fields_may_come_in_chunks() {
+    for store in common::stores() {
+        let world = small(store, 150_000);
+        let mut phone = Phone::new(&world.server, "phone", "alice", common::PASSWORD, world.now);
+        let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+        let add = phone.change(Op::Add, "1", &card("Ann", "+491"));
+        let sync = phone.sync(vec![add]);
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        phone.say_after(&heard, Vec::new(), true).unwrap();
+        let mut heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "2").unwrap();
+        let field = "EMAIL:ann@example.com\r\n";
+        for (part, more) in [(&field[..9], true), (&field[9..], false)] {
+            let mut change = phone.change(Op::Replace, "1", part);
+            change.items[0].more_data = more;
+            change.meta =
+                more.then(|| Meta { size: Some(field.len() as u64), field_level: true, ..Meta::of_type("text/vcard") });
+            let sync = phone.sync(vec![change]);
+            heard = phone.say_after(&heard, vec![sync], !more).unwrap();
+            assert_eq!(heard.codes("Replace"), [if more { 213 } else { 200 }]);
+        }
+        let cards = world.cards();
+        assert!(cards[0].contains("+491") && cards[0].contains("ann@example.com"), "{cards:?}");
     }
 }
 
