@@ -1,7 +1,7 @@
 //! A conformance kit: scripted checks of the rules of the protocol, played against any SyncML server.
 //!
 //! In: a [`Transport`] that posts messages, and a test account with an empty book ([`Config`]). Out: for each of
-//! [`CHECKS`] whether the server keeps the rule, breaks it, or does not offer the feature, with the row of the catalogue
+//! [`checks`] whether the server keeps the rule, breaks it, or does not offer the feature, with the row of the catalogue
 //! and the section of the rule ([`Report`]).
 //!
 //! The fixtures of this project say exactly what its own server answers; another server may rightly answer otherwise. So
