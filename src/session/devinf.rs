@@ -5,9 +5,9 @@ use super::outbox::Outbox;
 use super::state::State;
 use crate::codec::{EncodeError, Encoding};
 use crate::contact::identity::Kind;
-use crate::contact::view::NAMES;
+use crate::contact::lens::{Declared, DeclaredProperty, NAMES};
 use crate::message::{
-    CmdId, Command, ContentType, Data, DataStore, DevInf, FilterCap, Item, Location, Meta, Results, SyncKind, Text,
+    CmdId, Command, ContentCap, ContentType, Data, DataStore, DevInf, FilterCap, Item, Location, Meta, Results, SyncKind, Text,
     Version,
 };
 use crate::sync::Role;
@@ -46,6 +46,38 @@ pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore
         .map(|wanted| (wanted.media_type.trim().to_owned(), wanted.version.trim().to_owned()));
     let folders = store.hierarchical;
     Capability { media, max_guid: store.max_guid_size.filter(|max| *max > 0), number_of_changes, folders }
+}
+
+/// What a peer declares that one of its datastores can hold (CTCap): within the datastore from 1.2 on, before in one list for
+/// all, which some still write where it does not belong. The list of the type that it is sent counts, or the first of a type
+/// that our datastore has.
+pub(super) fn declared(devinf: &DevInf<'_>, there: &str, datastore: &Datastore) -> Option<Declared> {
+    let wanted = capability(devinf, there, datastore).media;
+    let store = devinf.stores.iter().find(|store| same_place(&store.source_ref, there)).or(match &*devinf.stores {
+        [only] => Some(only),
+        _ => None,
+    });
+    let ours = |cap: &&ContentCap<'_>| datastore.types.iter().any(|(name, _)| name.eq_ignore_ascii_case(cap.media_type.trim()));
+    let caps = || store.into_iter().flat_map(|store| &store.content_caps).chain(&devinf.content_caps).filter(ours);
+    let asked = |cap: &&ContentCap<'_>| {
+        wanted.as_ref().is_some_and(|(name, version)| {
+            let same = cap.version.as_ref().is_none_or(|of| of.trim().is_empty() || of.trim() == version);
+            same && name.eq_ignore_ascii_case(cap.media_type.trim())
+        })
+    };
+    let cap = caps().find(asked).or_else(|| caps().next())?;
+    let text = |text: &Text<'_>| text.trim().to_owned();
+    let properties = cap.properties.iter().map(|property| DeclaredProperty {
+        name: text(&property.name),
+        max_occur: property.max_occur,
+        max_size: property.max_size,
+        no_truncate: property.no_truncate,
+        values: property.values.iter().map(text).collect(),
+        params: (property.params.iter())
+            .map(|param| (text(&param.name), param.values.iter().map(text).collect()))
+            .collect(),
+    });
+    Some(Declared { properties: properties.collect() })
 }
 
 /// What we say of ourselves, with datastores by the names that the peer has for them; a server adds those that nobody

@@ -1,7 +1,7 @@
 //! A datastore's filter in its session (§3.16): what a device sees of an item, what is due because of it, and what a card
 //! means that it saw in part.
 //!
-//! What the last agreement on an item was about is kept with the map entry, as the set of fields; without one it was the
+//! What the last agreement on an item was about is kept with the map entry, as the lens of then; without one it was the
 //! whole card. A device that has another filter than in its last clean sync is looked at item by item: what came into the
 //! filter is added, what left it is removed if the filter says so, and what now shows more is sent again. An item that a
 //! filter removed has no entry any more; nothing else tells it from one that the device never had.
@@ -10,7 +10,7 @@ use super::content::Content;
 use super::guid;
 use super::receive::OpenBook;
 use super::state::StoreState;
-use crate::contact::view::{Fields, view};
+use crate::contact::lens::{Fields, view};
 use crate::message::Op;
 use crate::store::{ItemRow, LensNo, MapRow, OutgoingRow, Result, Revision, Tx};
 use crate::sync::Role;
@@ -23,11 +23,6 @@ impl StoreState {
     pub(super) fn fields(&self) -> Option<Fields> {
         self.filter.as_ref().and_then(Filter::fields)
     }
-
-    /// The same, as it is remembered with an agreement.
-    pub(super) fn lens(&self) -> Option<LensNo> {
-        self.fields().map(lens)
-    }
 }
 
 impl OpenBook<'_, '_> {
@@ -36,35 +31,25 @@ impl OpenBook<'_, '_> {
         matches!(self.role, Role::Server) && (self.state.filter.is_some() || self.state.refilter)
     }
 
-    /// Under which fields an item went to the peer: a client sends whole cards, whatever it wants to receive. What was sent
-    /// under a filter that is not known any more was perhaps nothing.
+    /// Of which part of an item the peer's silence says something, once it has what was sent. What was sent under a lens that
+    /// is not known any more was perhaps nothing.
     pub(super) fn sent_lens(&self, row: &OutgoingRow) -> Option<LensNo> {
         match self.role {
-            Role::Client => None,
-            Role::Server if self.state.refilter && row.session != Some(self.token) => Some(lens(Fields::NONE)),
-            Role::Server => self.state.lens(),
+            Role::Server if self.state.refilter && row.session != Some(self.token) => Some(NOTHING),
+            _ => self.state.lens,
         }
     }
 }
 
-pub(super) const fn lens(fields: Fields) -> LensNo {
-    LensNo(fields.to_bits())
-}
-
-/// The fields of which a peer's silence says something: those it was shown when both last agreed, and sees now; a server
-/// was shown whole cards. `None`: all.
-pub(super) fn common(open: &OpenBook<'_, '_>, agreed: Option<LensNo>) -> Option<Fields> {
-    let agreed = agreed.filter(|_| open.role == Role::Server).map(|lens| Fields::from_bits(lens.0));
-    match (open.state.fields(), agreed) {
-        (Some(now), Some(then)) => Some(now.and(then)),
-        (one, other) => one.or(other),
-    }
-}
+/// The lens of who may have been shown nothing.
+pub(super) const NOTHING: LensNo = LensNo(Fields::NONE.to_bits());
 
 /// The item as the peer sees it.
 pub(super) fn shown<'i, 'a>(open: &OpenBook<'_, '_>, item: &'i ItemRow<'a>) -> Cow<'i, ItemRow<'a>> {
-    let fields = open.state.fields().filter(|_| open.role == Role::Server && !item.deleted);
-    let Some(seen) = fields.and_then(|fields| view(&item.content, fields)) else { return Cow::Borrowed(item) };
+    // A client shows the whole card: a server keeps more than it declares, or it does not.
+    let narrow = open.role == Role::Server && !item.deleted && !open.lens.is_whole();
+    let seen = if narrow { view(&item.content, &open.lens) } else { None };
+    let Some(seen) = seen else { return Cow::Borrowed(item) };
     let seen = Content::new(open.kind, item.media_type.clone(), Cow::Owned(seen));
     Cow::Owned(ItemRow {
         guid: item.guid,
@@ -85,14 +70,17 @@ pub(super) fn shown<'i, 'a>(open: &OpenBook<'_, '_>, item: &'i ItemRow<'a>) -> C
 /// What must be sent so that the peer has of an item what it wants to have.
 pub(super) fn due(open: &OpenBook<'_, '_>, item: &ItemRow<'_>, entry: Option<&MapRow>) -> Option<Op> {
     if !open.sifts() {
-        return decide_outgoing(item, entry);
+        return decide_outgoing(&shown(open, item), entry);
     }
     let passes = passes(open, item, entry.map(|entry| entry.luid.as_str()));
-    let then = entry.and_then(|entry| entry.lens).map(|lens| Fields::from_bits(lens.0));
-    let wider = match (then, open.state.fields()) {
+    let fields = |lens: LensNo| (lens.0 >= 0).then(|| Fields::from_bits(lens.0));
+    let wider = match (entry.and_then(|entry| entry.lens), open.state.lens) {
         (None, _) => false,
         (Some(_), None) => true,
-        (Some(then), Some(now)) => now.exceeds(then),
+        (Some(then), Some(now)) => match (fields(then), fields(now)) {
+            (Some(then), Some(now)) => now.exceeds(then),
+            _ => then != now,
+        },
     };
     decide_filtered(open.state.filter.as_ref(), &shown(open, item), entry, passes, wider)
 }

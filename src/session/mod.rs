@@ -25,6 +25,7 @@ mod report;
 mod send;
 mod server;
 mod settle;
+mod sight;
 mod state;
 mod trust;
 mod turn;

@@ -4,7 +4,7 @@ use super::large_out::LargeOut;
 use super::trust::Trust;
 use super::{BookReport, Counts, Report};
 use crate::message::{Mem, StatusCode, Version};
-use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
+use crate::store::{BookNo, Guid, LensNo, PairRow, Phase, Revision};
 use crate::sync::filter::Filter;
 use crate::sync::{Role, SyncType};
 use serde::{Deserialize, Serialize};
@@ -156,7 +156,11 @@ pub(super) struct StoreState {
     pub reason: Option<String>,
     /// What the client wants to be sent, where it is not everything.
     pub filter: Option<Filter>,
-    /// On the server: whether the device has another filter than in its last clean sync.
+    /// What the peer can hold, where that is not every card as it is: settled by its first Sync, as later agreements remember
+    /// it. What a client wants to receive is no part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lens: Option<LensNo>,
+    /// On the server: whether the device has another filter, or can hold something else, than in its last clean sync.
     pub refilter: bool,
     /// The epoch that this sync reads and writes.
     pub epoch: i64,
@@ -319,6 +323,7 @@ impl StoreState {
             resuming: false,
             reason: None,
             filter: None,
+            lens: None,
             refilter: false,
             epoch: epoch + i64::from(sync.is_full()),
             old_epoch: sync.is_full().then_some(epoch),

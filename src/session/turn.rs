@@ -11,6 +11,7 @@ use super::profile::Manners;
 use super::receive::{Key, OpenBook, Outcome, Place, Quota, ROOT, Received, Verb, When, receive};
 use super::send::{count, send};
 use super::settle::settle;
+use super::sight::Lenses;
 use super::state::{Position, State, StoreState};
 use crate::codec::{Limits, decode_devinf};
 use crate::message::{
@@ -24,6 +25,7 @@ use crate::store::{
 use crate::sync::{DeletionGuard, Incoming, Role, SyncType};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
 
 /// Statuses taken out of the queue at a time.
 const QUEUE_PAGE: usize = 500;
@@ -52,6 +54,8 @@ pub(super) struct Turn {
     pub rows: BTreeMap<BookNo, BookRow>,
     /// The peer's pairs with them.
     pub pairs: BTreeMap<BookNo, PairRow>,
+    /// What the peer can hold now, and could at other times.
+    pub lenses: Lenses,
 }
 
 impl Turn {
@@ -89,10 +93,16 @@ impl Turn {
             pair.phase = Phase::Receiving;
         }
         let (role, device, token, quota) = (self.role, self.device, self.token, self.quota);
-        let mut open = OpenBook { role, device, token, kind, state, writer, quota };
+        let held = self.lenses.get(state.lens);
+        // What a client wants to receive says nothing of what the server can hold.
+        let seen = state.fields().filter(|_| role == Role::Client);
+        let lens = if seen.is_some() { Rc::new(held.with_fields(seen)) } else { held };
+        let lenses = std::mem::take(&mut self.lenses);
+        let mut open = OpenBook { role, device, token, kind, lens, lenses, state, writer, quota };
         let result = work(&mut open, pair)?;
         let row = open.writer.row().clone();
         open.state.seen_head = row.head;
+        self.lenses = open.lenses;
         self.rows.insert(book, row);
         Ok(result)
     }

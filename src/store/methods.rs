@@ -42,6 +42,8 @@ macro_rules! tx_methods {
             fn differences(pair: (DeviceNo, BookNo), epoch: i64, after: Revision, upto: Revision, limit: usize)
                 -> Vec<(ItemRow<'static>, Option<MapRow>)>;
             fn count_differences(pair: (DeviceNo, BookNo), epoch: i64, after: Revision, upto: Revision) -> u64;
+            fn lens(lens: LensNo) -> Option<Vec<u8>>;
+            fn put_lens(lens: LensNo, value: &[u8]) -> (), writes 1;
             fn outgoing(device: DeviceNo, book: BookNo, guids: &[Guid]) -> Vec<Option<OutgoingRow>>;
             fn outgoing_page(device: DeviceNo, book: BookNo, after: Guid, limit: usize) -> Vec<OutgoingRow>;
             fn outgoing_by_ref(device: DeviceNo, token: &Token, refs: &[SentRef]) -> Vec<Option<(BookNo, OutgoingRow)>>;

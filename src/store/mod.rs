@@ -306,6 +306,11 @@ pub trait Tx {
         upto: Revision,
     ) -> Result<u64>;
 
+    /// The value of a lens by the number under which pairs and map entries remember it.
+    fn lens(&mut self, lens: LensNo) -> Result<Option<Vec<u8>>>;
+    /// Keeps the value of a lens. What a number stands for never changes: where it is known already, nothing is written.
+    fn put_lens(&mut self, lens: LensNo, value: &[u8]) -> Result<()>;
+
     // The ledger of what was sent and is not yet acknowledged.
 
     /// Open rows of these items.

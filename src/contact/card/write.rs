@@ -84,6 +84,12 @@ impl PropertyBuf {
         self
     }
 
+    /// The group that it is in.
+    #[cfg(test)]
+    pub(in crate::contact) fn its_group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
     /// Its name in capitals if it is a standard one.
     pub fn name(&self) -> &str {
         &self.name
@@ -92,6 +98,16 @@ impl PropertyBuf {
     /// Gives it another value.
     pub fn set_value(&mut self, value: Value) {
         self.value = value;
+    }
+
+    /// Drops the parameter values that `keep` refuses, told by name and value.
+    pub(in crate::contact) fn retain_params(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
+        self.params.retain(|(name, value)| keep(name, value));
+    }
+
+    /// Its parameter values with their names.
+    pub(in crate::contact) fn params(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.params.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// Its value.

@@ -6,7 +6,7 @@ use crate::contact::card::{Card, Property, PropertyBuf, Version};
 use crate::contact::identity::Canon;
 
 /// Copies properties of theirs, under group names that ours does not use, along with the labels of their group.
-pub(super) struct Groups {
+pub(in crate::contact) struct Groups {
     used: BTreeSet<String>,
     next: usize,
     renamed: BTreeMap<String, String>,
@@ -18,7 +18,7 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    pub(super) fn of(ours: &Card<'_>, theirs: &Card<'_>) -> Self {
+    pub(in crate::contact) fn of(ours: &Card<'_>, theirs: &Card<'_>) -> Self {
         let group = |it: &Property<'_>| it.group().map(str::to_ascii_lowercase);
         let mut labels: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (at, property) in theirs.properties().iter().enumerate() {
@@ -42,12 +42,28 @@ impl Groups {
     }
 
     /// The bytes to add for a property, with the labels of its group the first time.
-    pub(super) fn copy(&mut self, property: &Property<'_>, theirs: &Card<'_>) -> Vec<u8> {
+    pub(in crate::contact) fn copy(&mut self, property: &Property<'_>, theirs: &Card<'_>) -> Vec<u8> {
+        self.copy_as(property, theirs, None)
+    }
+
+    /// The same, but says `instead` in the place of the property.
+    pub(in crate::contact) fn copy_as(
+        &mut self,
+        property: &Property<'_>,
+        theirs: &Card<'_>,
+        instead: Option<&PropertyBuf>,
+    ) -> Vec<u8> {
+        let spell = |this: &Self, group: Option<&str>| match instead {
+            Some(instead) => {
+                instead.clone().group(group.unwrap_or_default()).write(this.version, this.line_break)
+            }
+            None => this.spell(property, group),
+        };
         let Some(old) = property.group().map(str::to_ascii_lowercase) else {
-            return self.spell(property, None);
+            return spell(self, None);
         };
         if let Some(new) = self.renamed.get(&old) {
-            return self.spell(property, Some(new));
+            return spell(self, Some(new));
         }
         let new = loop {
             let name = format!("item{}", self.next);
@@ -56,7 +72,7 @@ impl Groups {
                 break name;
             }
         };
-        let mut out = self.spell(property, Some(&new));
+        let mut out = spell(self, Some(&new));
         // A label on its own is the property itself.
         if !Canon::is_label(property) {
             for &at in self.labels.get(&old).into_iter().flatten() {
@@ -65,6 +81,11 @@ impl Groups {
         }
         self.renamed.insert(old, new);
         out
+    }
+
+    /// A property as ours spells it.
+    pub(in crate::contact) fn write(&self, property: &PropertyBuf) -> Vec<u8> {
+        property.write(self.version, self.line_break)
     }
 
     /// A property in our version: its bytes if they can stand anywhere, else spelt anew.

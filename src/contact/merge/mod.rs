@@ -15,6 +15,8 @@ use std::fmt;
 use super::card::{Card, decode_document};
 use super::identity::fingerprint;
 
+pub(in crate::contact) use copy::Groups;
+pub(in crate::contact) use three::merge_seen;
 pub use three::{Prefer, merge3};
 pub use union::union;
 

@@ -34,23 +34,29 @@ pub fn merge3(base: &[u8], current: &[u8], incoming: &[u8], prefer: Prefer) -> O
     let (base, current) = (Card::parse(&base).ok()?, Card::parse(&current).ok()?);
     let incoming = Card::parse(&incoming).ok()?;
     let (base_canon, current_canon, incoming_canon) = (Canon::of(&base), Canon::of(&current), Canon::of(&incoming));
-    let base = Side::of(&base, &base_canon);
-    let current = Side::of(&current, &current_canon);
-    let incoming = Side::of(&incoming, &incoming_canon);
-    let mut merge = Merge {
-        prefer,
-        drop: BTreeSet::new(),
-        take: BTreeSet::new(),
-        replace: BTreeMap::new(),
-        conflicts: Vec::new(),
-        base: &base,
-        current: &current,
-        incoming: &incoming,
-    };
-    merge.decide();
-    merge.addresses();
-    Some(merge.finish())
+    let all = &|_: usize, _: usize| false;
+    let base = Side::of(&base, &base_canon, all);
+    let current = Side::of(&current, &current_canon, all);
+    let incoming = Side::of(&incoming, &incoming_canon, all);
+    Some(Merge::of(prefer, &base, &current, &incoming, all).run())
 }
+
+/// What became of a card of which only a part was seen: `hidden` tells by property, and by line of it, what stays as it is.
+pub(in crate::contact) fn merge_seen(
+    card: &Card<'_>,
+    canon: &Canon,
+    hidden: Hidden<'_>,
+    incoming: &[u8],
+) -> Option<Vec<u8>> {
+    let incoming = Card::parse(incoming).ok()?;
+    let incoming_canon = Canon::of(&incoming);
+    let seen = Side::of(card, canon, hidden);
+    let incoming = Side::of(&incoming, &incoming_canon, &|_, _| false);
+    Some(Merge::of(Prefer::Incoming, &seen, &seen, &incoming, hidden).run().content)
+}
+
+/// Whether a line of a property is not spoken of.
+pub(in crate::contact) type Hidden<'h> = &'h dyn Fn(usize, usize) -> bool;
 
 /// What is compared: a property that a card has once by its name, another by name, label and value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,11 +81,14 @@ struct Side<'c> {
 }
 
 impl<'c> Side<'c> {
-    fn of(card: &'c Card<'c>, canon: &'c Canon) -> Self {
+    fn of(card: &'c Card<'_>, canon: &'c Canon, hidden: Hidden<'_>) -> Self {
         let mut keys: BTreeMap<Key<'c>, Lines<'c>> = BTreeMap::new();
         let mut last = Place { property: usize::MAX, item: 0 };
         for (property, identity, full) in canon.lines() {
             last = Place { property, item: if property == last.property { last.item + 1 } else { 0 } };
+            if hidden(last.property, last.item) {
+                continue;
+            }
             let name = canonical_name(card.properties()[property].name());
             let key = if is_single(name) { Key::Single(name) } else { Key::Instance(identity) };
             keys.entry(key).or_default().push((last, Cow::Borrowed(full)));
@@ -88,6 +97,7 @@ impl<'c> Side<'c> {
         for (property, it) in card.properties().iter().enumerate() {
             if let name @ ("UID" | "REV" | "PRODID") = canonical_name(it.name())
                 && !it.is_empty()
+                && !hidden(property, 0)
             {
                 let text = it.text().trim().as_bytes().to_vec();
                 keys.entry(Key::Single(name)).or_default().push((Place { property, item: 0 }, Cow::Owned(text)));
@@ -124,9 +134,28 @@ struct Merge<'m, 'c> {
     /// Properties of current that are written anew.
     replace: BTreeMap<usize, PropertyBuf>,
     conflicts: Vec<Conflict>,
+    /// Lines of current that nothing is said of.
+    hidden: Hidden<'m>,
 }
 
-impl<'c> Merge<'_, 'c> {
+impl<'m, 'c> Merge<'m, 'c> {
+    fn of(
+        prefer: Prefer,
+        base: &'m Side<'c>,
+        current: &'m Side<'c>,
+        incoming: &'m Side<'c>,
+        hidden: Hidden<'m>,
+    ) -> Self {
+        let (drop, take) = (BTreeSet::new(), BTreeSet::new());
+        Self { prefer, base, current, incoming, drop, take, replace: BTreeMap::new(), conflicts: Vec::new(), hidden }
+    }
+
+    fn run(mut self) -> Merged {
+        self.decide();
+        self.addresses();
+        self.finish()
+    }
+
     fn decide(&mut self) {
         let keys: BTreeSet<Key<'c>> =
             self.base.keys.keys().chain(self.current.keys.keys()).chain(self.incoming.keys.keys()).copied().collect();
@@ -234,6 +263,26 @@ impl<'c> Merge<'_, 'c> {
     fn finish(mut self) -> Merged {
         self.follow_name();
         let card = self.current.card;
+        // A property that a card has once comes into the place of the old one, also of one that says nothing by itself.
+        let mut homes: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut places_of: Vec<usize> = (0..card.properties().len()).collect();
+        places_of.sort_by_key(|at| (self.hidden)(*at, 0));
+        for at in places_of {
+            let property = &card.properties()[at];
+            let name = canonical_name(property.name());
+            if is_single(name) && !property.is_empty() {
+                homes.entry(name).or_insert(at);
+            }
+        }
+        // What nothing was said of and has to give way takes its labels along.
+        for lines in places(&self.take) {
+            let property = &self.incoming.card.properties()[lines[0].property];
+            if let Some(at) = homes.get(canonical_name(property.name())).copied().filter(|at| (self.hidden)(*at, 0))
+                && card.properties()[at].text() != property.text()
+            {
+                self.drop.insert(Place { property: at, item: 0 });
+            }
+        }
         let mut editor = Editor::new(card);
         let mut groups = Groups::of(card, self.incoming.card);
         for lines in places(&self.drop) {
@@ -247,14 +296,6 @@ impl<'c> Merge<'_, 'c> {
         for (at, property) in &self.replace {
             editor.replace(*at, property);
         }
-        // A property that a card has once comes into the place of the old one, also of one that says nothing by itself.
-        let mut homes: BTreeMap<&str, usize> = BTreeMap::new();
-        for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| !it.is_empty()) {
-            let name = canonical_name(property.name());
-            if is_single(name) {
-                homes.entry(name).or_insert(at);
-            }
-        }
         for lines in places(&self.take) {
             let property = &self.incoming.card.properties()[lines[0].property];
             let name = canonical_name(property.name());
@@ -266,7 +307,7 @@ impl<'c> Merge<'_, 'c> {
                 continue;
             }
             let bytes = match only(property, &lines) {
-                Some(part) => part.write(card.version(), card.line_break()),
+                Some(part) => groups.copy_as(property, self.incoming.card, Some(&part)),
                 None => groups.copy(property, self.incoming.card),
             };
             match home {
@@ -305,7 +346,9 @@ impl<'c> Merge<'_, 'c> {
     /// A label whose property is gone goes too.
     fn drop_labels(&self, editor: &mut Editor<'_, '_>) {
         let properties = self.current.card.properties();
-        let gone: BTreeSet<usize> = self.drop.iter().map(|place| place.property).collect();
+        // Of a list that keeps some of its items the label stays.
+        let gone = places(&self.drop).into_iter().filter(|lines| without(&properties[lines[0].property], lines).is_none());
+        let gone: BTreeSet<usize> = gone.map(|lines| lines[0].property).collect();
         let mut groups: BTreeMap<String, (bool, bool, Vec<usize>)> = BTreeMap::new();
         for (at, property) in properties.iter().enumerate() {
             let Some(group) = property.group() else { continue };

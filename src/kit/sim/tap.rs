@@ -3,7 +3,7 @@
 use crate::message::{Op, Timestamp};
 use crate::store::{
     AccountNo, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow, Keys,
-    MapRow, NewStaged, OutgoingRow, PairRow, PartialRow, Result, Revision, RevisionRow, SentRef, SessionKey,
+    LensNo, MapRow, NewStaged, OutgoingRow, PairRow, PartialRow, Result, Revision, RevisionRow, SentRef, SessionKey,
     SessionRow, StagedRow, Store, StoreError, Token, Tx, Verdict, ViewFp,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -105,6 +105,8 @@ impl Tx for TapTx<'_> {
             limit: usize,
         ) -> Vec<(ItemRow<'static>, Option<MapRow>)>;
         fn count_differences(pair: (DeviceNo, BookNo), epoch: i64, after: Revision, upto: Revision) -> u64;
+        fn lens(lens: LensNo) -> Option<Vec<u8>>;
+        fn put_lens(lens: LensNo, value: &[u8]) -> ();
         fn outgoing(device: DeviceNo, book: BookNo, guids: &[Guid]) -> Vec<Option<OutgoingRow>>;
         fn outgoing_page(device: DeviceNo, book: BookNo, after: Guid, limit: usize) -> Vec<OutgoingRow>;
         fn outgoing_by_ref(

@@ -23,6 +23,20 @@ pub(super) fn pairs(store: &dyn Store) -> Outcome {
     same("with another book", pair(PHONE, OTHER_BOOK)?, None)
 }
 
+pub(super) fn lenses(store: &dyn Store) -> Outcome {
+    let (ann, bob) = (account(store, "ann")?, account(store, "bob")?);
+    let lens = |who, number| read(store, who, move |tx| tx.lens(LensNo(number)));
+    same("an unknown lens", lens(ann, 1)?, None)?;
+    let long = vec![0xFF; 20_000];
+    for (number, value) in [(i64::MIN, &b""[..]), (-1, b"{}"), (0, b"zero"), (i64::MAX, &long)] {
+        write(store, ann, |tx| tx.put_lens(LensNo(number), value))?;
+        same("the lens", lens(ann, number)?, Some(value.to_vec()))?;
+    }
+    write(store, ann, |tx| tx.put_lens(LensNo(-1), b"another"))?;
+    same("what it stands for", lens(ann, -1)?, Some(b"{}".to_vec()))?;
+    same("of another account", lens(bob, -1)?, None)
+}
+
 fn put(store: &dyn Store, account: AccountNo, rows: &[MapRow]) -> crate::store::Result<()> {
     write(store, account, |tx| tx.put_maps(PHONE, BOOK, rows))
 }

@@ -156,6 +156,7 @@ cases! {
     maps {
         pairs: "A pair's row comes back as it was put.",
         map_rows: "Map entries come back by LUID, whatever it looks like, and by GUID.",
+        lenses: "The value of a lens is found by its number, and stays what it was.",
         maps_stay_one_to_one: "A live entry is not re-pointed and an item gets no second one.",
         maps_retired: "A retired entry is found by its LUID only, which a new entry may use again.",
         maps_carried: "Entries unknown in the new epoch are carried there, the others are not.",
@@ -219,7 +220,7 @@ macro_rules! store_kit_tests {
             book_rows book_unlocked item_rows item_conflicts writer_numbers ten_thousand
             changes_in_order changes_in_pages revisions history
             fingerprints match_keys match_keys_while_indexing children
-            pairs map_rows maps_stay_one_to_one maps_retired maps_carried maps_dropped map_pages
+            pairs lenses map_rows maps_stay_one_to_one maps_retired maps_carried maps_dropped map_pages
             maps_unconfirmed differences differences_in_pages
             outgoing_rows outgoing_by_ref outgoing_by_view outgoing_removed
             staged_rows staged_replaced staged_numbers unstaged

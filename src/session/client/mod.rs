@@ -547,6 +547,7 @@ impl Client {
                 manners: self.config.profiles.manners(&self.state.rules),
                 rows: Default::default(),
                 pairs: Default::default(),
+                lenses: Default::default(),
             };
             let mut step = Step {
                 config: &self.config,

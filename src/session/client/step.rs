@@ -192,6 +192,7 @@ impl Step<'_> {
         let mut statuses = self.take_devinf(message);
         statuses.extend(self.take_alerts(tx, message)?);
         self.turn.learn_folders(&mut self.state, self.device.devinf.as_deref());
+        self.turn.learn_lenses(tx, &mut self.state, self.device.devinf.as_deref())?;
         self.take_own_statuses(tx, message)?;
         self.turn.take_answers(tx, &mut self.state, &message.body)?;
         statuses.extend(self.take_syncs(tx, message)?);

@@ -1,5 +1,6 @@
 //! What is done differently for a peer.
 
+use crate::contact::lens::Rules;
 use crate::message::{AlertCode, StatusCode};
 use crate::sync::SyncType;
 use serde::Deserialize;
@@ -46,6 +47,8 @@ pub struct Manners {
     pub large_objects: Option<bool>,
     /// The media types and versions it is sent, whatever it prefers: of each datastore the first that it has.
     pub media: Option<Vec<(String, String)>>,
+    /// What it can hold of a contact, besides what it declares.
+    pub card: Option<Rules>,
     /// How many challenges of a server are answered before its word is taken; 1 to 10.
     pub auth_tries: Option<u32>,
 }
@@ -58,6 +61,10 @@ impl Manners {
         }
         first!(fill_percent max_msg_size max_announced max_guid alerts idle_alerts zero_anchor namespace cdata
             item_statuses status_items statuses silence_is_success number_of_changes large_objects media auth_tries);
+        match (&mut self.card, &later.card) {
+            (Some(card), Some(later)) => card.add(later),
+            (card, later) => *card = card.take().or_else(|| later.clone()),
+        }
     }
 
     /// What is wrong with it: a setting and the reason.

@@ -1,12 +1,12 @@
 //! One change against the rows it touches: what is done, and what is answered.
 
-use super::overlay::{Overlay, nothing_to_match};
+use super::overlay::{Meant, Overlay, nothing_to_match};
 use super::place::{Resolved, is_soft};
 use super::{Key, OpenBook, Outcome, Received, Verb, When, own_entry};
 use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder, merged};
-use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Tx};
+use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, Result, Tx};
 use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
 use std::borrow::Cow;
 
@@ -105,24 +105,33 @@ impl<'m> Overlay<'m> {
             self.learn_and_write(entry.clone());
         }
         let agreed = (entry.agreed_revision, entry.view_fp, entry.lens);
-        let (whole, view, lens) = match patched {
-            Some((whole, view)) => (whole, view, entry.lens),
-            None => {
-                let (whole, lens) = self.whole(tx, open, entry.guid, agreed, content.clone())?;
-                (whole, content.print, lens)
+        let (meant, view) = match patched {
+            Some((whole, view)) => {
+                (Meant { whole, told: None, lens: entry.lens, narrow: entry.lens.is_some(), echo: false }, view)
             }
+            None => (self.whole(tx, open, entry.guid, agreed, content.clone())?, content.print),
         };
         if open.mirrors() {
             let code = decide_incoming(received.op, Entry::Unknown { twin: Twin::Exact }, Policy::default()).status;
-            self.mirror(open, Cow::Owned(entry.luid), entry.guid, whole, (view, lens))?;
+            self.mirror(open, Cow::Owned(entry.luid), entry.guid, meant, view)?;
             return Ok(Outcome::Done(code));
+        }
+        let Meant { whole, told, lens, narrow, echo } = meant;
+        if echo && entry.view_fp != view {
+            // It says the same in its own way.
+            entry.view_fp = view;
+            self.learn_and_write(entry.clone());
         }
         let was = self.agreed_folder(tx, open, &entry, self.item(entry.guid)?)?;
         let item = self.item(entry.guid)?;
         let moved = whole.folder.differs(was);
         let same = entry.view_fp == view;
         let echo = same && !moved;
-        let now = item_now(&entry, item, was, Some(&whole));
+        let now = match item_now(&entry, item, was, Some(&whole)) {
+            // There is something to be told.
+            ItemNow::ChangedAlike if told.is_some() => ItemNow::Changed,
+            now => now,
+        };
         let stranger = received.op == Incoming::Add
             && !echo
             && match now {
@@ -137,21 +146,21 @@ impl<'m> Overlay<'m> {
             Action::Agree => self.bind_under(open, luid, guid, (item.revision, view, lens)),
             // The peer shows more or less of the card than before, but nothing else.
             Action::Update
-                if !item.deleted && item.fingerprint == whole.print && (lens, entry.lens) != (None, None) =>
+                if narrow && told.is_none() && !item.deleted && item.fingerprint == whole.print && !moved =>
             {
                 self.bind_under(open, luid, guid, (item.revision, view, lens));
             }
             Action::Update => {
                 let added = u64::from(item.deleted);
-                let new = self.replace(open, &item, whole);
-                self.bind_under(open, luid, guid, (new.revision, view, lens));
+                let (agreed, _) = self.take_in(open, &item, whole, told);
+                self.bind_under(open, luid, guid, (agreed.revision, view, lens));
                 open.state.received.added += added;
                 open.state.received.changed += 1 - added;
             }
             Action::Merge | Action::Overrule => {
                 let folder = whole.folder;
-                let told = self.replace(open, &item, whole);
-                self.bind_under(open, luid, guid, (told.revision, view, lens));
+                let (agreed, told) = self.take_in(open, &item, whole, told);
+                self.bind_under(open, luid, guid, (agreed.revision, view, lens));
                 let result = if decision.action == Action::Merge {
                     let base = tx.revisions(open.book(), &[(guid, entry.agreed_revision)])?.pop().flatten();
                     match folder {
@@ -314,8 +323,8 @@ impl<'m> Overlay<'m> {
                 return Ok(None);
             }
             let agreed = (old.agreed_revision, old.view_fp, old.lens);
-            let (whole, lens) = self.whole(tx, open, guid, agreed, content.clone())?;
-            self.mirror(open, luid, guid, whole, (content.print, lens))?;
+            let meant = self.whole(tx, open, guid, agreed, content.clone())?;
+            self.mirror(open, luid, guid, meant, content.print)?;
         } else if same {
             let item = self.item(guid)?.clone();
             let was = self.agreed_folder(tx, open, &old, &item)?;
@@ -351,8 +360,8 @@ impl<'m> Overlay<'m> {
         if open.mirrors() {
             self.sent_off.push(row.guid);
             let agreed = (row.sent_revision, row.sent_view_fp, open.sent_lens(&row));
-            let (whole, lens) = self.whole(tx, open, row.guid, agreed, content.clone())?;
-            self.mirror(open, luid, row.guid, whole, (content.print, lens))?;
+            let meant = self.whole(tx, open, row.guid, agreed, content.clone())?;
+            self.mirror(open, luid, row.guid, meant, content.print)?;
             return Ok(true);
         }
         // What became of it here since must still be told.
@@ -381,9 +390,13 @@ impl<'m> Overlay<'m> {
         let item = self.item(old.guid)?.clone();
         let changed = item.revision > old.agreed_revision && !item.deleted;
         let agreed = (old.agreed_revision, old.view_fp, old.lens);
-        let (whole, lens) = self.whole(tx, open, old.guid, agreed, content.clone())?;
-        let told = self.replace(open, &item, whole);
-        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (told.revision, content.print, lens));
+        let Meant { whole, told, lens, echo, .. } = self.whole(tx, open, old.guid, agreed, content.clone())?;
+        if echo && !content.folder.differs(item.parent) && !item.deleted {
+            self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (old.agreed_revision, content.print, lens));
+            return Ok(true);
+        }
+        let (agreed, told) = self.take_in(open, &item, whole, told);
+        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (agreed.revision, content.print, lens));
         if changed {
             let result = merged(open.kind, Some(&base.content), &item.content, &told);
             self.rewrite(open, &told, result, told.parent);
@@ -425,19 +438,19 @@ impl<'m> Overlay<'m> {
         open: &mut OpenBook<'_, 'm>,
         luid: Cow<'m, str>,
         guid: Guid,
-        content: Content<'m>,
-        (view, lens): ([u8; 16], Option<LensNo>),
+        Meant { whole: content, told, lens, .. }: Meant<'m>,
+        view: [u8; 16],
     ) -> Result<()> {
         let item = self.item(guid)?.clone();
-        let print = content.print;
-        let revision = if item.deleted || item.fingerprint != print || content.folder.differs(item.parent) {
+        let differs = item.fingerprint != content.print || content.folder.differs(item.parent);
+        let revision = if item.deleted || differs || told.is_some() {
             let counts = &mut open.state.received;
             if item.deleted {
                 counts.added += 1
             } else {
                 counts.changed += 1
             }
-            self.replace(open, &item, content).revision
+            self.take_in(open, &item, content, told).0.revision
         } else {
             item.revision
         };

@@ -10,12 +10,15 @@ mod place;
 
 use self::overlay::Overlay;
 use crate::contact::identity::Kind;
+use crate::contact::lens::Lens;
 use crate::message::StatusCode;
 use crate::session::content::Content;
+use crate::session::sight::Lenses;
 use crate::session::state::StoreState;
 use crate::store::{BookNo, BookWriter, DeviceNo, Guid, Result, Token, Tx};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
+use std::rc::Rc;
 
 /// Candidates looked at for one key.
 pub(super) const MAX_CANDIDATES: usize = 32;
@@ -105,6 +108,10 @@ pub(super) struct OpenBook<'s, 'm> {
     pub token: Token,
     /// What its items are.
     pub kind: Kind,
+    /// What the peer sees of a card.
+    pub lens: Rc<Lens>,
+    /// What it saw at other times, as far as this is known in this step.
+    pub lenses: Lenses,
     /// The datastore's state in the session.
     pub state: &'s mut StoreState,
     /// The book.

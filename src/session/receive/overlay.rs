@@ -2,17 +2,32 @@
 
 use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Place, Received, Verb, When};
 use crate::contact::identity::Kind;
-use crate::contact::view::{self, Fields};
+use crate::contact::lens::{self, Fields};
 use crate::session::content::{Content, Folder, is_twin};
 use crate::session::datastore::is_folder_type;
-use crate::session::filtered::{common, lens};
+use crate::session::filtered::NOTHING;
 use crate::store::{Draft, Guid, ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
-/// What is agreed on an item: the revision, what the peer has of it, and the fields that this is about; `None`: all.
+/// What is agreed on an item: the revision, what the peer has of it, and the lens that this is about; `None`: all.
 pub(super) type Agreed = (Revision, [u8; 16], Option<LensNo>);
+
+/// What a peer's card means.
+pub(super) struct Meant<'m> {
+    /// For the whole.
+    pub whole: Content<'m>,
+    /// Where the peer could see more of that than it has: what it can be said to know. The rest is sent.
+    pub told: Option<Content<'m>>,
+    /// What the agreement on it is about.
+    pub lens: Option<LensNo>,
+    /// Whether the peer does not see all, or did not.
+    pub narrow: bool,
+    /// Whether it says just what was agreed.
+    pub echo: bool,
+}
 
 /// Staged rows read at a time.
 const SHOWN_PAGE: usize = 200;
@@ -210,6 +225,24 @@ impl<'m> Overlay<'m> {
         }
     }
 
+    /// Writes what a peer told of an item, and what is then to be told to it; gives the item that both agree on.
+    pub(super) fn take_in(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        old: &ItemRow<'m>,
+        whole: Content<'m>,
+        told: Option<Content<'m>>,
+    ) -> (ItemRow<'m>, ItemRow<'m>) {
+        let Some(told) = told else {
+            let new = self.replace(open, old, whole);
+            return (new.clone(), new);
+        };
+        let folder = whole.folder;
+        let agreed = self.replace(open, old, told);
+        let new = self.replace(open, &agreed, Content { folder, ..whole });
+        (agreed, new)
+    }
+
     /// Binds an id to a twin, which moves to where the peer has it.
     pub(super) fn bind_twin(
         &mut self,
@@ -238,7 +271,7 @@ impl<'m> Overlay<'m> {
         agreed: Revision,
         view: [u8; 16],
     ) {
-        self.bind_under(open, luid, guid, (agreed, view, open.state.lens()));
+        self.bind_under(open, luid, guid, (agreed, view, open.state.lens));
     }
 
     /// Binds an id to an item; what is agreed is a revision, what the peer has of it, and under which fields.
@@ -400,9 +433,9 @@ impl<'m> Overlay<'m> {
             (entry.agreed_revision, entry.view_fp) = (revision, content.print);
             // Nobody knows under which filter that went to it.
             if open.role == Role::Server && open.state.refilter {
-                entry.lens = Some(lens(Fields::NONE));
-            } else if open.role == Role::Server && open.state.filter.is_some() {
-                entry.lens = open.state.lens();
+                entry.lens = Some(NOTHING);
+            } else if open.role == Role::Server && (open.state.filter.is_some() || open.state.lens.is_some()) {
+                entry.lens = open.state.lens;
             }
         }
         Ok(was.is_some())
@@ -420,7 +453,11 @@ impl<'m> Overlay<'m> {
         let since = history.into_iter().filter(|row| row.revision > entry.agreed_revision && !row.deleted);
         for row in since {
             let revision = row.revision;
-            if Content::of_revision(tx, open.kind, row)?.print == content.print {
+            let was = Content::of_revision(tx, open.kind, row)?;
+            let narrow = open.role == Role::Server && !open.lens.is_whole();
+            let seen = if narrow { lens::view(&was.bytes, &open.lens) } else { None };
+            let seen = seen.map(|seen| Content::new(open.kind, None, Cow::Owned(seen)).print);
+            if was.print == content.print || seen == Some(content.print) {
                 return Ok(Some(revision));
             }
         }
@@ -429,35 +466,51 @@ impl<'m> Overlay<'m> {
 
     // Reads.
 
-    /// What a peer's card means for the whole, where a filter of fields hides part of it now, or did when both last agreed;
-    /// and the fields that the agreement on it is about.
+    /// What a peer's card means for the whole, where it does not see all of it now, or did not when both last agreed.
     pub(super) fn whole(
         &self,
         tx: &mut dyn Tx,
-        open: &OpenBook<'_, 'm>,
+        open: &mut OpenBook<'_, 'm>,
         guid: Guid,
         (agreed, _, lens_then): Agreed,
         content: Content<'m>,
-    ) -> Result<(Content<'m>, Option<LensNo>)> {
-        let Some(fields) = common(open, lens_then) else { return Ok((content, None)) };
+    ) -> Result<Meant<'m>> {
+        let lens = open.state.lens;
+        open.lenses.load(tx, lens_then)?;
+        let (mut then, mut now) = (open.lenses.get(lens_then), open.lens.clone());
+        if open.kind != Kind::Contact || then.is_whole() && now.is_whole() {
+            return Ok(Meant { whole: content, told: None, lens, narrow: false, echo: false });
+        }
         let base = tx.revisions(open.book(), &[(guid, agreed)])?.pop().flatten().filter(|base| !base.deleted);
-        let (base, fields) = match &base {
-            Some(base) => (&*base.content, fields),
-            None => (&*self.item(guid)?.content, Fields::NONE),
+        let base = match &base {
+            Some(base) => &*base.content,
+            None => {
+                (then, now) = (Rc::new(Fields::NONE.into()), Rc::new(Fields::NONE.into()));
+                &*self.item(guid)?.content
+            }
         };
         // A device that has it whole from another time repeats what it then was.
-        let past = match open.role {
-            Role::Server => tx.history(open.book(), guid, MAX_CANDIDATES)?,
-            Role::Client => Vec::new(),
+        let fields = then.with_fields(now.fields()).fields();
+        let news = match fields {
+            Some(fields) => {
+                let past = match open.role {
+                    Role::Server => tx.history(open.book(), guid, MAX_CANDIDATES)?,
+                    Role::Client => Vec::new(),
+                };
+                let past = past.iter().filter(|row| row.revision <= agreed && !row.deleted).map(|row| &*row.content);
+                lens::news(&content.bytes, fields, past).map(Cow::Owned)
+            }
+            None => Some(Cow::Borrowed(&*content.bytes)),
         };
-        let past = past.iter().filter(|row| row.revision <= agreed && !row.deleted).map(|row| &*row.content);
-        let news = view::news(&content.bytes, fields, past);
-        let Some(bytes) = news.and_then(|news| view::put(base, &news, fields)) else {
-            return Ok((content, open.state.lens()));
+        let Some(put) = news.and_then(|news| lens::put(base, &news, &then, &now)) else {
+            return Ok(Meant { whole: content, told: None, lens, narrow: true, echo: false });
         };
-        let whole = Content::new(open.kind, content.media_type.clone(), Cow::Owned(bytes));
-        let seen = if whole.print == content.print { open.state.lens() } else { Some(lens(fields)) };
-        Ok((whole, seen))
+        let echo = put.told.is_none() && put.whole == base;
+        let read = |bytes| Content {
+            folder: content.folder,
+            ..Content::new(open.kind, content.media_type.clone(), Cow::Owned(bytes))
+        };
+        Ok(Meant { whole: read(put.whole), told: put.told.map(read), lens, narrow: true, echo })
     }
 
     /// What a Replace of single fields makes of the card that both last agreed on (§3.17), and what of it the peer sees.
@@ -465,7 +518,7 @@ impl<'m> Overlay<'m> {
     pub(super) fn patched(
         &self,
         tx: &mut dyn Tx,
-        open: &OpenBook<'_, 'm>,
+        open: &mut OpenBook<'_, 'm>,
         entry: &MapRow,
         part: &Content<'m>,
     ) -> Result<Option<(Content<'m>, [u8; 16])>> {
@@ -474,9 +527,10 @@ impl<'m> Overlay<'m> {
             Some(base) if !base.deleted => &*base.content,
             _ => &*self.item(entry.guid)?.content,
         };
-        let Some(bytes) = view::patch(base, &part.bytes) else { return Ok(None) };
+        let Some(bytes) = lens::patch(base, &part.bytes) else { return Ok(None) };
         let whole = Content::new(open.kind, part.media_type.clone(), Cow::Owned(bytes));
-        let seen = entry.lens.and_then(|lens| view::view(&whole.bytes, Fields::from_bits(lens.0)));
+        open.lenses.load(tx, entry.lens)?;
+        let seen = entry.lens.and_then(|lens| lens::view(&whole.bytes, &open.lenses.get(Some(lens))));
         let print = seen.map_or(whole.print, |seen| Content::new(open.kind, None, Cow::Owned(seen)).print);
         Ok(Some((whole, print)))
     }

@@ -459,6 +459,7 @@ impl Server {
             manners: self.config.profiles.manners(&state.rules),
             rows: BTreeMap::new(),
             pairs: BTreeMap::new(),
+            lenses: Default::default(),
         };
         let step = Step {
             config: &self.config,

@@ -146,6 +146,8 @@ impl Step<'_, '_> {
             discard(tx, self.turn.device, datastore.book)?;
             left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
             left_over.start_live = row.live_items;
+            left_over.lens = pair.lens;
+            self.turn.lenses.load(tx, left_over.lens)?;
             let left = self.turn.settle_left_over(tx, &mut left_over, self.budget)?;
             (settled, self.budget) = (left.is_some(), left.unwrap_or(0));
         }

@@ -72,6 +72,7 @@ impl Step<'_, '_> {
             return Ok((reply, self.state, self.device));
         }
         self.turn.learn_folders(&mut self.state, self.device.devinf.as_deref());
+        self.turn.learn_lenses(tx, &mut self.state, self.device.devinf.as_deref())?;
         self.take_status_of_commands();
         let body = &self.message.body;
         self.turn.take_answers(tx, &mut self.state, body)?;

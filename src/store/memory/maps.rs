@@ -16,6 +16,19 @@ impl MemoryTx<'_> {
         Ok(())
     }
 
+    pub(super) fn lens(&mut self, lens: LensNo) -> Result<Option<Vec<u8>>> {
+        Ok(self.with(|tables, changes| changes.lenses.get(&tables.lenses, &lens).cloned()))
+    }
+
+    pub(super) fn put_lens(&mut self, lens: LensNo, value: &[u8]) -> Result<()> {
+        self.with(|tables, changes| {
+            if changes.lenses.get(&tables.lenses, &lens).is_none() {
+                changes.lenses.put(lens, value.to_vec());
+            }
+        });
+        Ok(())
+    }
+
     pub(super) fn maps_by_luid(
         &mut self,
         device: DeviceNo,

@@ -2,7 +2,7 @@
 
 use super::super::blob::Piece;
 use super::super::{
-    BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, MapRow, NewStaged, OutgoingRow, PairRow,
+    BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo, MapRow, NewStaged, OutgoingRow, PairRow,
     PartialRow, Revision, RevisionRow, SessionRow, Token, ViewFp,
 };
 use super::table::{Layer, Table};
@@ -63,6 +63,7 @@ tables! {
     maps_by_guid: (DeviceNo, BookNo, i64, Guid) => String,
     /// Entries whose Map has no Status yet.
     unconfirmed: (DeviceNo, BookNo, i64, Guid) => String,
+    lenses: LensNo => Vec<u8>,
     outgoing: (DeviceNo, BookNo, Guid) => OutgoingRow,
     /// Adds that may have no Map yet.
     outgoing_by_view: (DeviceNo, BookNo, ViewFp, Guid) => (),

@@ -59,6 +59,15 @@ impl SqliteTx<'_> {
         self.run(sql, params).map(drop)
     }
 
+    pub(super) fn lens(&self, lens: LensNo) -> Result<Option<Vec<u8>>> {
+        self.one("SELECT value FROM lens WHERE account = ?1 AND lens = ?2", (self.account, lens.0), |row| row.get(0))
+    }
+
+    pub(super) fn put_lens(&self, lens: LensNo, value: &[u8]) -> Result<()> {
+        let sql = "INSERT INTO lens (account, lens, value) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        self.run(sql, (self.account, lens.0, value)).map(drop)
+    }
+
     pub(super) fn maps_by_luid(
         &self,
         device: DeviceNo,

@@ -45,6 +45,7 @@ const WAYS: &[&str] = &[
     "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid>?)",
     "SEARCH item USING INDEX item_print (account=? AND book=? AND print=?)",
     "SEARCH item USING INDEX item_revision (account=? AND book=? AND revision>? AND revision<?)",
+    "SEARCH lens USING INDEX sqlite_autoindex_lens_1 (account=? AND lens=?)",
     "SEARCH m USING INDEX map_guid (account=? AND device=? AND book=? AND epoch=? AND guid=?) LEFT-JOIN",
     "SEARCH map USING INDEX map_guid (account=? AND device=? AND book=? AND epoch=? AND guid=?)",
     "SEARCH map USING INDEX map_guid (account=? AND device=? AND book=? AND epoch=? AND guid>?)",

@@ -11,7 +11,7 @@ mod tests;
 use self::query::Query;
 use crate::contact::card::{Card, decode_document};
 use crate::contact::identity::Kind;
-use crate::contact::view::{Fields, NAMES};
+use crate::contact::lens::{Fields, NAMES};
 use crate::message::{self, Op, StatusCode};
 use crate::store::{ItemRow, MapRow, MapState};
 use serde::{Deserialize, Serialize};

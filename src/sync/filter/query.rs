@@ -5,7 +5,7 @@
 
 use super::FilterError;
 use crate::contact::card::Card;
-use crate::contact::view;
+use crate::contact::lens;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -163,10 +163,10 @@ impl Clause {
         let positive = match (&self.property, &self.value) {
             (None, None) => luid.is_none(),
             (None, Some(value)) => luid.is_some_and(|luid| self.compare(luid, value)),
-            (Some(property), None) => !card.is_some_and(|card| view::has(card, property)),
+            (Some(property), None) => !card.is_some_and(|card| lens::has(card, property)),
             (Some(property), Some(value)) => {
-                let value = view::term(property, value);
-                card.is_some_and(|card| view::any_term(card, property, |text| self.compare(text, &value)))
+                let value = lens::term(property, value);
+                card.is_some_and(|card| lens::any_term(card, property, |text| self.compare(text, &value)))
             }
         };
         positive != negative

@@ -1,7 +1,7 @@
 use super::query::{MAX_CLAUSES, MAX_DEPTH, MAX_TEXT};
 use super::{Filter, FilterError, FilterType, GRAMMAR, decide_filtered, property_names};
 use crate::contact::identity::Kind;
-use crate::contact::view::Fields;
+use crate::contact::lens::Fields;
 use crate::message::{self, Data, Item, Meta, Op, Timestamp};
 use crate::store::{Guid, ItemRow, MapRow, MapState, Revision};
 use proptest::prelude::*;

@@ -1,129 +1,12 @@
-//! Parts of a card: the properties that a field filter shows, what a change of a part means for the whole (design laws L1
-//! to L5), and what a property says to somebody who asks for it (§3.16, §3.17).
+//! Parts of a card: what a device repeats of the past, what a change of single properties means for the whole (§3.17),
+//! and what a property says to somebody who asks for it (§3.16).
 
-use super::card::{Card, Editor, Property, Shape, canonical_name, decode_document, is_single, shape};
-use super::identity::Canon;
-use super::merge::{Prefer, merge3};
-use serde::{Deserialize, Serialize};
+use super::Fields;
+use crate::contact::card::{Card, Editor, Property, Shape, canonical_name, decode_document, is_single, shape};
+use crate::contact::identity::Canon;
+use crate::contact::merge::{Prefer, merge3};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-
-/// The properties that can be shown and asked for one by one. A name's place here is its bit in stored sets: new ones are
-/// added at the end.
-pub const NAMES: [&str; 41] = [
-    "N",
-    "FN",
-    "NICKNAME",
-    "TEL",
-    "EMAIL",
-    "ADR",
-    "LABEL",
-    "ORG",
-    "TITLE",
-    "ROLE",
-    "URL",
-    "BDAY",
-    "ANNIVERSARY",
-    "NOTE",
-    "CATEGORIES",
-    "PHOTO",
-    "LOGO",
-    "SOUND",
-    "GEO",
-    "TZ",
-    "UID",
-    "REV",
-    "CLASS",
-    "KEY",
-    "IMPP",
-    "RELATED",
-    "GENDER",
-    "KIND",
-    "MEMBER",
-    "LANG",
-    "MAILER",
-    "AGENT",
-    "SORT-STRING",
-    "PRODID",
-    "SOURCE",
-    "NAME",
-    "PROFILE",
-    "CALURI",
-    "CALADRURI",
-    "FBURL",
-    "SOCIALPROFILE",
-];
-
-/// The bit of all properties that have none of their own.
-const OTHERS: u32 = 62;
-
-/// A set of properties of a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fields(u64);
-
-impl Fields {
-    /// Only what no card can be without: VERSION, N and FN are in every set.
-    pub const NONE: Self = Self(0);
-
-    /// The set of these names; a name that has no bit of its own stands for all such. BEGIN, END and VERSION are ignored.
-    pub fn of_names<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
-        let marks = |name: &str| ["BEGIN", "END", "VERSION"].iter().any(|mark| mark.eq_ignore_ascii_case(name));
-        names.into_iter().filter(|name| !marks(name)).fold(Self::NONE, |set, name| Self(set.0 | 1 << bit(name)))
-    }
-
-    /// The set as a number from 0, and back.
-    pub const fn to_bits(self) -> i64 {
-        (self.0 & i64::MAX as u64) as i64
-    }
-
-    /// See [`Fields::to_bits`].
-    pub const fn from_bits(bits: i64) -> Self {
-        Self(bits as u64)
-    }
-
-    /// What is in both sets.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    /// Whether it holds anything that `other` does not.
-    pub const fn exceeds(self, other: Self) -> bool {
-        self.0 & !other.0 != 0
-    }
-
-    /// Whether a property of this name is in it.
-    pub fn shows(self, name: &str) -> bool {
-        matches!(canonical_name(name), "VERSION" | "N" | "FN") || self.0 & 1 << bit(name) != 0
-    }
-}
-
-fn bit(name: &str) -> u32 {
-    let name = canonical_name(name.trim());
-    NAMES.iter().zip(0..).find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(OTHERS, |(_, at)| at)
-}
-
-/// The card without the properties that are not in the set; what is shown stays byte for byte. `None` if it is no card.
-pub fn view(content: &[u8], fields: Fields) -> Option<Vec<u8>> {
-    let content = decode_document(content);
-    let card = Card::parse(&content).ok()?;
-    let group = |property: &Property<'_>| property.group().map(str::to_ascii_lowercase);
-    let shown: HashSet<String> =
-        card.properties().iter().filter(|it| fields.shows(it.name())).filter_map(group).collect();
-    Some(keep(&card, |property| {
-        // A label goes with what it is the label of.
-        let labels = || Canon::is_label(property) && group(property).is_some_and(|group| shown.contains(&group));
-        fields.shows(property.name()) || labels()
-    }))
-}
-
-/// The whole card after a peer that was shown [`view`]`(base, fields)` has `shown`: what it was not shown stays. A card that
-/// comes back as it was shown changes nothing, byte for byte; what comes beyond the fields is kept. `None` if one is no
-/// card.
-pub fn put(base: &[u8], shown: &[u8], fields: Fields) -> Option<Vec<u8>> {
-    let before = view(base, fields)?;
-    merge3(&before, base, shown, Prefer::Incoming).map(|merged| merged.content)
-}
 
 /// What a peer shows without what it repeats of the past: properties beyond the fields that say just what an earlier version
 /// of the card said. It holds them from then, and nobody told it of what became of them. `None` if it is no card.
@@ -254,7 +137,7 @@ fn named<'c, 'a>(card: &'c Card<'a>, name: &str) -> impl Iterator<Item = &'c Pro
 
 #[cfg(test)]
 mod tests {
-    use super::{Card, Fields, NAMES, OTHERS, any_term, has, news, patch, put, term, view};
+    use super::{Card, Fields, any_term, has, news, patch, term};
     use crate::contact::merge::same_meaning;
     use crate::contact::testing::{at_least, soup};
     use proptest::prelude::*;
@@ -271,60 +154,6 @@ mod tests {
 
     fn fields(names: &[&str]) -> Fields {
         Fields::of_names(names.iter().copied())
-    }
-
-    #[test]
-    fn names_have_bits_of_their_own() {
-        assert!(NAMES.len() <= OTHERS as usize);
-        for (at, name) in NAMES.iter().enumerate() {
-            assert_eq!(Fields::of_names([*name]).to_bits(), 1 << at, "{name}");
-        }
-        let set = fields(&["tel", "X-FOO", "BEGIN", "VERSION"]);
-        assert_eq!(Fields::from_bits(set.to_bits()), set);
-        assert!(set.shows("TEL") && set.shows("n") && set.shows("X-BAR") && !set.shows("EMAIL"));
-        assert!(!fields(&["X-ANNIVERSARY"]).shows("X-BAR"), "a standard name in disguise");
-        assert!(set.exceeds(Fields::NONE) && !set.and(fields(&["EMAIL"])).exceeds(Fields::NONE));
-    }
-
-    #[test]
-    fn a_view_shows_what_is_asked_for() {
-        let whole =
-            card(&["N:A;B", "FN:B A", "item1.TEL:1", "item1.X-ABLabel:Boat", "item2.EMAIL:a@b", "item2.X-ABLabel:Old"]);
-        assert_eq!(
-            view(&whole, fields(&["TEL"])).unwrap(),
-            card(&["N:A;B", "FN:B A", "item1.TEL:1", "item1.X-ABLabel:Boat"])
-        );
-        assert_eq!(view(b"nothing", fields(&["TEL"])), None);
-    }
-
-    #[test]
-    fn what_was_not_shown_stays() {
-        let whole = card(&["N:A;B", "TEL;TYPE=CELL:1", "EMAIL:a@b", "NOTE:secret", "UID:7"]);
-        let only = fields(&["TEL"]);
-        let cases: &[(&[&str], &[&str], &str)] = &[
-            (
-                &["N:A;B", "TEL;TYPE=CELL:1"],
-                &["N:A;B", "TEL;TYPE=CELL:1", "EMAIL:a@b", "NOTE:secret", "UID:7"],
-                "an echo",
-            ),
-            (
-                &["N:A;B", "TEL;TYPE=CELL:2"],
-                &["N:A;B", "EMAIL:a@b", "NOTE:secret", "UID:7", "TEL;TYPE=CELL:2"],
-                "an edit",
-            ),
-            (&["N:A;B"], &["N:A;B", "EMAIL:a@b", "NOTE:secret", "UID:7"], "a removal of what was shown"),
-            (
-                &["N:A;B", "TEL;TYPE=CELL:1", "ORG:X"],
-                &["N:A;B", "TEL;TYPE=CELL:1", "EMAIL:a@b", "NOTE:secret", "UID:7", "ORG:X"],
-                "more than declared is kept",
-            ),
-        ];
-        for (shown, expected, why) in cases {
-            let result = put(&whole, &card(shown), only).unwrap();
-            assert!(same_meaning(&result, &card(expected)), "{why}: {}", String::from_utf8_lossy(&result));
-            assert!(String::from_utf8_lossy(&result).contains("UID:7"), "{why}");
-        }
-        assert_eq!(put(&whole, &view(&whole, only).unwrap(), only).unwrap(), whole, "byte for byte");
     }
 
     #[test]
@@ -399,19 +228,8 @@ mod tests {
         #![proptest_config(at_least(300))]
 
         #[test]
-        fn an_echo_of_a_view_changes_nothing(soup in soup(), bits in 0i64..) {
-            let fields = Fields::from_bits(bits);
-            if let Some(shown) = view(&soup.0, fields)
-                && let Some(whole) = put(&soup.0, &shown, fields)
-            {
-                prop_assert!(same_meaning(&whole, &soup.0));
-            }
-        }
-
-        #[test]
         fn no_part_of_anything_panics(base in soup(), part in soup(), bits in 0i64..) {
             let _ = patch(&base.0, &part.0);
-            let _ = put(&base.0, &part.0, Fields::from_bits(bits));
             let _ = news(&base.0, Fields::from_bits(bits), [&*part.0]);
         }
     }

@@ -1,0 +1,413 @@
+//! What a device's card means for the whole one.
+//!
+//! The device's card is first put back into the terms of the base: what it shows just as it was sent, cut or without what
+//! it cannot hold, becomes what it was made of. What it could not hold is left out of the base. Then both are merged
+//! ([`merge3`]), so that every rule about properties stands in one place.
+
+use super::Lens;
+use super::view::{Shown, Sight, group};
+use crate::contact::card::{
+    Card, Editor, Property, PropertyBuf, Shape, Value, canonical_name, decode_document, is_single, render_name, shape,
+};
+use crate::contact::identity::{Canon, is_rendering};
+use crate::contact::merge::{Groups, merge_seen};
+use std::collections::{HashMap, HashSet};
+use unicode_normalization::UnicodeNormalization as _;
+
+/// What a device's card means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Put {
+    /// The whole card.
+    pub whole: Vec<u8>,
+    /// Where the device does not have all that it could hold of that: the card without the rest, which is what the device
+    /// can be said to know. The rest is to be sent.
+    pub told: Option<Vec<u8>>,
+}
+
+/// The whole card after a device that was sent [`view`](super::view)`(base, then)`, and now holds what `now` shows, has
+/// `shown`: what it was not sent or cannot hold any more stays. A card that comes back as it was sent changes nothing, byte
+/// for byte; what comes beyond the lens is kept. `None` if one is no card.
+///
+/// Where `shown` says something of a property that a card has once and that was hidden, it lands, and the hidden one is
+/// left to the history.
+pub fn put(base: &[u8], shown: &[u8], then: &Lens, now: &Lens) -> Option<Put> {
+    let (base, shown) = (decode_document(base), decode_document(shown));
+    let base = Card::parse(&base).ok()?;
+    let shown = Card::parse(&shown).ok()?;
+    let sights = if then == now { vec![Sight::of(then, &base)] } else { vec![Sight::of(then, &base), Sight::of(now, &base)] };
+    let views: Vec<Vec<u8>> = sights.iter().map(Sight::write).collect();
+    let views = views.iter().map(|view| Card::parse(view)).collect::<Result<Vec<_>, _>>().ok()?;
+    let canons: Vec<Canon> = views.iter().map(Canon::of).collect();
+    let whole = Canon::of(&base);
+    let hidden = Unseen::of(&base, &whole, &sights, &canons);
+    // A base of broken lines may read otherwise in part: then nothing can be put back, and nothing needs to be.
+    let maps: Vec<Seen<'_>> = sights
+        .iter()
+        .zip(views.iter().zip(&canons))
+        .filter_map(|(sight, (card, canon))| {
+            let places = sight.places();
+            (places.len() == card.properties().len()).then_some(Seen { places, canon })
+        })
+        .collect();
+    let restored = if maps.len() == sights.len() { restore(&base, &sights, &maps, &shown, now) } else { shown.as_bytes().to_vec() };
+    let merged = merge_seen(&base, &whole, &|at, line| hidden.has(at, line), &restored)?;
+    let merged = behind(&base, &whole, &sights, merged);
+    let told = if hidden.is_empty() && then == now { None } else { known(&shown, now, &merged) };
+    Some(Put { whole: merged, told })
+}
+
+/// What of a base one of the lenses hides: what silence says nothing about (law L4). By property, its lines.
+struct Unseen(Vec<Vec<bool>>);
+
+impl Unseen {
+    fn of(base: &Card<'_>, whole: &Canon, sights: &[Sight<'_, '_>], canons: &[Canon]) -> Self {
+        let said: Vec<HashSet<&[u8]>> =
+            canons.iter().map(|canon| canon.lines().map(|(_, identity, _)| identity).collect()).collect();
+        let mut lines: Vec<Vec<bool>> = vec![Vec::new(); base.properties().len()];
+        for (at, identity, _) in whole.lines() {
+            // Of lists, the items that are seen.
+            let item = is_list(&base.properties()[at]) && !said.iter().all(|said| said.contains(identity));
+            lines[at].push(item || !sights.iter().all(|sight| sight.is_shown(at)));
+        }
+        for (at, lines) in lines.iter_mut().enumerate().filter(|(_, lines)| lines.is_empty()) {
+            // What has no line of its own, such as UID.
+            lines.push(!sights.iter().all(|sight| sight.is_shown(at)));
+        }
+        Self(lines)
+    }
+
+    fn has(&self, at: usize, line: usize) -> bool {
+        self.0.get(at).and_then(|lines| lines.get(line)).copied().unwrap_or_default()
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.0.iter().flatten().any(|hidden| *hidden)
+    }
+}
+
+/// The card as the device knows it, if that is not all that it could see: without what it never had, and with what it has
+/// in another form as it has it.
+fn known(shown: &Card<'_>, now: &Lens, whole: &[u8]) -> Option<Vec<u8>> {
+    let card = Card::parse(whole).ok()?;
+    let sight = Sight::of(now, &card);
+    let (places, view) = (sight.places(), sight.write());
+    let view = Card::parse(&view).ok().filter(|view| view.properties().len() == places.len())?;
+    let (canon, said) = (Canon::of(&view), Canon::of(shown));
+    let visible: HashSet<&[u8]> = canon.lines().map(|(_, _, full)| full).collect();
+    let shows: HashSet<&[u8]> = said.lines().map(|(_, _, full)| full).collect();
+    // What has lines, and none that the device shows; of lists, which items stay.
+    let mut stays: HashMap<usize, bool> = HashMap::new();
+    for (at, _, full) in canon.lines() {
+        *stays.entry(places[at]).or_default() |= shows.contains(full);
+    }
+    let items: HashSet<&[u8]> =
+        canon.lines().filter(|(.., full)| !shows.contains(full)).map(|(_, identity, _)| identity).collect();
+    let drops = |at: usize| stays.get(&at) == Some(&false);
+    let any = (0..card.properties().len()).any(drops) || !items.is_empty();
+    if !any {
+        return None;
+    }
+    let mut editor = Editor::new(&card);
+    let mut lines: HashMap<usize, Vec<bool>> = HashMap::new();
+    let whole = Canon::of(&card);
+    for (at, identity, _) in whole.lines().filter(|(at, ..)| is_list(&card.properties()[*at])) {
+        lines.entry(at).or_default().push(!items.contains(identity));
+    }
+    lines.iter().for_each(|(at, keep)| keep_items(&mut editor, *at, keep));
+    let gone = |at: usize| {
+        let list = lines.get(&at).is_some_and(|keep| !keep.contains(&true));
+        list || !lines.contains_key(&at) && (drops(at) || sight.shown[at] == Shown::Behind)
+    };
+    (0..card.properties().len()).filter(|at| gone(*at)).for_each(|at| editor.remove(at));
+    // A label goes with what it is the label of.
+    let mut groups: HashMap<String, bool> = HashMap::new();
+    for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| !Canon::is_label(it)) {
+        if let Some(group) = group(property) {
+            *groups.entry(group).or_default() |= !gone(at);
+        }
+    }
+    for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| Canon::is_label(it)) {
+        if group(property).is_some_and(|group| groups.get(&group) == Some(&false)) {
+            editor.remove(at);
+        }
+    }
+    let mut copies = Groups::of(&card, shown);
+    let mut last = usize::MAX;
+    for (at, ..) in said.lines().filter(|(.., full)| !visible.contains(full)) {
+        if at != last {
+            editor.append_bytes(&copies.copy(&shown.properties()[at], shown));
+        }
+        last = at;
+    }
+    Some(editor.finish())
+}
+
+fn is_list(property: &Property<'_>) -> bool {
+    shape(canonical_name(property.name())) == Shape::List
+}
+
+/// Keeps these lines of a property only: items of a list, or the whole of another one.
+fn keep_items(editor: &mut Editor<'_, '_>, at: usize, keep: &[bool]) {
+    let property = &editor.card().properties()[at];
+    if !keep.contains(&true) {
+        editor.remove(at);
+    } else if is_list(property) && keep.contains(&false) {
+        let text = property.text();
+        let items = Canon::items(&text).zip(keep).filter(|(_, keep)| **keep).map(|(item, _)| item.to_owned());
+        let mut owned = PropertyBuf::from(property);
+        owned.set_value(Value::List(items.collect()));
+        editor.replace(at, &owned);
+    }
+}
+
+/// A view with what its properties come from.
+struct Seen<'s> {
+    places: Vec<usize>,
+    canon: &'s Canon,
+}
+
+/// The device's card in the terms of the base.
+fn restore(
+    base: &Card<'_>,
+    sights: &[Sight<'_, '_>],
+    seen: &[Seen<'_>],
+    shown: &Card<'_>,
+    now: &Lens,
+) -> Vec<u8> {
+    let altered = |at: usize| {
+        !is_list(&base.properties()[at]) && sights.iter().any(|sight| matches!(sight.shown[at], Shown::Altered(_)))
+    };
+    let held = |at: usize| sights.iter().all(|sight| sight.is_shown(at));
+    let composed = |at: &usize| composed(base, shown, &shown.properties()[*at], now);
+    let derived: HashSet<usize> = (0..shown.properties().len()).filter(composed).collect();
+    if derived.is_empty() && !(0..base.properties().len()).any(|at| altered(at) && held(at)) {
+        return shown.as_bytes().to_vec();
+    }
+    let mut editor = Editor::new(shown);
+    let mut groups = Groups::of(shown, base);
+    let mut open: Vec<usize> = (0..base.properties().len()).filter(|at| altered(*at) && held(*at)).collect();
+    let mut left: HashSet<usize> = (0..shown.properties().len()).collect();
+    let canon = Canon::of(shown);
+    for (at, exact, from) in matches(base, seen, shown, &canon, &held) {
+        left.remove(&at);
+        open.retain(|it| !from.contains(it));
+        if !from.iter().any(|from| altered(*from)) {
+            continue;
+        }
+        let property = &shown.properties()[at];
+        let mut bytes = Vec::new();
+        for from in from {
+            let source = &base.properties()[from];
+            let instead = match exact {
+                true => PropertyBuf::from(source),
+                false => retyped(property, source, sights, from),
+            };
+            bytes.extend(back(&mut groups, property, source, base, instead));
+        }
+        editor.put(at, bytes);
+    }
+    for (at, property) in shown.properties().iter().enumerate().filter(|(at, it)| left.contains(at) && !it.is_empty()) {
+        let name = canonical_name(property.name());
+        if derived.contains(&at) {
+            editor.remove(at);
+            continue;
+        }
+        let likeness = |source: usize| likeness(&base.properties()[source], sights, source, property);
+        let source = (open.iter().copied())
+            .filter(|source| canonical_name(base.properties()[*source].name()) == name)
+            .filter(|source| is_single(name) || likeness(*source) > 0)
+            .max_by_key(|source| likeness(*source));
+        if let Some(source) = source {
+            open.retain(|it| *it != source);
+            let source_property = &base.properties()[source];
+            let owned = refilled(property, source_property, sights, source);
+            editor.put(at, back(&mut groups, property, source_property, base, owned));
+        }
+    }
+    editor.finish()
+}
+
+/// Which properties of the base each property of the device's card was made of, and whether it is just as it was sent.
+/// Lists, of which each item is one, are not looked for.
+fn matches(
+    base: &Card<'_>,
+    seen: &[Seen<'_>],
+    shown: &Card<'_>,
+    canon: &Canon,
+    held: &impl Fn(usize) -> bool,
+) -> Vec<(usize, bool, Vec<usize>)> {
+    // By how it was spelt, and by what it is.
+    let (mut spelt, mut said): (HashMap<&[u8], Vec<usize>>, HashMap<&[u8], Vec<usize>>) = Default::default();
+    for view in seen {
+        for (at, identity, full) in view.canon.lines().filter(|(at, ..)| held(view.places[*at])) {
+            for (map, key) in [(&mut spelt, full), (&mut said, identity)] {
+                let sources = map.entry(key).or_default();
+                if !sources.contains(&view.places[at]) {
+                    sources.push(view.places[at]);
+                }
+            }
+        }
+    }
+    let name = |property: &Property<'_>| canonical_name(property.name()).to_ascii_uppercase();
+    let mut free: HashSet<usize> = spelt.values().flatten().copied().collect();
+    let mut found: Vec<(usize, bool, Vec<usize>)> = Vec::new();
+    let mut done = HashSet::new();
+    for exact in [true, false] {
+        for (at, identity, full) in canon.lines() {
+            let property = &shown.properties()[at];
+            if done.contains(&at) || is_list(property) {
+                continue;
+            }
+            let sources = if exact { spelt.get(full) } else { said.get(identity) };
+            let fits = |source: &&usize| free.contains(source) && name(&base.properties()[**source]) == name(property);
+            if let Some(source) = sources.into_iter().flatten().find(fits) {
+                free.remove(source);
+                done.insert(at);
+                found.push((at, exact, vec![*source]));
+            }
+        }
+        // What says the same a device may well say once.
+        for (at, _, full) in canon.lines().filter(|_| exact) {
+            let Some((.., from)) = found.iter_mut().find(|(known, ..)| *known == at) else { continue };
+            let more = spelt.get(full).into_iter().flatten().filter(|source| free.remove(source));
+            from.extend(more);
+        }
+    }
+    found
+}
+
+/// A property that takes the place of another, in that one's group; if that has none, with the labels of its source.
+fn back(
+    groups: &mut Groups,
+    property: &Property<'_>,
+    source: &Property<'_>,
+    base: &Card<'_>,
+    instead: PropertyBuf,
+) -> Vec<u8> {
+    match property.group() {
+        Some(group) => groups.write(&instead.group(group)),
+        None => groups.copy_as(source, base, Some(&instead)),
+    }
+}
+
+/// The source's value with the property's parameters, and the types that were hidden.
+fn retyped(property: &Property<'_>, source: &Property<'_>, sights: &[Sight<'_, '_>], at: usize) -> PropertyBuf {
+    let mut owned = PropertyBuf::from(property);
+    let whole = PropertyBuf::from(source);
+    owned.set_value(whole.value().clone());
+    with_hidden_types(owned, &whole, sights, at)
+}
+
+fn with_hidden_types(owned: PropertyBuf, whole: &PropertyBuf, sights: &[Sight<'_, '_>], at: usize) -> PropertyBuf {
+    let hidden = |name: &str, value: &str| {
+        sights.iter().any(|sight| match &sight.shown[at] {
+            Shown::Altered(seen) => !seen.params().any(|it| it == (name, value)),
+            _ => false,
+        })
+    };
+    whole.params().filter(|(name, value)| hidden(name, value)).fold(owned, |owned, (name, value)| owned.param(name, value))
+}
+
+/// The property with what was cut off its components, where they came back as they were sent.
+fn refilled(property: &Property<'_>, source: &Property<'_>, sights: &[Sight<'_, '_>], at: usize) -> PropertyBuf {
+    let whole = PropertyBuf::from(source);
+    let mut owned = PropertyBuf::from(property);
+    let full = components(whole.value());
+    let came = components(owned.value());
+    let part = |list: &[String], at: usize| list.get(at).cloned().unwrap_or_default();
+    let seen: Vec<Vec<String>> = sights.iter().map(|sight| seen(&whole, sight, at)).collect();
+    let count = full.len().max(came.len());
+    let filled: Vec<String> = (0..count)
+        .map(|at| {
+            let came = part(&came, at);
+            let sent = seen.iter().any(|seen| same_text(&part(seen, at), &came));
+            if sent { part(&full, at) } else { came }
+        })
+        .collect();
+    owned.set_value(match owned.value() {
+        Value::Structured(_) => match (filled == full, whole.value()) {
+            (true, value) => value.clone(),
+            (false, _) => Value::Structured(filled.into_iter().map(|part| vec![part]).collect()),
+        },
+        Value::Text(_) => Value::Text(filled.concat()),
+        other => other.clone(),
+    });
+    with_hidden_types(owned, &whole, sights, at)
+}
+
+/// How many components came back as they were sent.
+fn likeness(source: &Property<'_>, sights: &[Sight<'_, '_>], at: usize, property: &Property<'_>) -> usize {
+    let whole = PropertyBuf::from(source);
+    let came = components(PropertyBuf::from(property).value());
+    let equal = |seen: Vec<String>| {
+        seen.iter().zip(&came).filter(|(seen, came)| !came.trim().is_empty() && same_text(seen, came)).count()
+    };
+    sights.iter().map(|sight| equal(seen(&whole, sight, at))).max().unwrap_or_default()
+}
+
+fn seen(whole: &PropertyBuf, sight: &Sight<'_, '_>, at: usize) -> Vec<String> {
+    match &sight.shown[at] {
+        Shown::Altered(seen) => components(seen.value()),
+        _ => components(whole.value()),
+    }
+}
+
+fn components(value: &Value) -> Vec<String> {
+    match value {
+        Value::Text(text) => vec![text.clone()],
+        Value::Structured(parts) => parts.iter().map(|part| part.join(",")).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn same_text(one: &str, other: &str) -> bool {
+    one.trim() == other.trim() || one.trim().nfc().eq(other.trim().nfc())
+}
+
+/// Is this an FN that the device composed from the N that it has, as the base did from its own? Then it says nothing.
+fn composed(base: &Card<'_>, shown: &Card<'_>, full: &Property<'_>, now: &Lens) -> bool {
+    if canonical_name(full.name()) != "FN" || full.is_empty() {
+        return false;
+    }
+    let name = |card: &Card<'_>| card.all("N").find(|n| !n.is_empty()).map(Property::components);
+    let (Some(theirs), Some(ours)) = (name(shown), name(base)) else { return false };
+    let text = full.text();
+    let says = is_rendering(&text, &theirs) || now.cut("FN", &render_name(&theirs)).is_some_and(|cut| same_text(&cut, &text));
+    says && base.text("FN").is_some_and(|full| is_rendering(&full, &ours))
+}
+
+/// Puts what others kept out of the view behind what came new, so that this is in the view (law L2).
+fn behind(base: &Card<'_>, whole: &Canon, sights: &[Sight<'_, '_>], merged: Vec<u8>) -> Vec<u8> {
+    let hidden: Vec<&Property<'_>> = (base.properties().iter().enumerate())
+        .filter(|(at, _)| !sights.iter().all(|sight| sight.is_shown(*at)))
+        .filter(|(at, _)| sights.last().is_some_and(|now| now.shown[*at] != Shown::Hidden))
+        .map(|(_, property)| property)
+        .collect();
+    if hidden.is_empty() {
+        return merged;
+    }
+    let Ok(card) = Card::parse(&merged) else { return merged };
+    let known: HashSet<&[u8]> = whole.lines().map(|(_, identity, _)| identity).collect();
+    let canon = Canon::of(&card);
+    let new: HashSet<&str> = (canon.lines().filter(|(_, identity, _)| !known.contains(identity)))
+        .map(|(at, ..)| canonical_name(card.properties()[at].name()))
+        .collect();
+    let mut editor = Editor::new(&card);
+    for (at, property) in card.properties().iter().enumerate() {
+        let moves = new.contains(canonical_name(property.name())) && hidden.iter().any(|it| it.raw() == property.raw());
+        if !moves {
+            continue;
+        }
+        let raw = property.raw();
+        let plain = raw.last() == card.line_break().last() && !raw.starts_with(b" ") && !raw.starts_with(b"\t");
+        editor.remove(at);
+        match plain && !property.is_open() {
+            true => editor.append_bytes(raw),
+            false => editor.append(&PropertyBuf::from(property)),
+        }
+    }
+    let moved = editor.finish();
+    drop(card);
+    moved
+}

@@ -1,0 +1,317 @@
+//! The lens in tables. Rows of the field notes are named by the tests.
+
+use super::{Declared, DeclaredProperty, Dimension, Doubt, Fields, Lens, Put, Rules, Size, put, view};
+use crate::contact::merge::same_meaning;
+use crate::contact::testing::{at_least, card as card_of, soup};
+use proptest::prelude::*;
+
+fn card(lines: &[&str]) -> Vec<u8> {
+    card_of("3.0", lines)
+}
+
+fn fields(names: &[&str]) -> Lens {
+    Fields::of_names(names.iter().copied()).into()
+}
+
+fn property(name: &str) -> DeclaredProperty {
+    DeclaredProperty { name: name.to_owned(), ..DeclaredProperty::default() }
+}
+
+fn declares(properties: &[DeclaredProperty]) -> Lens {
+    let declared = Declared { properties: properties.to_vec() };
+    Lens::of(Some(&declared), &Rules::default(), None).0
+}
+
+fn ruled(rules: &Rules) -> Lens {
+    Lens::of(None, rules, None).0
+}
+
+/// What the device's card means, told that all it could see it has.
+fn whole(base: &[&str], shown: &[&str], then: &Lens, now: &Lens) -> String {
+    let put = put(&card(base), &card(shown), then, now).unwrap();
+    inner(&put.whole)
+}
+
+fn inner(card: &[u8]) -> String {
+    let text = String::from_utf8(card.to_vec()).unwrap();
+    text.lines().skip(2).filter(|line| *line != "END:VCARD").collect::<Vec<_>>().join("|")
+}
+
+#[test]
+fn a_view_shows_what_is_asked_for() {
+    let whole = card(&["N:A;B", "FN:B A", "item1.TEL:1", "item1.X-ABLabel:Boat", "item2.EMAIL:a@b", "item2.X-ABLabel:Old"]);
+    let only = card(&["N:A;B", "FN:B A", "item1.TEL:1", "item1.X-ABLabel:Boat"]);
+    assert_eq!(view(&whole, &fields(&["TEL"])).unwrap(), only);
+    assert_eq!(view(&whole, &Lens::default()).unwrap(), whole);
+    assert_eq!(view(b"nothing", &fields(&["TEL"])), None);
+}
+
+#[test]
+fn what_can_be_held_is_sent() {
+    let base = [
+        "N:Meier;Annegret;;;",
+        "FN:Annegret Meier",
+        "TEL;TYPE=HOME:1",
+        "TEL;TYPE=CELL,PREF:2",
+        "TEL;TYPE=WORK:3",
+        "EMAIL:annegret@example.com",
+        "NOTE:Long and winding",
+        "TITLE:Doctor of many things",
+        "X-FOO:bar",
+    ];
+    let sized = |name: &str, size| DeclaredProperty { max_size: Some(size), ..property(name) };
+    let typed = |name: &str, params: &[(&str, &[&str])]| DeclaredProperty {
+        params: params
+            .iter()
+            .map(|(name, values)| ((*name).to_owned(), values.iter().map(|value| (*value).to_owned()).collect()))
+            .collect(),
+        ..property(name)
+    };
+    for (why, declared, seen) in [
+        ("only what is declared", vec![property("N"), property("TEL")], "N:Meier;Annegret;;;|TEL;TYPE=HOME:1|TEL;TYPE=CELL,PREF:2|TEL;TYPE=WORK:3"),
+        (
+            "MaxOccur: the first",
+            vec![property("N"), DeclaredProperty { max_occur: Some(2), ..property("tel") }],
+            "N:Meier;Annegret;;;|TEL;TYPE=HOME:1|TEL;TYPE=CELL,PREF:2",
+        ),
+        ("MaxSize cuts texts", vec![sized("FN", 8), sized("NOTE", 4)], "FN:Annegret|NOTE:Long"),
+        ("and names by all their components", vec![sized("N", 8)], "N:Meier;Ann;;;"),
+        ("but half an address is none", vec![property("N"), sized("EMAIL", 10)], "N:Meier;Annegret;;;"),
+        (
+            "NoTruncate leaves out",
+            vec![property("N"), DeclaredProperty { no_truncate: true, ..sized("TITLE", 6) }, sized("NOTE", 4)],
+            "N:Meier;Annegret;;;|NOTE:Long",
+        ),
+        (
+            "1.2: types are values of TYPE",
+            vec![property("N"), typed("TEL", &[("TYPE", &["CELL", "WORK"])])],
+            "N:Meier;Annegret;;;|TEL:1|TEL;TYPE=CELL:2|TEL;TYPE=WORK:3",
+        ),
+        (
+            "1.1: types are names of parameters",
+            vec![property("N"), typed("TEL", &[("CELL", &[]), ("HOME", &[]), ("PREF", &[])])],
+            "N:Meier;Annegret;;;|TEL;TYPE=HOME:1|TEL;TYPE=CELL,PREF:2|TEL:3",
+        ),
+        (
+            "1.1: once for each type",
+            vec![property("N"), typed("TEL", &[("CELL", &[])]), typed("TEL", &[("HOME", &[])])],
+            "N:Meier;Annegret;;;|TEL;TYPE=HOME:1|TEL;TYPE=CELL:2|TEL:3",
+        ),
+        (
+            "ValEnum",
+            vec![property("N"), DeclaredProperty { values: vec!["Doctor".to_owned()], ..property("TITLE") }],
+            "N:Meier;Annegret;;;",
+        ),
+        ("a device without names is none", vec![property("X-FOO")], "N:Meier;Annegret;;;|FN:Annegret Meier|X-FOO:bar"),
+    ] {
+        assert_eq!(inner(&view(&card(&base), &declares(&declared)).unwrap()), seen, "{why}");
+    }
+    assert!(declares(&[]).is_whole(), "nothing declared is nothing said");
+}
+
+#[test]
+fn what_was_not_shown_stays() {
+    let base = ["N:A;B", "TEL;TYPE=CELL:1", "EMAIL:a@b", "NOTE:secret", "UID:7"];
+    let only = fields(&["TEL"]);
+    let cases: &[(&[&str], &[&str], &str)] = &[
+        (&["N:A;B", "TEL;TYPE=CELL:1"], &base, "an echo"),
+        (
+            &["N:A;B", "TEL;TYPE=CELL:2"],
+            &["N:A;B", "EMAIL:a@b", "NOTE:secret", "UID:7", "TEL;TYPE=CELL:2"],
+            "an edit",
+        ),
+        (&["N:A;B"], &["N:A;B", "EMAIL:a@b", "NOTE:secret", "UID:7"], "a removal of what was shown"),
+        (
+            &["N:A;B", "TEL;TYPE=CELL:1", "ORG:X"],
+            &["N:A;B", "TEL;TYPE=CELL:1", "EMAIL:a@b", "NOTE:secret", "UID:7", "ORG:X"],
+            "more than declared is kept",
+        ),
+    ];
+    for (shown, expected, why) in cases {
+        let result = put(&card(&base), &card(shown), &only, &only).unwrap();
+        assert!(same_meaning(&result.whole, &card(expected)), "{why}: {}", String::from_utf8_lossy(&result.whole));
+        assert!(String::from_utf8_lossy(&result.whole).contains("UID:7"), "{why}");
+        assert_eq!(result.told, None, "{why}");
+    }
+    let seen = view(&card(&base), &only).unwrap();
+    assert_eq!(put(&card(&base), &seen, &only, &only).unwrap(), Put { whole: card(&base), told: None }, "byte for byte");
+}
+
+/// Row 16: what a device does not know is not lost. Row 19: its own slots are no keys. Row 20: groups belong to properties.
+#[test]
+fn row16_row19_row20_what_a_device_does_not_know_stays_as_it_is() {
+    let base = [
+        "N:A;B",
+        "item1.TEL:1",
+        "item1.X-ABLabel:Boat",
+        "X-EPOCSECONDNAME;X-P=1:q",
+        "item2.X-ABDATE:20010203",
+        "item2.X-ABLabel:Wedding",
+        "TEL:2",
+    ];
+    let phone = declares(&[property("N"), property("TEL")]);
+    assert_eq!(inner(&view(&card(&base), &phone).unwrap()), "N:A;B|TEL:1|TEL:2");
+    let shown = ["N:A;B", "TEL;X-SLOT=1:1", "TEL;X-SLOT=2:3"];
+    let result = whole(&base, &shown, &phone, &phone);
+    for kept in ["TEL;X-SLOT=1:1|item", "X-ABLabel:Boat", "X-EPOCSECONDNAME;X-P=1:q|item2.X-ABDATE:20010203|item2.X-ABLabel:Wedding"] {
+        assert!(result.contains(kept), "{kept}: {result}");
+    }
+    assert!(result.contains(":3") && !result.contains("TEL:2"), "{result}");
+}
+
+/// Row 17: cleared is told from unsupported by the lens of the last agreement.
+#[test]
+fn row17_cleared_is_not_unsupported() {
+    let base = ["N:A;B", "TEL:1", "NOTE:kept"];
+    let (old, new) = (declares(&[property("N"), property("TEL")]), declares(&[property("N"), property("TEL"), property("NOTE")]));
+    let silent = ["N:A;B", "TEL:1"];
+    assert_eq!(whole(&base, &silent, &new, &new), "N:A;B|TEL:1", "what it had it cleared");
+    assert_eq!(whole(&base, &silent, &old, &new), base.join("|"), "a new firmware erases nothing");
+    assert_eq!(whole(&base, &silent, &new, &old), base.join("|"), "nor does an older one");
+    assert_eq!(whole(&base, &silent, &old, &old), base.join("|"), "what it cannot hold it cannot clear");
+    // What it can see now and has not is to be sent; until it has it, it is not held to know of it.
+    let put = put(&card(&base), &card(&silent), &old, &new).unwrap();
+    assert_eq!(put.told.as_deref().map(inner), Some("N:A;B|TEL:1".to_owned()));
+}
+
+/// Row 18: a Nokia loses addresses without TYPE=INTERNET; it is sent one, and the card does not get it from there.
+#[test]
+fn row18_addresses_are_marked_for_who_needs_it() {
+    let base = ["N:A;B", "EMAIL;TYPE=HOME:a@b", "EMAIL;TYPE=INTERNET:c@d"];
+    let nokia = ruled(&Rules { mark_emails: true, ..Rules::default() });
+    let seen = view(&card(&base), &nokia).unwrap();
+    assert_eq!(inner(&seen), "N:A;B|EMAIL;TYPE=HOME,INTERNET:a@b|EMAIL;TYPE=INTERNET:c@d");
+    assert_eq!(put(&card(&base), &seen, &nokia, &nokia).unwrap().whole, card(&base));
+}
+
+/// Row 24: a photo of 256 bytes is none.
+#[test]
+fn row24_what_is_declared_nonsensically_is_not_believed() {
+    let photo = format!("PHOTO;ENCODING=b:{}", "aGVs".repeat(500));
+    let base = card(&["N:A;B", &photo, "NOTE:x"]);
+    let declared = |size| Declared {
+        properties: vec![property("N"), property("NOTE"), DeclaredProperty { max_size: Some(size), ..property("PHOTO") }],
+    };
+    let (lens, doubts) = Lens::of(Some(&declared(256)), &Rules::default(), None);
+    assert_eq!(doubts, [Doubt::Size("PHOTO".to_owned(), 256)]);
+    assert_eq!(view(&base, &lens).unwrap(), base);
+    // One of 1,200 may be so, unless a rule says otherwise.
+    let (lens, doubts) = Lens::of(Some(&declared(1_200)), &Rules::default(), None);
+    assert!(doubts.is_empty() && !inner(&view(&base, &lens).unwrap()).contains("PHOTO"));
+    let rules = Rules { ignore_sizes: true, ..Rules::default() };
+    assert_eq!(view(&base, &Lens::of(Some(&declared(1_200)), &rules, None).0).unwrap(), base);
+    let rules = Rules { ignore_declared: true, ..Rules::default() };
+    assert!(Lens::of(Some(&declared(1_200)), &rules, None).0.is_whole());
+    // And it stays when the device sends the rest.
+    assert_eq!(put(&base, &card(&["N:A;B", "NOTE:x"]), &lens, &lens).unwrap().whole, base);
+}
+
+/// Row 25: what comes back cut as it was sent is an echo; a character less is an edit.
+#[test]
+fn row25_a_cut_is_no_edit() {
+    let base = ["N:Featherstonehaugh;Bartholomew;;;", "FN:Bartholomew Featherstonehaugh", "TEL;TYPE=WORK:+49 30 1234567890 99", "ADR:;;A long street 17;Berlin;;;", "NOTE:z"];
+    let nec = Rules { lengths: [("N", 20), ("FN", 20), ("TEL", 10), ("ADR", 12)].map(|(name, length)| (name.to_owned(), length)).to_vec(), ..Rules::default() };
+    let nec = ruled(&nec);
+    let sent = ["N:Featherstonehaugh;Bart;;;", "FN:Bartholomew Feathers", "TEL;TYPE=WORK:+49 30 123", "ADR:;;A long stree;;;;", "NOTE:z"];
+    assert_eq!(inner(&view(&card(&base), &nec).unwrap()), sent.join("|"));
+    assert_eq!(whole(&base, &sent, &nec, &nec), base.join("|"));
+    let edited = |line: &'static str| {
+        let name = line.split([':', ';']).next().unwrap();
+        let lines: Vec<&str> = sent.iter().map(|old| if old.split([':', ';']).next() == Some(name) { line } else { *old }).collect();
+        whole(&base, &lines, &nec, &nec)
+    };
+    assert!(edited("TEL;TYPE=WORK:+49 30 12").contains("TEL;TYPE=WORK:+49 30 12|") || edited("TEL;TYPE=WORK:+49 30 12").ends_with("TEL;TYPE=WORK:+49 30 12"));
+    assert!(!edited("TEL;TYPE=WORK:+49 30 12").contains("1234567890"), "a digit less is another number");
+    assert!(edited("TEL;TYPE=HOME:+49 30 123").contains("TEL;TYPE=HOME:+49 30 1234567890 99"), "another type is not another number");
+    assert!(edited("N:Featherstonehaugh;Bob;;;").contains("N:Featherstonehaugh;Bob;;;"));
+    assert!(edited("N:Smith;Bart;;;").contains("N:Smith;Bartholomew;;;"), "the other component comes back whole");
+    assert!(edited("ADR:;;A long stree;X;;;").contains(";;A long street 17;X"), "so does the street");
+}
+
+/// Row 23: a merge of repeated properties loses none, whichever the device could see.
+#[test]
+fn row23_repeated_properties_are_sets() {
+    let base = ["N:A;B", "EMAIL:a@b", "EMAIL:c@d", "EMAIL:e@f"];
+    let one = declares(&[property("N"), DeclaredProperty { max_occur: Some(1), ..property("EMAIL") }]);
+    assert_eq!(inner(&view(&card(&base), &one).unwrap()), "N:A;B|EMAIL:a@b");
+    let edit = put(&card(&base), &card(&["N:A;B", "EMAIL:new@b"]), &one, &one).unwrap();
+    assert_eq!(inner(&edit.whole), "N:A;B|EMAIL:new@b|EMAIL:c@d|EMAIL:e@f", "in the place of the first");
+    assert_eq!(edit.told, None);
+    // L2: a slot that was left free is taken by the next, which is sent.
+    let removed = put(&card(&base), &card(&["N:A;B"]), &one, &one).unwrap();
+    assert_eq!(inner(&removed.whole), "N:A;B|EMAIL:c@d|EMAIL:e@f");
+    assert_eq!(removed.told.as_deref().map(inner), Some("N:A;B".to_owned()));
+}
+
+/// Mission B3 to B6: an upload overwrites the dimensions that the device has, and leaves the others.
+#[test]
+fn dimensions_are_overwritten_and_others_untouched() {
+    let dimension = |property: &str, types: &[&str]| Dimension {
+        property: property.to_owned(),
+        types: types.iter().map(|it| (*it).to_owned()).collect(),
+        count: 1,
+        length: 0,
+    };
+    let rules = Rules {
+        dimensions: vec![dimension("N", &[]), dimension("TEL", &["CELL"]), dimension("EMAIL", &[]), dimension("ORG", &[])],
+        ..Rules::default()
+    };
+    let book = ruled(&rules);
+    let base = ["N:A;B", "TEL;TYPE=HOME:1", "TEL;TYPE=CELL:2", "EMAIL:a@b", "ADR:;;Street", "NOTE:n", "ORG:X", "TEL;TYPE=CELL:3"];
+    assert_eq!(inner(&view(&card(&base), &book).unwrap()), "N:A;B|TEL;TYPE=CELL:2|EMAIL:a@b|ORG:X");
+    let upload = ["N:A;C", "TEL;TYPE=CELL:9", "EMAIL:c@d", "X-NEW:kept"];
+    let result = whole(&base, &upload, &book, &book);
+    for kept in ["N:A;C", "TEL;TYPE=HOME:1", "TEL;TYPE=CELL:9", "TEL;TYPE=CELL:3", "EMAIL:c@d", "ADR:;;Street", "NOTE:n", "X-NEW:kept"] {
+        assert!(result.contains(kept), "{kept}: {result}");
+    }
+    for gone in ["ORG", "a@b", "CELL:2"] {
+        assert!(!result.contains(gone), "{gone}: {result}");
+    }
+}
+
+#[test]
+fn a_lens_is_stored_in_few_bytes() {
+    let phone = declares(&[property("N"), DeclaredProperty { max_occur: Some(3), max_size: Some(40), ..property("TEL") }]);
+    assert_eq!(phone.encode(), br#"{"c":true,"r":[{"n":"N"},{"n":"TEL","o":3,"s":{"b":40}}]}"#);
+    assert_eq!(Lens::decode(&phone.encode()), Some(phone.clone()));
+    assert_eq!(Lens::decode(b"nonsense"), None);
+    assert!(phone.number().is_some_and(|number| number < 0));
+    assert_eq!(fields(&["TEL"]).number(), Some(Fields::of_names(["TEL"]).to_bits()));
+    assert_eq!(Lens::default().number(), None);
+    assert_ne!(phone.with_fields(Some(Fields::of_names(["TEL"]))).number(), phone.number());
+    assert_eq!(Size::Chars(3), Size::Chars(3));
+}
+
+/// What a phone declares is a stranger's word: it is bounded.
+#[test]
+fn declarations_are_bounded() {
+    let many = Declared { properties: (0..5_000).map(|number| property(&format!("X-{number}"))).collect() };
+    let (lens, doubts) = Lens::of(Some(&many), &Rules::default(), None);
+    assert_eq!(doubts, [Doubt::TooMany(5_000)]);
+    assert!(lens.encode().len() < 20_000);
+}
+
+proptest! {
+    #![proptest_config(at_least(300))]
+
+    #[test]
+    fn an_echo_of_a_view_changes_nothing(soup in soup(), bits in 0i64..) {
+        let lens = Lens::from(Fields::from_bits(bits));
+        if let Some(shown) = view(&soup.0, &lens)
+            && let Some(put) = put(&soup.0, &shown, &lens, &lens)
+        {
+            prop_assert!(same_meaning(&put.whole, &soup.0));
+        }
+    }
+
+    #[test]
+    fn no_card_of_anything_panics(base in soup(), part in soup(), bits in 0i64.., size in 1..60u64) {
+        let lens = Lens::from(Fields::from_bits(bits));
+        let sized = DeclaredProperty { max_occur: Some(1), max_size: Some(size), ..property("TEL") };
+        let sized = declares(&[sized, property("N"), property("NICKNAME")]);
+        for (then, now) in [(&lens, &lens), (&sized, &sized), (&lens, &sized)] {
+            let _ = put(&base.0, &part.0, then, now);
+            let _ = now.widened_by(&part.0);
+        }
+    }
+}
