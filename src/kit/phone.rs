@@ -2,8 +2,8 @@
 
 use crate::codec::{Encoding, Limits, decode, encode};
 use crate::message::{
-    Alert, AlertCode, Anchor, Change, CmdId, Command, Cred, Data, Header, Item, Location, Map, MapItem, Message, Meta,
-    MsgId, Op, SessionId, Status, StatusCode, Sync, Timestamp, Version,
+    Alert, AlertCode, Anchor, Change, CmdId, Command, Cred, Data, DevInf, Header, Item, Location, Map, MapItem, Message,
+    Meta, MsgId, Op, Put, SessionId, Status, StatusCode, Sync, Timestamp, Version,
 };
 use crate::session::{Refusal, Request, Server};
 use base64::Engine as _;
@@ -22,6 +22,8 @@ pub struct Phone<'s> {
     pub now: Timestamp,
     /// The server's datastore.
     pub datastore: &'static str,
+    /// What it says of itself with its alerts, where that matters.
+    pub devinf: Option<DevInf<'static>>,
     /// Whether messages carry a credential though the session is authenticated.
     pub always_cred: bool,
     session: u32,
@@ -92,6 +94,7 @@ impl<'s> Phone<'s> {
             password: password.to_owned(),
             now,
             datastore: "contacts",
+            devinf: None,
             always_cred: false,
             session: 0,
             msg_id: 0,
@@ -124,7 +127,22 @@ impl<'s> Phone<'s> {
             correlator: None,
             items: vec![item],
         });
-        self.say(vec![alert], true)
+        let put = self.devinf.clone().map(|devinf| {
+            let item = Item {
+                source: Some(Location::new(Version::V12.devinf_uri())),
+                data: Some(Data::DevInf(Box::new(devinf))),
+                ..Item::default()
+            };
+            Command::Put(Put {
+                cmd_id: self.take_cmd(),
+                no_resp: false,
+                lang: None,
+                cred: None,
+                meta: Some(Meta::of_type("application/vnd.syncml-devinf+xml")),
+                items: vec![item],
+            })
+        });
+        self.say(put.into_iter().chain([alert]).collect(), true)
     }
 
     /// A Sync command with these changes.

@@ -169,7 +169,21 @@ impl Case {
 
     /// What it shows in the end.
     fn shown(&self) -> Vec<u8> {
-        view(&edited(&self.held(), self.writes, &self.edits), &self.now).unwrap()
+        let typed = edited(&self.held(), self.writes, &self.edits);
+        let kept = view(&typed, &self.now).unwrap();
+        let (typed, card) = (Card::parse(&typed).unwrap(), Card::parse(&kept).unwrap());
+        let name = |card: &Card<'_>| card.all("N").find(|n| !n.is_empty()).map(Property::components).unwrap_or_default();
+        // A device composes its FN of the N that it keeps.
+        match card.properties().iter().position(|it| it.is("FN")) {
+            Some(at) if typed.text("FN").is_some_and(|full| is_rendering(&full, &name(&typed))) => {
+                let mut all: Vec<PropertyBuf> =
+                    card.properties().iter().filter(|it| !it.is("VERSION")).map(PropertyBuf::from).collect();
+                let at = at - card.properties()[..at].iter().filter(|it| it.is("VERSION")).count();
+                all[at].set_value(Value::Text(crate::contact::card::render_name(&name(&card))));
+                view(&build(self.writes, &all), &self.now).unwrap()
+            }
+            _ => kept,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::contact::card::{
     Card, Editor, Property, PropertyBuf, Shape, Value, canonical_name, decode_document, is_single, render_name, shape,
 };
 use crate::contact::identity::{Canon, is_rendering};
-use crate::contact::merge::{Groups, merge_seen};
+use crate::contact::merge::{Groups, Prefer, merge_seen, merge3};
 use std::collections::{HashMap, HashSet};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -41,16 +41,16 @@ pub fn put(base: &[u8], shown: &[u8], then: &Lens, now: &Lens) -> Option<Put> {
     let canons: Vec<Canon> = views.iter().map(Canon::of).collect();
     let whole = Canon::of(&base);
     let hidden = Unseen::of(&base, &whole, &sights, &canons);
-    // A base of broken lines may read otherwise in part: then nothing can be put back, and nothing needs to be.
-    let maps: Vec<Seen<'_>> = sights
-        .iter()
-        .zip(views.iter().zip(&canons))
-        .filter_map(|(sight, (card, canon))| {
-            let places = sight.places();
-            (places.len() == card.properties().len()).then_some(Seen { places, canon })
-        })
+    let maps: Vec<Seen<'_>> = (sights.iter().zip(views.iter().zip(&canons)))
+        .filter_map(|(sight, (card, canon))| Seen::of(sight, card, canon))
         .collect();
-    let restored = if maps.len() == sights.len() { restore(&base, &sights, &maps, &shown, now) } else { shown.as_bytes().to_vec() };
+    if maps.len() < sights.len() {
+        // A base of broken lines reads otherwise in part: then the view, as it reads, is what the device had.
+        let view = super::view(views.first()?.as_bytes(), now)?;
+        let whole = merge3(&view, base.as_bytes(), shown.as_bytes(), Prefer::Incoming)?.content;
+        return Some(Put { whole, told: None });
+    }
+    let restored = restore(&base, &sights, &maps, &shown, now);
     let merged = merge_seen(&base, &whole, &|at, line| hidden.has(at, line), &restored)?;
     let merged = behind(&base, &whole, &sights, merged);
     let told = if hidden.is_empty() && then == now { None } else { known(&shown, now, &merged) };
@@ -165,6 +165,20 @@ fn keep_items(editor: &mut Editor<'_, '_>, at: usize, keep: &[bool]) {
 struct Seen<'s> {
     places: Vec<usize>,
     canon: &'s Canon,
+}
+
+impl<'s> Seen<'s> {
+    /// `None` if a property reads otherwise than in the base.
+    fn of(sight: &Sight<'_, '_>, view: &Card<'_>, canon: &'s Canon) -> Option<Self> {
+        let (places, base) = (sight.places(), sight.card.properties());
+        let faithful = |(at, property): (&usize, &Property<'_>)| {
+            sight.shown[*at] != Shown::Whole || property.raw() == base[*at].raw()
+        };
+        // Without VERSION the version is guessed from the spelling.
+        let same = view.version() == sight.card.version();
+        let same = same && places.len() == view.properties().len() && places.iter().zip(view.properties()).all(faithful);
+        same.then_some(Self { places, canon })
+    }
 }
 
 /// The device's card in the terms of the base.

@@ -33,7 +33,7 @@ pub(super) enum Shown {
 
 /// A card through a lens.
 pub(super) struct Sight<'c, 'a> {
-    card: &'c Card<'a>,
+    pub(super) card: &'c Card<'a>,
     pub(super) shown: Vec<Shown>,
 }
 
