@@ -122,7 +122,8 @@ impl Gadget {
     }
 
     fn find(&self, text: &str) -> String {
-        let hits: Vec<&String> = self.cards.iter().filter(|(_, card)| card.contains(text)).map(|(luid, _)| luid).collect();
+        let hits: Vec<&String> =
+            self.cards.iter().filter(|(_, card)| card.contains(text)).map(|(luid, _)| luid).collect();
         assert_eq!(hits.len(), 1, "{text:?} is in {hits:?} of {}", self.id);
         hits[0].clone()
     }
@@ -274,7 +275,11 @@ fn edit_server(world: &World, lines: &[&str]) {
 #[test]
 fn row16_row20_what_a_device_cannot_hold_survives_its_edits() {
     for (mut world, mut phone) in met(&[field("N"), field("FN"), field("TEL")]) {
-        assert!(!phone.card("Meier").contains("NOTE") && !phone.card("Meier").contains("X-"), "{}", phone.card("Meier"));
+        assert!(
+            !phone.card("Meier").contains("NOTE") && !phone.card("Meier").contains("X-"),
+            "{}",
+            phone.card("Meier")
+        );
         phone.edit("Meier", "TEL;TYPE=HOME:+493022222", "TEL;TYPE=HOME:+493099999");
         assert!(phone.sync(&mut world).is_empty(), "its own edit is not sent back");
         let mut expected: Vec<&str> = ANN.to_vec();
@@ -393,9 +398,32 @@ fn what_moves_up_is_not_held_to_be_known_before_it_is_acknowledged() {
         phone.sync(&mut world);
         phone.sync(&mut world);
         let now = server(&world);
-        assert!(now.iter().any(|line| line.contains("22222")) && now.iter().any(|line| line.contains("ann@")), "{now:?}");
+        assert!(
+            now.iter().any(|line| line.contains("22222")) && now.iter().any(|line| line.contains("ann@")),
+            "{now:?}"
+        );
         assert!(!now.iter().any(|line| line.contains("11111")), "{now:?}");
         assert!(phone.card("Meier").contains("22222"));
+    }
+}
+
+/// What came here meanwhile behind the only slot is sent when the slot is left free.
+#[test]
+fn a_slot_that_is_left_free_is_filled_with_what_came_meanwhile() {
+    for (mut world, mut phone) in met(&[field("N"), ("TEL", Some(1), None, &[])]) {
+        phone.edit("Meier", "TEL;TYPE=CELL:+4917011111", "TEL;TYPE=CELL:+4917099999");
+        phone.sync(&mut world);
+        let now = server(&world);
+        let mut here: Vec<&str> = now.iter().map(String::as_str).filter(|line| !line.contains("22222")).collect();
+        edit_server(&world, &here);
+        phone.sync(&mut world);
+        here.push("TEL;TYPE=FAX:+493044444");
+        edit_server(&world, &here);
+        assert!(phone.sync(&mut world).is_empty(), "it sees nothing of that");
+        phone.edit("Meier", "TEL;TYPE=CELL:+4917099999", "");
+        let got = phone.sync(&mut world);
+        assert!(matches!(&got[..], [(Op::Replace, card)] if card.contains("44444")), "{got:?}\n{:?}", server(&world));
+        assert!(phone.card("Meier").contains("44444"));
     }
 }
 
@@ -414,7 +442,10 @@ fn row26_edits_on_both_sides_meet() {
             assert!(now.iter().any(|line| line.contains(wanted)), "{wanted}: {now:?}");
         }
         assert!(!now.iter().any(|line| line.contains("22222")), "{now:?}");
-        assert!(matches!(&got[..], [(Op::Replace, card)] if card.contains("44444") && !card.contains("Married")), "{got:?}");
+        assert!(
+            matches!(&got[..], [(Op::Replace, card)] if card.contains("44444") && !card.contains("Married")),
+            "{got:?}"
+        );
         assert!(phone.sync(&mut world).is_empty());
         // What a device cannot see is not sent to it when it changes.
         let mut here: Vec<String> = now;
@@ -432,7 +463,11 @@ fn dimensions_are_overwritten_and_others_untouched() {
         { "property": "N" }, { "property": "TEL", "types": ["CELL"], "count": 1 }, { "property": "EMAIL", "length": 30 } ] } } }]"#;
     profiles.read(rule).unwrap();
     for (mut world, mut phone) in met_with(&[], profiles) {
-        assert!(phone.card("Meier").contains("11111") && !phone.card("Meier").contains("22222"), "{}", phone.card("Meier"));
+        assert!(
+            phone.card("Meier").contains("11111") && !phone.card("Meier").contains("22222"),
+            "{}",
+            phone.card("Meier")
+        );
         phone.edit("Meier", "TEL;TYPE=CELL:+4917011111", "TEL;TYPE=CELL:+4917099999");
         phone.edit("Meier", "EMAIL;TYPE=WORK:annegret@example.com", "");
         // B4: an unknown dimension is made, never dropped.
@@ -504,8 +539,9 @@ impl Dice {
 }
 
 const PLATFORM: [&str; 30] = [
-    "N", "FN", "TEL", "EMAIL", "ADR", "ORG", "TITLE", "ROLE", "NOTE", "URL", "BDAY", "NICKNAME", "LABEL", "CLASS", "MAILER",
-    "TZ", "X-1", "X-2", "X-3", "X-4", "X-5", "X-6", "X-7", "X-8", "X-9", "X-10", "X-11", "X-12", "X-13", "X-14",
+    "N", "FN", "TEL", "EMAIL", "ADR", "ORG", "TITLE", "ROLE", "NOTE", "URL", "BDAY", "NICKNAME", "LABEL", "CLASS",
+    "MAILER", "TZ", "X-1", "X-2", "X-3", "X-4", "X-5", "X-6", "X-7", "X-8", "X-9", "X-10", "X-11", "X-12", "X-13",
+    "X-14",
 ];
 
 /// Once in a card; the others may be there several times.
@@ -540,8 +576,7 @@ fn a_phone_a_platform_and_a_sim_lose_nothing_to_each_other() {
             Gadget::new("platform", &platform),
             Gadget::new("sim", &[("N", None, Some(12), &[]), ("TEL", Some(1), Some(20), &[])]),
         ];
-        let may: [&[&str]; 3] =
-            [&["TEL", "EMAIL", "ORG", "TITLE", "NOTE", "URL", "X-1"], &PLATFORM[2..], &["TEL"]];
+        let may: [&[&str]; 3] = [&["TEL", "EMAIL", "ORG", "TITLE", "NOTE", "URL", "X-1"], &PLATFORM[2..], &["TEL"]];
         let mut dice = Dice(0x5EED + seed);
         let mut number = 0;
         // By contact, what was entered and not removed.
@@ -561,7 +596,10 @@ fn a_phone_a_platform_and_a_sim_lose_nothing_to_each_other() {
             }
             check(&world, &entered, &format!("store {seed}, round {round}, {}", devices[at].id));
         }
-        assert!(entered.len() > 20 && entered.values().map(BTreeSet::len).sum::<usize>() > 200, "there was something to lose");
+        assert!(
+            entered.len() > 20 && entered.values().map(BTreeSet::len).sum::<usize>() > 200,
+            "there was something to lose"
+        );
         // And once all have told, all have what they can hold.
         for _ in 0..2 {
             for (device, pending) in devices.iter_mut().zip(&mut pending) {
@@ -572,7 +610,8 @@ fn a_phone_a_platform_and_a_sim_lose_nothing_to_each_other() {
         check(&world, &entered, "in the end");
         let cards = world.cards();
         for device in &devices {
-            let wanted: BTreeSet<String> = cards.iter().map(|card| sorted(&device.keep(&card.replace('\n', "\r\n")))).collect();
+            let wanted: BTreeSet<String> =
+                cards.iter().map(|card| sorted(&device.keep(&card.replace('\n', "\r\n")))).collect();
             let has: BTreeSet<String> = device.cards.values().map(|card| sorted(card)).collect();
             assert_eq!(has, wanted, "{}", device.id);
         }
@@ -641,7 +680,8 @@ fn play(device: &mut Gadget, may: &[&str], dice: &mut Dice, number: &mut u32, pe
 fn came(device: &Gadget, who: &str, fresh: &(String, String)) -> Option<(String, String)> {
     let card = device.card(who);
     let line = card.lines().find(|line| {
-        line.split_once(':').is_some_and(|(name, value)| name == fresh.0 && !value.is_empty() && fresh.1.starts_with(value))
+        line.split_once(':')
+            .is_some_and(|(name, value)| name == fresh.0 && !value.is_empty() && fresh.1.starts_with(value))
     })?;
     Some((fresh.0.clone(), line.split_once(':').unwrap().1.to_owned()))
 }
@@ -671,7 +711,8 @@ fn check(world: &World, entered: &BTreeMap<String, BTreeSet<(String, String)>>, 
         let (card, more) = (of.next().unwrap_or_else(|| panic!("{when}: {who} is gone")), of.next());
         assert_eq!(more, None, "{when}: {who} is there twice");
         for (name, value) in fields {
-            let there = card.lines().any(|line| line.split_once(':').is_some_and(|(has, says)| has == name && says == value));
+            let there =
+                card.lines().any(|line| line.split_once(':').is_some_and(|(has, says)| has == name && says == value));
             assert!(there, "{when}: {who} lost {name}:{value}\n{card}");
         }
     }

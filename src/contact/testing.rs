@@ -17,10 +17,7 @@ const LAW_CASES: u32 = 2_000;
 /// Asks a law of many made-up cases: the same ones in every run, and some that nobody has seen. `SYNCML_LAW_CASES` says how
 /// many, and with `SYNCML_TEST_FULL=1` they are 50,000.
 #[allow(clippy::disallowed_methods)] // what the environment names is for the tests alone
-pub(super) fn hold<S: Strategy>(
-    name: &str,
-    cases: S, law: impl Fn(&S::Value) -> Result<(), TestCaseError>,
-) {
+pub(super) fn hold<S: Strategy>(name: &str, cases: S, law: impl Fn(&S::Value) -> Result<(), TestCaseError>) {
     let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let full = said("SYNCML_TEST_FULL").is_some_and(|value| value == "1").then_some(50_000);
     let wanted = said("SYNCML_LAW_CASES").and_then(|value| value.parse().ok()).or(full).unwrap_or(LAW_CASES);

@@ -2,8 +2,8 @@
 
 use crate::codec::{Encoding, Limits, decode, encode};
 use crate::message::{
-    Alert, AlertCode, Anchor, Change, CmdId, Command, Cred, Data, DevInf, Header, Item, Location, Map, MapItem, Message,
-    Meta, MsgId, Op, Put, SessionId, Status, StatusCode, Sync, Timestamp, Version,
+    Alert, AlertCode, Anchor, Change, CmdId, Command, Cred, Data, DevInf, Header, Item, Location, Map, MapItem,
+    Message, Meta, MsgId, Op, Put, SessionId, Status, StatusCode, Sync, Timestamp, Version,
 };
 use crate::session::{Refusal, Request, Server};
 use base64::Engine as _;

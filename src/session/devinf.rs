@@ -7,8 +7,8 @@ use crate::codec::{EncodeError, Encoding};
 use crate::contact::identity::Kind;
 use crate::contact::lens::{Declared, DeclaredProperty, NAMES};
 use crate::message::{
-    CmdId, Command, ContentCap, ContentType, Data, DataStore, DevInf, FilterCap, Item, Location, Meta, Results, SyncKind, Text,
-    Version,
+    CmdId, Command, ContentCap, ContentType, Data, DataStore, DevInf, FilterCap, Item, Location, Meta, Results,
+    SyncKind, Text, Version,
 };
 use crate::sync::Role;
 use crate::sync::filter::GRAMMAR;
@@ -57,7 +57,9 @@ pub(super) fn declared(devinf: &DevInf<'_>, there: &str, datastore: &Datastore) 
         [only] => Some(only),
         _ => None,
     });
-    let ours = |cap: &&ContentCap<'_>| datastore.types.iter().any(|(name, _)| name.eq_ignore_ascii_case(cap.media_type.trim()));
+    let ours = |cap: &&ContentCap<'_>| {
+        datastore.types.iter().any(|(name, _)| name.eq_ignore_ascii_case(cap.media_type.trim()))
+    };
     let caps = || store.into_iter().flat_map(|store| &store.content_caps).chain(&devinf.content_caps).filter(ours);
     let asked = |cap: &&ContentCap<'_>| {
         wanted.as_ref().is_some_and(|(name, version)| {

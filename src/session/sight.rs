@@ -54,12 +54,7 @@ impl Lenses {
 
 impl Turn {
     /// Settles what the peer can hold, for datastores of which no Sync was said or heard yet, and looks up the others.
-    pub(super) fn learn_lenses(
-        &mut self,
-        tx: &mut dyn Tx,
-        state: &mut State,
-        devinf: Option<&[u8]>,
-    ) -> Result<()> {
+    pub(super) fn learn_lenses(&mut self, tx: &mut dyn Tx, state: &mut State, devinf: Option<&[u8]>) -> Result<()> {
         let of_cards = |store: &&mut StoreState| {
             store.active() && datastore::by_number(store.book).is_some_and(|one| one.kind == Kind::Contact)
         };
@@ -70,7 +65,8 @@ impl Turn {
                 self.lenses.load(tx, store.lens)?;
                 continue;
             }
-            let caps = caps.get_or_insert_with(|| devinf.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok()));
+            let caps =
+                caps.get_or_insert_with(|| devinf.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok()));
             self.settle_lens(tx, store, caps.as_ref())?;
         }
         Ok(())

@@ -6,7 +6,7 @@
 
 use super::view::Sight;
 use super::{Declared, DeclaredProperty, Dimension, Fields, Lens, NAMES, Put, Rules, put, view};
-use crate::contact::card::{Card, Property, PropertyBuf, Value, Version, canonical_name, is_single, shape, Shape};
+use crate::contact::card::{Card, Property, PropertyBuf, Shape, Value, Version, canonical_name, is_single, shape};
 use crate::contact::identity::{Canon, is_rendering};
 use crate::contact::merge::{Prefer, merge3, same_meaning};
 use crate::contact::testing::{build, hold, properties, property, text, version};
@@ -18,8 +18,30 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What devices declare, besides what is in no version.
 const DECLARED: &[&str] = &[
-    "N", "FN", "TEL", "EMAIL", "ADR", "ORG", "TITLE", "ROLE", "NOTE", "URL", "BDAY", "NICKNAME", "PHOTO", "LABEL", "KIND",
-    "CLASS", "HOBBY", "X-FOO", "X-ABRELATEDNAMES", "X-UNLABELLED-ONE", "X-ABLabel", "tel", "VERSION", "UID",
+    "N",
+    "FN",
+    "TEL",
+    "EMAIL",
+    "ADR",
+    "ORG",
+    "TITLE",
+    "ROLE",
+    "NOTE",
+    "URL",
+    "BDAY",
+    "NICKNAME",
+    "PHOTO",
+    "LABEL",
+    "KIND",
+    "CLASS",
+    "HOBBY",
+    "X-FOO",
+    "X-ABRELATEDNAMES",
+    "X-UNLABELLED-ONE",
+    "X-ABLabel",
+    "tel",
+    "VERSION",
+    "UID",
 ];
 
 const TYPES: &[&str] = &["HOME", "WORK", "CELL", "FAX", "VOICE", "PREF", "x-lodge"];
@@ -67,14 +89,13 @@ fn declared() -> impl Strategy<Value = Declared> {
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
-    let dimension = (select(DECLARED), vec(select(&TYPES[..4]), 0..2), 0..3u32, prop_oneof![Just(0), 3..20u32]).prop_map(
-        |(property, types, count, length)| Dimension {
+    let dimension = (select(DECLARED), vec(select(&TYPES[..4]), 0..2), 0..3u32, prop_oneof![Just(0), 3..20u32])
+        .prop_map(|(property, types, count, length)| Dimension {
             property: property.to_owned(),
             types: types.into_iter().map(str::to_owned).collect(),
             count,
             length,
-        },
-    );
+        });
     let dimensions = option::weighted(0.15, vec(dimension, 1..8));
     (vec((select(DECLARED), 1..30u32), 0..3), any::<[bool; 2]>(), dimensions).prop_map(
         |(lengths, [ignore_sizes, mark_emails], dimensions)| Rules {
@@ -172,7 +193,8 @@ impl Case {
         let typed = edited(&self.held(), self.writes, &self.edits);
         let kept = view(&typed, &self.now).unwrap();
         let (typed, card) = (Card::parse(&typed).unwrap(), Card::parse(&kept).unwrap());
-        let name = |card: &Card<'_>| card.all("N").find(|n| !n.is_empty()).map(Property::components).unwrap_or_default();
+        let name =
+            |card: &Card<'_>| card.all("N").find(|n| !n.is_empty()).map(Property::components).unwrap_or_default();
         // A device composes its FN of the N that it keeps.
         match card.properties().iter().position(|it| it.is("FN")) {
             Some(at) if typed.text("FN").is_some_and(|full| is_rendering(&full, &name(&typed))) => {
@@ -190,7 +212,8 @@ impl Case {
 /// A card after a user's edits, written by another program.
 fn edited(card: &[u8], writes: Version, edits: &[Edit]) -> Vec<u8> {
     let card = Card::parse(card).unwrap();
-    let mut all: Vec<PropertyBuf> = card.properties().iter().filter(|it| !it.is("VERSION")).map(PropertyBuf::from).collect();
+    let mut all: Vec<PropertyBuf> =
+        card.properties().iter().filter(|it| !it.is("VERSION")).map(PropertyBuf::from).collect();
     let is_name = |it: &PropertyBuf| matches!(it.name(), "N" | "FN");
     let members = |all: &[PropertyBuf]| -> BTreeSet<String> {
         all.iter().filter(|it| it.name() != "X-ABLabel").filter_map(|it| it.its_group().map(str::to_owned)).collect()
@@ -357,7 +380,10 @@ fn l1_echo(case: &Case) -> Result<(), TestCaseError> {
         }
     }
     // Seen twice is seen once.
-    prop_assert!(same_meaning(&view(&view(&case.base, &case.now).unwrap(), &case.now).unwrap(), &view(&case.base, &case.now).unwrap()));
+    prop_assert!(same_meaning(
+        &view(&view(&case.base, &case.now).unwrap(), &case.now).unwrap(),
+        &view(&case.base, &case.now).unwrap()
+    ));
     Ok(())
 }
 
@@ -378,10 +404,23 @@ fn l2_to_l4_edits(case: &Case) -> Result<(), TestCaseError> {
     }
     // And nothing else but what was hidden, as it was.
     let sights = [Sight::of(&case.then, &base), Sight::of(&case.now, &base)];
-    let hidden = |at: usize| sights.iter().any(|sight| !sight.is_shown(at));
+    let sent = view(&case.base, &case.then).unwrap();
+    let sent = Card::parse(&sent).unwrap();
+    let kept = Sight::of(&case.now, &sent);
+    let kept: BTreeSet<usize> =
+        (sights[0].places().iter().enumerate()).filter(|(at, _)| kept.is_shown(*at)).map(|(_, place)| *place).collect();
+    let joined = |at: usize| sights[0].shown[at] == super::view::Shown::Joined;
+    let hidden = |at: usize| sights.iter().any(|sight| !sight.is_shown(at)) || !kept.contains(&at) && !joined(at);
     let base_lines = lines(&base);
+    let held_now: Vec<Line> = lines(&held);
     let both = [seen(&base, &case.then), seen(&base, &case.now)];
-    let seen_by_both = |line: &Line| both.iter().all(|seen| seen.iter().any(|seen| seen.at == line.at && (seen.is == line.is || !is_list(&base, line.at))));
+    let seen_by_both = |line: &Line| {
+        (!hidden(line.at) || is_list(&base, line.at))
+            && both.iter().all(|seen| {
+                seen.iter().any(|seen| seen.at == line.at && (seen.is == line.is || !is_list(&base, line.at)))
+                    && (!is_list(&base, line.at) || held_now.iter().any(|held| held.is == line.is))
+            })
+    };
     let open: BTreeSet<&[u8]> = base_lines.iter().filter(|line| seen_by_both(line)).map(|line| &*line.is).collect();
     let unseen: BTreeSet<&[u8]> = base_lines.iter().map(|line| &*line.is).filter(|is| !open.contains(is)).collect();
     let shown_said = said(&shown_lines);
@@ -432,12 +471,14 @@ fn l2_to_l4_edits(case: &Case) -> Result<(), TestCaseError> {
 
     // L4: what was seen and is not shown any more is gone.
     let held_said = lines(&held);
-    let source = |line: &Line| base_lines.iter().filter(|it| it.at == line.at).map(|it| it.is.clone()).collect::<Vec<_>>();
+    let source =
+        |line: &Line| base_lines.iter().filter(|it| it.at == line.at).map(|it| it.is.clone()).collect::<Vec<_>>();
     let sent = seen(&base, &case.then);
     for line in sent.iter().filter(|line| !hidden(line.at) && !is_list(&base, line.at)) {
         let still = shown_said.contains(&*line.is);
         let was_held = held_said.iter().any(|held| held.is == line.is);
-        let edited = shown_said.iter().any(|shown| extends(shown, &line.is, labels) || extends(&line.is, shown, labels));
+        let edited =
+            shown_said.iter().any(|shown| extends(shown, &line.is, labels) || extends(&line.is, shown, labels));
         if !was_held || still || edited || case.then != case.now {
             continue;
         }
@@ -472,7 +513,10 @@ fn l5_more(case: &Case) -> Result<(), TestCaseError> {
     let all: Vec<&[u8]> = kept.iter().map(|it| &**it).chain(visible.iter().copied()).collect();
     for line in lines(&shown_card) {
         let lands = all.contains(&&*line.is)
-            || all.iter().any(|more| extends(more, &line.is, labels));
+            || all.iter().any(|more| extends(more, &line.is, labels))
+            // What a card has once, and had with a label.
+            || is_single(canonical_name(shown_card.properties()[line.at].name()))
+                && all.iter().any(|more| extends(more, &line.is, false));
         prop_assert!(lands, "L5: {} is not kept", show(&line.is));
     }
     let wide = case.now.widened_by(&shown);
@@ -483,7 +527,8 @@ fn l5_more(case: &Case) -> Result<(), TestCaseError> {
     let shown: Vec<Line> = lines(&shown).into_iter().filter(|line| !filtered(&shown.properties()[line.at])).collect();
     let kept = lines(&kept);
     for line in said(&shown) {
-        let labels = wide.holds_labels() || line.split(|byte| *byte == Canon::PART).nth(1).is_some_and(<[u8]>::is_empty);
+        let labels =
+            wide.holds_labels() || line.split(|byte| *byte == Canon::PART).nth(1).is_some_and(<[u8]>::is_empty);
         prop_assert!(!labels || said(&kept).contains(line), "L5: {} is not to be seen", show(line));
     }
     Ok(())

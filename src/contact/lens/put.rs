@@ -35,12 +35,25 @@ pub fn put(base: &[u8], shown: &[u8], then: &Lens, now: &Lens) -> Option<Put> {
     let (base, shown) = (decode_document(base), decode_document(shown));
     let base = Card::parse(&base).ok()?;
     let shown = Card::parse(&shown).ok()?;
-    let sights = if then == now { vec![Sight::of(then, &base)] } else { vec![Sight::of(then, &base), Sight::of(now, &base)] };
+    let sights =
+        if then == now { vec![Sight::of(then, &base)] } else { vec![Sight::of(then, &base), Sight::of(now, &base)] };
     let views: Vec<Vec<u8>> = sights.iter().map(Sight::write).collect();
     let views = views.iter().map(|view| Card::parse(view)).collect::<Result<Vec<_>, _>>().ok()?;
     let canons: Vec<Canon> = views.iter().map(Canon::of).collect();
     let whole = Canon::of(&base);
-    let hidden = Unseen::of(&base, &whole, &sights, &canons);
+    // What it was sent, as it can hold that now.
+    let kept = (then != now).then(|| Sight::of(now, &views[0]));
+    let kept_bytes = kept.as_ref().map(Sight::write);
+    let kept_card = kept_bytes.as_deref().map(Card::parse).transpose().ok()?;
+    let mut said: Vec<&Canon> = canons.iter().collect();
+    let kept_canon = kept_card.as_ref().map(Canon::of);
+    said.extend(&kept_canon);
+    let mut hidden = Unseen::of(&base, &whole, &sights, &said);
+    if let Some(kept) = &kept {
+        let places = sights[0].places();
+        let lost = places.iter().enumerate().filter(|(at, _)| at < &kept.shown.len() && !kept.is_shown(*at));
+        lost.for_each(|(_, place)| hidden.hide(*place));
+    }
     let maps: Vec<Seen<'_>> = (sights.iter().zip(views.iter().zip(&canons)))
         .filter_map(|(sight, (card, canon))| Seen::of(sight, card, canon))
         .collect();
@@ -61,7 +74,7 @@ pub fn put(base: &[u8], shown: &[u8], then: &Lens, now: &Lens) -> Option<Put> {
 struct Unseen(Vec<Vec<bool>>);
 
 impl Unseen {
-    fn of(base: &Card<'_>, whole: &Canon, sights: &[Sight<'_, '_>], canons: &[Canon]) -> Self {
+    fn of(base: &Card<'_>, whole: &Canon, sights: &[Sight<'_, '_>], canons: &[&Canon]) -> Self {
         let said: Vec<HashSet<&[u8]>> =
             canons.iter().map(|canon| canon.lines().map(|(_, identity, _)| identity).collect()).collect();
         let mut lines: Vec<Vec<bool>> = vec![Vec::new(); base.properties().len()];
@@ -75,6 +88,10 @@ impl Unseen {
             lines.push(!sights.iter().all(|sight| sight.is_shown(at)));
         }
         Self(lines)
+    }
+
+    fn hide(&mut self, at: usize) {
+        self.0[at].iter_mut().for_each(|line| *line = true);
     }
 
     fn has(&self, at: usize, line: usize) -> bool {
@@ -109,10 +126,15 @@ fn known(shown: &Card<'_>, now: &Lens, whole: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut editor = Editor::new(&card);
+    // Where an item of a list is not known, others that had no room are neither.
     let mut lines: HashMap<usize, Vec<bool>> = HashMap::new();
     let whole = Canon::of(&card);
+    let said_items: HashSet<&[u8]> = said.lines().map(|(_, identity, _)| identity).collect();
+    let unknown: HashSet<usize> =
+        whole.lines().filter(|(_, identity, _)| items.contains(identity)).map(|(at, ..)| at).collect();
     for (at, identity, _) in whole.lines().filter(|(at, ..)| is_list(&card.properties()[*at])) {
-        lines.entry(at).or_default().push(!items.contains(identity));
+        let behind = sight.shown[at] == Shown::Behind;
+        lines.entry(at).or_default().push(!behind && (!unknown.contains(&at) || said_items.contains(identity)));
     }
     lines.iter().for_each(|(at, keep)| keep_items(&mut editor, *at, keep));
     let gone = |at: usize| {
@@ -176,26 +198,21 @@ impl<'s> Seen<'s> {
         };
         // Without VERSION the version is guessed from the spelling.
         let same = view.version() == sight.card.version();
-        let same = same && places.len() == view.properties().len() && places.iter().zip(view.properties()).all(faithful);
+        let same =
+            same && places.len() == view.properties().len() && places.iter().zip(view.properties()).all(faithful);
         same.then_some(Self { places, canon })
     }
 }
 
 /// The device's card in the terms of the base.
-fn restore(
-    base: &Card<'_>,
-    sights: &[Sight<'_, '_>],
-    seen: &[Seen<'_>],
-    shown: &Card<'_>,
-    now: &Lens,
-) -> Vec<u8> {
+fn restore(base: &Card<'_>, sights: &[Sight<'_, '_>], seen: &[Seen<'_>], shown: &Card<'_>, now: &Lens) -> Vec<u8> {
     let altered = |at: usize| {
         !is_list(&base.properties()[at]) && sights.iter().any(|sight| matches!(sight.shown[at], Shown::Altered(_)))
     };
     let held = |at: usize| sights.iter().all(|sight| sight.is_shown(at));
     let composed = |at: &usize| composed(base, shown, &shown.properties()[*at], now);
     let derived: HashSet<usize> = (0..shown.properties().len()).filter(composed).collect();
-    if derived.is_empty() && !(0..base.properties().len()).any(|at| altered(at) && held(at)) {
+    if derived.is_empty() && !(0..base.properties().len()).any(altered) {
         return shown.as_bytes().to_vec();
     }
     let mut editor = Editor::new(shown);
@@ -204,8 +221,17 @@ fn restore(
     let mut left: HashSet<usize> = (0..shown.properties().len()).collect();
     let canon = Canon::of(shown);
     for (at, exact, from) in matches(base, seen, shown, &canon, &held) {
+        let stays = !from.iter().any(|from| held(*from));
+        if stays && !exact {
+            continue;
+        }
         left.remove(&at);
         open.retain(|it| !from.contains(it));
+        if stays {
+            // It has still what it was sent of something that it could not be sent now.
+            editor.remove(at);
+            continue;
+        }
         if !from.iter().any(|from| altered(*from)) {
             continue;
         }
@@ -254,7 +280,7 @@ fn matches(
     // By how it was spelt, and by what it is.
     let (mut spelt, mut said): (HashMap<&[u8], Vec<usize>>, HashMap<&[u8], Vec<usize>>) = Default::default();
     for view in seen {
-        for (at, identity, full) in view.canon.lines().filter(|(at, ..)| held(view.places[*at])) {
+        for (at, identity, full) in view.canon.lines() {
             for (map, key) in [(&mut spelt, full), (&mut said, identity)] {
                 let sources = map.entry(key).or_default();
                 if !sources.contains(&view.places[at]) {
@@ -275,7 +301,9 @@ fn matches(
             }
             let sources = if exact { spelt.get(full) } else { said.get(identity) };
             let fits = |source: &&usize| free.contains(source) && name(&base.properties()[**source]) == name(property);
-            if let Some(source) = sources.into_iter().flatten().find(fits) {
+            let mut sources = sources.into_iter().flatten().filter(fits).collect::<Vec<_>>();
+            sources.sort_by_key(|source| !held(**source));
+            if let Some(source) = sources.first().copied() {
                 free.remove(source);
                 done.insert(at);
                 found.push((at, exact, vec![*source]));
@@ -320,7 +348,10 @@ fn with_hidden_types(owned: PropertyBuf, whole: &PropertyBuf, sights: &[Sight<'_
             _ => false,
         })
     };
-    whole.params().filter(|(name, value)| hidden(name, value)).fold(owned, |owned, (name, value)| owned.param(name, value))
+    whole
+        .params()
+        .filter(|(name, value)| hidden(name, value))
+        .fold(owned, |owned, (name, value)| owned.param(name, value))
 }
 
 /// The property with what was cut off its components, where they came back as they were sent.
@@ -387,7 +418,8 @@ fn composed(base: &Card<'_>, shown: &Card<'_>, full: &Property<'_>, now: &Lens) 
     let name = |card: &Card<'_>| card.all("N").find(|n| !n.is_empty()).map(Property::components);
     let (Some(theirs), Some(ours)) = (name(shown), name(base)) else { return false };
     let text = full.text();
-    let says = is_rendering(&text, &theirs) || now.cut("FN", &render_name(&theirs)).is_some_and(|cut| same_text(&cut, &text));
+    let says =
+        is_rendering(&text, &theirs) || now.cut("FN", &render_name(&theirs)).is_some_and(|cut| same_text(&cut, &text));
     says && base.text("FN").is_some_and(|full| is_rendering(&full, &ours))
 }
 
@@ -402,9 +434,9 @@ fn behind(base: &Card<'_>, whole: &Canon, sights: &[Sight<'_, '_>], merged: Vec<
         return merged;
     }
     let Ok(card) = Card::parse(&merged) else { return merged };
-    let known: HashSet<&[u8]> = whole.lines().map(|(_, identity, _)| identity).collect();
+    let known: HashSet<&[u8]> = whole.lines().map(|(.., full)| full).collect();
     let canon = Canon::of(&card);
-    let new: HashSet<&str> = (canon.lines().filter(|(_, identity, _)| !known.contains(identity)))
+    let new: HashSet<&str> = (canon.lines().filter(|(.., full)| !known.contains(full)))
         .map(|(at, ..)| canonical_name(card.properties()[at].name()))
         .collect();
     let mut editor = Editor::new(&card);
@@ -421,7 +453,5 @@ fn behind(base: &Card<'_>, whole: &Canon, sights: &[Sight<'_, '_>], merged: Vec<
             false => editor.append(&PropertyBuf::from(property)),
         }
     }
-    let moved = editor.finish();
-    drop(card);
-    moved
+    editor.finish()
 }

@@ -175,6 +175,7 @@ fn says_nothing(value: &Value) -> bool {
 
 /// MOBILE is what some phones write for CELL.
 pub(super) fn same_type(one: &str, other: &str) -> bool {
-    let plain = |value: &str| if value.eq_ignore_ascii_case("mobile") { "cell".to_owned() } else { value.to_lowercase() };
+    let plain =
+        |value: &str| if value.eq_ignore_ascii_case("mobile") { "cell".to_owned() } else { value.to_lowercase() };
     plain(one) == plain(other)
 }

@@ -39,7 +39,8 @@ fn inner(card: &[u8]) -> String {
 
 #[test]
 fn a_view_shows_what_is_asked_for() {
-    let whole = card(&["N:A;B", "FN:B A", "item1.TEL:1", "item1.X-ABLabel:Boat", "item2.EMAIL:a@b", "item2.X-ABLabel:Old"]);
+    let whole =
+        card(&["N:A;B", "FN:B A", "item1.TEL:1", "item1.X-ABLabel:Boat", "item2.EMAIL:a@b", "item2.X-ABLabel:Old"]);
     let only = card(&["N:A;B", "FN:B A", "item1.TEL:1", "item1.X-ABLabel:Boat"]);
     assert_eq!(view(&whole, &fields(&["TEL"])).unwrap(), only);
     assert_eq!(view(&whole, &Lens::default()).unwrap(), whole);
@@ -68,7 +69,11 @@ fn what_can_be_held_is_sent() {
         ..property(name)
     };
     for (why, declared, seen) in [
-        ("only what is declared", vec![property("N"), property("TEL")], "N:Meier;Annegret;;;|TEL;TYPE=HOME:1|TEL;TYPE=CELL,PREF:2|TEL;TYPE=WORK:3"),
+        (
+            "only what is declared",
+            vec![property("N"), property("TEL")],
+            "N:Meier;Annegret;;;|TEL;TYPE=HOME:1|TEL;TYPE=CELL,PREF:2|TEL;TYPE=WORK:3",
+        ),
         (
             "MaxOccur: the first",
             vec![property("N"), DeclaredProperty { max_occur: Some(2), ..property("tel") }],
@@ -115,11 +120,7 @@ fn what_was_not_shown_stays() {
     let only = fields(&["TEL"]);
     let cases: &[(&[&str], &[&str], &str)] = &[
         (&["N:A;B", "TEL;TYPE=CELL:1"], &base, "an echo"),
-        (
-            &["N:A;B", "TEL;TYPE=CELL:2"],
-            &["N:A;B", "EMAIL:a@b", "NOTE:secret", "UID:7", "TEL;TYPE=CELL:2"],
-            "an edit",
-        ),
+        (&["N:A;B", "TEL;TYPE=CELL:2"], &["N:A;B", "EMAIL:a@b", "NOTE:secret", "UID:7", "TEL;TYPE=CELL:2"], "an edit"),
         (&["N:A;B"], &["N:A;B", "EMAIL:a@b", "NOTE:secret", "UID:7"], "a removal of what was shown"),
         (
             &["N:A;B", "TEL;TYPE=CELL:1", "ORG:X"],
@@ -134,7 +135,11 @@ fn what_was_not_shown_stays() {
         assert_eq!(result.told, None, "{why}");
     }
     let seen = view(&card(&base), &only).unwrap();
-    assert_eq!(put(&card(&base), &seen, &only, &only).unwrap(), Put { whole: card(&base), told: None }, "byte for byte");
+    assert_eq!(
+        put(&card(&base), &seen, &only, &only).unwrap(),
+        Put { whole: card(&base), told: None },
+        "byte for byte"
+    );
 }
 
 /// Row 16: what a device does not know is not lost. Row 19: its own slots are no keys. Row 20: groups belong to properties.
@@ -153,7 +158,11 @@ fn row16_row19_row20_what_a_device_does_not_know_stays_as_it_is() {
     assert_eq!(inner(&view(&card(&base), &phone).unwrap()), "N:A;B|TEL:1|TEL:2");
     let shown = ["N:A;B", "TEL;X-SLOT=1:1", "TEL;X-SLOT=2:3"];
     let result = whole(&base, &shown, &phone, &phone);
-    for kept in ["TEL;X-SLOT=1:1|item", "X-ABLabel:Boat", "X-EPOCSECONDNAME;X-P=1:q|item2.X-ABDATE:20010203|item2.X-ABLabel:Wedding"] {
+    for kept in [
+        "TEL;X-SLOT=1:1|item",
+        "X-ABLabel:Boat",
+        "X-EPOCSECONDNAME;X-P=1:q|item2.X-ABDATE:20010203|item2.X-ABLabel:Wedding",
+    ] {
         assert!(result.contains(kept), "{kept}: {result}");
     }
     assert!(result.contains(":3") && !result.contains("TEL:2"), "{result}");
@@ -163,7 +172,8 @@ fn row16_row19_row20_what_a_device_does_not_know_stays_as_it_is() {
 #[test]
 fn row17_cleared_is_not_unsupported() {
     let base = ["N:A;B", "TEL:1", "NOTE:kept"];
-    let (old, new) = (declares(&[property("N"), property("TEL")]), declares(&[property("N"), property("TEL"), property("NOTE")]));
+    let (old, new) =
+        (declares(&[property("N"), property("TEL")]), declares(&[property("N"), property("TEL"), property("NOTE")]));
     let silent = ["N:A;B", "TEL:1"];
     assert_eq!(whole(&base, &silent, &new, &new), "N:A;B|TEL:1", "what it had it cleared");
     assert_eq!(whole(&base, &silent, &old, &new), base.join("|"), "a new firmware erases nothing");
@@ -190,7 +200,11 @@ fn row24_what_is_declared_nonsensically_is_not_believed() {
     let photo = format!("PHOTO;ENCODING=b:{}", "aGVs".repeat(500));
     let base = card(&["N:A;B", &photo, "NOTE:x"]);
     let declared = |size| Declared {
-        properties: vec![property("N"), property("NOTE"), DeclaredProperty { max_size: Some(size), ..property("PHOTO") }],
+        properties: vec![
+            property("N"),
+            property("NOTE"),
+            DeclaredProperty { max_size: Some(size), ..property("PHOTO") },
+        ],
     };
     let (lens, doubts) = Lens::of(Some(&declared(256)), &Rules::default(), None);
     assert_eq!(doubts, [Doubt::Size("PHOTO".to_owned(), 256)]);
@@ -209,20 +223,44 @@ fn row24_what_is_declared_nonsensically_is_not_believed() {
 /// Row 25: what comes back cut as it was sent is an echo; a character less is an edit.
 #[test]
 fn row25_a_cut_is_no_edit() {
-    let base = ["N:Featherstonehaugh;Bartholomew;;;", "FN:Bartholomew Featherstonehaugh", "TEL;TYPE=WORK:+49 30 1234567890 99", "ADR:;;A long street 17;Berlin;;;", "NOTE:z"];
-    let nec = Rules { lengths: [("N", 20), ("FN", 20), ("TEL", 10), ("ADR", 12)].map(|(name, length)| (name.to_owned(), length)).to_vec(), ..Rules::default() };
+    let base = [
+        "N:Featherstonehaugh;Bartholomew;;;",
+        "FN:Bartholomew Featherstonehaugh",
+        "TEL;TYPE=WORK:+49 30 1234567890 99",
+        "ADR:;;A long street 17;Berlin;;;",
+        "NOTE:z",
+    ];
+    let nec = Rules {
+        lengths: [("N", 20), ("FN", 20), ("TEL", 10), ("ADR", 12)]
+            .map(|(name, length)| (name.to_owned(), length))
+            .to_vec(),
+        ..Rules::default()
+    };
     let nec = ruled(&nec);
-    let sent = ["N:Featherstonehaugh;Bar;;;", "FN:Bartholomew Feathers", "TEL;TYPE=WORK:+49 30 123", "ADR:;;A long stree;;;;", "NOTE:z"];
+    let sent = [
+        "N:Featherstonehaugh;Bar;;;",
+        "FN:Bartholomew Feathers",
+        "TEL;TYPE=WORK:+49 30 123",
+        "ADR:;;A long stree;;;;",
+        "NOTE:z",
+    ];
     assert_eq!(inner(&view(&card(&base), &nec).unwrap()), sent.join("|"));
     assert_eq!(whole(&base, &sent, &nec, &nec), base.join("|"));
     let edited = |line: &'static str| {
         let name = line.split([':', ';']).next().unwrap();
-        let lines: Vec<&str> = sent.iter().map(|old| if old.split([':', ';']).next() == Some(name) { line } else { *old }).collect();
+        let lines: Vec<&str> =
+            sent.iter().map(|old| if old.split([':', ';']).next() == Some(name) { line } else { *old }).collect();
         whole(&base, &lines, &nec, &nec)
     };
-    assert!(edited("TEL;TYPE=WORK:+49 30 12").contains("TEL;TYPE=WORK:+49 30 12|") || edited("TEL;TYPE=WORK:+49 30 12").ends_with("TEL;TYPE=WORK:+49 30 12"));
+    assert!(
+        edited("TEL;TYPE=WORK:+49 30 12").contains("TEL;TYPE=WORK:+49 30 12|")
+            || edited("TEL;TYPE=WORK:+49 30 12").ends_with("TEL;TYPE=WORK:+49 30 12")
+    );
     assert!(!edited("TEL;TYPE=WORK:+49 30 12").contains("1234567890"), "a digit less is another number");
-    assert!(edited("TEL;TYPE=HOME:+49 30 123").contains("TEL;TYPE=HOME:+49 30 1234567890 99"), "another type is not another number");
+    assert!(
+        edited("TEL;TYPE=HOME:+49 30 123").contains("TEL;TYPE=HOME:+49 30 1234567890 99"),
+        "another type is not another number"
+    );
     assert!(edited("N:Featherstonehaugh;Bob;;;").contains("N:Featherstonehaugh;Bob;;;"));
     assert!(edited("N:Smith;Bar;;;").contains("N:Smith;Bartholomew;;;"), "the other component comes back whole");
     assert!(edited("ADR:;;A long stree;X;;;").contains(";;A long street 17;X"), "so does the street");
@@ -253,15 +291,38 @@ fn dimensions_are_overwritten_and_others_untouched() {
         length: 0,
     };
     let rules = Rules {
-        dimensions: vec![dimension("N", &[]), dimension("TEL", &["CELL"]), dimension("EMAIL", &[]), dimension("ORG", &[])],
+        dimensions: vec![
+            dimension("N", &[]),
+            dimension("TEL", &["CELL"]),
+            dimension("EMAIL", &[]),
+            dimension("ORG", &[]),
+        ],
         ..Rules::default()
     };
     let book = ruled(&rules);
-    let base = ["N:A;B", "TEL;TYPE=HOME:1", "TEL;TYPE=CELL:2", "EMAIL:a@b", "ADR:;;Street", "NOTE:n", "ORG:X", "TEL;TYPE=CELL:3"];
+    let base = [
+        "N:A;B",
+        "TEL;TYPE=HOME:1",
+        "TEL;TYPE=CELL:2",
+        "EMAIL:a@b",
+        "ADR:;;Street",
+        "NOTE:n",
+        "ORG:X",
+        "TEL;TYPE=CELL:3",
+    ];
     assert_eq!(inner(&view(&card(&base), &book).unwrap()), "N:A;B|TEL;TYPE=CELL:2|EMAIL:a@b|ORG:X");
     let upload = ["N:A;C", "TEL;TYPE=CELL:9", "EMAIL:c@d", "X-NEW:kept"];
     let result = whole(&base, &upload, &book, &book);
-    for kept in ["N:A;C", "TEL;TYPE=HOME:1", "TEL;TYPE=CELL:9", "TEL;TYPE=CELL:3", "EMAIL:c@d", "ADR:;;Street", "NOTE:n", "X-NEW:kept"] {
+    for kept in [
+        "N:A;C",
+        "TEL;TYPE=HOME:1",
+        "TEL;TYPE=CELL:9",
+        "TEL;TYPE=CELL:3",
+        "EMAIL:c@d",
+        "ADR:;;Street",
+        "NOTE:n",
+        "X-NEW:kept",
+    ] {
         assert!(result.contains(kept), "{kept}: {result}");
     }
     for gone in ["ORG", "a@b", "CELL:2"] {
@@ -271,7 +332,8 @@ fn dimensions_are_overwritten_and_others_untouched() {
 
 #[test]
 fn a_lens_is_stored_in_few_bytes() {
-    let phone = declares(&[property("N"), DeclaredProperty { max_occur: Some(3), max_size: Some(40), ..property("TEL") }]);
+    let phone =
+        declares(&[property("N"), DeclaredProperty { max_occur: Some(3), max_size: Some(40), ..property("TEL") }]);
     assert_eq!(phone.encode(), br#"{"c":true,"r":[{"n":"N"},{"n":"TEL","o":3,"s":{"b":40}}]}"#);
     assert_eq!(Lens::decode(&phone.encode()), Some(phone.clone()));
     assert_eq!(Lens::decode(b"nonsense"), None);

@@ -46,7 +46,8 @@ struct List {
 impl<'c, 'a> Sight<'c, 'a> {
     pub(super) fn of(lens: &Lens, card: &'c Card<'a>) -> Self {
         let mut this = Self { card, shown: Vec::with_capacity(card.properties().len()) };
-        let labelled: HashSet<String> = card.properties().iter().filter(|it| Canon::is_label(it)).filter_map(group).collect();
+        let labelled: HashSet<String> =
+            card.properties().iter().filter(|it| Canon::is_label(it)).filter_map(group).collect();
         let kinds = kinds_of_lists(lens, card);
         let mut counts = vec![0; lens.rooms.len()];
         let mut lists: HashMap<(usize, &[u8]), List> = HashMap::new();

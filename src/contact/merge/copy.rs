@@ -54,9 +54,7 @@ impl Groups {
         instead: Option<&PropertyBuf>,
     ) -> Vec<u8> {
         let spell = |this: &Self, group: Option<&str>| match instead {
-            Some(instead) => {
-                instead.clone().group(group.unwrap_or_default()).write(this.version, this.line_break)
-            }
+            Some(instead) => instead.clone().group(group.unwrap_or_default()).write(this.version, this.line_break),
             None => this.spell(property, group),
         };
         let Some(old) = property.group().map(str::to_ascii_lowercase) else {

@@ -347,7 +347,8 @@ impl<'m, 'c> Merge<'m, 'c> {
     fn drop_labels(&self, editor: &mut Editor<'_, '_>) {
         let properties = self.current.card.properties();
         // Of a list that keeps some of its items the label stays.
-        let gone = places(&self.drop).into_iter().filter(|lines| without(&properties[lines[0].property], lines).is_none());
+        let gone =
+            places(&self.drop).into_iter().filter(|lines| without(&properties[lines[0].property], lines).is_none());
         let gone: BTreeSet<usize> = gone.map(|lines| lines[0].property).collect();
         let mut groups: BTreeMap<String, (bool, bool, Vec<usize>)> = BTreeMap::new();
         for (at, property) in properties.iter().enumerate() {

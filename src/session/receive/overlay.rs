@@ -450,11 +450,18 @@ impl<'m> Overlay<'m> {
         content: &Content<'_>,
     ) -> Result<Option<Revision>> {
         let history = tx.history(open.book(), entry.guid, MAX_CANDIDATES)?;
-        let since = history.into_iter().filter(|row| row.revision > entry.agreed_revision && !row.deleted);
-        for row in since {
-            let revision = row.revision;
+        let item = self.item(entry.guid)?;
+        let narrow = open.role == Role::Server && !open.lens.is_whole();
+        let mut newer = (item.origin, item.at);
+        for row in history.into_iter().filter(|row| row.revision > entry.agreed_revision) {
+            // Where only a part is seen, many a revision looks alike: what a message left behind only for a moment, such as
+            // what a device told before it was merged, was never sent to anybody.
+            let (revision, written) = (row.revision, (row.origin, row.at));
+            let passing = std::mem::replace(&mut newer, written) == written;
+            if row.deleted || narrow && passing {
+                continue;
+            }
             let was = Content::of_revision(tx, open.kind, row)?;
-            let narrow = open.role == Role::Server && !open.lens.is_whole();
             let seen = if narrow { lens::view(&was.bytes, &open.lens) } else { None };
             let seen = seen.map(|seen| Content::new(open.kind, None, Cow::Owned(seen)).print);
             if was.print == content.print || seen == Some(content.print) {

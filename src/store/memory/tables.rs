@@ -2,8 +2,8 @@
 
 use super::super::blob::Piece;
 use super::super::{
-    BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo, MapRow, NewStaged, OutgoingRow, PairRow,
-    PartialRow, Revision, RevisionRow, SessionRow, Token, ViewFp,
+    BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo, MapRow, NewStaged, OutgoingRow,
+    PairRow, PartialRow, Revision, RevisionRow, SessionRow, Token, ViewFp,
 };
 use super::table::{Layer, Table};
 
