@@ -17,6 +17,9 @@ use crate::contact::card::{
 /// Between components of a value.
 const COMPONENT: u8 = 0x1E;
 
+/// Bytes of a label's hash.
+const LABEL: usize = 16;
+
 /// The lines of a card.
 pub(in crate::contact) struct Canon {
     text: Vec<u8>,
@@ -88,6 +91,13 @@ impl Canon {
     /// Is this property a label of the others in its group?
     pub(in crate::contact) fn is_label(property: &Property<'_>) -> bool {
         is_label(property)
+    }
+
+    /// The label in a line: a hash, or nothing.
+    pub(in crate::contact) fn label(line: &[u8]) -> &[u8] {
+        let name = line.iter().position(|byte| *byte == Self::PART).unwrap_or(line.len());
+        let rest = line.get(name + 1..).unwrap_or_default();
+        if rest.first() == Some(&Self::PART) { &[] } else { rest.get(..LABEL).unwrap_or_default() }
     }
 
     /// For every line: the property it comes from, what it is (name, label, value), and all of it with parameters.

@@ -237,7 +237,7 @@ fn restore(base: &Card<'_>, sights: &[Sight<'_, '_>], seen: &[Seen<'_>], shown: 
         }
         let property = &shown.properties()[at];
         let mut bytes = Vec::new();
-        for from in from {
+        for from in from.into_iter().filter(|from| held(*from)) {
             let source = &base.properties()[from];
             let instead = match exact {
                 true => PropertyBuf::from(source),

@@ -112,7 +112,7 @@ impl<'c, 'a> Sight<'c, 'a> {
         let mut members: HashMap<String, bool> = HashMap::new();
         for (property, shown) in properties.iter().zip(&self.shown).filter(|(it, _)| !Canon::is_label(it)) {
             if let Some(group) = group(property) {
-                *members.entry(group).or_default() |= !matches!(shown, Shown::Hidden | Shown::Behind);
+                *members.entry(group).or_default() |= matches!(shown, Shown::Whole | Shown::Altered(_));
             }
         }
         for (property, shown) in properties.iter().zip(&mut self.shown).filter(|(it, _)| Canon::is_label(it)) {
@@ -199,21 +199,22 @@ fn show(lens: &Lens, room: &Room, property: &Property<'_>) -> Shown {
     if altered { Shown::Altered(owned) } else { Shown::Whole }
 }
 
-/// Of each list without a group that is held a limited number of times, its parameters as they are compared.
+/// Of each list that is held a limited number of times, its label and parameters as they are compared.
 fn kinds_of_lists(lens: &Lens, card: &Card<'_>) -> HashMap<usize, Vec<u8>> {
     let limited = |name: &str| lens.rooms.iter().any(|room| room.name == name && room.occur.is_some());
     let is_list = |property: &Property<'_>| {
         let name = canonical_name(property.name()).to_ascii_uppercase();
-        shape(&name) == Shape::List && property.group().is_none() && limited(&name)
+        shape(&name) == Shape::List && limited(&name)
     };
     if !card.properties().iter().any(is_list) {
         return HashMap::new();
     }
+    let kind = |identity: &[u8], full: &[u8]| [Canon::label(identity), &full[identity.len()..]].concat();
     let canon = Canon::of(card);
     canon
         .lines()
         .filter(|(at, ..)| is_list(&card.properties()[*at]))
-        .map(|(at, identity, full)| (at, full[identity.len()..].to_vec()))
+        .map(|(at, identity, full)| (at, kind(identity, full)))
         .collect()
 }
 
