@@ -528,6 +528,47 @@ fn a_server_that_holds_less_erases_nothing_here() {
     }
 }
 
+/// A picture, so many points on a side.
+fn draw(side: u16, quality: u8) -> String {
+    let grey = |x: u32, y: u32| u8::try_from(if x.abs_diff(50) < 20 { 220 } else { 30 + y }).unwrap();
+    let points: Vec<u8> = (0..u32::from(side) * u32::from(side))
+        .map(|at| grey(at % u32::from(side) * 100 / u32::from(side), at / u32::from(side) * 100 / u32::from(side)))
+        .collect();
+    let mut bytes = Vec::new();
+    jpeg_encoder::Encoder::new(&mut bytes, quality).encode(&points, side, side, jpeg_encoder::ColorType::Luma).unwrap();
+    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes);
+    format!("PHOTO;ENCODING=b;TYPE=JPEG:{base64}")
+}
+
+/// Field note 28: a phone that writes the photo anew does not replace it, whether it says what it can hold or not.
+#[test]
+fn row28_a_photo_written_anew_replaces_nothing() {
+    for store in stores() {
+        for fields in [&[][..], &[field("N"), field("TEL"), field("PHOTO")]] {
+            let mut world = World::with(store.clone(), ServerConfig::default());
+            let (sent, anew) = (draw(120, 90), draw(60, 40));
+            world.put(&framed(&["N:Meier;Annegret;;;", "TEL:+493011111", &sent]));
+            let mut phone = Gadget::new("phone", fields);
+            phone.sync(&mut world);
+            phone.edit("Meier", &sent, &anew);
+            phone.edit("Meier", "TEL:+493011111", "TEL:+493099999");
+            assert!(phone.sync(&mut world).is_empty());
+            let photo = |world: &World| server(world).into_iter().find(|line| line.starts_with("PHOTO"));
+            let now = world.cards().concat().replace("\n ", "");
+            assert!(now.contains(&sent) && now.contains("99999") && !now.contains(&anew), "{now}");
+            assert!(photo(&world).is_some());
+            assert!(phone.sync(&mut world).is_empty(), "and that is all");
+            phone.edit("Meier", &anew, "");
+            phone.sync(&mut world);
+            assert_eq!(photo(&world), None, "removed is removed");
+            let store = world.server.store().clone();
+            let guid = common::find(store.as_ref(), world.account, BookNo::CONTACTS, "Annegret");
+            common::delete(store.as_ref(), world.account, BookNo::CONTACTS, guid, world.now);
+            phone.sync(&mut world);
+        }
+    }
+}
+
 /// Numbers that are the same in every run.
 struct Dice(u64);
 

@@ -519,6 +519,19 @@ fn l5_more(case: &Case) -> Result<(), TestCaseError> {
                 && all.iter().any(|more| extends(more, &line.is, false));
         prop_assert!(lands, "L5: {} is not kept", show(&line.is));
     }
+    // And nothing is doubled.
+    let count = |card: &[u8]| -> BTreeMap<Vec<u8>, usize> {
+        let card = Card::parse(card).unwrap();
+        let mut counts = BTreeMap::new();
+        let canon = Canon::of(&card);
+        canon.lines().for_each(|(.., full)| *counts.entry(full.to_vec()).or_default() += 1);
+        counts
+    };
+    let (before, from, after) = (count(&case.base), count(&shown), count(&whole));
+    for (line, times) in &after {
+        let most = before.get(line).copied().unwrap_or_default().max(from.get(line).copied().unwrap_or_default());
+        prop_assert!(*times <= most, "L5: {} is there {} times", show(line), times);
+    }
     let wide = case.now.widened_by(&shown);
     prop_assert_eq!(&wide.widened_by(&shown), &wide, "L5: seen once is seen");
     let kept = view(&shown, &wide).unwrap();

@@ -8,6 +8,7 @@
 mod capability;
 mod fields;
 mod parts;
+mod picture;
 mod put;
 mod room;
 mod view;
@@ -20,7 +21,7 @@ mod tests;
 pub use capability::{Declared, DeclaredProperty, Dimension, Doubt, Rules};
 pub use fields::{Fields, NAMES};
 pub use parts::{any_term, has, news, patch, term};
-pub use put::{Put, put};
+pub use put::{Put, has_picture, put, repeats_picture};
 pub use room::{Room, Size};
 pub use view::view;
 

@@ -5,6 +5,7 @@
 //! ([`merge3`]), so that every rule about properties stands in one place.
 
 use super::Lens;
+use super::picture::is_reencoded;
 use super::view::{Shown, Sight, group};
 use crate::contact::card::{
     Card, Editor, Property, PropertyBuf, Shape, Value, canonical_name, decode_document, is_single, render_name, shape,
@@ -212,7 +213,8 @@ fn restore(base: &Card<'_>, sights: &[Sight<'_, '_>], seen: &[Seen<'_>], shown: 
     let held = |at: usize| sights.iter().all(|sight| sight.is_shown(at));
     let composed = |at: &usize| composed(base, shown, &shown.properties()[*at], now);
     let derived: HashSet<usize> = (0..shown.properties().len()).filter(composed).collect();
-    if derived.is_empty() && !(0..base.properties().len()).any(altered) {
+    let pictures = pictures(base, shown, &held);
+    if derived.is_empty() && pictures.is_empty() && !(0..base.properties().len()).any(altered) {
         return shown.as_bytes().to_vec();
     }
     let mut editor = Editor::new(shown);
@@ -253,6 +255,10 @@ fn restore(base: &Card<'_>, sights: &[Sight<'_, '_>], seen: &[Seen<'_>], shown: 
             editor.remove(at);
             continue;
         }
+        if let Some(source) = pictures.get(&at).map(|source| &base.properties()[*source]) {
+            editor.put(at, back(&mut groups, property, source, base, PropertyBuf::from(source)));
+            continue;
+        }
         let likeness = |source: usize| likeness(&base.properties()[source], sights, source, property);
         let source = (open.iter().copied())
             .filter(|source| canonical_name(base.properties()[*source].name()) == name)
@@ -266,6 +272,39 @@ fn restore(base: &Card<'_>, sights: &[Sight<'_, '_>], seen: &[Seen<'_>], shown: 
         }
     }
     editor.finish()
+}
+
+/// Might a card have a picture? A quick look at its bytes.
+pub fn has_picture(card: &[u8]) -> bool {
+    let is = |name: &[u8]| card.windows(name.len()).any(|bytes| bytes.eq_ignore_ascii_case(name));
+    card.len() > 256 && (is(b"PHOTO") || is(b"LOGO"))
+}
+
+/// Has the device's card a picture of the base written anew (field note 28)?
+pub fn repeats_picture(base: &[u8], shown: &[u8]) -> bool {
+    let (base, shown) = (decode_document(base), decode_document(shown));
+    match (Card::parse(&base), Card::parse(&shown)) {
+        (Ok(base), Ok(shown)) => !pictures(&base, &shown, &|_| true).is_empty(),
+        _ => false,
+    }
+}
+
+/// The pictures that a device wrote anew, and what each was.
+fn pictures(base: &Card<'_>, shown: &Card<'_>, held: &impl Fn(usize) -> bool) -> HashMap<usize, usize> {
+    let mut found = HashMap::new();
+    let is_picture = |it: &Property<'_>| matches!(canonical_name(it.name()), "PHOTO" | "LOGO") && it.is_binary();
+    let mut free: Vec<usize> =
+        (0..base.properties().len()).filter(|at| held(*at) && is_picture(&base.properties()[*at])).collect();
+    for (at, property) in shown.properties().iter().enumerate().filter(|(_, it)| is_picture(it)) {
+        let same = |source: &usize| {
+            let source = &base.properties()[*source];
+            canonical_name(source.name()) == canonical_name(property.name()) && is_reencoded(source, property)
+        };
+        if let Some(place) = free.iter().position(same) {
+            found.insert(at, free.remove(place));
+        }
+    }
+    found
 }
 
 /// Which properties of the base each property of the device's card was made of, and whether it is just as it was sent.

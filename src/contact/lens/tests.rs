@@ -266,6 +266,24 @@ fn row25_a_cut_is_no_edit() {
     assert!(edited("ADR:;;A long stree;X;;;").contains(";;A long street 17;X"), "so does the street");
 }
 
+/// Row 28: a phone that writes the photo anew does not replace it; another photo is another.
+#[test]
+fn row28_a_photo_written_anew_is_no_edit() {
+    use super::picture::tests::draw;
+    use base64::Engine as _;
+    let photo = |bytes: &[u8]| {
+        format!("PHOTO;ENCODING=b;TYPE=JPEG:{}", base64::engine::general_purpose::STANDARD.encode(bytes))
+    };
+    let (sent, anew, other) = (photo(&draw(0, 240, 92)), photo(&draw(0, 96, 50)), photo(&draw(1, 96, 50)));
+    for lens in [Lens::default(), declares(&[property("N"), property("TEL"), property("PHOTO")])] {
+        let base = ["N:A;B", "TEL:1", &sent];
+        assert_eq!(whole(&base, &["N:A;B", "TEL:1", &anew], &lens, &lens), base.join("|"));
+        assert_eq!(whole(&base, &["N:A;B", "TEL:2", &anew], &lens, &lens), ["N:A;B", &sent, "TEL:2"].join("|"));
+        assert_eq!(whole(&base, &["N:A;B", "TEL:1", &other], &lens, &lens), ["N:A;B", "TEL:1", &other].join("|"));
+        assert_eq!(whole(&base, &["N:A;B", "TEL:1"], &lens, &lens), "N:A;B|TEL:1");
+    }
+}
+
 /// Row 23: a merge of repeated properties loses none, whichever the device could see.
 #[test]
 fn row23_repeated_properties_are_sets() {

@@ -73,7 +73,7 @@ impl<'c, 'a> Sight<'c, 'a> {
                 continue;
             }
             let shown = show(lens, room, property);
-            let counted = shown != Shown::Hidden && !property.is_empty();
+            let counted = shown != Shown::Hidden && !property.is_empty() && !Canon::is_label(property);
             if let Some(count) = counts.get_mut(place).filter(|_| counted) {
                 if room.occur.is_some_and(|occur| *count >= occur) {
                     this.shown.push(Shown::Behind);

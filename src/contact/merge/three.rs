@@ -51,8 +51,33 @@ pub(in crate::contact) fn merge_seen(
     let incoming = Card::parse(incoming).ok()?;
     let incoming_canon = Canon::of(&incoming);
     let seen = Side::of(card, canon, hidden);
-    let incoming = Side::of(&incoming, &incoming_canon, &|_, _| false);
+    // What says again what was not seen is there already.
+    let (mut open, mut covered) = (BTreeSet::new(), BTreeSet::new());
+    for (property, item, full) in numbered(canon) {
+        if hidden(property, item) {
+            covered.insert(full)
+        } else {
+            open.insert(full)
+        };
+    }
+    let again = |full: &[u8]| covered.contains(full) && !open.contains(full);
+    let repeated: BTreeSet<(usize, usize)> = numbered(&incoming_canon)
+        .filter(|(property, _, full)| {
+            again(full) && !is_single(canonical_name(incoming.properties()[*property].name()))
+        })
+        .map(|(property, item, _)| (property, item))
+        .collect();
+    let incoming = Side::of(&incoming, &incoming_canon, &|property, item| repeated.contains(&(property, item)));
     Some(Merge::of(Prefer::Incoming, &seen, &seen, &incoming, hidden).run().content)
+}
+
+/// The lines of a card: of which property, which of its lines, and what it says.
+fn numbered(canon: &Canon) -> impl Iterator<Item = (usize, usize, &[u8])> {
+    let mut last = (usize::MAX, 0);
+    canon.lines().map(move |(property, _, full)| {
+        last = (property, if property == last.0 { last.1 + 1 } else { 0 });
+        (property, last.1, full)
+    })
 }
 
 /// Whether a line of a property is not spoken of.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::contact::lens::Rules;
 
 fn phone<'a>(man: &'a str, model: &'a str) -> DevInf<'a> {
     DevInf { man: Some(man.into()), model: Some(model.into()), dev_type: "phone".into(), ..DevInf::default() }
@@ -49,9 +50,13 @@ fn what_several_settle_the_first_settles() {
         max_guid: Some(8),
         fill_percent: Some(70),
         status_items: Some(false),
+        card: Some(Rules { mark_emails: true, ..Rules::default() }),
         ..Manners::default()
     };
     assert_eq!(manners, expected);
+    // What concerns cards adds up.
+    let manners = profiles.manners(&["nokia-photo-size".to_owned(), "nokia".to_owned()]);
+    assert_eq!(manners.card, Some(Rules { mark_emails: true, ignore_sizes: true, ..Rules::default() }));
 }
 
 #[test]

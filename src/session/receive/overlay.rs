@@ -485,17 +485,22 @@ impl<'m> Overlay<'m> {
         let lens = open.state.lens;
         open.lenses.load(tx, lens_then)?;
         let (mut then, mut now) = (open.lenses.get(lens_then), open.lens.clone());
-        if open.kind != Kind::Contact || then.is_whole() && now.is_whole() {
+        let sees_all = then.is_whole() && now.is_whole();
+        if open.kind != Kind::Contact || sees_all && !lens::has_picture(&content.bytes) {
             return Ok(Meant { whole: content, told: None, lens, narrow: false, echo: false });
         }
         let base = tx.revisions(open.book(), &[(guid, agreed)])?.pop().flatten().filter(|base| !base.deleted);
         let base = match &base {
             Some(base) => &*base.content,
+            None if sees_all => return Ok(Meant { whole: content, told: None, lens, narrow: false, echo: false }),
             None => {
                 (then, now) = (Rc::new(Fields::NONE.into()), Rc::new(Fields::NONE.into()));
                 &*self.item(guid)?.content
             }
         };
+        if sees_all && !lens::repeats_picture(base, &content.bytes) {
+            return Ok(Meant { whole: content, told: None, lens, narrow: false, echo: false });
+        }
         // A device that has it whole from another time repeats what it then was.
         let fields = then.with_fields(now.fields()).fields();
         let news = match fields {
