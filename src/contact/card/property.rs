@@ -408,10 +408,12 @@ impl<'p> Param<'p> {
         self.value
     }
 
-    /// Its values: split at commas outside quotes, quotes removed, `^n ^^ ^'` decoded (RFC 6868).
+    /// Its values: split at commas outside quotes, quotes removed, `^n ^^ ^'` decoded (RFC 6868). A quoted list of types
+    /// is a list all the same: RFC 6350 §6.4.1 itself writes `TYPE="voice,home"`.
     pub fn values(self) -> impl Iterator<Item = Cow<'p, str>> {
-        let mut rest = Some(self.value);
-        let quoting = self.quoting;
+        let types = if self.is("TYPE") { quoted_types(self.value) } else { None };
+        let mut rest = Some(types.unwrap_or(self.value));
+        let quoting = self.quoting && types.is_none();
         std::iter::from_fn(move || {
             let text = rest?;
             let end = position(text, b',', quoting);
@@ -420,6 +422,13 @@ impl<'p> Param<'p> {
         })
         .filter(|value| !value.is_empty())
     }
+}
+
+/// What stands in the quotes, if it is a list of words as types are. A label of the user's own may hold a comma.
+fn quoted_types(value: &str) -> Option<&str> {
+    let list = value.strip_prefix('"')?.strip_suffix('"')?;
+    let word = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (list.contains(',') && list.split(',').all(word)).then_some(list)
 }
 
 /// First place of a byte, outside quotes if quotes are in order.

@@ -11,7 +11,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 use super::Fingerprint;
 use super::keys::{is_rendering, push_number};
 use crate::contact::card::{
-    Card, Property, Shape, canonical_name, canonical_param, clean_name, is_internal_param, shape, stand_in, unpack,
+    Card, Property, Shape, canonical_name, canonical_param, clean, is_internal_param, shape, stand_in, unpack,
 };
 
 /// Between components of a value.
@@ -237,12 +237,14 @@ fn read_params(name: &str, property: &Property<'_>, out: &mut Vec<String>) {
     let binary = shape(name) == Shape::Binary || property.is_binary();
     let mut preference: Option<String> = None;
     for param in property.params() {
-        let own = canonical_param(param.name());
+        let written = clean(param.name());
+        let own = canonical_param(&written);
         if is_internal_param(own) || date && own.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR") {
             continue;
         }
         for value in param.values() {
             match unpack(own, &value) {
+                Some((own, _)) if is_internal_param(&own) => {}
                 Some((own, value)) => read_param(name, binary, &own, &value, &mut preference, out),
                 None => read_param(name, binary, own, &value, &mut preference, out),
             }
@@ -273,7 +275,7 @@ fn read_param(
     } else if is("PREF") || is("X-PREF") {
         *preference = Some(value.trim().to_owned());
     } else if !is("VALUE") && !is("MEDIATYPE") {
-        out.push(format!("{}={}", clean_name(canonical_param(name)).to_ascii_uppercase(), value.trim()));
+        out.push(format!("{}={}", canonical_param(name).to_ascii_uppercase(), value.trim()));
     }
 }
 
