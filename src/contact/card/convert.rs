@@ -26,7 +26,7 @@ pub fn convert(card: &Card<'_>, version: Version) -> Vec<u8> {
     for part in [b"BEGIN:VCARD", &line_break[..], b"VERSION:", version.as_str().as_bytes(), line_break] {
         out.extend_from_slice(part);
     }
-    let kept = |property: &&Property<'_>| !property.is("VERSION") && property.param(DERIVED).is_none();
+    let kept = |property: &&Property<'_>| !property.is("VERSION") && !is_derived(card, property);
     let (mut has_n, mut has_fn) = (false, false);
     for property in card.properties().iter().filter(kept) {
         has_n |= property.is("N");
@@ -47,6 +47,20 @@ pub fn convert(card: &Card<'_>, version: Version) -> Vec<u8> {
 
 fn derived(property: PropertyBuf) -> PropertyBuf {
     property.param(DERIVED, "1")
+}
+
+/// Was this N or FN only added because a version demanded it? Not if somebody changed it since.
+pub(in crate::contact) fn is_derived(card: &Card<'_>, property: &Property<'_>) -> bool {
+    if !(property.is("N") || property.is("FN")) || property.param(DERIVED).is_none() {
+        return false;
+    }
+    let other = match property.is("N") {
+        true => said(card, "FN"),
+        false => card.all("N").find(|n| !n.is_empty()).map(|n| Cow::Owned(render_name(&n.components()))),
+    };
+    let own = if property.is("N") { render_name(&property.components()) } else { property.text().into_owned() };
+    let wanted = other.or_else(|| stand_in(card)).unwrap_or_default();
+    own.trim() == wanted.trim()
 }
 
 /// What a card without FN or N is called.

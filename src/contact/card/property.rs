@@ -501,9 +501,23 @@ fn missing_ends(text: &str) -> usize {
     count(b"BEGIN").saturating_sub(count(b"END"))
 }
 
-/// Has the text of a card within a card as many END as BEGIN, and an END last?
+/// Is the text one whole card, as a reader takes it for one: BEGIN first, its own END last, none too deep?
 pub(super) fn is_closed(text: &str) -> bool {
-    missing_ends(text) == 0 && text.trim_end().lines().last().is_some_and(|it| is_marker(it.as_bytes(), b"END"))
+    let (mut depth, mut closed) = (0, false);
+    for line in text.trim_end().lines() {
+        if is_marker(line.as_bytes(), b"BEGIN") {
+            depth += 1;
+        }
+        // Nothing but BEGIN may come first, nothing behind the END of the first.
+        if closed || depth == 0 || depth > Limits::default().max_depth {
+            return false;
+        }
+        if is_marker(line.as_bytes(), b"END") {
+            depth -= 1;
+            closed = depth == 0;
+        }
+    }
+    closed
 }
 
 fn encoding_of(value: &str) -> Option<Encoding> {

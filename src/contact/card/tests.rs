@@ -189,6 +189,26 @@ fn row7_a_quoted_list_of_types_is_a_list() {
     }
 }
 
+#[test]
+fn an_added_name_that_somebody_changed_stays() {
+    let bytes = card("4.0", &["FN;X-A=1:Ada"]);
+    let older = String::from_utf8(convert(&parse(&bytes), Version::V2_1)).unwrap();
+    assert_eq!(fingerprint(&parse(&bytes)), fingerprint(&parse(older.as_bytes())));
+    let edited = older.replace("Ada;", "Doe;Ada");
+    let back = convert(&parse(edited.as_bytes()), Version::V4_0);
+    assert_eq!(parse(&back).get("N").unwrap().components()[..2], ["Doe", "Ada"]);
+}
+
+#[test]
+fn only_a_whole_card_is_written_as_one() {
+    let deep = format!("{}{}", "BEGIN:VCARD\\nAGENT:\\n".repeat(6), "END:VCARD\\n".repeat(6));
+    for text in ["BEGIN:VCARDS\\nEND:VCARD", "BEGIN:VCARD\\nEND:VCARD\\nBEGIN:VCARD\\nEND:VCARD", &*deep] {
+        let bytes = card("3.0", &["N:D;;;;", "FN:D", &format!("AGENT:{text}"), "TEL:1"]);
+        let older = convert(&parse(&bytes), Version::V2_1);
+        assert_eq!(fingerprint(&parse(&bytes)), fingerprint(&parse(&older)), "{text}");
+    }
+}
+
 /// Junk in the name of a parameter must not make it another one in another version: a value would be read as base64.
 #[test]
 fn row35_no_parameter_becomes_an_encoding() {
