@@ -12,8 +12,8 @@ use syncml::message::{
     Version,
 };
 use syncml::session::{
-    Client, ClientBook, ClientError, Credentials, Host, Outgoing, Reply, Request, Server, ServerConfig, ServerIdentity,
-    Speaker,
+    Client, ClientBook, ClientError, Credentials, Host, Outgoing, Refusal, Reply, Request, Server, ServerConfig,
+    ServerIdentity, Speaker,
 };
 use syncml::store::BookNo;
 
@@ -267,6 +267,32 @@ fn a_session_keeps_its_scheme() {
 }
 
 // --- AUTH-13: MAC ------------------------------------------------------------------------------------------------------
+
+/// The address of a session that nobody waits for any more opens nothing (§9.1).
+#[test]
+fn a_session_is_over_when_its_time_is() {
+    for mut world in worlds(Site::default, &ServerConfig::default()) {
+        world.put(&card("There", "+4930555"));
+        let device = Device::new("phone");
+        let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
+        for _ in 0..2 {
+            let out = client.outgoing().unwrap();
+            let reply = world.post(&out).unwrap();
+            client.received(reply.content_type, &reply.body, world.now).unwrap();
+        }
+        let out = client.outgoing().unwrap();
+        let seconds = world.server.config().session_seconds;
+        let begun = world.now;
+        world.now = begun.plus_seconds(seconds + 1);
+        assert!(matches!(world.post(&out), Err(Refusal::SessionGone)));
+        world.now = begun.plus_seconds(seconds);
+        let reply = world.post(&out).unwrap();
+        assert!(String::from_utf8_lossy(&reply.body).contains("There"));
+        // Nor is what was said last said again.
+        world.now = begun.plus_seconds(2 * seconds + 1);
+        assert!(matches!(world.post(&out), Err(Refusal::SessionGone)));
+    }
+}
 
 fn mac_device(encoding: Encoding, version: Version) -> Device {
     let mut device = Device::new("phone");

@@ -181,6 +181,24 @@ fn change(world: &World, account: &str, book: BookNo, text: &str) {
     put(store.as_ref(), number, book, None, &card(text, "+491"), world.now);
 }
 
+/// Whoever guesses at a platform's secret is slowed down, whatever account he names each time.
+#[test]
+fn guesses_at_a_platforms_secret_count_together() {
+    let mut world = carrier(common::stores().remove(0), 1);
+    let guess = |world: &World, n: usize, secret: &str| {
+        let credentials =
+            Credentials::Device { account: format!("made up {n}"), secret: Secret::new(secret.to_owned()) };
+        ask(world, PollConfig { all: true, ..config("P", credentials) })
+    };
+    assert!(guess(&world, 0, SECRET).is_ok(), "whoever has the secret may ask for all");
+    for n in 0..20 {
+        assert!(guess(&world, n, &format!("guess {n}")).is_err());
+    }
+    assert!(guess(&world, 20, SECRET).is_err(), "it is not even looked at");
+    world.now = world.now.plus_seconds(3_600);
+    assert!(guess(&world, 21, SECRET).is_ok());
+}
+
 /// Catalogue: S8, S2
 #[test]
 fn a_platform_asks_once_for_all_its_users() {

@@ -128,6 +128,16 @@ impl<'a> Presented<'a> {
             Self::Device { account, .. } => account.as_deref(),
         }
     }
+
+    /// The name under which failures are counted: whose secret is guessed at. The account of a DeviceID credential is the
+    /// guesser's to choose, so it is not that.
+    #[must_use]
+    pub fn suspect(&self) -> &str {
+        match self {
+            Self::Device { device_id, .. } => device_id,
+            _ => self.user().unwrap_or_default(),
+        }
+    }
 }
 
 impl fmt::Debug for Presented<'_> {

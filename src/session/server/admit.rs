@@ -9,7 +9,7 @@ use crate::auth::{
     Challenge, MacHeader, Policy, Presented, Scheme, Transport, Verifier, formulas, parse_token, token_text, verify,
 };
 use crate::codec::{Encoding, Limits, decode};
-use crate::message::{Chal, Message, StatusCode, Version};
+use crate::message::{Chal, Message, StatusCode, Timestamp, Version};
 use crate::session::receive::Quota;
 use crate::session::state::{Package, STATE_VERSION, State};
 use crate::session::turn::{Turn, broken, unfold};
@@ -53,7 +53,7 @@ impl Server {
     /// Lets a credential in, unless its name failed too often from there: then it is not even looked at for a while. The
     /// counter is all that a failure leaves behind (I10).
     fn admit_slowly(&self, asked: &Asked<'_>, limits: &Limits, claim: &Claim<'_>) -> Result<Admission, Refusal> {
-        let name = claim.presented.user().unwrap_or_default();
+        let name = claim.presented.suspect();
         let address = asked.request.address.unwrap_or_default();
         let now = asked.request.now;
         let attempts = || self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,12 +117,13 @@ impl Server {
         // Anybody may make up a token; only one that is known is worth a step.
         let mut known = false;
         let look = self.store.look(account, &mut |tx| {
-            known = tx.session(SessionKey::Token(&token))?.is_some();
+            known = waiting(tx, SessionKey::Token(&token), asked.request.now)?.is_some();
             Ok(())
         });
         look.map_err(unavailable)?;
         let work = &mut |tx: &mut dyn Tx| {
-            let Some(row) = tx.session(SessionKey::Token(&token))? else { return Ok(Verdict::Rollback) };
+            let found = waiting(tx, SessionKey::Token(&token), asked.request.now)?;
+            let Some(row) = found else { return Ok(Verdict::Rollback) };
             let Some(state) = read_state(&row) else { return Ok(Verdict::Rollback) };
             if let Some(known) = self.repeated(asked, &row, &state, claim) {
                 outcome = Ok(known);
@@ -185,8 +186,10 @@ impl Server {
         let mut refused = None;
         let look = self.store.look(account, &mut |tx| {
             let device = device(tx)?;
-            let known = tx.session(SessionKey::Ids(device.device, asked.header.session_id.as_str()))?;
-            if known.is_none() {
+            let ids = SessionKey::Ids(device.device, asked.header.session_id.as_str());
+            let session = waiting(tx, ids, asked.request.now)?;
+            if !session.is_some_and(|row| row.last_digest == asked.digest || row.recent_digests.contains(&asked.digest))
+            {
                 refused = self.prove(asked, Some(claim), account, device).err();
             }
             Ok(())
@@ -200,7 +203,7 @@ impl Server {
             let device = device(tx)?;
             let session_id = asked.header.session_id.as_str();
             // The same bytes carry the credential that was good then; its nonce is used up since.
-            if let Some(row) = tx.session(SessionKey::Ids(device.device, session_id))?
+            if let Some(row) = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?
                 && let Some(state) = read_state(&row).filter(|state| state.proven)
                 && let Some(known @ Admission::Reply(_)) = self.repeated(asked, &row, &state, Some(claim))
             {
@@ -216,7 +219,7 @@ impl Server {
             };
             device.device = tx.put_device(&device)?;
             let scheme = claim.presented.scheme();
-            if let Some(row) = tx.session(SessionKey::Ids(device.device, session_id))?
+            if let Some(row) = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?
                 && let Some(mut state) = read_state(&row)
             {
                 // An old first message begins anew; any other old message is not done again.
@@ -514,6 +517,11 @@ impl Server {
         let _place = self.waiting.enter(account, self.config.max_waiting).ok_or(Refusal::Overloaded)?;
         self.store.step(account, work).map_err(unavailable)
     }
+}
+
+/// The session of that name, unless its time is over: nobody waits for it any more, whoever knows its address (§9.1).
+fn waiting(tx: &mut dyn Tx, key: SessionKey<'_>, now: Timestamp) -> crate::store::Result<Option<SessionRow>> {
+    Ok(tx.session(key)?.filter(|row| row.deadline >= now))
 }
 
 /// Whether a message continues a session: the next one, of a session that is not over.
