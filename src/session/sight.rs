@@ -11,7 +11,7 @@ use super::state::{State, StoreState};
 use super::turn::Turn;
 use crate::codec::{Limits, decode_devinf};
 use crate::contact::identity::Kind;
-use crate::contact::lens::{Fields, Lens, Rules};
+use crate::contact::lens::{Fields, Lens};
 use crate::message::DevInf;
 use crate::store::{LensNo, Result, Tx};
 use crate::sync::Role;
@@ -75,9 +75,9 @@ impl Turn {
     fn settle_lens(&mut self, tx: &mut dyn Tx, store: &mut StoreState, caps: Option<&DevInf<'_>>) -> Result<()> {
         let Some(datastore) = datastore::by_number(store.book) else { return Ok(()) };
         let declared = caps.and_then(|caps| devinf::declared(caps, &store.there, datastore));
-        let rules = self.manners.card.as_ref();
+        let rules = self.manners.card.clone().unwrap_or_default();
         let fields = store.fields().filter(|_| self.role == Role::Server);
-        let (lens, _) = Lens::of(declared.as_ref(), rules.unwrap_or(&Rules::default()), fields);
+        let (lens, _) = Lens::of(declared.as_ref(), &rules, fields);
         store.lens = self.lenses.keep(tx, &lens)?;
         let sends = store.sync.sends(self.role);
         let Some(pair) = self.pairs.get_mut(&store.book).filter(|pair| pair.lens != store.lens) else { return Ok(()) };

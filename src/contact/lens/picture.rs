@@ -6,6 +6,8 @@ use jpeg_decoder::{Decoder, PixelFormat};
 /// The largest picture that is looked at, in points on a side. A photo of a contact is smaller; and of larger ones even the
 /// eighth part would be read by several threads.
 const MOST_POINTS: u16 = 1024;
+/// Points on a side that it is scaled down to, at least.
+const FEWEST: u16 = 32;
 /// Bytes that reading one may take.
 const MOST_BYTES: usize = 16 << 20;
 /// Fields on a side of a sketch.
@@ -43,7 +45,11 @@ impl Sketch {
         if !(least..=MOST_POINTS).contains(&whole.width) || !(least..=MOST_POINTS).contains(&whole.height) {
             return None;
         }
-        decoder.scale(least, least).ok()?;
+        let (short, long) = (whole.width.min(whole.height), whole.width.max(whole.height));
+        if long > short.saturating_mul(2) {
+            return None;
+        }
+        decoder.scale(FEWEST, FEWEST).ok()?;
         let points = decoder.decode().ok()?;
         let info = decoder.info()?;
         let depth = match info.pixel_format {

@@ -317,7 +317,8 @@ fn matches(
     held: &impl Fn(usize) -> bool,
 ) -> Vec<(usize, bool, Vec<usize>)> {
     // By how it was spelt, and by what it is.
-    let (mut spelt, mut said): (HashMap<&[u8], Vec<usize>>, HashMap<&[u8], Vec<usize>>) = Default::default();
+    let mut spelt: HashMap<&[u8], Vec<usize>> = HashMap::new();
+    let mut said: HashMap<&[u8], Vec<usize>> = HashMap::new();
     for view in seen {
         for (at, identity, full) in view.canon.lines() {
             for (map, key) in [(&mut spelt, full), (&mut said, identity)] {
