@@ -1,5 +1,6 @@
 //! The session token carried in RespURI (DESIGN, "Replay").
 
+use super::Verifier;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -31,6 +32,26 @@ impl Tokens {
         let mut token = [0; 16];
         token.copy_from_slice(&full[..16]);
         token
+    }
+
+    /// By what a session remembers what its credential was checked against, so that it ends when that changes. It tells
+    /// nothing about it to who has not the key, and does not depend on the order.
+    pub(crate) fn mark(&self, verifiers: &[Verifier]) -> [u8; 16] {
+        let mut kept: Vec<_> =
+            verifiers.iter().map(|known| (known.scheme(), Zeroizing::new(known.to_bytes()))).collect();
+        kept.sort_by(|one, other| (one.0, &**one.1).cmp(&(other.0, &**other.1)));
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
+        mac.update(b"syncml session mark\0");
+        for (scheme, octets) in &kept {
+            for part in [scheme.as_bytes(), &**octets] {
+                mac.update(&(part.len() as u64).to_be_bytes());
+                mac.update(part);
+            }
+        }
+        let full = mac.finalize().into_bytes();
+        let mut mark = [0; 16];
+        mark.copy_from_slice(&full[..16]);
+        mark
     }
 }
 
@@ -67,6 +88,27 @@ pub fn parse_token(text: &str) -> Option<(i64, [u8; 16])> {
 #[cfg(test)]
 mod tests {
     use super::{Tokens, parse_token, token_text};
+    use crate::auth::{DigestName, Secret, Verifier};
+
+    #[test]
+    fn a_mark_is_of_what_is_checked_against() {
+        let tokens = Tokens::new(&[7; 32]);
+        let password = |text: &str| Verifier::Password(Secret::new(text.to_owned()));
+        let (one, two) = (Verifier::Device(DigestName::MD5, [1; 32]), Verifier::Device(DigestName::SHA256, [1; 32]));
+        let mark = tokens.mark(&[password("a")]);
+        assert_eq!(tokens.mark(&[password("a")]), mark);
+        for other in [
+            tokens.mark(&[password("b")]),
+            tokens.mark(&[]),
+            tokens.mark(&[password("a"), password("a")]),
+            tokens.mark(&[one.clone()]),
+            tokens.mark(&[two.clone()]),
+            Tokens::new(&[8; 32]).mark(&[password("a")]),
+        ] {
+            assert_ne!(other, mark);
+        }
+        assert_eq!(tokens.mark(&[one.clone(), two.clone()]), tokens.mark(&[two, one]));
+    }
 
     #[test]
     fn every_field_makes_another_token() {
