@@ -31,6 +31,7 @@ use crate::store::{AccountNo, BookNo, DeviceRow, Store, StoreError, Token, Tx, V
 use crate::sync::filter::{Filter, FilterError, FilterType};
 use crate::sync::{DeletionGuard, OnHeader, Role, status_policy};
 use sha2::{Digest as _, Sha256};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -91,7 +92,8 @@ pub struct ClientConfig {
     /// [`Credentials::Md5`], whose user must be the one of [`credentials`](Self::credentials).
     pub book_credentials: Vec<(BookNo, Credentials)>,
     /// The server that must have proven itself by its own secret before anything is told to it or taken from it (§5.4);
-    /// `None` trusts whoever answers at the address.
+    /// `None` trusts whoever answers at the address. A credential that is the same every time, which is told first of all,
+    /// then needs an https address.
     pub server: Option<ServerIdentity>,
     /// How long a busy server is waited for.
     pub patience: Patience,
@@ -122,8 +124,8 @@ impl ClientConfig {
     }
 }
 
-/// A request to post.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request to post. `Debug` shows neither contents nor credentials, nor the address' query, which is the session's token.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// Where to.
     pub uri: String,
@@ -139,6 +141,19 @@ pub struct Outgoing {
     pub opens: bool,
 }
 
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("uri", &self.uri.split('?').next().unwrap_or_default())
+            .field("content_type", &self.content_type)
+            .field("bytes", &self.body.len())
+            .field("has_mac", &self.mac.is_some())
+            .field("wait", &self.wait)
+            .field("opens", &self.opens)
+            .finish()
+    }
+}
+
 /// Why a client's session ended early.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -149,6 +164,14 @@ pub enum ClientError {
     /// The server did not prove who it is (§5.4); nothing was taken from it, nor told to it.
     #[error("the server did not prove who it is; check its address, and the name and secret agreed with it")]
     Unproven,
+    /// The server has to prove itself ([`ClientConfig::server`]), but would be told a password or secret before.
+    #[error(
+        "the server is to prove first who it is, but this way to log in tells it the secret before; use MD5 or MAC, or an https address"
+    )]
+    ToldTooSoon,
+    /// A question whose server has to prove itself ([`PollConfig::server`]), in another scheme than MAC.
+    #[error("the answer to a question proves by its MAC only who gave it: log in by MAC")]
+    Unprovable,
     /// The server stayed busy for longer than [`Patience`] allows.
     #[error("the server stayed busy; sync again later")]
     Busy,
@@ -208,13 +231,17 @@ pub struct Client {
     /// What is still to be proven by the server.
     server: Believed,
     suspending: bool,
+    /// What still fits into books.
+    room: Vec<(BookNo, Mem)>,
+    /// Whether the request was signed anew already.
+    signed_again: bool,
     /// What the session's credential was made of, for the next message that needs one.
     nonce: Option<Vec<u8>>,
     state: State,
 }
 
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("session_id", &self.session_id).field("msg_id", &self.msg_id).finish()
     }
 }
@@ -275,6 +302,9 @@ impl Client {
         for book in &config.books {
             book.filter.as_ref().map(|filter| filter.for_book(book.book, Version::V12)).transpose()?;
         }
+        if server::tells_too_soon(&config) {
+            return Err(ClientError::ToldTooSoon);
+        }
         let peer = (config.server_uri.clone(), None);
         let state = State::new(Role::Client, config.version, peer, config.device_id.clone());
         let mut client = Self {
@@ -295,6 +325,8 @@ impl Client {
             asking: None,
             server: Believed::default(),
             suspending: false,
+            room: Vec::new(),
+            signed_again: false,
             nonce: None,
             state,
         };
@@ -355,8 +387,17 @@ impl Client {
     /// more. What it adds beyond that is answered 420 and is not stored; it is sent again when there is room. To be called
     /// before the first [`received`](Self::received).
     pub fn set_free_memory(&mut self, book: BookNo, memory: Mem) {
-        for store in self.state.stores.iter_mut().filter(|store| store.book == book) {
-            store.own_room = Some(memory.into());
+        self.room.retain(|(of, _)| *of != book);
+        self.room.push((book, memory));
+        self.make_room();
+    }
+
+    /// Also when the session begins again.
+    fn make_room(&mut self) {
+        for (book, memory) in &self.room {
+            for store in self.state.stores.iter_mut().filter(|store| store.book == *book) {
+                store.own_room = Some((*memory).into());
+            }
         }
     }
 
@@ -393,11 +434,12 @@ impl Client {
         (self.token, self.session_id, self.nonce) = (token, session_id, nonce);
         self.server = Believed::default();
         self.sent(state, request);
+        self.make_room();
         Ok(())
     }
 
     fn take(&mut self, content_type: &str, body: &[u8], answered: Answered, now: Timestamp) -> Result<(), ClientError> {
-        let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
+        let unreadable = |error: &dyn fmt::Display| ClientError::Unreadable(error.to_string());
         let encoding = Encoding::from_content_type(content_type)
             .ok_or_else(|| unreadable(&format_args!("{content_type:?} is not a SyncML media type")))?;
         let message = decode(body, encoding, &Limits::default()).map_err(|error| unreadable(&error))?;
@@ -415,7 +457,7 @@ impl Client {
             .map(|challenge| challenge.nonce)
             .filter(|nonce| !nonce.is_empty());
         if code != StatusCode::IN_PROGRESS {
-            (self.busy, self.wait) = (0, Duration::ZERO);
+            self.wait = Duration::ZERO;
         }
         match code {
             StatusCode::INVALID_CREDENTIALS | StatusCode::MISSING_CREDENTIALS => {
@@ -462,6 +504,10 @@ impl Client {
             step.run(tx, &message)
         })?;
         self.sent(state, request);
+        if self.state.package != Package::Init {
+            // Only what brings the session on is worth new patience.
+            self.busy = 0;
+        }
         for (store, book) in self.state.stores.iter().zip(&self.config.books) {
             if let Some(code @ (404 | 403)) = store.failed {
                 let unknown = ClientError::UnknownBook { name: book.remote_uri.clone(), code: StatusCode(code) };
@@ -483,6 +529,9 @@ impl Client {
     ) -> Result<(), ClientError> {
         if self.suspending {
             self.request = None;
+            return Ok(());
+        }
+        if self.signs_again(code, nonce.as_deref()) {
             return Ok(());
         }
         self.tries += 1;
@@ -509,7 +558,22 @@ impl Client {
         Ok(())
     }
 
+    /// In the midst of a session whose messages have a MAC: the nonce was used up meanwhile, by another session of this
+    /// device. The same message is signed with the fresh one, once.
+    fn signs_again(&mut self, code: StatusCode, nonce: Option<&[u8]>) -> bool {
+        let begun =
+            self.state.package != Package::Init && code == StatusCode::INVALID_CREDENTIALS && !self.signed_again;
+        let (true, Some(nonce), Some(body)) = (begun, nonce, &self.request) else { return false };
+        let mac = self.config.credentials.mac(&self.config.device_id, Some(nonce), body);
+        if mac.is_none() {
+            return false;
+        }
+        (self.mac, self.nonce, self.signed_again) = (mac, Some(nonce.to_vec()), true);
+        true
+    }
+
     fn sent(&mut self, state: State, request: Option<Vec<u8>>) {
+        self.signed_again = false;
         self.state = state;
         self.state.bytes_out += request.as_ref().map_or(0, |bytes| bytes.len() as u64);
         self.state.messages += u32::from(request.is_some());
@@ -562,7 +626,7 @@ impl Client {
                 word: (StatusCode::OK, None),
             };
             let request = work(&mut step, tx)?;
-            if self.msg_id > 1 {
+            if self.msg_id > 1 && self.is_believed() {
                 fallback::remember(&mut step.device, self.config.version, step.state.version);
             }
             tx.put_device(&step.device)?;

@@ -1,7 +1,7 @@
 //! A session from its first message to its last.
 
 use super::{Answer, HttpClient, HttpError};
-use crate::session::{BookReport, Client, ClientError, Outgoing, Report};
+use crate::session::{BookReport, Client, ClientError, Outgoing, Poll, Report};
 use crate::transport::http::{next_address, now};
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -139,6 +139,23 @@ pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Res
     }
     if polite && !client.report().clean {
         return Err(RunError::Stopped);
+    }
+    Ok(())
+}
+
+/// Asks a server whether anything has changed: posts what `poll` has to say and hands it the answers. What it said is then
+/// [`Poll::news`].
+///
+/// # Errors
+/// [`RunError`].
+pub fn ask(poll: &mut Poll, http: &HttpClient) -> Result<(), RunError> {
+    while let Some(request) = poll.outgoing() {
+        if http.options().cancel.wait(request.wait) {
+            return Err(RunError::Stopped);
+        }
+        let mac = request.mac.as_deref();
+        let answer = http.post_until_answered(&request.uri, request.content_type, &request.body, mac)?;
+        poll.received_with_mac(&answer.content_type, &answer.body, answer.mac.as_deref())?;
     }
     Ok(())
 }

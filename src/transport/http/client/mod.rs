@@ -8,7 +8,7 @@ mod apart;
 mod drive;
 mod error;
 
-pub use self::drive::{Event, RunError, Watch, run};
+pub use self::drive::{Event, RunError, Watch, ask, run};
 pub use self::error::HttpError;
 pub use super::cancel::Cancel;
 pub use super::retry::Retry;
