@@ -70,6 +70,12 @@ pub fn token_text(account: i64, token: &[u8; 16]) -> String {
     URL_SAFE_NO_PAD.encode(octets)
 }
 
+/// The token's text in the query of a URL: the parameter `s`.
+#[must_use]
+pub fn token_parameter(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("s=")).filter(|text| !text.is_empty())
+}
+
 /// Account and token of such a text; `None` for anything [`token_text`] does not write. The account is a hint where to
 /// look: only the session found there under the token proves it.
 #[must_use]

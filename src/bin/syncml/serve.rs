@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use syncml::session::{Host, Report, Server, ServerConfig, ServerIdentity, Speaker};
-use syncml::store::Store;
+use syncml::store::{Store, StoreError};
 use syncml::transport::http::PATH;
 use syncml::transport::http::server::{Options, serve};
 use tokio::net::TcpListener;
@@ -67,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let json = args.json;
     let mut options = Options::default();
     options.on_report = Some(Arc::new(move |report: &Report| tell(report, json)));
+    options.on_failure = Some(Arc::new(|why: &StoreError| output::warn(&why.to_string())));
     let announce = |address: SocketAddr| {
         let url = format!("http://{address}{PATH}");
         if json {
@@ -154,27 +155,27 @@ impl Drop for InProcess {
     }
 }
 
+/// Nobody may read along any more: then the server goes on all the same.
 fn tell(report: &Report, json: bool) {
     if json {
-        output::json(&serde_json::json!({ "session": report }));
-        return;
+        return output::line(&serde_json::json!({ "session": report }).to_string());
     }
     for book in &report.books {
         let ended = if book.clean { "" } else { ", ended early" };
-        println!(
+        output::line(&format!(
             "session: {} {}, received {}, sent {}{ended}",
             book.book,
             book.mode,
             short(&book.received),
             short(&book.sent)
-        );
+        ));
     }
-    println!("session: {} in, {} out", bytes(report.bytes_received), bytes(report.bytes_sent));
+    output::line(&format!("session: {} in, {} out", bytes(report.bytes_received), bytes(report.bytes_sent)));
     if !report.profile.is_empty() {
-        println!("session: profile {}", report.profile.join(", "));
+        output::line(&format!("session: profile {}", report.profile.join(", ")));
     }
     for problem in &report.problems {
-        println!("problem: {problem}");
+        output::line(&format!("problem: {problem}"));
     }
 }
 

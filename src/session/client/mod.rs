@@ -231,6 +231,8 @@ pub struct Client {
     /// What is still to be proven by the server.
     server: Believed,
     suspending: bool,
+    /// How long the version that was fallen back to is remembered.
+    lowered_until: Option<Timestamp>,
     /// What still fits into books.
     room: Vec<(BookNo, Mem)>,
     /// Whether the request was signed anew already.
@@ -325,6 +327,7 @@ impl Client {
             asking: None,
             server: Believed::default(),
             suspending: false,
+            lowered_until: None,
             room: Vec::new(),
             signed_again: false,
             nonce: None,
@@ -417,7 +420,7 @@ impl Client {
             step.device.nonce_count += 1;
             step.device.last_seen = step.now;
             let count = step.device.nonce_count;
-            step.state.version = fallback::first(&step.device, step.state.version);
+            step.state.version = fallback::first(&step.device, step.state.version, step.now);
             // At most 4 characters (§1.3).
             session_id = notified.clone().unwrap_or_else(|| (count % 9_999 + 1).to_string());
             step.session_id.clone_from(&session_id);
@@ -627,7 +630,7 @@ impl Client {
             };
             let request = work(&mut step, tx)?;
             if self.msg_id > 1 && self.is_believed() {
-                fallback::remember(&mut step.device, self.config.version, step.state.version);
+                fallback::remember(&mut step.device, self.config.version, step.state.version, self.lowered_until);
             }
             tx.put_device(&step.device)?;
             result = Some((step.state, request));

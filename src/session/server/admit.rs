@@ -6,7 +6,7 @@
 use super::prove::Claim;
 use super::step::{SETTLE_BUDGET, Step};
 use super::{Admission, Asked, Refusal, Reply, Server};
-use crate::auth::{Presented, Scheme, Verifier, parse_token, token_text, verify};
+use crate::auth::{Presented, Scheme, Verifier, parse_token, token_parameter, token_text, verify};
 use crate::codec::{Encoding, Limits, decode};
 use crate::message::{Chal, Message, StatusCode, Timestamp, Version};
 use crate::session::receive::Quota;
@@ -73,7 +73,7 @@ impl Server {
 
     /// The session named by the URL that the message was posted to, or by the address it gives as its target.
     fn token(&self, asked: &Asked<'_>) -> Option<(AccountNo, Token)> {
-        let in_target = || token_parameter(&asked.header.target.uri);
+        let in_target = || asked.header.target.uri.split_once('?').and_then(|(_, query)| token_parameter(query));
         let text = asked.request.token.or_else(in_target)?;
         let (account, token) = parse_token(text)?;
         Some((AccountNo(account), Token(token)))
@@ -428,10 +428,9 @@ fn read_state(row: &SessionRow) -> Option<State> {
     serde_json::from_slice(&row.state).ok()
 }
 
-fn token_parameter(uri: &str) -> Option<&str> {
-    uri.split_once('?')?.1.split('&').find_map(|pair| pair.strip_prefix("s="))
-}
-
 pub(super) fn unavailable(error: StoreError) -> Refusal {
-    Refusal::Unavailable(error.to_string())
+    match error {
+        StoreError::Corrupt(_) | StoreError::TooNew { .. } | StoreError::NotFound(_) => Refusal::Failed(error),
+        passing => Refusal::Unavailable(passing),
+    }
 }

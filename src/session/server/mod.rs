@@ -13,9 +13,9 @@ use self::busy::Waiting;
 use super::large::LargeLimits;
 use super::{Busy, Host, Profiles, Report};
 use crate::auth::{Attempts, CredError, MacHeader, Nonces, Presented, Tokens};
-use crate::codec::{Encoding, Limits, decode_header};
+use crate::codec::{EncodeError, Encoding, Limits, decode_header};
 use crate::message::{Chal, Header, Location, StatusCode, Timestamp, Version};
-use crate::store::{BookNo, Store};
+use crate::store::{BookNo, Store, StoreError};
 use crate::sync::DeletionGuard;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -188,9 +188,15 @@ pub enum Refusal {
     /// Too many messages of this account wait for each other. HTTP 503; a SyncML 101 where that can be the answer.
     #[error("too much is being done for this account; send the message again later")]
     Overloaded,
-    /// The store cannot work now. HTTP 503.
-    #[error("the store cannot work now: {0}")]
-    Unavailable(String),
+    /// The store cannot work now; why is not the peer's affair. HTTP 503.
+    #[error("the message cannot be worked on now; send it again later")]
+    Unavailable(#[source] StoreError),
+    /// The store cannot work on it, and sending it again will not help. HTTP 500.
+    #[error("the server failed on this message; sending it again will not help")]
+    Failed(#[source] StoreError),
+    /// Its answer cannot be written. HTTP 400.
+    #[error("the message cannot be answered: {0}")]
+    Unanswerable(String),
 }
 
 impl Refusal {
@@ -200,8 +206,9 @@ impl Refusal {
         match self {
             Self::UnknownType(_) => 415,
             Self::TooLarge { .. } => 413,
-            Self::Unreadable(_) => 400,
+            Self::Unreadable(_) | Self::Unanswerable(_) => 400,
             Self::SessionGone => 408,
+            Self::Failed(_) => 500,
             Self::Overloaded | Self::Unavailable(_) => 503,
         }
     }
@@ -279,18 +286,18 @@ impl Server {
         let digest = digest(request.body, mac.as_ref());
         let asked = Asked { request, encoding, header: &header, mac, digest };
         if let Some((code, versions)) = unspoken_version(&header) {
-            return Ok(self.refuse(&asked, &limits, code, None, Some(versions)));
+            return self.refuse(&asked, &limits, code, None, Some(versions));
         }
         if self.is_busy(&asked) {
-            return Ok(busy::reply(&asked, &limits));
+            return busy::reply(&asked, &limits);
         }
         match self.admit(&asked, &limits) {
             Ok(Admission::Reply(reply)) => Ok(reply),
-            Err(Refusal::Overloaded) => Ok(busy::reply(&asked, &limits)),
+            Err(Refusal::Overloaded) => busy::reply(&asked, &limits),
             Err(refusal) => Err(refusal),
             Ok(Admission::Refused(code, chal)) => {
                 let says = (code == StatusCode::PROTOCOL_NOT_SUPPORTED).then_some(PROTOCOLS);
-                Ok(self.refuse(&asked, &limits, code, chal, says))
+                self.refuse(&asked, &limits, code, chal, says)
             }
         }
     }
@@ -309,9 +316,9 @@ impl Server {
         code: StatusCode,
         chal: Option<Chal<'static>>,
         says: Option<&'static str>,
-    ) -> Reply {
-        let body = refusal::write(asked, limits, code, chal, says).unwrap_or_default();
-        Reply { content_type: asked.encoding.media_type(), body, mac: None, report: None }
+    ) -> Result<Reply, Refusal> {
+        let body = refusal::write(asked, limits, code, chal, says).map_err(|error| unanswerable(&error))?;
+        Ok(Reply { content_type: asked.encoding.media_type(), body, mac: None, report: None })
     }
 }
 
@@ -350,6 +357,10 @@ impl Asked<'_> {
             None => self.header.cred.as_ref().map_or(&[][..], |cred| &cred.data),
         }
     }
+}
+
+fn unanswerable(error: &EncodeError) -> Refusal {
+    Refusal::Unanswerable(error.to_string())
 }
 
 /// By what a request is known again: its bytes, and the credential that came beside them.

@@ -3,7 +3,7 @@
 use super::admit::unavailable;
 use super::prove::{Claim, Denied};
 use super::step::Step;
-use super::{Admission, Asked, Refusal, Reply, Server};
+use super::{Admission, Asked, Refusal, Reply, Server, unanswerable};
 use crate::auth::{Presented, Proof, Scheme, verify};
 use crate::codec::{EncodeError, Limits, decode};
 use crate::message::{
@@ -108,8 +108,7 @@ impl Server {
             }
             items
         };
-        let reply = answer(asked, None, get, items, found.len())
-            .map_err(|error| Refusal::Unavailable(format!("the answer cannot be written: {error}")))?;
+        let reply = answer(asked, None, get, items, found.len()).map_err(|error| unanswerable(&error))?;
         Ok(Some(Admission::Reply(reply)))
     }
 }
