@@ -557,3 +557,152 @@ fn what_is_said_of_messages_holds_no_address_and_no_credential() {
     }
     assert!(client.report().clean);
 }
+
+/// What could not be written into the answer is not taken.
+#[test]
+fn a_message_that_cannot_be_answered_is_refused() {
+    let world = World::new();
+    let body = |session: &str, target: &str| {
+        format!(
+            "<SyncML><SyncHdr><VerDTD>1.2</VerDTD><VerProto>SyncML/1.2</VerProto><SessionID>{session}</SessionID>\
+             <MsgID>1</MsgID><Target><LocURI>{SERVER_URI}</LocURI></Target><Source><LocURI>phone</LocURI></Source>\
+             <Cred><Meta><Type>syncml:auth-basic</Type></Meta><Data>YWxpY2U6c2VjcmV0</Data></Cred></SyncHdr>\
+             <SyncBody><Alert><CmdID>1</CmdID><Data>200</Data><Item><Target><LocURI>{target}</LocURI></Target></Item>\
+             </Alert><Final/></SyncBody></SyncML>"
+        )
+    };
+    let post = |text: String| {
+        let request = Request { protected: true, ..world.request(SERVER_URI, XML, text.as_bytes()) };
+        world.server.answer(&request)
+    };
+    assert_eq!(hear(&post(body("1", "contacts")).unwrap()).code, 212);
+    assert!(matches!(post(body("1&#1;", "contacts")), Err(Refusal::Unreadable(_))));
+    assert_eq!(hear(&post(body("2", "&#1;")).unwrap()).code, 400);
+}
+
+/// Another session of the same device uses up the nonce of one that is under way.
+#[test]
+fn a_message_whose_nonce_was_used_up_is_signed_again_once() {
+    for mut world in World::each() {
+        let mac = Credentials::Mac { user: "alice".to_owned(), password: secret(PASSWORD) };
+        let mut device = Device::new("phone");
+        device.config.credentials = mac;
+        device.put(&card("A", "+491"));
+        world.put(&card("B", "+492"));
+        world.tick();
+        let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
+        let (mut signed_again, mut count) = (0, 0);
+        while let Some(out) = client.outgoing() {
+            count += 1;
+            assert!(count < 30, "it ends");
+            let reply = world.post(&out).unwrap();
+            let code = hear(&reply).code;
+            client.received_with_mac(reply.content_type, &reply.body, reply.mac.as_deref(), world.now).unwrap();
+            let next = client.outgoing();
+            if code == 401 && count > 2 {
+                let next = next.as_ref().unwrap();
+                assert_eq!(next.body, out.body);
+                assert_ne!(next.mac, out.mac);
+                signed_again += 1;
+            }
+            if let (200, Some(_)) = (code, next) {
+                // A question in between.
+                let mut letter = Letter::of(Some("alice"), None);
+                letter.body = vec![question()];
+                letter.mac = letter.hear(&world).chal.map(|chal| chal.nonce);
+                assert_eq!(letter.hear(&world).code, 200);
+            }
+        }
+        assert!(signed_again > 1, "{signed_again}");
+        assert!(client.report().clean);
+        assert_eq!(world.cards(), device.cards());
+        // A server that takes no signature is left.
+        world.put(&card("C", "+493"));
+        world.tick();
+        let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
+        let mut refused = 0;
+        let error = loop {
+            let out = client.outgoing().unwrap();
+            let spoiled = out
+                .mac
+                .as_ref()
+                .map(|mac| mac.replace("mac=", "mac=AAAA"))
+                .filter(|_| refused > 0 || out.uri != SERVER_URI);
+            let request =
+                Request { mac: spoiled.as_deref().or(out.mac.as_deref()), ..world.request(&out.uri, XML, &out.body) };
+            let reply = world.server.answer(&request).unwrap();
+            refused += u32::from(hear(&reply).code == 401);
+            if let Err(error) = client.received_with_mac(XML, &reply.body, reply.mac.as_deref(), world.now) {
+                break error;
+            }
+            assert!(refused < 3);
+        };
+        assert!(matches!(error, ClientError::Refused(_)), "{error}");
+    }
+}
+
+/// Nothing that an unproven server said is remembered.
+#[test]
+fn the_version_of_a_server_that_is_not_believed_is_not_remembered() {
+    for (named, remembered) in [(false, false), (true, true)] {
+        for mut world in worlds(named, &[], &ServerConfig::default()) {
+            let device = wary(book_md5(PASSWORD));
+            let begin = |world: &World| {
+                let client =
+                    Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
+                let out = client.outgoing().unwrap();
+                let version = decode(&out.body, Encoding::Xml, &Default::default()).unwrap().header.version();
+                (client, version.unwrap())
+            };
+            world.tick();
+            let (mut client, version) = begin(&world);
+            assert_eq!(version, Version::V12);
+            assert!(client.unanswered(400, world.now).unwrap());
+            while let Some(out) = client.outgoing() {
+                let reply = world.post(&out).unwrap();
+                if client.received(reply.content_type, &reply.body, world.now).is_err() {
+                    break;
+                }
+            }
+            assert_eq!(client.report().clean, named);
+            let spoken = if remembered { Version::V11 } else { Version::V12 };
+            assert_eq!(begin(&world).1, spoken);
+            // What was a guess is tried again some day.
+            world.now = world.now.plus_seconds(2 * 86_400);
+            assert_eq!(begin(&world).1, Version::V12);
+        }
+    }
+}
+
+/// A device does not wait for whoever reads the reports, and does not hear of their troubles.
+#[cfg(feature = "http")]
+#[test]
+#[allow(clippy::disallowed_methods, clippy::disallowed_types)] // it opens sockets
+fn a_report_delays_no_answer() {
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+    use syncml::transport::http::client::{HttpClient, Options, run};
+    use syncml::transport::http::{now, server};
+    let world = World::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (go, wait) = channel::<()>();
+    let (told, heard) = channel();
+    let (wait, told) = (Mutex::new(wait), Mutex::new(told));
+    let mut options = server::Options::default();
+    options.on_report = Some(Arc::new(move |report: &syncml::session::Report| {
+        wait.lock().unwrap().recv().unwrap();
+        told.lock().unwrap().send(report.clean).unwrap();
+    }));
+    runtime.spawn(server::serve(listener, Arc::new(world.server), options, std::future::pending()));
+    let mut device = Device::new("phone");
+    device.config.server_uri = format!("http://{address}/syncml");
+    device.put(&card("A", "+491"));
+    let http = HttpClient::new(Options::default()).unwrap();
+    let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now()).unwrap();
+    run(&mut client, &http, &mut ()).unwrap();
+    assert!(client.report().clean && heard.try_recv().is_err(), "nobody was told yet");
+    go.send(()).unwrap();
+    assert!(heard.recv().unwrap());
+}
