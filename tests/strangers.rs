@@ -525,7 +525,8 @@ fn a_server_that_says_busy_between_two_challenges_is_left_in_the_end() {
         let bytes = String::from_utf8(out.body.clone()).unwrap();
         let bytes = bytes
             .split_once("<Cred>")
-            .map_or(bytes.clone(), |(before, rest)| format!("{before}{}", rest.split_once("</Cred>").unwrap().1));
+            .map(|(before, rest)| format!("{before}{}", rest.split_once("</Cred>").unwrap().1))
+            .unwrap_or_else(|| bytes.clone());
         let reply = world.server.answer(&world.request(&out.uri, XML, bytes.as_bytes())).unwrap();
         match client.received(reply.content_type, &reply.body, world.now) {
             Ok(()) => {}
@@ -699,7 +700,9 @@ fn a_report_delays_no_answer() {
     let mut device = Device::new("phone");
     device.config.server_uri = format!("http://{address}/syncml");
     device.put(&card("A", "+491"));
-    let http = HttpClient::new(Options::default()).unwrap();
+    let mut options = Options::default();
+    options.timeout = std::time::Duration::from_secs(30);
+    let http = HttpClient::new(options).unwrap();
     let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now()).unwrap();
     run(&mut client, &http, &mut ()).unwrap();
     assert!(client.report().clean && heard.try_recv().is_err(), "nobody was told yet");

@@ -107,8 +107,8 @@ mod tests {
             tokens.mark(&[password("b")]),
             tokens.mark(&[]),
             tokens.mark(&[password("a"), password("a")]),
-            tokens.mark(&[one.clone()]),
-            tokens.mark(&[two.clone()]),
+            tokens.mark(std::slice::from_ref(&one)),
+            tokens.mark(std::slice::from_ref(&two)),
             Tokens::new(&[8; 32]).mark(&[password("a")]),
         ] {
             assert_ne!(other, mark);

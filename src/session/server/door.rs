@@ -63,13 +63,14 @@ impl Step<'_, '_> {
         if self.state.trust.granted.contains(&book) {
             return Ok(false);
         }
-        let presented = match &alert.cred {
+        let cred = alert.cred.as_ref();
+        let presented = match cred {
             Some(cred) => Presented::read(cred, &self.message.header.source),
             None => Ok(None),
         };
         let code = match presented {
             Ok(Some(presented)) => {
-                let octets = alert.cred.as_ref().map_or(&[][..], |cred| &cred.data);
+                let octets = cred.map_or(&[][..], |cred| &cred.data);
                 if self.is_good(&presented, octets, verifier, book) {
                     self.state.trust.granted.push(book);
                     self.state.trust.asked.retain(|asked| *asked != book);
