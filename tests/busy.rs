@@ -124,6 +124,34 @@ fn busy_1_a_server_that_stays_busy_is_left_in_the_end_and_no_anchor_has_moved() 
     }
 }
 
+#[test]
+fn what_was_answered_before_is_answered_again_however_busy_it_is() {
+    for mut world in World::each() {
+        let device = device(Encoding::Xml);
+        world.tick();
+        let mut client = begin(&world, &device);
+        let mut repeated = 0;
+        while let Some(out) = client.outgoing() {
+            let reply = world.post(&out).unwrap();
+            world.server.set_busy(Busy::Everything);
+            let again = world.post(&out).unwrap();
+            if out.uri == common::SERVER_URI {
+                // A message without the address of its session would have to be looked into.
+                assert_eq!(said(&again).0, [("SyncHdr".to_owned(), 101)]);
+            } else {
+                assert_eq!(again.body, reply.body);
+                repeated += 1;
+            }
+            // It is of nobody who only knows the address.
+            let other = Outgoing { body: out.body.iter().copied().chain(*b" ").collect(), ..out };
+            assert_eq!(said(&world.post(&other).unwrap()).0[0], ("SyncHdr".to_owned(), 101));
+            world.server.set_busy(Busy::No);
+            client.received(reply.content_type, &reply.body, world.now).unwrap();
+        }
+        assert!(repeated > 2 && client.report().clean);
+    }
+}
+
 /// What fits into a book is said in the session that begins again, too (§3.18).
 #[test]
 fn room_is_not_forgotten_when_the_session_begins_again() {

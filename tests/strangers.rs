@@ -299,7 +299,16 @@ fn an_address_is_good_for_its_session_only() {
             assert_eq!(letter.hear(&world).code, if known { 200 } else { 401 }, "{label}");
             letter.msg_id += u32::from(known);
         }
+        // Nor can it be used to guess at the password.
+        for n in 0..20 {
+            letter.cred = basic("alice", &format!("guess {n}"));
+            assert_eq!(letter.hear(&world).code, 401);
+        }
+        letter.cred = basic("alice", PASSWORD);
+        assert_eq!(letter.hear(&world).code, 401, "it is not even looked at");
         letter.cred = None;
+        assert_eq!(letter.hear(&world).code, 200);
+        letter.msg_id += 1;
         letter.source = Location::named("another phone", "alice");
         assert!(matches!(letter.post(&world), Err(Refusal::SessionGone)));
     }

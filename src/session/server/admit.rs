@@ -53,13 +53,13 @@ impl Server {
         claim: &Claim<'_>,
         look: impl FnOnce() -> Result<Admission, Refusal>,
     ) -> Result<Admission, Refusal> {
+        if self.is_slowed(asked, claim) {
+            return self.demand(asked, claim.denied());
+        }
         let name = claim.presented.suspect();
         let address = asked.request.address.unwrap_or_default();
         let now = asked.request.now;
         let attempts = || self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if attempts().wait(name, address, now).is_some() {
-            return self.demand(asked, asked.denied(StatusCode::INVALID_CREDENTIALS));
-        }
         let admission = look()?;
         match &admission {
             Admission::Refused(StatusCode::INVALID_CREDENTIALS, _) => {
@@ -69,6 +69,12 @@ impl Server {
             Admission::Refused(..) => {}
         }
         Ok(admission)
+    }
+
+    fn is_slowed(&self, asked: &Asked<'_>, claim: &Claim<'_>) -> bool {
+        let address = asked.request.address.unwrap_or_default();
+        let attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.wait(claim.presented.suspect(), address, asked.request.now).is_some()
     }
 
     /// The session named by the URL that the message was posted to, or by the address it gives as its target.
@@ -102,7 +108,7 @@ impl Server {
                 return Ok(None);
             }
             if let Some(claim) = claim
-                && claim.is_of_another(account)
+                && (claim.is_static() && self.is_slowed(asked, claim) || claim.is_of_another(account))
             {
                 return self.slowly(asked, claim, || self.demand(asked, claim.denied())).map(Some);
             }
@@ -142,6 +148,34 @@ impl Server {
             (Some(denied), _) => self.demand(asked, denied).map(Some),
             (None, Err(Refusal::SessionGone)) => Ok(None),
             (None, outcome) => outcome.map(Some),
+        }
+    }
+
+    /// The reply to a message that was answered before: it is given again even when there is too much to do for anything
+    /// else, or a device whose reply was lost would give the session up.
+    pub(super) fn answered_before(&self, asked: &Asked<'_>) -> Result<Option<Reply>, Refusal> {
+        let Some((account, token)) = self.token(asked) else { return Ok(None) };
+        let claim = match asked.presented() {
+            Ok(Some(presented)) => Some(self.claim(presented)?),
+            Ok(None) => None,
+            Err(_) => return Ok(None),
+        };
+        let mut found = None;
+        let look = self.store.look(account, &mut |tx| {
+            found = waiting(tx, SessionKey::Token(&token), asked.request.now)?
+                .and_then(|row| Some((read_state(&row)?, row)));
+            Ok(())
+        });
+        look.map_err(unavailable)?;
+        let Some((state, row)) = found.filter(|(state, _)| state.peer.0 == asked.header.source.uri) else {
+            return Ok(None);
+        };
+        if state.authenticated && !self.still_opens(&state, account)? {
+            return Ok(None);
+        }
+        match self.repeated(asked, &row, &state, claim.as_ref()) {
+            Some(Admission::Reply(reply)) => Ok(Some(reply)),
+            _ => Ok(None),
         }
     }
 

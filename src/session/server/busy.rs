@@ -1,4 +1,4 @@
-//! Saying that there is too much to do (§3.11): nothing is looked at and nothing is stored.
+//! Saying that there is too much to do (§3.11): nothing is done and nothing is stored.
 
 use super::{Asked, Refusal, Reply, Server, refusal, unanswerable};
 use crate::codec::Limits;
@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 impl Server {
-    /// Says what is not taken from now on: such messages are answered 101, whoever they are of. A device may send the same
-    /// message again; nothing was done for it, and no anchor moves.
+    /// Says what is not taken from now on: such messages are answered 101, whoever they are of, unless they were answered
+    /// before. A device may send the same message again; nothing was done for it, and no anchor moves.
     pub fn set_busy(&self, busy: Busy) {
         *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = busy;
     }

@@ -289,7 +289,10 @@ impl Server {
             return self.refuse(&asked, &limits, code, None, Some(versions));
         }
         if self.is_busy(&asked) {
-            return busy::reply(&asked, &limits);
+            return match self.answered_before(&asked)? {
+                Some(reply) => Ok(reply),
+                None => busy::reply(&asked, &limits),
+            };
         }
         match self.admit(&asked, &limits) {
             Ok(Admission::Reply(reply)) => Ok(reply),

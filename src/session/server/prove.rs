@@ -35,12 +35,16 @@ impl Claim<'_> {
         }
     }
 
+    /// Whether it is the same every time, so that it can be guessed at wherever it is looked at.
+    pub(super) const fn is_static(&self) -> bool {
+        matches!(self.presented, Presented::Basic { .. } | Presented::Device { .. })
+    }
+
     /// Whether it contradicts a session of `account` that needs no credential any more (212). One that is the same every
     /// time must be right; of one with a nonce only the name is looked at: devices say again what they said before,
     /// and its nonce is used up since.
     pub(super) fn is_of_another(&self, account: AccountNo) -> bool {
-        let is_static = matches!(self.presented, Presented::Basic { .. } | Presented::Device { .. });
-        self.account != Some(account) || is_static && verify(&self.presented, &self.verifiers, &[]).is_none()
+        self.account != Some(account) || self.is_static() && verify(&self.presented, &self.verifiers, &[]).is_none()
     }
 
     /// It is wrong.
