@@ -651,6 +651,28 @@ fn a_message_whose_nonce_was_used_up_is_signed_again_once() {
     }
 }
 
+/// A server without a secret of its own proves itself by the login's, from the first answer on.
+#[test]
+fn a_mac_by_the_logins_own_password_can_be_demanded() {
+    for signed in [true, false] {
+        let mut world = World::new();
+        let mut device = Device::new("phone");
+        device.config.credentials = Credentials::Mac { user: "alice".to_owned(), password: secret(PASSWORD) };
+        device.config.server = Some(ServerIdentity { name: "alice".to_owned(), secret: secret(PASSWORD) });
+        device.put(&card("A", "+491"));
+        world.tick();
+        let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
+        let mut ended = Ok(());
+        while let (Some(out), Ok(())) = (client.outgoing(), &ended) {
+            let reply = world.post(&out).unwrap();
+            let mac = reply.mac.as_deref().filter(|_| signed);
+            ended = client.received_with_mac(reply.content_type, &reply.body, mac, world.now);
+        }
+        assert_eq!(ended.is_ok(), signed);
+        assert!(signed || matches!(ended, Err(ClientError::Unproven)));
+    }
+}
+
 /// Nothing that an unproven server said is remembered.
 #[test]
 fn the_version_of_a_server_that_is_not_believed_is_not_remembered() {
