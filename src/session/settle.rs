@@ -59,7 +59,8 @@ pub(super) fn settle(
                 let Some(last) = rows.last().map(|row| row.seq) else {
                     open.state.settling = match strong {
                         false => Settling::Matching(0),
-                        true if open.mirrors() => weigh_the_rest(tx, open, guard)?,
+                        // Who said nothing of the book has not said what it has.
+                        true if open.mirrors() && open.state.sync_seen => weigh_the_rest(tx, open, guard)?,
                         true => Settling::End,
                     };
                     continue;

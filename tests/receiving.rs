@@ -1,0 +1,178 @@
+//! What a peer may say that must neither lose nor double anything, each by the smallest conversation that shows it.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Device, World, card, numbered};
+use syncml::kit::phone::{Heard, Phone};
+use syncml::message::{Alert, AlertCode, Change, CmdId, Command, Item, Location, Meta, Op, StatusCode, Timestamp};
+use syncml::session::{BookFilter, Client, ClientError, Report, ServerConfig};
+use syncml::store::{BookNo, Guid, MapRow, MapState};
+use syncml::sync::filter::FilterType;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+fn phone<'w>(world: &'w World) -> Phone<'w> {
+    Phone::new(&world.server, "phone", "alice", common::PASSWORD, NOW)
+}
+
+/// Answers every change with 200 and maps each Add to `LUID`, `LUID + 1` …; this ends the session.
+fn confirm(phone: &mut Phone<'_>, heard: &Heard, luid: usize) -> Heard {
+    let mut commands = Vec::new();
+    let mut pairs = Vec::new();
+    for told in &heard.changes {
+        commands.push(phone.status(heard, told, StatusCode::OK));
+        if told.op == Op::Add {
+            pairs.push((told.source.as_str(), (luid + pairs.len()).to_string()));
+        }
+    }
+    if !pairs.is_empty() {
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(guid, luid)| (*guid, luid.as_str())).collect();
+        commands.push(phone.map(&pairs));
+    }
+    phone.say_after(heard, commands, true).unwrap()
+}
+
+/// A whole session with these changes; what the server sent in it, which is mapped to 101, 102 …
+fn say(
+    phone: &mut Phone<'_>,
+    code: AlertCode,
+    last: Option<&str>,
+    next: &str,
+    changes: &[(Op, &str, String)],
+) -> Heard {
+    phone.now = phone.now.plus_seconds(10);
+    let heard = phone.begin(code, last, next).unwrap();
+    let changes = changes.iter().map(|(op, luid, card)| phone.change(*op, luid, card)).collect();
+    let sync = phone.sync(changes);
+    let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+    confirm(phone, &heard, 101);
+    heard
+}
+
+fn ann() -> String {
+    card("Ann", "+491111111")
+}
+
+/// Ann with something more.
+fn noted(text: &str) -> String {
+    ann().replace("END:", &format!("NOTE:{text}\r\nEND:"))
+}
+
+fn thirty() -> Vec<(Op, &'static str, String)> {
+    (0..30).map(|n| (Op::Add, luid(n), numbered(n))).collect()
+}
+
+fn luid(n: usize) -> &'static str {
+    const LUIDS: [&str; 30] = [
+        "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19",
+        "20", "21", "22", "23", "24", "25", "26", "27", "28", "29",
+    ];
+    LUIDS[n]
+}
+
+fn guid_of(world: &World, text: &str) -> Guid {
+    common::find(world.server.store().as_ref(), world.account, BookNo::CONTACTS, text)
+}
+
+fn edit(world: &World, text: &str, content: &str) {
+    let guid = guid_of(world, text);
+    let store = world.server.store().clone();
+    common::put(store.as_ref(), world.account, BookNo::CONTACTS, Some(guid), content, world.now);
+}
+
+/// Whether a live card has this text, and how many.
+fn count(cards: &[String], text: &str) -> usize {
+    cards.iter().filter(|card| card.contains(text)).count()
+}
+
+/// The entry of an id in the map in force.
+fn entry(world: &World, luid: &str) -> Option<MapRow> {
+    let mut found = None;
+    let mut look = |tx: &mut dyn syncml::store::Tx| {
+        let device = tx.device("phone")?.unwrap().device;
+        let epoch = tx.pair(device, BookNo::CONTACTS)?.unwrap().epoch;
+        found = tx.maps_by_luid(device, BookNo::CONTACTS, epoch, &[luid])?.remove(0);
+        Ok(())
+    };
+    world.server.store().look(world.account, &mut look).unwrap();
+    found
+}
+
+/// A session of our client in which somebody else's words are put into the server's mouth.
+fn sync_through(
+    world: &mut World,
+    device: &Device,
+    mut reply: impl FnMut(String) -> String,
+) -> Result<(Report, Vec<String>), ClientError> {
+    world.tick();
+    let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now)?;
+    let mut requests = Vec::new();
+    while let Some(out) = client.outgoing() {
+        requests.push(String::from_utf8(out.body.clone()).unwrap());
+        let Ok(answer) = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)) else { break };
+        let body = reply(String::from_utf8(answer.body).unwrap());
+        client.received(answer.content_type, body.as_bytes(), world.now)?;
+    }
+    Ok((client.report(), requests))
+}
+
+/// A refresh in which the other side says nothing of the book at all tells nothing of what it has: nothing is "the rest".
+/// Catalogue: SYNC-4, X5
+#[test]
+fn a_refresh_without_a_sync_deletes_nothing_on_the_server() {
+    for world in World::each() {
+        let mut phone = phone(&world);
+        say(
+            &mut phone,
+            AlertCode::SLOW,
+            None,
+            "1",
+            &[(Op::Add, "1", ann()), (Op::Add, "2", card("Bob", "+492222222"))],
+        );
+        let heard = phone.begin(AlertCode::REFRESH_FROM_CLIENT, Some("1"), "2").unwrap();
+        phone.say_after(&heard, vec![], true).unwrap();
+        assert_eq!(world.cards().len(), 2);
+        // One that is there and empty does.
+        let heard = phone.begin(AlertCode::REFRESH_FROM_CLIENT, Some("1"), "3").unwrap();
+        let sync = phone.sync(vec![]);
+        phone.say_after(&heard, vec![sync], true).unwrap();
+        assert_eq!(world.cards().len(), 0);
+    }
+}
+
+/// Catalogue: SYNC-6, X5
+#[test]
+fn a_refresh_without_a_sync_deletes_nothing_on_the_client() {
+    let mut world = World::new();
+    let mut device = Device::new("phone");
+    for n in 0..3 {
+        device.put(&numbered(n));
+    }
+    assert!(world.sync(&device).unwrap().clean);
+    device.config.books[0].mode = AlertCode::REFRESH_FROM_SERVER;
+    let silent = |text: String| match (text.find("<Sync>"), text.rfind("</Sync>")) {
+        (Some(from), Some(to)) => format!("{}{}", &text[..from], &text[to + "</Sync>".len()..]),
+        _ => text,
+    };
+    let _ = sync_through(&mut world, &device, silent);
+    assert_eq!(device.cards().len(), 3);
+    assert!(world.sync(&device).unwrap().clean);
+    assert_eq!(device.cards().len(), 3);
+}
+
+fn suspend() -> Command<'static> {
+    let item = Item {
+        target: Some(Location::new("http://server.example/syncml")),
+        source: Some(Location::new("phone")),
+        ..Item::default()
+    };
+    Command::Alert(Alert {
+        cmd_id: CmdId::from("950"),
+        no_resp: false,
+        cred: None,
+        code: Some(AlertCode::SUSPEND),
+        correlator: None,
+        items: vec![item],
+    })
+}
