@@ -161,6 +161,36 @@ fn a_refresh_without_a_sync_deletes_nothing_on_the_client() {
     assert_eq!(device.cards().len(), 3);
 }
 
+/// In a sync from the client only the server has nothing to say, and what it says is not done.
+/// Catalogue: SYNC-3, SYNC-4
+#[test]
+fn a_server_that_may_only_hear_is_refused() {
+    for mode in [AlertCode::ONE_WAY_FROM_CLIENT, AlertCode::REFRESH_FROM_CLIENT] {
+        let mut world = World::new();
+        let mut device = Device::new("phone");
+        let guids: Vec<Guid> = (0..3).map(|n| device.put(&numbered(n))).collect();
+        assert!(world.sync(&device).unwrap().clean);
+        device.config.books[0].mode = mode;
+        let delete = format!(
+            "<Sync><CmdID>900</CmdID><Target><LocURI>./contacts</LocURI></Target><Source><LocURI>contacts</LocURI></Source>\
+             <Delete><CmdID>901</CmdID><Item><Target><LocURI>{}</LocURI></Target></Item></Delete></Sync>",
+            guids[0].0
+        );
+        let mut messages = 0;
+        let (_, requests) = sync_through(&mut world, &device, |text| {
+            messages += 1;
+            if messages == 2 { text.replace("<Final/>", &format!("{delete}<Final/>")) } else { text }
+        })
+        .unwrap();
+        assert_eq!(device.cards().len(), 3, "{mode:?}");
+        let status = "<CmdRef>901</CmdRef><Cmd>Delete</Cmd>";
+        let refused = requests.iter().any(|text| {
+            text.split("<Status>").any(|status_of| status_of.contains(status) && status_of.contains("<Data>403</Data>"))
+        });
+        assert!(refused, "{mode:?}: {requests:#?}");
+    }
+}
+
 fn suspend() -> Command<'static> {
     let item = Item {
         target: Some(Location::new("http://server.example/syncml")),

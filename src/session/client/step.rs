@@ -368,6 +368,11 @@ impl Step<'_> {
                         statuses.push(queued(message, command, code).at(sync.target.as_ref(), sync.source.as_ref()));
                     }
                     statuses.extend(match found {
+                        // In a sync from here only, the server has nothing to say.
+                        Some(at) if code == StatusCode::OK && !self.state.stores[at].sync.sends(Role::Server) => {
+                            self.state.stores[at].sync_seen = true;
+                            refuse_all(&sync.commands, &msg_ref, StatusCode::FORBIDDEN)
+                        }
                         Some(at) if code == StatusCode::OK => {
                             let store = &mut self.state.stores[at];
                             store.sync_seen = true;
