@@ -206,3 +206,45 @@ fn suspend() -> Command<'static> {
         items: vec![item],
     })
 }
+
+/// A device that asked for some fields only deletes a card of which others were changed here: it deleted what it knew.
+/// Catalogue: FLT-6, CON-3
+#[test]
+fn a_delete_of_what_changed_out_of_sight_is_obeyed() {
+    for mut world in World::each() {
+        let mut device = Device::new("phone");
+        world.put(&noted("old"));
+        world.put(&card("Bob", "+492222222"));
+        let fields = vec!["TEL".to_owned()];
+        device.config.books[0].filter = Some(BookFilter { record: None, fields, filter_type: FilterType::Inclusive });
+        assert!(world.sync(&device).unwrap().clean);
+        edit(&world, "N:Ann;", &noted("new"));
+        assert!(world.sync(&device).unwrap().clean);
+        device.delete(device.find("N:Ann;"));
+        assert!(world.sync(&device).unwrap().clean);
+        assert_eq!((world.cards().len(), device.cards().len()), (1, 1));
+    }
+}
+
+/// A change here that the device refused beats its delete, as any other: the item is sent again, as one that it has not.
+/// Catalogue: CON-3
+#[test]
+fn a_change_that_was_refused_and_then_deleted_there_is_sent_again() {
+    for world in World::each() {
+        let mut phone = phone(&world);
+        say(&mut phone, AlertCode::SLOW, None, "1", &[(Op::Add, "1", ann())]);
+        edit(&world, "Ann", &noted("new"));
+        let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "2").unwrap();
+        let sync = phone.sync(vec![]);
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        assert_eq!(heard.changes.len(), 1);
+        let refused = phone.status(&heard, &heard.changes[0], StatusCode(415));
+        phone.say_after(&heard, vec![refused], true).unwrap();
+        assert_eq!(say(&mut phone, AlertCode::TWO_WAY, Some("2"), "3", &[]).changes, []);
+        let heard = say(&mut phone, AlertCode::TWO_WAY, Some("3"), "4", &[(Op::Delete, "1", String::new())]);
+        assert_eq!(world.cards().len(), 1);
+        let told: Vec<(Op, bool)> =
+            heard.changes.iter().map(|told| (told.op, told.content.contains("NOTE:new"))).collect();
+        assert_eq!(told, [(Op::Add, true)]);
+    }
+}

@@ -12,7 +12,7 @@ use super::receive::OpenBook;
 use super::state::StoreState;
 use crate::contact::view::{Fields, view};
 use crate::message::Op;
-use crate::store::{ItemRow, LensNo, MapRow, OutgoingRow, Result, Revision, Tx};
+use crate::store::{ItemRow, LensNo, MapRow, OutgoingRow, Result, Revision, Tx, ViewFp};
 use crate::sync::Role;
 use crate::sync::decide_outgoing;
 use crate::sync::filter::{Filter, decide_filtered};
@@ -80,6 +80,12 @@ pub(super) fn shown<'i, 'a>(open: &OpenBook<'_, '_>, item: &'i ItemRow<'a>) -> C
         origin: item.origin,
         at: item.at,
     })
+}
+
+/// The fingerprint of what a peer sees of an item under the fields that an agreement was about.
+pub(super) fn print_under(open: &OpenBook<'_, '_>, lens: Option<LensNo>, item: &ItemRow<'_>) -> ViewFp {
+    let seen = lens.and_then(|lens| view(&item.content, Fields::from_bits(lens.0)));
+    seen.map_or(item.fingerprint, |seen| Content::new(open.kind, None, Cow::Owned(seen)).print)
 }
 
 /// What must be sent so that the peer has of an item what it wants to have.

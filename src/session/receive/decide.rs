@@ -6,6 +6,7 @@ use super::{Key, OpenBook, Outcome, Received, Verb, When, own_entry};
 use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder, merged};
+use crate::session::filtered::print_under;
 use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Tx};
 use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
 use std::borrow::Cow;
@@ -503,10 +504,13 @@ impl<'m> Overlay<'m> {
         // A peer without folders knows nothing of moves.
         let was = if open.state.tree { self.agreed_folder(tx, open, entry, &item)? } else { item.parent };
         let mut now = item_now(entry, &item, was, None);
+        // What changed out of the peer's sight was no news to it, and is none now (§3.16).
+        if now == ItemNow::Changed && item.parent == was && print_under(open, entry.lens, &item) == entry.view_fp {
+            now = ItemNow::AsAgreed;
+        }
         if now == ItemNow::AsAgreed && self.has_inside(tx, open, entry.guid, |_| true)? {
-            // Something was put into the folder: it stays and is sent again.
+            // Something was put into the folder: it stays.
             now = ItemNow::Changed;
-            self.owed.push(OutgoingRow::unsent(&item));
         }
         let known = Entry::Known { item: now, echo: false, stranger: false };
         let decision = decide_incoming(Incoming::Delete, known, Policy::default());
@@ -520,7 +524,11 @@ impl<'m> Overlay<'m> {
                 self.items.insert(gone.guid, gone);
                 open.state.received.deleted += 1;
             }
-            _ if !item.deleted => open.state.received.conflicts += 1,
+            // It stays and is sent again, even if the change was told and refused.
+            _ if !item.deleted => {
+                self.owed.push(OutgoingRow::unsent(&item));
+                open.state.received.conflicts += 1;
+            }
             _ => {}
         }
         self.retire(entry);
