@@ -248,3 +248,33 @@ fn a_change_that_was_refused_and_then_deleted_there_is_sent_again() {
         assert_eq!(told, [(Op::Add, true)]);
     }
 }
+
+/// In a sync of everything that goes on: an id that had been another item's before, whose card it showed changed, is
+/// deleted. The item is another id's now and stays.
+/// Catalogue: RES-1
+#[test]
+fn a_delete_by_an_id_of_long_ago_leaves_the_item_alone() {
+    for world in World::each() {
+        let mut phone = phone(&world);
+        say(&mut phone, AlertCode::SLOW, None, "1", &[(Op::Add, "1", ann())]);
+        // Deleted there and changed here: it is sent again, and has another id then.
+        edit(&world, "Ann", &noted("new"));
+        let heard = say(&mut phone, AlertCode::TWO_WAY, Some("1"), "2", &[(Op::Delete, "1", String::new())]);
+        assert_eq!(heard.changes.len(), 1);
+        let heard = phone.begin(AlertCode::SLOW, None, "3").unwrap();
+        let both = [("101", noted("new")), ("1", noted("other"))];
+        let both = both.iter().map(|(luid, card)| phone.change(Op::Add, luid, card)).collect();
+        let sync = phone.sync(both);
+        let heard = phone.say_after(&heard, vec![sync], false).unwrap();
+        assert_eq!(heard.codes("Add"), [201, 201]);
+        let heard = phone.begin(AlertCode::RESUME, None, "4").unwrap();
+        let delete = phone.change(Op::Delete, "1", "");
+        let sync = phone.sync(vec![delete]);
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        assert_eq!((heard.codes("Delete"), heard.changes.len()), (vec![200], 0));
+        confirm(&mut phone, &heard, 101);
+        assert_eq!(count(&world.cards(), "NOTE:new"), 1);
+        assert_eq!(world.cards().len(), 1);
+        assert_eq!(entry(&world, "101").map(|entry| entry.state), Some(MapState::Live));
+    }
+}

@@ -410,7 +410,9 @@ impl<'m> Overlay<'m> {
         };
         let Some((luid, bytes)) = shown else { return Ok(Outcome::Done(StatusCode::NOT_DELETED)) };
         tx.unstage(open.device, open.book(), open.state.epoch, &[&luid])?;
-        match self.old_entries.get(&*luid).cloned() {
+        // An id of long ago may be that of an item which has another one since.
+        let old = self.old_entries.get(&*luid).filter(|old| old.state == MapState::Live);
+        match old.filter(|old| !self.taken.contains(&old.guid)).cloned() {
             // The id may have been another item's before.
             Some(old) if self.may_be_edit_of(tx, open, &old, &bytes)? => {
                 let entry = MapRow { epoch: open.state.epoch, ..old };
