@@ -207,6 +207,137 @@ fn suspend() -> Command<'static> {
     })
 }
 
+/// An item whose delete the guard holds is shown again, changed: it is that item, not another.
+/// Catalogue: X5
+#[test]
+fn what_the_guard_holds_comes_back_as_itself() {
+    for world in World::each() {
+        let mut phone = phone(&world);
+        say(&mut phone, AlertCode::SLOW, None, "1", &thirty());
+        let deletes: Vec<_> = (0..25).map(|n| (Op::Delete, luid(n), String::new())).collect();
+        say(&mut phone, AlertCode::TWO_WAY, Some("1"), "2", &deletes);
+        assert_eq!(world.cards().len(), 30, "held");
+        // Meanwhile one of them is changed here.
+        edit(&world, "Name0003", &numbered(3).replace("END:", "NOTE:here\r\nEND:"));
+        say(&mut phone, AlertCode::TWO_WAY, Some("2"), "3", &[]);
+        let renumbered = card("Name0001", "+493333333");
+        let changes = [
+            (Op::Replace, "1", renumbered),
+            (Op::Add, "2", numbered(2).replace("END:", "NOTE:there\r\nEND:")),
+            (Op::Add, "3", numbered(3)),
+            // And this id is somebody else's.
+            (Op::Add, "4", card("Zoe", "+499999999")),
+        ];
+        let heard = say(&mut phone, AlertCode::TWO_WAY, Some("3"), "4", &changes);
+        let cards = world.cards();
+        assert_eq!(cards.len(), 31, "{cards:#?}");
+        for (text, times) in [("Name0001", 1), ("+493333333", 1), ("NOTE:there", 1), ("NOTE:here", 1), ("Zoe", 1)] {
+            assert_eq!(count(&cards, text), times, "{text}");
+        }
+        // What changed here since is told; what the guard holds is not.
+        let told: Vec<(Op, &str)> = heard.changes.iter().map(|told| (told.op, told.target.as_str())).collect();
+        assert_eq!(told, [(Op::Replace, "3")], "{:?}", heard.changes);
+        for luid in ["1", "2", "3", "4"] {
+            assert_eq!(entry(&world, luid).map(|entry| entry.state), Some(MapState::Live), "{luid}");
+        }
+    }
+}
+
+/// The same when everything is compared.
+/// Catalogue: X5
+#[test]
+fn what_the_guard_holds_comes_back_as_itself_in_a_slow_sync() {
+    for world in World::each() {
+        let mut phone = phone(&world);
+        say(&mut phone, AlertCode::SLOW, None, "1", &thirty());
+        let deletes: Vec<_> = (0..25).map(|n| (Op::Delete, luid(n), String::new())).collect();
+        say(&mut phone, AlertCode::TWO_WAY, Some("1"), "2", &deletes);
+        let mut shown: Vec<_> = (25..30).map(|n| (Op::Add, luid(n), numbered(n))).collect();
+        shown.push((Op::Add, "1", card("Name0001", "+493333333")));
+        say(&mut phone, AlertCode::SLOW, Some("2"), "3", &shown);
+        assert_eq!(world.cards().len(), 30, "{:#?}", world.cards());
+        assert_eq!(count(&world.cards(), "Name0001"), 1);
+    }
+}
+
+/// Deletes whose ids are used again in the same package are weighed like all others.
+/// Catalogue: X5
+#[test]
+fn ids_used_again_do_not_go_around_the_guard() {
+    for world in World::each() {
+        let mut phone = phone(&world);
+        say(&mut phone, AlertCode::SLOW, None, "1", &thirty());
+        let mut changes = Vec::new();
+        for n in 0..25 {
+            changes.push((Op::Delete, luid(n), String::new()));
+            changes.push((Op::Add, luid(n), card(&format!("Other{n:02}"), &format!("+497777{n:04}"))));
+        }
+        let heard = say(&mut phone, AlertCode::TWO_WAY, Some("1"), "2", &changes);
+        let cards = world.cards();
+        assert_eq!((count(&cards, "Name"), count(&cards, "Other")), (30, 25));
+        assert_eq!(heard.changes, []);
+        // A few are obeyed.
+        let changes = [(Op::Delete, "29", String::new()), (Op::Replace, "29", card("Zoe", "+499999999"))];
+        let heard = say(&mut phone, AlertCode::TWO_WAY, Some("2"), "3", &changes);
+        let cards = world.cards();
+        assert_eq!((count(&cards, "Name"), count(&cards, "Zoe")), (29, 1));
+        assert_eq!(heard.changes, []);
+        assert_eq!(entry(&world, "29").map(|entry| entry.guid), Some(guid_of(&world, "Zoe")));
+        let heard = say(&mut phone, AlertCode::TWO_WAY, Some("3"), "4", &[]);
+        assert_eq!(heard.changes, []);
+    }
+}
+
+/// A device that deletes and adds the same again under its id has changed it, however many times.
+/// Catalogue: X5
+#[test]
+fn what_is_deleted_and_added_again_is_changed() {
+    for world in World::each() {
+        let mut phone = phone(&world);
+        say(&mut phone, AlertCode::SLOW, None, "1", &thirty());
+        let guid = guid_of(&world, "Name0000");
+        let mut changes = Vec::new();
+        for n in 0..25 {
+            changes.push((Op::Delete, luid(n), String::new()));
+            changes.push((Op::Add, luid(n), numbered(n).replace("END:", "NOTE:edited\r\nEND:")));
+        }
+        let heard = say(&mut phone, AlertCode::TWO_WAY, Some("1"), "2", &changes);
+        let cards = world.cards();
+        assert_eq!((cards.len(), count(&cards, "NOTE:edited")), (30, 25));
+        assert_eq!(heard.changes, []);
+        assert_eq!(entry(&world, "0").map(|entry| (entry.guid, entry.state)), Some((guid, MapState::Live)));
+    }
+}
+
+/// What a device had freed comes back as it was then; what it has become here since is told.
+/// Catalogue: DEL-2
+#[test]
+fn what_was_freed_and_comes_back_is_brought_up_to_date() {
+    for deleted in [false, true] {
+        for world in World::each() {
+            let mut phone = phone(&world);
+            say(&mut phone, AlertCode::SLOW, None, "1", &[(Op::Add, "1", ann())]);
+            let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "2").unwrap();
+            let mut free = phone.change(Op::Delete, "1", "");
+            free.soft_delete = true;
+            let sync = phone.sync(vec![free]);
+            let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+            confirm(&mut phone, &heard, 101);
+            let guid = guid_of(&world, "Ann");
+            if deleted {
+                common::delete(world.server.store().as_ref(), world.account, BookNo::CONTACTS, guid, world.now);
+            } else {
+                edit(&world, "Ann", &noted("newer"));
+            }
+            assert_eq!(say(&mut phone, AlertCode::TWO_WAY, Some("2"), "3", &[]).changes, []);
+            let heard = say(&mut phone, AlertCode::TWO_WAY, Some("3"), "4", &[(Op::Add, "1", ann())]);
+            let told: Vec<(Op, &str)> = heard.changes.iter().map(|told| (told.op, told.target.as_str())).collect();
+            assert_eq!(told, [(if deleted { Op::Delete } else { Op::Replace }, "1")]);
+            assert_eq!(say(&mut phone, AlertCode::TWO_WAY, Some("4"), "5", &[]).changes, []);
+        }
+    }
+}
+
 /// A device that asked for some fields only deletes a card of which others were changed here: it deleted what it knew.
 /// Catalogue: FLT-6, CON-3
 #[test]
@@ -276,5 +407,30 @@ fn a_delete_by_an_id_of_long_ago_leaves_the_item_alone() {
         assert_eq!(count(&world.cards(), "NOTE:new"), 1);
         assert_eq!(world.cards().len(), 1);
         assert_eq!(entry(&world, "101").map(|entry| entry.state), Some(MapState::Live));
+    }
+}
+
+/// An id used again for somebody for whom there is no room: it is not the first one's any more all the same.
+#[test]
+fn who_is_refused_for_want_of_room_takes_the_id_all_the_same() {
+    for store in common::stores() {
+        let mut config = ServerConfig::default();
+        config.max_items = Some(1);
+        let world = World::with(store, config);
+        let mut phone = phone(&world);
+        say(&mut phone, AlertCode::SLOW, None, "1", &[(Op::Add, "1", ann())]);
+        let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "2").unwrap();
+        let add = phone.change(Op::Add, "1", &card("Zoe", "+499999999"));
+        let sync = phone.sync(vec![add]);
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        assert_eq!(heard.codes("Add"), [420]);
+        let told: Vec<(Op, bool)> = heard.changes.iter().map(|told| (told.op, told.content.contains("Ann"))).collect();
+        assert_eq!(told, [(Op::Add, true)], "the device has Ann no more");
+        confirm(&mut phone, &heard, 101);
+        // What becomes of Ann does not befall Zoe, who is on the device only.
+        edit(&world, "Ann", &noted("newer"));
+        let heard = say(&mut phone, AlertCode::TWO_WAY, Some("2"), "3", &[]);
+        let told: Vec<(Op, &str)> = heard.changes.iter().map(|told| (told.op, told.target.as_str())).collect();
+        assert_eq!(told, [(Op::Replace, "101")]);
     }
 }

@@ -61,16 +61,15 @@ impl<'m> Overlay<'m> {
             (Incoming::Delete, None) => Ok(Outcome::Done(
                 decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
             )),
-            // The id was used again before its delete was decided: the delete is obeyed first.
-            (_, Some(entry)) if entry.state == MapState::Leaving => {
-                self.carry_out_delete(tx, open, &entry)?;
-                self.unknown(tx, open, received, when, full)
-            }
-            // And the guard's decision is made: the item stays, and is sent again.
-            (_, Some(entry)) if entry.state == MapState::Held => {
-                self.retire(&entry);
-                self.owed.push(OutgoingRow::unsent(self.item(entry.guid)?));
-                self.unknown(tx, open, received, when, full)
+            // The device says again what it had deleted, before that was decided or while the guard keeps it: it has it again,
+            // or its id is somebody else's now.
+            (_, Some(entry)) if matches!(entry.state, MapState::Leaving | MapState::Held) => {
+                if self.item(entry.guid)?.deleted {
+                    self.retire(&entry);
+                    return self.unknown(tx, open, received, when, full);
+                }
+                // What is not there any more is added, whatever the command is called (§2.2).
+                self.known(tx, open, Received { op: Incoming::Add, ..received }, entry)
             }
             (_, Some(entry)) => self.known(tx, open, received, entry),
             (_, None) => self.unknown(tx, open, received, when, full),
@@ -87,9 +86,9 @@ impl<'m> Overlay<'m> {
     ) -> Result<Outcome> {
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
         let mut entry = entry;
-        let freed = entry.state == MapState::SoftDeleted;
-        if freed {
-            // The device has it again.
+        let before = entry.state;
+        let returns = matches!(before, MapState::SoftDeleted | MapState::Held | MapState::Leaving);
+        if returns {
             entry.state = MapState::Live;
             self.learn_and_write(entry.clone());
         }
@@ -134,6 +133,10 @@ impl<'m> Overlay<'m> {
         let (item, guid) = (item.clone(), entry.guid);
         let luid = Cow::Owned(entry.luid.clone());
         match decision.action {
+            // What became of it here since was not told while the device had it not.
+            Action::Keep if returns && item.revision > entry.agreed_revision => {
+                self.owed.push(OutgoingRow::unsent(&item))
+            }
             Action::Keep => {}
             Action::Agree => self.bind_under(open, luid, guid, (item.revision, view, lens)),
             // The peer shows more or less of the card than before, but nothing else.
@@ -172,17 +175,10 @@ impl<'m> Overlay<'m> {
                 }
             }
             Action::CreateAnew => {
+                self.hand_over(open, &entry, before, &item);
                 if open.is_full(content.len()) {
                     open.state.received.refused += 1;
                     return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
-                }
-                self.retire(&entry);
-                // The id is somebody else's now; who had it before is still here and must be sent again, unless the device
-                // had freed it.
-                if freed && !item.deleted {
-                    self.learn_and_write(MapRow { luid: own_entry(guid), state: MapState::SoftDeleted, ..entry });
-                } else if !item.deleted {
-                    self.owed.push(OutgoingRow::unsent(&item));
                 }
                 self.create(open, luid, content);
             }
@@ -190,6 +186,25 @@ impl<'m> Overlay<'m> {
             _ => {}
         }
         Ok(Outcome::Done(decision.status))
+    }
+
+    /// An id is somebody else's now. Whom it meant before is still here: what the device had freed or deleted stays so, by an
+    /// id of ours; anything else must be sent again.
+    fn hand_over(&mut self, open: &OpenBook<'_, 'm>, entry: &MapRow, before: MapState, item: &ItemRow<'m>) {
+        self.retire(entry);
+        if item.deleted {
+            return;
+        }
+        let luid = own_entry(entry.guid);
+        match before {
+            MapState::SoftDeleted | MapState::Held | MapState::Leaving => {
+                if before == MapState::Leaving {
+                    self.stage(open, Incoming::Delete, Cow::Owned(luid.clone()), None, None);
+                }
+                self.learn_and_write(MapRow { luid, state: before, ..entry.clone() });
+            }
+            _ => self.owed.push(OutgoingRow::unsent(item)),
+        }
     }
 
     /// A change under an id that the map in force has not.
@@ -211,7 +226,8 @@ impl<'m> Overlay<'m> {
         };
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
         let status = |twin| decide_incoming(received.op, Entry::Unknown { twin }, Policy::default()).status;
-        let old = self.old_entries.get(&*luid).filter(|old| old.state == MapState::Live);
+        let there = |old: &&MapRow| matches!(old.state, MapState::Live | MapState::SoftDeleted | MapState::Held);
+        let old = self.old_entries.get(&*luid).filter(there);
         let old = old.filter(|old| !self.taken.contains(&old.guid)).cloned();
         // An id of the old map with another card has the first claim on its own item, when all is known.
         let claims = when == When::Arriving && full && old.is_some();

@@ -527,13 +527,18 @@ impl<'m> Overlay<'m> {
         Ok(None)
     }
 
-    pub(super) fn apply(self, tx: &mut dyn Tx, open: &mut OpenBook<'_, 'm>, when: When) -> Result<()> {
+    pub(super) fn apply(mut self, tx: &mut dyn Tx, open: &mut OpenBook<'_, 'm>, when: When) -> Result<()> {
         let (device, book) = (open.device, open.book());
+        // The peer's latest word on an id counts: what it said before is not settled any more.
+        let entries = &self.entries;
+        self.staged.retain(|row| match (row.op, entries.get(&*row.luid).map(|entry| entry.state)) {
+            (crate::message::Op::Delete, state) => state == Some(MapState::Leaving),
+            (_, state) => matches!(state, None | Some(MapState::Gone)),
+        });
         open.writer.flush(tx)?;
         if !self.maps.is_empty() {
             tx.put_maps(device, book, &self.maps)?;
         }
-        // The peer's latest word on an id counts: what it said before is not settled any more.
         if when == When::Arriving && open.state.staged {
             let bound: Vec<&str> = self.maps.iter().map(|entry| entry.luid.as_str()).collect();
             tx.unstage(device, book, open.state.epoch, &bound)?;
