@@ -207,6 +207,90 @@ fn suspend() -> Command<'static> {
     })
 }
 
+/// The answer to the last chunk of an object was lost, and the device says that chunk once more when it goes on: it is
+/// answered as it was, and its data are not taken for the whole (§3.13).
+/// Catalogue: RES-4, RES-5
+#[test]
+fn a_last_chunk_said_again_is_answered_as_it_was() {
+    let card = noted(&"x".repeat(100));
+    let (one, two) = card.split_at(60);
+    let emi = |at: usize| Meta { emi: vec![format!("datapos={at}").into()], ..Meta::default() };
+    let size = |size: usize| Meta { size: Some(size as u64), ..Meta::default() };
+    let chunk =
+        |phone: &mut Phone<'_>, op: Op, text: &str, meta: Option<Meta<'static>>, more: bool| -> Change<'static> {
+            let mut change = phone.change(op, "1", text);
+            change.items[0].more_data = more;
+            change.meta = meta;
+            change
+        };
+    let cases = [
+        ("nothing is said", None),
+        ("the position", Some(emi(60))),
+        ("the size of the rest", Some(size(two.len()))),
+        ("the type again", Some(Meta { size: Some(two.len() as u64), ..Meta::of_type("text/vcard") })),
+    ];
+    for (op, code) in [(Op::Add, 201), (Op::Replace, 200)] {
+        for (why, meta) in &cases {
+            for world in World::each() {
+                let mut phone = phone(&world);
+                say(&mut phone, AlertCode::SLOW, None, "1", &[]);
+                if op == Op::Replace {
+                    say(&mut phone, AlertCode::TWO_WAY, Some("1"), "1", &[(Op::Add, "1", ann())]);
+                }
+                let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "2").unwrap();
+                let whole = Meta { size: Some(card.len() as u64), ..Meta::of_type("text/vcard") };
+                let first = chunk(&mut phone, op, one, Some(whole), true);
+                let sync = phone.sync(vec![first]);
+                let heard = phone.say_after(&heard, vec![sync], false).unwrap();
+                let last = chunk(&mut phone, op, two, None, false);
+                let sync = phone.sync(vec![last]);
+                // This answer is lost.
+                let lost = phone.say_after(&heard, vec![sync], false).unwrap();
+                assert_eq!(lost.codes(op.name()), [code]);
+
+                let heard = phone.begin(AlertCode::RESUME, None, "3").unwrap();
+                let last = chunk(&mut phone, op, two, meta.clone(), false);
+                let sync = phone.sync(vec![last]);
+                let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+                assert_eq!(heard.codes(op.name()), [code], "{op:?}, {why}");
+                assert_eq!(world.cards(), [card.replace("\r\n", "\n")], "{op:?}, {why}");
+                assert_eq!(heard.changes, [], "{op:?}, {why}");
+            }
+        }
+    }
+}
+
+/// What only looks like that is taken: another text, another item, or the same in a session that does not go on.
+/// Catalogue: RES-4
+#[test]
+fn what_comes_after_an_object_is_taken_as_it_is() {
+    let card = noted(&"x".repeat(100));
+    let (one, two) = card.split_at(60);
+    for (luid, text, resumes) in
+        [("1", noted("short"), true), ("2", common::card("Bob", "+492222222"), true), ("1", noted("short"), false)]
+    {
+        for world in World::each() {
+            let mut phone = phone(&world);
+            say(&mut phone, AlertCode::SLOW, None, "1", &[]);
+            let mut heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "2").unwrap();
+            for (part, more) in [(one, true), (two, false)] {
+                let mut change = phone.change(Op::Add, "1", part);
+                change.items[0].more_data = more;
+                change.meta = Some(Meta { size: Some(card.len() as u64), ..Meta::of_type("text/vcard") });
+                let sync = phone.sync(vec![change]);
+                heard = phone.say_after(&heard, vec![sync], false).unwrap();
+            }
+            phone.say_after(&heard, vec![suspend()], true).unwrap();
+            let code = if resumes { AlertCode::RESUME } else { AlertCode::TWO_WAY };
+            let heard = phone.begin(code, Some("1").filter(|_| !resumes), "3").unwrap();
+            let change = phone.change(Op::Replace, luid, &text);
+            let sync = phone.sync(vec![change]);
+            phone.say_after(&heard, vec![sync], true).unwrap();
+            assert_eq!(count(&world.cards(), &text.replace("\r\n", "\n")), 1, "{luid} {resumes}: {:?}", world.cards());
+        }
+    }
+}
+
 /// An item whose delete the guard holds is shown again, changed: it is that item, not another.
 /// Catalogue: X5
 #[test]
