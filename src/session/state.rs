@@ -107,6 +107,9 @@ pub(super) enum Settling {
     Deciding(i64),
     /// The others are paired by name and number, or added, after this sequence number.
     Matching(i64),
+    /// In a refresh with a filter: what the peer did not show of what it is about is counted, after this revision; so many
+    /// were found.
+    Weighing(Revision, u64),
     /// What the peer did not show is deleted, after this revision.
     Deleting(Revision),
     /// All is decided.
