@@ -14,9 +14,6 @@ use std::collections::{HashMap, HashSet};
 /// What is agreed on an item: the revision, what the peer has of it, and the fields that this is about; `None`: all.
 pub(super) type Agreed = (Revision, [u8; 16], Option<LensNo>);
 
-/// Staged rows read at a time.
-const SHOWN_PAGE: usize = 200;
-
 /// The rows that a batch touches, as they are after the changes decided so far.
 pub(super) struct Overlay<'m> {
     pub(super) entries: HashMap<String, MapRow>,
@@ -36,6 +33,8 @@ pub(super) struct Overlay<'m> {
     pub(super) shown: HashMap<String, Vec<u8>>,
     /// Items that the peer maps, in the epoch in force.
     pub(super) taken: HashSet<Guid>,
+    /// What the batch has put into folders.
+    pub(super) put_into: HashMap<Guid, Vec<Guid>>,
     // Writes, in their order.
     pub(super) maps: Vec<MapRow>,
     pub(super) staged: Vec<NewStaged<'m>>,
@@ -59,6 +58,7 @@ impl<'m> Overlay<'m> {
             claimed: HashMap::new(),
             shown: HashMap::new(),
             taken: HashSet::new(),
+            put_into: HashMap::new(),
             maps: Vec::new(),
             staged: Vec::new(),
             sent_off: Vec::new(),
@@ -178,7 +178,7 @@ impl<'m> Overlay<'m> {
         };
         let item = open.writer.add(Draft { parent, depth, ..content.into_draft() });
         let (guid, revision) = (item.guid, item.revision);
-        self.items.insert(guid, item);
+        self.learn_written(item);
         self.bind(open, luid, guid, revision, print);
     }
 
@@ -193,8 +193,15 @@ impl<'m> Overlay<'m> {
             Folder::Unsaid => (old.parent, old.depth),
         };
         let new = open.writer.put(old, Draft { parent, depth, ..content.into_draft() });
-        self.items.insert(new.guid, new.clone());
+        self.learn_written(new.clone());
         new
+    }
+
+    fn learn_written(&mut self, item: ItemRow<'m>) {
+        if let Some(folder) = item.parent {
+            self.put_into.entry(folder).or_default().push(item.guid);
+        }
+        self.items.insert(item.guid, item);
     }
 
     /// Writes what a conflict came to over what the peer told, in that folder, unless both are the same.
@@ -311,8 +318,7 @@ impl<'m> Overlay<'m> {
         });
     }
 
-    /// What is staged under ids that are deleted although the map in force does not have them. Rare enough to read all that
-    /// is staged once for a batch.
+    /// What is staged under ids that are deleted although the map in force does not have them.
     fn learn_shown(
         &mut self,
         tx: &mut dyn Tx,
@@ -323,25 +329,14 @@ impl<'m> Overlay<'m> {
         if when != When::Arriving || open.role != Role::Server || !open.state.resuming || !open.compares() {
             return Ok(());
         }
-        let deleted: HashSet<&str> = batch
-            .iter()
-            .filter_map(|received| match &received.key {
-                Key::Peer(luid) if received.op == Incoming::Delete => Some(&**luid),
-                _ => None,
-            })
-            .filter(|luid| !self.entries.contains_key(*luid))
-            .collect();
-        let mut after = 0;
-        while !deleted.is_empty() {
-            let page = tx.staged(open.device, open.book(), after, SHOWN_PAGE)?;
-            let Some(last) = page.last() else { break };
-            after = last.seq;
-            let wanted = page
-                .into_iter()
-                .map(|row| row.change)
-                .filter(|change| change.epoch == open.state.epoch && deleted.contains(&*change.luid));
-            self.shown.extend(wanted.map(|change| (change.luid.into_owned(), change.content.into_owned())));
-        }
+        let deleted = batch.iter().filter_map(|received| match &received.key {
+            Key::Peer(luid) if received.op == Incoming::Delete => Some(&**luid),
+            _ => None,
+        });
+        let deleted: Vec<&str> = deleted.filter(|luid| !self.entries.contains_key(*luid)).collect();
+        let staged = tx.staged_under(open.device, open.book(), open.state.epoch, &deleted)?;
+        let changes = staged.into_iter().flatten().map(|row| row.change);
+        self.shown.extend(changes.map(|change| (change.luid.into_owned(), change.content.into_owned())));
         Ok(())
     }
 

@@ -11,6 +11,9 @@ use std::borrow::Cow;
 /// Folders in folders at most.
 const MAX_DEPTH: u32 = 100;
 
+/// What is in a folder is read so many at a time.
+const PAGE: usize = 64;
+
 /// What became of a change before it is decided.
 pub(super) enum Resolved<'m> {
     /// It can be decided.
@@ -213,15 +216,24 @@ impl<'m> Overlay<'m> {
         if !open.state.folders {
             return Ok(false);
         }
-        let inside = tx.children(open.book(), &[folder], usize::MAX)?.pop().unwrap_or_default();
-        let gone = |guid: &Guid| self.items.get(guid).is_some_and(|item| item.deleted || item.parent != Some(folder));
-        let inside: Vec<Guid> = inside.into_iter().filter(|guid| !gone(guid)).collect();
-        let stored = tx.maps_by_guid(open.device, open.book(), open.state.epoch, &inside)?;
         let entry = |guid: &Guid| self.entry_of(&Key::Own(*guid));
-        let known = inside.iter().zip(&stored).any(|(guid, stored)| counts(entry(guid).or(stored.as_ref())));
-        // And what this batch has just put into it.
-        let put = |item: &&ItemRow<'_>| !item.deleted && item.parent == Some(folder) && !inside.contains(&item.guid);
-        Ok(known || self.items.values().filter(put).any(|item| counts(entry(&item.guid))))
+        let gone = |guid: &Guid| self.items.get(guid).is_some_and(|item| item.deleted || item.parent != Some(folder));
+        // What this batch has put into it.
+        let put = self.put_into.get(&folder).into_iter().flatten();
+        if put.filter(|guid| !gone(guid)).any(|guid| counts(entry(guid))) {
+            return Ok(true);
+        }
+        let mut after = Guid(0);
+        loop {
+            let mut inside = tx.children(open.book(), folder, after, PAGE)?;
+            let Some(last) = inside.last() else { return Ok(false) };
+            after = *last;
+            inside.retain(|guid| !gone(guid));
+            let stored = tx.maps_by_guid(open.device, open.book(), open.state.epoch, &inside)?;
+            if inside.iter().zip(&stored).any(|(guid, stored)| counts(entry(guid).or(stored.as_ref()))) {
+                return Ok(true);
+            }
+        }
     }
 
     /// Whether so much is staged already that the book could not hold it.
