@@ -69,6 +69,11 @@ impl BlobNo {
     pub const NONE: Self = Self(0);
 }
 
+impl LensNo {
+    /// All of an item but its folder, which the peer was not told.
+    pub const UNPLACED: Self = Self(-1);
+}
+
 impl DeviceNo {
     /// A device that has no number yet.
     pub const NEW: Self = Self(0);

@@ -1,12 +1,13 @@
 //! One change against the rows it touches: what is done, and what is answered.
 
 use super::overlay::{Overlay, nothing_to_match};
-use super::place::{Resolved, is_soft};
+use super::place::{Resolved, heard, is_soft, lens_after};
 use super::{Key, OpenBook, Outcome, Received, Verb, When, own_entry};
 use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder, merged};
 use crate::session::filtered::print_under;
+use crate::session::folders::UNPLACED;
 use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Tx};
 use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
 use std::borrow::Cow;
@@ -85,6 +86,7 @@ impl<'m> Overlay<'m> {
         entry: MapRow,
     ) -> Result<Outcome> {
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
+        let content = heard(&entry, content);
         let mut entry = entry;
         let before = entry.state;
         let returns = matches!(before, MapState::SoftDeleted | MapState::Held | MapState::Leaving);
@@ -109,7 +111,7 @@ impl<'m> Overlay<'m> {
             Some((whole, view)) => (whole, view, entry.lens),
             None => {
                 let (whole, lens) = self.whole(tx, open, entry.guid, agreed, content.clone())?;
-                (whole, content.print, lens)
+                (whole, content.print, lens_after(&entry, &content, lens))
             }
         };
         if open.mirrors() {
@@ -319,6 +321,7 @@ impl<'m> Overlay<'m> {
         content: &Content<'m>,
         when: When,
     ) -> Result<Option<Twin>> {
+        let content = &heard(&old, content.clone());
         self.acknowledged(tx, open, &mut old, content)?;
         let same = old.view_fp == content.print;
         let (guid, luid) = (old.guid, Cow::Owned(old.luid.clone()));
@@ -332,7 +335,7 @@ impl<'m> Overlay<'m> {
             }
             let agreed = (old.agreed_revision, old.view_fp, old.lens);
             let (whole, lens) = self.whole(tx, open, guid, agreed, content.clone())?;
-            self.mirror(open, luid, guid, whole, (content.print, lens))?;
+            self.mirror(open, luid, guid, whole, (content.print, lens_after(&old, content, lens)))?;
         } else if same {
             let item = self.item(guid)?.clone();
             let was = self.agreed_folder(tx, open, &old, &item)?;
@@ -344,7 +347,8 @@ impl<'m> Overlay<'m> {
                     agreed = moved.revision;
                 }
             }
-            self.bind_under(open, luid, guid, (agreed, old.view_fp, old.lens));
+            let lens = lens_after(&old, content, old.lens);
+            self.bind_under(open, luid, guid, (agreed, old.view_fp, lens));
         } else if decides && self.edited_since(tx, open, &old, content)? {
             return Ok(Some(Twin::Strong));
         } else {
@@ -368,7 +372,10 @@ impl<'m> Overlay<'m> {
         if open.mirrors() {
             self.sent_off.push(row.guid);
             let agreed = (row.sent_revision, row.sent_view_fp, open.sent_lens(&row));
-            let (whole, lens) = self.whole(tx, open, row.guid, agreed, content.clone())?;
+            let (mut whole, mut lens) = self.whole(tx, open, row.guid, agreed, content.clone())?;
+            if row.reason == UNPLACED && !content.folder.differs(None) {
+                (whole.folder, lens) = (Folder::Unsaid, open.sent_lens(&row));
+            }
             self.mirror(open, luid, row.guid, whole, (content.print, lens))?;
             return Ok(true);
         }
@@ -400,6 +407,7 @@ impl<'m> Overlay<'m> {
         let agreed = (old.agreed_revision, old.view_fp, old.lens);
         let (whole, lens) = self.whole(tx, open, old.guid, agreed, content.clone())?;
         let told = self.replace(open, &item, whole);
+        let lens = lens_after(old, content, lens);
         self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (told.revision, content.print, lens));
         if changed {
             let result = merged(open.kind, Some(&base.content), &item.content, &told);

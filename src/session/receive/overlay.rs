@@ -5,7 +5,8 @@ use crate::contact::identity::Kind;
 use crate::contact::view::{self, Fields};
 use crate::session::content::{Content, Folder, is_twin};
 use crate::session::datastore::is_folder_type;
-use crate::session::filtered::{common, lens};
+use crate::session::filtered::{common, fields_of, lens};
+use crate::session::folders::look_inside;
 use crate::store::{Draft, Guid, ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
@@ -35,6 +36,8 @@ pub(super) struct Overlay<'m> {
     pub(super) taken: HashSet<Guid>,
     /// What the batch has put into folders.
     pub(super) put_into: HashMap<Guid, Vec<Guid>>,
+    /// Folders that the peer has, which was not known.
+    pub(super) new_folders: Vec<Guid>,
     // Writes, in their order.
     pub(super) maps: Vec<MapRow>,
     pub(super) staged: Vec<NewStaged<'m>>,
@@ -59,6 +62,7 @@ impl<'m> Overlay<'m> {
             shown: HashMap::new(),
             taken: HashSet::new(),
             put_into: HashMap::new(),
+            new_folders: Vec::new(),
             maps: Vec::new(),
             staged: Vec::new(),
             sent_off: Vec::new(),
@@ -265,6 +269,13 @@ impl<'m> Overlay<'m> {
             }
             Role::Server => MapState::Live,
         };
+        let item = self.items.get(&guid);
+        if fresh && item.and_then(|item| item.media_type.as_deref()).is_some_and(is_folder_type) {
+            self.new_folders.push(guid);
+        }
+        // Where it is nobody can tell a peer without folders.
+        let untold = !open.state.tree && item.is_some_and(|item| item.parent.is_some());
+        let lens = lens.or_else(|| untold.then_some(LensNo::UNPLACED));
         // What a client has changed or deleted before its package began, without having told of it, is told next time.
         let behind = |item: &&ItemRow<'_>| agreed < item.revision && item.revision <= open.state.upto;
         if open.role == Role::Client
@@ -471,7 +482,7 @@ impl<'m> Overlay<'m> {
         };
         let Some(bytes) = view::patch(base, &part.bytes) else { return Ok(None) };
         let whole = Content::new(open.kind, part.media_type.clone(), Cow::Owned(bytes));
-        let seen = entry.lens.and_then(|lens| view::view(&whole.bytes, Fields::from_bits(lens.0)));
+        let seen = fields_of(entry.lens).and_then(|fields| view::view(&whole.bytes, fields));
         let print = seen.map_or(whole.print, |seen| Content::new(open.kind, None, Cow::Owned(seen)).print);
         Ok(Some((whole, print)))
     }
@@ -548,7 +559,7 @@ impl<'m> Overlay<'m> {
         if !self.owed.is_empty() {
             tx.put_outgoing(device, book, &self.owed)?;
         }
-        Ok(())
+        look_inside(tx, open, &self.new_folders)
     }
 }
 

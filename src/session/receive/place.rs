@@ -4,7 +4,7 @@ use super::overlay::Overlay;
 use super::{Key, OpenBook, Outcome, Place, Received, Verb, When};
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder};
-use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, Result, Revision, Tx, ViewFp};
+use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Revision, Tx, ViewFp};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
 
@@ -135,6 +135,9 @@ impl<'m> Overlay<'m> {
         entry: &MapRow,
         item: &ItemRow<'_>,
     ) -> Result<Option<Guid>> {
+        if open.state.folders && entry.lens == Some(LensNo::UNPLACED) {
+            return Ok(None);
+        }
         if !open.state.folders || entry.agreed_revision >= item.revision {
             return Ok(item.parent);
         }
@@ -252,6 +255,23 @@ impl Folder {
             Self::Is(said) => said,
             Self::Unsaid => parent,
         }
+    }
+}
+
+/// That something is in no folder is no word on its place from a peer that was not told of it.
+pub(super) fn heard<'m>(entry: &MapRow, content: Content<'m>) -> Content<'m> {
+    match entry.lens == Some(LensNo::UNPLACED) && !content.folder.differs(None) {
+        true => Content { folder: Folder::Unsaid, ..content },
+        false => content,
+    }
+}
+
+/// What the agreement is about after that: the place, once the peer has said it.
+pub(super) fn lens_after(entry: &MapRow, content: &Content<'_>, lens: Option<LensNo>) -> Option<LensNo> {
+    match (entry.lens, content.folder) {
+        (Some(LensNo::UNPLACED), Folder::Unsaid) => entry.lens,
+        (Some(LensNo::UNPLACED), Folder::Is(_)) => lens.filter(|lens| *lens != LensNo::UNPLACED),
+        _ => lens,
     }
 }
 
