@@ -518,3 +518,65 @@ fn who_is_refused_for_want_of_room_takes_the_id_all_the_same() {
         assert_eq!(told, [(Op::Replace, "101")]);
     }
 }
+
+fn records(record: &str, filter_type: FilterType) -> Option<BookFilter> {
+    Some(BookFilter { record: Some(record.to_owned()), fields: Vec::new(), filter_type })
+}
+
+/// A filter removes a card from the device, which edits it at the same time: it is still that card, whatever of it changed.
+/// Catalogue: FLT-2, CON-2
+#[test]
+fn an_edit_that_crosses_a_removal_is_of_the_same_card() {
+    for mut world in World::each() {
+        let mut device = Device::new("phone");
+        world.put(&noted("one"));
+        assert!(world.sync(&device).unwrap().clean);
+        device.config.books[0].filter = records("N&CON;Nobody", FilterType::Exclusive);
+        world.tick();
+        let now = world.now;
+        let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now).unwrap();
+        for n in 0.. {
+            let Some(out) = client.outgoing() else { break };
+            let reply = world.post(&out).unwrap();
+            client.received(reply.content_type, &reply.body, now).unwrap();
+            if n == 0 {
+                device.edit(device.find("Ann"), &card("Wed", "+491111111").replace("END:", "NOTE:one\r\nEND:"));
+            }
+        }
+        device.config.books[0].filter = None;
+        for _ in 0..2 {
+            assert!(world.sync(&device).unwrap().clean);
+        }
+        assert_eq!(count(&world.cards(), "N:Wed;"), 1);
+        assert_eq!((world.cards().len(), device.cards()), (1, world.cards()));
+    }
+}
+
+/// Nobody knows under which filter a card went to a device whose Map was lost; but when all of it went, its silence counts.
+/// Catalogue: FLT-1, MAP-3
+#[test]
+fn what_went_whole_under_whatever_filter_can_be_taken_away() {
+    for mut world in World::each() {
+        let mut device = Device::new("phone");
+        assert!(world.sync(&device).unwrap().clean);
+        world.put(&noted("one"));
+        world.tick();
+        let now = world.now;
+        let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now).unwrap();
+        while let Some(out) = client.outgoing() {
+            if String::from_utf8_lossy(&out.body).contains("<Map>") {
+                break; // It is lost.
+            }
+            let reply = world.post(&out).unwrap();
+            client.received(reply.content_type, &reply.body, now).unwrap();
+        }
+        for filter in [records("N&CON;Nobody", FilterType::Inclusive), None] {
+            device.config.books[0].filter = filter;
+            assert!(world.sync(&device).unwrap().clean);
+        }
+        device.edit(device.find("Ann"), &ann());
+        assert!(world.sync(&device).unwrap().clean);
+        assert_eq!(count(&world.cards(), "NOTE"), 0);
+        assert_eq!(world.cards(), device.cards());
+    }
+}

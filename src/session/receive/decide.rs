@@ -241,6 +241,10 @@ impl<'m> Overlay<'m> {
         if !claims && self.by_what_was_sent(tx, open, &luid, &content)? {
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
+        // An edit may have crossed what took the item from the device, whose id for it is the same as before.
+        if !full && open.role == Role::Server && self.by_its_former_id(tx, open, &luid, &content)? {
+            return Ok(Outcome::Done(status(Twin::Strong)));
+        }
         if !claims && nothing_to_match(open) {
             if when == When::Arriving && open.is_full(content.len()) {
                 open.state.received.refused += 1;
@@ -417,6 +421,25 @@ impl<'m> Overlay<'m> {
             open.state.received.changed += 1;
         }
         Ok(true)
+    }
+
+    /// Binds an id again that was retired, if its item is here, has no other id, and the card can be an edit of it.
+    fn by_its_former_id(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        luid: &str,
+        content: &Content<'m>,
+    ) -> Result<bool> {
+        let free = |old: &&MapRow| {
+            old.state == MapState::Gone
+                && !self.taken.contains(&old.guid)
+                && self.items.get(&old.guid).is_some_and(|item| !item.deleted)
+        };
+        match self.entries.get(luid).filter(free).cloned() {
+            Some(old) => self.edited_since(tx, open, &old, content),
+            None => Ok(false),
+        }
     }
 
     /// Whether a card can be an edit of what the old map has under its id.

@@ -1,13 +1,15 @@
 //! The rows that a batch touches: loaded in one go, read and changed while its changes are decided, written in one go.
 
 use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Place, Received, Verb, When};
-use crate::contact::identity::Kind;
+use crate::contact::identity::{Kind, identify};
 use crate::contact::view::{self, Fields};
 use crate::session::content::{Content, Folder, is_twin};
 use crate::session::datastore::is_folder_type;
 use crate::session::filtered::{common, fields_of, lens};
 use crate::session::folders::look_inside;
-use crate::store::{Draft, Guid, ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
+use crate::store::{
+    Draft, Guid, ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, RevisionRow, Tx,
+};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -122,7 +124,8 @@ impl<'m> Overlay<'m> {
             })
         };
         let prints: Vec<[u8; 16]> = unknown().filter_map(|r| r.content.as_ref().map(|c| c.print)).collect();
-        let mut candidates: Vec<Guid> = overlay.old_entries.values().map(|entry| entry.guid).collect();
+        let retired = overlay.entries.values().filter(|entry| entry.state == MapState::Gone);
+        let mut candidates: Vec<Guid> = overlay.old_entries.values().chain(retired).map(|entry| entry.guid).collect();
         // What was sent may have been deleted here since: it is looked for even where no live item could match.
         if open.role == Role::Server || open.compares() {
             for (print, row) in prints.iter().zip(tx.outgoing_by_view(device, book, &prints)?) {
@@ -442,11 +445,17 @@ impl<'m> Overlay<'m> {
         tx: &mut dyn Tx,
         open: &OpenBook<'_, 'm>,
         guid: Guid,
-        (agreed, _, lens_then): Agreed,
+        (agreed, view_then, lens_then): Agreed,
         content: Content<'m>,
     ) -> Result<(Content<'m>, Option<LensNo>)> {
-        let Some(fields) = common(open, lens_then) else { return Ok((content, None)) };
+        if common(open, lens_then).is_none() {
+            return Ok((content, None));
+        }
         let base = tx.revisions(open.book(), &[(guid, agreed)])?.pop().flatten().filter(|base| !base.deleted);
+        // Who saw a part in which nothing was missing saw it all.
+        let all = |base: &RevisionRow| identify(open.kind, &base.content).fingerprint.0 == view_then;
+        let lens_then = lens_then.filter(|_| !base.as_ref().is_some_and(all));
+        let Some(fields) = common(open, lens_then) else { return Ok((content, None)) };
         let (base, fields) = match &base {
             Some(base) => (&*base.content, fields),
             None => (&*self.item(guid)?.content, Fields::NONE),
