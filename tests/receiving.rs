@@ -527,7 +527,10 @@ fn records(record: &str, filter_type: FilterType) -> Option<BookFilter> {
 /// Catalogue: FLT-2, CON-2
 #[test]
 fn an_edit_that_crosses_a_removal_is_of_the_same_card() {
-    for mut world in World::each() {
+    for (mut world, mode) in [AlertCode::TWO_WAY, AlertCode::SLOW]
+        .into_iter()
+        .flat_map(|mode| World::each().into_iter().map(move |w| (w, mode)))
+    {
         let mut device = Device::new("phone");
         world.put(&noted("one"));
         assert!(world.sync(&device).unwrap().clean);
@@ -544,7 +547,8 @@ fn an_edit_that_crosses_a_removal_is_of_the_same_card() {
             }
         }
         device.config.books[0].filter = None;
-        for _ in 0..2 {
+        for mode in [mode, AlertCode::TWO_WAY] {
+            device.config.books[0].mode = mode;
             assert!(world.sync(&device).unwrap().clean);
         }
         assert_eq!(count(&world.cards(), "N:Wed;"), 1);

@@ -241,10 +241,6 @@ impl<'m> Overlay<'m> {
         if !claims && self.by_what_was_sent(tx, open, &luid, &content)? {
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
-        // An edit may have crossed what took the item from the device, whose id for it is the same as before.
-        if !full && open.role == Role::Server && self.by_its_former_id(tx, open, &luid, &content)? {
-            return Ok(Outcome::Done(status(Twin::Strong)));
-        }
         if !claims && nothing_to_match(open) {
             if when == When::Arriving && open.is_full(content.len()) {
                 open.state.received.refused += 1;
@@ -268,6 +264,10 @@ impl<'m> Overlay<'m> {
         }
         if when == (When::Settling { strong: false }) {
             return Ok(Outcome::Undecided);
+        }
+        // An edit may have crossed what took the item from the device, whose id for it is the same as before.
+        if open.role == Role::Server && self.by_its_former_id(tx, open, &luid, &content)? {
+            return Ok(Outcome::Done(status(Twin::Strong)));
         }
         if let Some(guid) = self.strong_twin(open.kind, &content)? {
             let item = self.item(guid)?.clone();
@@ -436,7 +436,7 @@ impl<'m> Overlay<'m> {
                 && !self.taken.contains(&old.guid)
                 && self.items.get(&old.guid).is_some_and(|item| !item.deleted)
         };
-        match self.entries.get(luid).filter(free).cloned() {
+        match self.entries.get(luid).or_else(|| self.old_entries.get(luid)).filter(free).cloned() {
             Some(old) => self.edited_since(tx, open, &old, content),
             None => Ok(false),
         }
