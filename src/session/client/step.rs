@@ -9,7 +9,7 @@ use crate::message::{
 };
 use crate::session::datastore;
 use crate::session::devinf;
-use crate::session::large::discard;
+use crate::session::large::{give_up, resume};
 use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
 use crate::session::settle::settle;
 use crate::session::state::{Package, State, StoreState};
@@ -70,7 +70,6 @@ impl Step<'_> {
             if !resuming {
                 fold_open_epoch(tx, pair)?;
             }
-            discard(tx, self.turn.device, book.book)?;
             // Without an anchor there is nothing to count changes from: the first sync compares everything. A one-way sync
             // is left to the server to escalate: asking for a refresh would ask for deletes.
             let first = pair.own_next.is_none() && asked == SyncType::TwoWay;
@@ -78,6 +77,10 @@ impl Step<'_> {
             let mut store = StoreState::new(book.book, sync, pair.epoch);
             store.asked = asked;
             store.resuming = resuming;
+            match resuming {
+                true => resume(tx, self.turn.device, &mut store)?,
+                false => give_up(tx, self.turn.device, &mut store)?,
+            }
             store.start_head = head;
             store.start_live = live;
             store.here.clone_from(&book.local_uri);
@@ -292,6 +295,7 @@ impl Step<'_> {
                         };
                         if status.code.0 >= 400 && std::mem::take(&mut store.resuming) {
                             // Then from the start; a server that knows no 225 is asked for that next time.
+                            give_up(tx, self.turn.device, store)?;
                             if let Some(pair) = self.turn.pairs.get_mut(&store.book) {
                                 fold_open_epoch(tx, pair)?;
                                 (store.old_epoch, store.epoch) = (Some(pair.epoch), pair.epoch + 1);
@@ -369,6 +373,11 @@ impl Step<'_> {
                         statuses.push(queued(message, command, code).at(sync.target.as_ref(), sync.source.as_ref()));
                     }
                     statuses.extend(match found {
+                        // In a sync from here only, the server has nothing to say.
+                        Some(at) if code == StatusCode::OK && !self.state.stores[at].sync.sends(Role::Server) => {
+                            self.state.stores[at].sync_seen = true;
+                            refuse_all(&sync.commands, &msg_ref, StatusCode::FORBIDDEN)
+                        }
                         Some(at) if code == StatusCode::OK => {
                             let store = &mut self.state.stores[at];
                             store.sync_seen = true;
@@ -648,6 +657,7 @@ fn take_alert(
     }
     if std::mem::take(&mut store.resuming) {
         // The server resumes another sync than ours: ours is given up, and what it did stays.
+        give_up(tx, pair.device, store)?;
         fold_open_epoch(tx, pair)?;
         (store.sync, store.old_epoch, store.epoch) = (SyncType::TwoWay, None, pair.epoch);
         pair.sync_type = store.sync.alert().0;
