@@ -269,13 +269,6 @@ impl State {
         }
     }
 
-    /// The peer lost the object that it was being sent: nothing more of it is, and the whole comes again another time.
-    pub(super) fn break_off(&mut self) {
-        for store in &mut self.stores {
-            store.large_out = None;
-        }
-    }
-
     /// Notes that a Get of our device information is to be answered. Nobody needs it more than a few times.
     pub(super) fn owe_results(&mut self, msg_ref: &str, cmd_ref: &str) {
         if self.owed_results.len() < 4 {

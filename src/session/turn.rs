@@ -18,8 +18,7 @@ use crate::message::{
     Timestamp, Version,
 };
 use crate::store::{
-    BookNo, BookRow, BookWriter, DeviceNo, Guid, OutgoingRow, OutgoingState, PairRow, Phase, Result, SentRef,
-    StoreError, Token, Tx,
+    BookNo, BookRow, BookWriter, DeviceNo, Guid, OutgoingRow, PairRow, Phase, Result, SentRef, StoreError, Token, Tx,
 };
 use crate::sync::{DeletionGuard, Incoming, Role, SyncType};
 use std::borrow::Cow;
@@ -147,6 +146,18 @@ impl Turn {
                     *code = StatusCode::COMMAND_FAILED;
                 }
                 self.open(store, |open, _| confirm(tx, open, rows))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer lost the object that it was being sent (223): nothing more of it is, and the whole comes again another time.
+    pub(super) fn break_off(&mut self, tx: &mut dyn Tx, state: &mut State) -> Result<()> {
+        for store in &mut state.stores {
+            let Some(large) = store.large_out.take() else { continue };
+            let row = tx.outgoing(self.device, store.book, &[large.guid])?.pop().flatten();
+            if let Some(row) = row.filter(|row| row.session == Some(self.token) && row.state.is_unanswered()) {
+                self.open(store, |open, _| confirm(tx, open, vec![(row, StatusCode::SIZE_MISMATCH)]))?;
             }
         }
         Ok(())
@@ -447,9 +458,10 @@ impl Turn {
                 let rows = tx.outgoing_page(device, store.book, after, QUEUE_PAGE)?;
                 let Some(last) = rows.last() else { break };
                 after = last.guid;
+                // What was not said to its end cannot be done.
+                let begun = store.large_out.as_ref().map(|large| large.guid);
                 let unanswered = |row: &OutgoingRow| {
-                    row.session.as_ref() == Some(&token)
-                        && matches!(row.state, OutgoingState::Sent | OutgoingState::Resent)
+                    row.session.as_ref() == Some(&token) && row.state.is_unanswered() && begun != Some(row.guid)
                 };
                 let rows = rows.into_iter().filter(unanswered).map(|row| (row, StatusCode::OK)).collect();
                 self.open(store, |open, _| confirm(tx, open, rows))?;

@@ -242,7 +242,7 @@ impl Step<'_> {
                 let mut status = queued(message, command, code);
                 status.idle = alert.code == Some(AlertCode::NEXT_MESSAGE);
                 if alert.code == Some(AlertCode::NO_END_OF_DATA) {
-                    self.state.break_off();
+                    self.turn.break_off(tx, &mut self.state)?;
                 }
                 statuses.push(match item {
                     Some(item) => status.about(item),

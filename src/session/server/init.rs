@@ -41,7 +41,7 @@ impl Step<'_, '_> {
                 }
                 Some(AlertCode::SUSPEND) if self.state.version == Version::V12 => StatusCode::OK,
                 Some(AlertCode::NO_END_OF_DATA) => {
-                    self.state.break_off();
+                    self.turn.break_off(tx, &mut self.state)?;
                     StatusCode::OK
                 }
                 Some(AlertCode::NEXT_MESSAGE | AlertCode::DISPLAY) => StatusCode::OK,

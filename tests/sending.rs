@@ -1,0 +1,136 @@
+//! The sending half against peers that answer late, wrongly or not at all: what is in doubt stays in doubt, what was not
+//! taken is sent again, and nothing keeps the rest of a book from going.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Device, World, card, numbered};
+use std::sync::Arc;
+use syncml::kit::phone::{Heard, Phone, Told};
+use syncml::message::{Alert, AlertCode, CmdId, Command, Item, Location, Mem, Meta, Op, StatusCode, Sync, Timestamp};
+use syncml::session::{Client, Profiles, ServerConfig};
+use syncml::store::memory::MemoryStore;
+use syncml::store::{BookNo, Guid};
+
+/// A server that knows a rule about the phone.
+fn ruled(settings: &str) -> World {
+    let rule = format!(
+        r#"[{{ "name": "tested", "when": {{ "id": ["phone"] }}, "because": "a test", "then": {{ {settings} }} }}]"#
+    );
+    let mut config = ServerConfig::default();
+    config.profiles = Profiles::none();
+    config.profiles.read(&rule).unwrap();
+    with(config)
+}
+
+fn with(config: ServerConfig) -> World {
+    World::with(Arc::new(MemoryStore::new([1; 32])), config)
+}
+
+fn phone<'w>(world: &'w World) -> Phone<'w> {
+    Phone::new(&world.server, "phone", "alice", common::PASSWORD, world.now)
+}
+
+/// A card with a note of so many letters.
+fn long(name: &str, length: usize) -> String {
+    card(name, "+4930111").replace("END:", &format!("NOTE:{}\r\nEND:", "abcdefgh ".repeat(length / 9)))
+}
+
+fn edit(world: &World, name: &str, content: &str) -> Guid {
+    let store = world.server.store();
+    let guid = common::find(store.as_ref(), world.account, BookNo::CONTACTS, &format!("\nN:{name};"));
+    common::put(store.as_ref(), world.account, BookNo::CONTACTS, Some(guid), content, Timestamp(0))
+}
+
+/// Packages 1 and 3; gives the first message of package 4.
+fn say(phone: &mut Phone<'_>, code: AlertCode, anchors: (Option<&str>, &str), cards: &[(&str, &str)]) -> Heard {
+    let heard = phone.begin(code, anchors.0, anchors.1).unwrap();
+    let changes = cards.iter().map(|(luid, text)| phone.change(Op::Add, luid, text)).collect();
+    let sync = phone.sync(changes);
+    phone.say_after(&heard, vec![sync], true).unwrap()
+}
+
+/// Answers all that the server says with a 200 until it is done, and maps Adds to 100, 101 …; gives what it said.
+fn take(phone: &mut Phone<'_>, mut heard: Heard) -> Vec<Told> {
+    let mut all = Vec::new();
+    for _ in 0..100 {
+        let place = all.len();
+        let begun = String::from_utf8_lossy(&heard.bytes).contains("<MoreData");
+        let whole = heard.changes.len() - usize::from(begun);
+        let mut commands = Vec::new();
+        for (at, told) in heard.changes.iter().enumerate() {
+            commands.push(phone.status(&heard, told, StatusCode(if at < whole { 200 } else { 213 })));
+        }
+        all.extend(heard.changes.clone());
+        let adds = (100 + place..).zip(&heard.changes[..whole]).filter(|(_, told)| told.op == Op::Add);
+        let pairs: Vec<(String, String)> = adds.map(|(luid, told)| (told.source.clone(), luid.to_string())).collect();
+        if !pairs.is_empty() {
+            let pairs: Vec<(&str, &str)> = pairs.iter().map(|(guid, luid)| (guid.as_str(), luid.as_str())).collect();
+            commands.push(phone.map(&pairs));
+        }
+        let last = heard.last;
+        heard = phone.say_after(&heard, commands, last).unwrap();
+        if last {
+            return all;
+        }
+    }
+    panic!("the server does not end")
+}
+
+/// What is done to whom; nobody stands for a chunk that is not the first.
+fn names(told: &[Told]) -> Vec<(Op, &str)> {
+    let name = |told: &'_ Told| told.content.split_once("\nN:").map(|(before, _)| before.len() + 3);
+    told.iter()
+        .map(|told| (told.op, name(told).and_then(|at| told.content[at..].split(';').next()).unwrap_or_default()))
+        .collect()
+}
+
+fn no_end(uri: &str) -> Command<'static> {
+    Command::Alert(Alert {
+        cmd_id: CmdId::from(800),
+        no_resp: false,
+        cred: None,
+        code: Some(AlertCode::NO_END_OF_DATA),
+        correlator: None,
+        items: vec![Item { target: Some(Location::new(uri.to_owned())), ..Item::default() }],
+    })
+}
+
+fn with_room(sync: Command<'static>, mem: Mem) -> Command<'static> {
+    match sync {
+        Command::Sync(sync) => Command::Sync(Sync { meta: Some(Meta { mem: Some(mem), ..Meta::default() }), ..sync }),
+        other => other,
+    }
+}
+
+/// A peer that says it lost an object (223) has not got it, however silent it is said to be about what it has.
+#[test]
+fn an_object_that_the_peer_lost_is_sent_again() {
+    let world = ruled(r#""silence_is_success": true, "large_objects": true"#);
+    let mut phone = phone(&world);
+    let heard = say(&mut phone, AlertCode::SLOW, (None, "1"), &[("1", &card("Eve", "+491"))]);
+    take(&mut phone, heard);
+    edit(&world, "Eve", &long("Eve", 30_000));
+    let heard = say(&mut phone, AlertCode::TWO_WAY, (Some("1"), "2"), &[]);
+    assert_eq!((heard.changes.len(), heard.last), (1, false), "a chunk");
+    let heard = phone.say_after(&heard, vec![no_end("1")], false).unwrap();
+    assert!(heard.last, "nothing more of it");
+    phone.say_after(&heard, Vec::new(), true).unwrap();
+    let heard = say(&mut phone, AlertCode::TWO_WAY, (Some("2"), "3"), &[]);
+    assert_eq!(names(&heard.changes), [(Op::Replace, "Eve")]);
+}
+
+/// A peer that waits for the rest of what was whole (213) has not taken it.
+#[test]
+fn a_213_for_a_whole_item_is_no_success() {
+    let world = World::new();
+    let mut phone = phone(&world);
+    let heard = say(&mut phone, AlertCode::SLOW, (None, "1"), &[("1", &card("Eve", "+491"))]);
+    take(&mut phone, heard);
+    edit(&world, "Eve", &card("Eve", "+492"));
+    let heard = say(&mut phone, AlertCode::TWO_WAY, (Some("1"), "2"), &[]);
+    let status = phone.status(&heard, &heard.changes[0], StatusCode::CHUNK_ACCEPTED);
+    phone.say_after(&heard, vec![status], true).unwrap();
+    let heard = say(&mut phone, AlertCode::TWO_WAY, (Some("2"), "3"), &[]);
+    assert_eq!(names(&heard.changes), [(Op::Replace, "Eve")]);
+}
