@@ -7,7 +7,9 @@ mod common;
 use common::{Device, World, card, numbered};
 use std::sync::Arc;
 use syncml::kit::phone::{Heard, Phone, Told};
-use syncml::message::{Alert, AlertCode, CmdId, Command, Item, Location, Mem, Meta, Op, StatusCode, Sync, Timestamp};
+use syncml::message::{
+    Alert, AlertCode, CmdId, Command, Item, Location, Mem, Meta, Op, StatusCode, Sync, Timestamp,
+};
 use syncml::session::{Client, Profiles, ServerConfig};
 use syncml::store::memory::MemoryStore;
 use syncml::store::{BookNo, Guid};
@@ -98,7 +100,9 @@ fn no_end(uri: &str) -> Command<'static> {
 
 fn with_room(sync: Command<'static>, mem: Mem) -> Command<'static> {
     match sync {
-        Command::Sync(sync) => Command::Sync(Sync { meta: Some(Meta { mem: Some(mem), ..Meta::default() }), ..sync }),
+        Command::Sync(sync) => {
+            Command::Sync(Sync { meta: Some(Meta { mem: Some(mem), ..Meta::default() }), ..sync })
+        }
         other => other,
     }
 }
@@ -133,4 +137,26 @@ fn a_213_for_a_whole_item_is_no_success() {
     phone.say_after(&heard, vec![status], true).unwrap();
     let heard = say(&mut phone, AlertCode::TWO_WAY, (Some("2"), "3"), &[]);
     assert_eq!(names(&heard.changes), [(Op::Replace, "Eve")]);
+}
+
+/// In a slow sync that breaks off, an id was used for another card: whose id it was has none any more, and is sent
+/// though it has not changed for long.
+#[test]
+fn what_lost_its_id_in_a_broken_slow_sync_is_sent() {
+    for store in common::stores() {
+        let world = World::with(store, ServerConfig::default());
+        for n in 0..40 {
+            world.put(&long(&format!("There{n}"), 700));
+        }
+        let mut phone = phone(&world);
+        let heard = say(&mut phone, AlertCode::SLOW, (None, "1"), &[("1", &card("Eve", "+491"))]);
+        assert_eq!(take(&mut phone, heard).len(), 40);
+        // Everything is compared; the phone has lost all, and one id is another card's.
+        let heard = say(&mut phone, AlertCode::SLOW, (Some("1"), "2"), &[("1", &card("Zoe", "+4977"))]);
+        assert!(!heard.last && names(&heard.changes).iter().all(|(_, name)| *name != "Eve"), "Eve is still to come");
+        // It breaks off there, and the phone goes on with what it had agreed before.
+        let heard = say(&mut phone, AlertCode::TWO_WAY, (Some("1"), "3"), &[]);
+        let told = take(&mut phone, heard);
+        assert!(names(&told).contains(&(Op::Add, "Eve")), "{:?}", names(&told));
+    }
 }

@@ -18,7 +18,8 @@ use crate::message::{
     Timestamp, Version,
 };
 use crate::store::{
-    BookNo, BookRow, BookWriter, DeviceNo, Guid, OutgoingRow, PairRow, Phase, Result, SentRef, StoreError, Token, Tx,
+    BookNo, BookRow, BookWriter, DeviceNo, Guid, OutgoingRow, PairRow, Phase, Result, Revision, SentRef, StoreError,
+    Token, Tx,
 };
 use crate::sync::{DeletionGuard, Incoming, Role, SyncType};
 use std::borrow::Cow;
@@ -618,7 +619,8 @@ pub(super) fn refuse_all(commands: &[Command<'_>], msg_ref: &str, code: StatusCo
     out
 }
 
-/// An earlier sync of everything broke off: what it bound is true, and what it did not reach is as before.
+/// An earlier sync of everything broke off: what it bound is true, and what it did not reach is as before. But an item may
+/// have lost its id to another one, without a row on the ledger: so all that is not agreed is looked for, however old.
 pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()> {
     let full = SyncType::from_alert(AlertCode(pair.sync_type)).is_some_and(SyncType::is_full);
     if pair.phase != Phase::Idle && full {
@@ -626,6 +628,7 @@ pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()>
         tx.carry_maps(pair.device, pair.book, pair.epoch, new)?;
         tx.drop_maps(pair.device, pair.book, new)?;
         pair.epoch = new;
+        pair.cursor = Revision(0);
     }
     pair.phase = Phase::Idle;
     Ok(())
