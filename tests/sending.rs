@@ -7,9 +7,7 @@ mod common;
 use common::{Device, World, card, numbered};
 use std::sync::Arc;
 use syncml::kit::phone::{Heard, Phone, Told};
-use syncml::message::{
-    Alert, AlertCode, CmdId, Command, Item, Location, Mem, Meta, Op, StatusCode, Sync, Timestamp,
-};
+use syncml::message::{Alert, AlertCode, CmdId, Command, Item, Location, Mem, Meta, Op, StatusCode, Sync, Timestamp};
 use syncml::session::{Client, Profiles, ServerConfig};
 use syncml::store::memory::MemoryStore;
 use syncml::store::{BookNo, Guid};
@@ -100,9 +98,7 @@ fn no_end(uri: &str) -> Command<'static> {
 
 fn with_room(sync: Command<'static>, mem: Mem) -> Command<'static> {
     match sync {
-        Command::Sync(sync) => {
-            Command::Sync(Sync { meta: Some(Meta { mem: Some(mem), ..Meta::default() }), ..sync })
-        }
+        Command::Sync(sync) => Command::Sync(Sync { meta: Some(Meta { mem: Some(mem), ..Meta::default() }), ..sync }),
         other => other,
     }
 }
@@ -159,4 +155,26 @@ fn what_lost_its_id_in_a_broken_slow_sync_is_sent() {
         let told = take(&mut phone, heard);
         assert!(names(&told).contains(&(Op::Add, "Eve")), "{:?}", names(&told));
     }
+}
+
+/// A refresh from the server that breaks off may have emptied the phone: what it had is not counted on.
+#[test]
+fn after_a_broken_refresh_from_the_server_everything_is_compared() {
+    let world = World::new();
+    (0..5).for_each(|n| drop(world.put(&numbered(n)).to_string()));
+    let mut phone = phone(&world);
+    let heard = say(&mut phone, AlertCode::SLOW, (None, "1"), &[]);
+    assert_eq!(take(&mut phone, heard).len(), 5);
+    say(&mut phone, AlertCode::REFRESH_FROM_SERVER, (Some("1"), "2"), &[]);
+    let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "3").unwrap();
+    assert_eq!((heard.status("Alert"), heard.alerts[0].0), (Some(508), AlertCode::SLOW));
+    // Once more, for this breaks off, too.
+    let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "4").unwrap();
+    assert_eq!(heard.status("Alert"), Some(508), "as long as that has not ended");
+    let sync = phone.sync(Vec::new());
+    let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+    assert_eq!(take(&mut phone, heard).len(), 5, "what the phone has lost comes again");
+    // Then it is over.
+    let heard = phone.begin(AlertCode::TWO_WAY, Some("4"), "5").unwrap();
+    assert_eq!((heard.status("Alert"), heard.alerts[0].0), (Some(200), AlertCode::TWO_WAY));
 }
