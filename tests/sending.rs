@@ -178,3 +178,47 @@ fn after_a_broken_refresh_from_the_server_everything_is_compared() {
     let heard = phone.begin(AlertCode::TWO_WAY, Some("4"), "5").unwrap();
     assert_eq!((heard.status("Alert"), heard.alerts[0].0), (Some(200), AlertCode::TWO_WAY));
 }
+
+/// An Add was sent and not answered; what became of it since is not taken. The phone's word on the first, which comes
+/// late, does not agree on the second.
+#[test]
+fn doubt_outlives_a_peer_that_is_full_or_refuses() {
+    for (why, room, code) in [
+        ("no room, as it says", Some(Mem { shared: false, free_mem: 0, free_id: 0 }), None),
+        ("no room, as it answers", None, Some(StatusCode::DEVICE_FULL)),
+        ("too large", None, Some(StatusCode::SIZE_TOO_BIG)),
+    ] {
+        let world = World::new();
+        let mut phone = phone(&world);
+        let heard = say(&mut phone, AlertCode::SLOW, (None, "1"), &[]);
+        take(&mut phone, heard);
+        world.put(&card("Eve", "+491"));
+        let first = say(&mut phone, AlertCode::TWO_WAY, (Some("1"), "2"), &[]);
+        assert_eq!(names(&first.changes), [(Op::Add, "Eve")]);
+        // The phone stores it, and is not heard any more.
+        edit(&world, "Eve", &card("Eve", "+492"));
+        let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "3").unwrap();
+        let sync = phone.sync(Vec::new());
+        let sync = match room {
+            Some(room) => with_room(sync, room),
+            None => sync,
+        };
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        assert_eq!(heard.changes.len(), usize::from(room.is_none()), "{why}");
+        let answers: Vec<Command<'static>> = match code {
+            Some(code) => heard.changes.iter().map(|told| phone.status(&heard, told, code)).collect(),
+            None => Vec::new(),
+        };
+        phone.say_after(&heard, answers, true).unwrap();
+        // It told where it put the first (§3.6).
+        let heard = phone.begin(AlertCode::TWO_WAY, Some("3"), "4").unwrap();
+        let last = if heard.alerts[0].0 == AlertCode::SLOW { None } else { Some(()) };
+        assert!(last.is_some(), "{why}: {:?}", heard.alerts);
+        let map = phone.map(&[(&first.changes[0].source, "7")]);
+        let sync = phone.sync(Vec::new());
+        let heard = phone.say_after(&heard, vec![map, sync], true).unwrap();
+        assert_eq!(heard.status("Map"), Some(200), "{why}");
+        assert_eq!(names(&heard.changes), [(Op::Replace, "Eve")], "{why}");
+        assert!(heard.changes[0].target == "7" && heard.changes[0].content.contains("+492"), "{why}");
+    }
+}

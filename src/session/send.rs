@@ -176,12 +176,14 @@ fn send_open_rows(
     Ok(all)
 }
 
-/// The row of what is sent once more: what was sent before may be there, until there is an answer to both.
+/// The row of what is sent once more: what was sent before may be there, until there is an answer to both. What is not
+/// sent for now leaves word of that as it is.
 fn again(before: Option<&OutgoingRow>, sent: OutgoingRow) -> OutgoingRow {
-    let doubted = before.is_some_and(|row| row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped);
-    match sent.state {
-        OutgoingState::Sent if doubted => OutgoingRow { state: OutgoingState::Resent, ..sent },
-        _ => sent,
+    let doubted = |row: &&OutgoingRow| row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
+    match (sent.state, before.filter(doubted)) {
+        (OutgoingState::Sent, Some(_)) => OutgoingRow { state: OutgoingState::Resent, ..sent },
+        (_, Some(before)) => OutgoingRow { reason: sent.reason, ..before.clone() },
+        (_, None) => sent,
     }
 }
 
