@@ -222,3 +222,47 @@ fn doubt_outlives_a_peer_that_is_full_or_refuses() {
         assert!(heard.changes[0].target == "7" && heard.changes[0].content.contains("+492"), "{why}");
     }
 }
+
+/// What waits for the next message takes its place on the phone once.
+#[test]
+fn room_is_taken_once() {
+    let overhead = 1_200;
+    for size in (16_000..20_000 - overhead).step_by(150) {
+        let world = ruled(r#""large_objects": true"#);
+        world.put(&long("Filler", size));
+        world.put(&long("Large", 30_000));
+        let mut phone = phone(&world);
+        let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+        let sync = phone.sync(Vec::new());
+        let sync = with_room(sync, Mem { shared: false, free_mem: 100_000, free_id: 2 });
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        let told = take(&mut phone, heard);
+        assert!(names(&told).contains(&(Op::Add, "Large")), "behind {size}: {:?}", names(&told));
+    }
+}
+
+/// An object of which no message to this phone holds even the beginning is kept back; the rest of the book goes.
+#[test]
+fn an_object_that_cannot_begin_keeps_nothing_else() {
+    for store in common::stores() {
+        let mut config = ServerConfig::default();
+        config.profiles = Profiles::none();
+        let rule = r#"[{ "name": "tested", "when": { "id": ["phone"] }, "because": "a test",
+                         "then": { "max_msg_size": 1500, "large_objects": true } }]"#;
+        config.profiles.read(rule).unwrap();
+        let world = World::with(store, config);
+        let mut phone = phone(&world);
+        let luid = "L".repeat(900);
+        let heard = say(&mut phone, AlertCode::SLOW, (None, "1"), &[(&luid, &card("Eve", "+491"))]);
+        take(&mut phone, heard);
+        edit(&world, "Eve", &long("Eve", 3_000));
+        world.put(&card("Bob", "+492"));
+        world.put(&long("Cid", 3_000));
+        let heard = say(&mut phone, AlertCode::TWO_WAY, (Some("1"), "2"), &[]);
+        let told = take(&mut phone, heard);
+        let mut told: Vec<&str> =
+            names(&told).into_iter().map(|(_, name)| name).filter(|name| !name.is_empty()).collect();
+        told.sort_unstable();
+        assert_eq!(told, ["Bob", "Cid"]);
+    }
+}

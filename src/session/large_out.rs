@@ -4,7 +4,7 @@
 //! chunk waits for the Status of the one before. Large content is read from the store in the range that a chunk needs.
 
 use super::content::{Content, render};
-use super::outbox::Outbox;
+use super::outbox::{Fit, Outbox, SMALLEST_CHUNK};
 use super::receive::OpenBook;
 use crate::message::{Change, Data, Item, Meta, Op};
 use crate::store::{Blob, Guid, ItemRow, Result, Revision, SentRef, Tx};
@@ -44,6 +44,16 @@ pub(super) struct Placed {
     pub sent: u64,
     /// Whether more follow.
     pub more: bool,
+}
+
+/// Whether a chunk found room.
+pub(super) enum Chunk {
+    /// It is in.
+    In(Placed),
+    /// Not worth beginning in this message.
+    NotNow,
+    /// No message to this peer holds even the smallest.
+    Never,
 }
 
 /// The bytes of an item as they go to the peer.
@@ -94,16 +104,22 @@ pub(super) fn place_chunk(
     meta: &Meta<'_>,
     body: &Body,
     from: u64,
-) -> Result<Option<Placed>> {
-    let Some(left) = body.len().checked_sub(from) else { return Ok(None) };
-    let range = body.range(tx, from, outbox.room())?;
+) -> Result<Chunk> {
+    let Some(left) = body.len().checked_sub(from) else { return Ok(Chunk::Never) };
+    let range = body.range(tx, from, outbox.room().max(SMALLEST_CHUNK))?;
     let size = (from == 0).then_some(body.len());
     let meta = Meta { size, ..meta.clone() };
     let chunk = outbox.chunk(&range, left, body.unit(), |cmd_id, bytes, more_data| {
         let item = Item { data: Some(Data::Bytes(bytes.into())), more_data, ..address.clone() };
         Change { meta: Some(meta.clone()), ..Change::new(op, cmd_id, item) }
     });
-    Ok(chunk.map(|(sent_as, count)| Placed { sent_as, sent: from + count as u64, more: (count as u64) < left }))
+    Ok(match chunk {
+        (Fit::Yes(sent_as), count) => {
+            Chunk::In(Placed { sent_as, sent: from + count as u64, more: (count as u64) < left })
+        }
+        (Fit::NotNow, _) => Chunk::NotNow,
+        (Fit::Never, _) => Chunk::Never,
+    })
 }
 
 /// An item as it was at a revision, or `None` when nobody knows any more.

@@ -4,16 +4,17 @@
 //! First the open rows of earlier sessions, each looked at anew; then items changed since the cursor. Nothing newer than
 //! the head that was frozen when the package began, and nothing twice in a session (I12).
 
+use super::confirm::confirm;
 use super::content::render;
 use super::datastore::is_folder_type;
 use super::filtered::{all_changes, due, passes, shown};
 use super::folders::{Parent, Reach, reach, was_moved};
 use super::guid;
-use super::large_out::{LargeOut, item_at, place_chunk, rendered};
+use super::large_out::{Chunk, LargeOut, Placed, item_at, place_chunk, rendered};
 use super::outbox::{Fit, Outbox};
 use super::receive::OpenBook;
 use super::state::Position;
-use crate::message::{Change, Item, Location, Meta, Op};
+use crate::message::{Change, Item, Location, Meta, Op, StatusCode};
 use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx};
 use crate::sync::{Role, SyncType};
 use std::collections::HashMap;
@@ -314,8 +315,15 @@ fn go_on(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, outbox: &mut Outbox) -> R
         parent.put(open.role, &mut address);
     }
     let (meta, body) = rendered(open, outbox, &shown(open, &was));
-    let Some(placed) = place_chunk(tx, outbox, large.op, &address, &meta, &body, large.sent)? else {
-        return Ok(false);
+    let placed = match place_chunk(tx, outbox, large.op, &address, &meta, &body, large.sent)? {
+        Chunk::In(placed) => placed,
+        Chunk::NotNow => return Ok(false),
+        Chunk::Never => {
+            // The peer takes less than it did: the whole is looked at anew another time.
+            open.state.large_out = None;
+            confirm(tx, open, vec![(row, StatusCode::ENTITY_TOO_LARGE)])?;
+            return Ok(true);
+        }
     };
     tx.put_outgoing(device, book, &[OutgoingRow { sent_as: Some(placed.sent_as), ..row }])?;
     open.state.large_out = placed.more.then(|| LargeOut::after(&placed, large.guid, large.revision, large.op));
@@ -430,31 +438,30 @@ fn send_item(
         true => outbox.change(|cmd_id| Change { meta, ..Change::new(op, cmd_id, data) }),
         false => Fit::Never,
     };
-    if op == Op::Add
-        && fit != Fit::NotNow
-        && let Some(room) = &mut open.state.room
-    {
-        room.take(size);
-    }
-    match fit {
-        Fit::Yes(sent_as) => {
-            row.sent_as = Some(sent_as);
-            open.state.awaiting += 1;
-            Ok(Some(row))
-        }
-        Fit::NotNow => Ok(None),
+    let placed = match fit {
+        Fit::Yes(sent_as) => Chunk::In(Placed { sent_as, sent: size, more: false }),
+        Fit::NotNow => Chunk::NotNow,
         Fit::Never if open.state.chunks && !matches!(op, Op::Delete | Op::Move) => {
             let (mut address, _) = address(open, item.guid, entry, op);
             parent.put(open.role, &mut address);
             let (meta, body) = rendered(open, outbox, item);
-            let Some(placed) = place_chunk(tx, outbox, op, &address, &meta, &body, 0)? else { return Ok(None) };
+            place_chunk(tx, outbox, op, &address, &meta, &body, 0)?
+        }
+        Fit::Never => Chunk::Never,
+    };
+    match placed {
+        Chunk::In(placed) => {
+            if let Some(room) = open.state.room.as_mut().filter(|_| op == Op::Add) {
+                room.take(size);
+            }
             row.sent_as = Some(placed.sent_as);
             open.state.awaiting += 1;
             open.state.large_out = placed.more.then(|| LargeOut::after(&placed, item.guid, item.revision, op));
             Ok(Some(row))
         }
+        Chunk::NotNow => Ok(None),
         // Too large for any message to this peer: kept back, with the reason, until that changes.
-        Fit::Never => {
+        Chunk::Never => {
             open.state.sent.refused += 1;
             Ok(Some(OutgoingRow { state: OutgoingState::Withheld, reason: 413, session: None, ..row }))
         }
