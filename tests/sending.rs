@@ -7,7 +7,9 @@ mod common;
 use common::{Device, World, card, numbered};
 use std::sync::Arc;
 use syncml::kit::phone::{Heard, Phone, Told};
-use syncml::message::{Alert, AlertCode, CmdId, Command, Item, Location, Mem, Meta, Op, StatusCode, Sync, Timestamp};
+use syncml::message::{
+    Alert, AlertCode, CmdId, Command, Item, Location, Mem, Meta, Op, StatusCode, Sync, Timestamp,
+};
 use syncml::session::{Client, Profiles, ServerConfig};
 use syncml::store::memory::MemoryStore;
 use syncml::store::{BookNo, Guid};
@@ -98,7 +100,9 @@ fn no_end(uri: &str) -> Command<'static> {
 
 fn with_room(sync: Command<'static>, mem: Mem) -> Command<'static> {
     match sync {
-        Command::Sync(sync) => Command::Sync(Sync { meta: Some(Meta { mem: Some(mem), ..Meta::default() }), ..sync }),
+        Command::Sync(sync) => {
+            Command::Sync(Sync { meta: Some(Meta { mem: Some(mem), ..Meta::default() }), ..sync })
+        }
         other => other,
     }
 }
@@ -241,6 +245,28 @@ fn room_is_taken_once() {
     }
 }
 
+/// Deletes of an earlier session that the guard holds are no reason to hold one of this session.
+#[test]
+fn what_is_held_of_an_earlier_session_holds_nothing_of_this_one() {
+    let world = World::new();
+    let mut phone = phone(&world);
+    let cards: Vec<(String, String)> = (0..30).map(|n| (n.to_string(), numbered(n))).collect();
+    let cards: Vec<(&str, &str)> = cards.iter().map(|(luid, text)| (luid.as_str(), text.as_str())).collect();
+    let heard = say(&mut phone, AlertCode::SLOW, (None, "1"), &cards);
+    take(&mut phone, heard);
+    let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "2").unwrap();
+    let deletes = (0..25).map(|n| phone.change(Op::Delete, &n.to_string(), "")).collect();
+    let sync = phone.sync(deletes);
+    phone.say_after(&heard, vec![sync], false).unwrap();
+    // It breaks off. In the next session one more is deleted.
+    let heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "3").unwrap();
+    let delete = phone.change(Op::Delete, "29", "");
+    let sync = phone.sync(vec![delete]);
+    let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+    assert_eq!(heard.codes("Delete"), [200]);
+    assert_eq!(world.cards().len(), 29, "25 are held, one is not");
+}
+
 /// An object of which no message to this phone holds even the beginning is kept back; the rest of the book goes.
 #[test]
 fn an_object_that_cannot_begin_keeps_nothing_else() {
@@ -260,8 +286,7 @@ fn an_object_that_cannot_begin_keeps_nothing_else() {
         world.put(&long("Cid", 3_000));
         let heard = say(&mut phone, AlertCode::TWO_WAY, (Some("1"), "2"), &[]);
         let told = take(&mut phone, heard);
-        let mut told: Vec<&str> =
-            names(&told).into_iter().map(|(_, name)| name).filter(|name| !name.is_empty()).collect();
+        let mut told: Vec<&str> = names(&told).into_iter().map(|(_, name)| name).filter(|name| !name.is_empty()).collect();
         told.sort_unstable();
         assert_eq!(told, ["Bob", "Cid"]);
     }

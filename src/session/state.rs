@@ -187,8 +187,10 @@ pub(super) struct StoreState {
     pub start_live: i64,
     /// Whether changes were staged.
     pub staged: bool,
-    /// Deletes that the guard keeps back.
+    /// Deletes that the guard keeps back, of this session and of an earlier one that it settled.
     pub held: u64,
+    /// Whether the guard keeps back those of this session.
+    pub holding: bool,
     /// On a server: an earlier session's changes that are still to be settled before those of this one.
     pub left_over: Option<Box<Self>>,
     /// In a sync of everything: the book was empty when it began and nobody else has written it since, so that whatever
@@ -330,6 +332,7 @@ impl StoreState {
             start_live: 0,
             staged: false,
             held: 0,
+            holding: false,
             left_over: None,
             alone: false,
             seen_head: Revision(0),
