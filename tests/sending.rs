@@ -267,6 +267,29 @@ fn what_is_held_of_an_earlier_session_holds_nothing_of_this_one() {
     assert_eq!(world.cards().len(), 29, "25 are held, one is not");
 }
 
+/// A phone that wants no Statuses of items (§11.1) is told what was not done, and of each chunk that more may come.
+#[test]
+fn refusals_and_chunks_are_answered_to_who_wants_no_statuses() {
+    let world = ruled(r#""item_statuses": false"#);
+    let mut phone = phone(&world);
+    let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+    let good = phone.change(Op::Add, "1", &card("Eve", "+491"));
+    let mut bad = phone.change(Op::Add, "2", "");
+    bad.items[0].data = None;
+    let text = card("Bob", "+492");
+    let mut chunk = phone.change(Op::Add, "3", &text[..40]);
+    chunk.items[0].more_data = true;
+    chunk.meta = Some(Meta { size: Some(text.len() as u64), ..Meta::of_type("text/vcard") });
+    let sync = phone.sync(vec![good, bad, chunk]);
+    let heard = phone.say_after(&heard, vec![sync], false).unwrap();
+    assert_eq!(heard.codes("Add"), [412, 213]);
+    let rest = phone.change(Op::Add, "3", &text[40..]);
+    let sync = phone.sync(vec![rest]);
+    let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+    assert_eq!(heard.codes("Add"), Vec::<u16>::new());
+    assert_eq!(world.cards().len(), 2);
+}
+
 /// An object of which no message to this phone holds even the beginning is kept back; the rest of the book goes.
 #[test]
 fn an_object_that_cannot_begin_keeps_nothing_else() {

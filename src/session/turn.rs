@@ -267,8 +267,12 @@ impl Turn {
                 }
             }
         }
-        // Some want none (§11.1).
-        Ok(if self.manners.item_statuses == Some(false) { Vec::new() } else { statuses })
+        // Some want none (§11.1), but for what was not done; and a sender of chunks waits for each of them (§3.8).
+        if self.manners.item_statuses == Some(false) {
+            statuses
+                .retain(|status| !StatusCode(status.code).is_success() || status.code == StatusCode::CHUNK_ACCEPTED.0);
+        }
+        Ok(statuses)
     }
 
     /// Reads one item of a change; the status that refuses it otherwise.

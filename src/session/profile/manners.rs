@@ -32,7 +32,7 @@ pub struct Manners {
     pub namespace: Option<bool>,
     /// Whether items are written as CDATA in XML (else escaped).
     pub cdata: Option<bool>,
-    /// Whether what it sends in a Sync is answered one by one.
+    /// Whether what it sends in a Sync is answered one by one. If not, only what was not done is, and chunks are.
     pub item_statuses: Option<bool>,
     /// Whether Statuses of commands other than Alerts may have an Item.
     pub status_items: Option<bool>,
