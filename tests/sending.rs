@@ -314,3 +314,34 @@ fn an_object_that_cannot_begin_keeps_nothing_else() {
         assert_eq!(told, ["Bob", "Cid"]);
     }
 }
+
+/// A client that suspends while Statuses wait does not say that its package is complete: the server would take what it
+/// has not heard yet for what is not there.
+#[test]
+fn a_client_suspends_with_a_224_or_goes_on() {
+    let mut config = ServerConfig::default();
+    config.max_msg_size = 2_000;
+    let world = with(config);
+    (0..60).for_each(|n| drop(world.put(&numbered(n)).to_string()));
+    for at in 3..20 {
+        let mut device = Device::new(&format!("phone{at}"));
+        device.config.max_msg_size = 20_000;
+        (100..108).for_each(|n| drop(device.put(&numbered(n)).to_string()));
+        let now = world.now;
+        let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now).unwrap();
+        let (mut messages, mut said) = (0, false);
+        while let Some(out) = client.outgoing() {
+            messages += 1;
+            let text = String::from_utf8(out.body.clone()).unwrap();
+            let suspends = text.contains("<Data>224</Data>");
+            assert!(messages <= at || suspends || !text.contains("<Final"), "message {messages} of {at}: {text}");
+            said |= suspends;
+            if messages == at {
+                client.suspend();
+            }
+            let reply = world.post(&out).unwrap();
+            client.received(reply.content_type, &reply.body, now).unwrap();
+        }
+        assert!(said || messages <= at, "it never said so after {at}");
+    }
+}

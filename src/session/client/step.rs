@@ -501,12 +501,12 @@ impl Step<'_> {
     }
 
     /// Breaks the session off for now (224): what is done so far stays, and the next session goes on. Before 1.2 nobody
-    /// can be told.
+    /// can be told. Where Statuses leave no room for the 224, the next message says it: without it, a Final would end a
+    /// package that is not complete.
     fn break_off(&mut self, tx: &mut dyn Tx, mut outbox: Outbox) -> Result<Request> {
-        self.state.package = Package::Over;
-        self.state.suspended = true;
         self.turn.put_pairs(tx)?;
         if self.state.version != Version::V12 {
+            (self.state.package, self.state.suspended) = (Package::Over, true);
             return Ok(None);
         }
         let item = Item {
@@ -514,9 +514,12 @@ impl Step<'_> {
             source: Some(Location::new(self.config.device_id.clone())),
             ..Item::default()
         };
-        outbox.command(|cmd_id| alert(cmd_id, AlertCode::SUSPEND, None, item)).map_err(broken)?;
+        let said = outbox.command(|cmd_id| alert(cmd_id, AlertCode::SUSPEND, None, item)).map_err(broken)?.is_some();
         keep_overflow(tx, &self.turn.token, &mut outbox)?;
-        Ok(Some(outbox.finish(true)))
+        if said {
+            (self.state.package, self.state.suspended) = (Package::Over, true);
+        }
+        Ok(Some(outbox.finish(said)))
     }
 
     /// Tells which of the server's items became which of ours; `true` when all of them are told.
