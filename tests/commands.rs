@@ -4,6 +4,8 @@
 
 mod common;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::{Device, PASSWORD, World, card, numbered};
 use std::sync::Arc;
 use syncml::kit::phone::{Heard, Phone};
@@ -229,6 +231,40 @@ fn a_sequence_in_the_body_is_done_in_its_order() {
         let cards = world.cards();
         assert_eq!(cards.len(), 2, "{cards:?}");
         assert!(cards.iter().any(|card| card.contains("N:Eve;")), "{cards:?}");
+    }
+}
+
+/// What the Meta of a Sequence or a Sync says is meant of each item in it that does not say otherwise (§2.1).
+#[test]
+fn a_meta_covers_what_is_inside() {
+    let packed = |number: &str| STANDARD.encode(card("Ann", number));
+    let b64 = || Some(Meta { format: Some("b64".into()), ..Meta::default() });
+    for around_the_sync in [false, true] {
+        let world = World::new();
+        let mut phone = phone(&world.server);
+        let mut plain = phone.change(Op::Add, "3", &card("Ann", "+493"));
+        plain.meta = Some(Meta { format: Some("chr".into()), ..Meta::of_type("text/vcard") });
+        let mut bare = phone.change(Op::Add, "1", &packed("+491"));
+        bare.meta = None;
+        let typed = phone.change(Op::Add, "2", &packed("+492"));
+        let adds: Vec<Command<'static>> = [bare, typed, plain].into_iter().map(Command::Change).collect();
+        let Command::Sync(mut sync) = phone.sync(Vec::new()) else { unreachable!() };
+        let sequence = |commands| {
+            let (cmd_id, kind) = (CmdId::from(900), ContainerKind::Sequence);
+            Command::Container(Container { kind, cmd_id, no_resp: false, meta: b64(), commands })
+        };
+        let body = if around_the_sync {
+            sync.commands = adds;
+            sequence(vec![Command::Sync(sync)])
+        } else {
+            sync.commands = vec![sequence(adds)];
+            sync.meta = Some(Meta { format: Some("bin".into()), ..Meta::default() });
+            Command::Sync(sync)
+        };
+        let heard = say(&mut phone, AlertCode::SLOW, None, "1", vec![body]);
+        assert_eq!(heard.codes("Add"), [201; 3], "{around_the_sync}");
+        let cards = world.cards().concat();
+        assert!(["+491", "+492", "+493"].iter().all(|number| cards.contains(number)), "{around_the_sync}: {cards}");
     }
 }
 

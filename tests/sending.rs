@@ -7,9 +7,7 @@ mod common;
 use common::{Device, World, card, numbered};
 use std::sync::Arc;
 use syncml::kit::phone::{Heard, Phone, Told};
-use syncml::message::{
-    Alert, AlertCode, CmdId, Command, Item, Location, Mem, Meta, Op, StatusCode, Sync, Timestamp,
-};
+use syncml::message::{Alert, AlertCode, CmdId, Command, Item, Location, Mem, Meta, Op, StatusCode, Sync, Timestamp};
 use syncml::session::{Client, Profiles, ServerConfig};
 use syncml::store::memory::MemoryStore;
 use syncml::store::{BookNo, Guid};
@@ -100,9 +98,7 @@ fn no_end(uri: &str) -> Command<'static> {
 
 fn with_room(sync: Command<'static>, mem: Mem) -> Command<'static> {
     match sync {
-        Command::Sync(sync) => {
-            Command::Sync(Sync { meta: Some(Meta { mem: Some(mem), ..Meta::default() }), ..sync })
-        }
+        Command::Sync(sync) => Command::Sync(Sync { meta: Some(Meta { mem: Some(mem), ..Meta::default() }), ..sync }),
         other => other,
     }
 }
@@ -309,7 +305,8 @@ fn an_object_that_cannot_begin_keeps_nothing_else() {
         world.put(&long("Cid", 3_000));
         let heard = say(&mut phone, AlertCode::TWO_WAY, (Some("1"), "2"), &[]);
         let told = take(&mut phone, heard);
-        let mut told: Vec<&str> = names(&told).into_iter().map(|(_, name)| name).filter(|name| !name.is_empty()).collect();
+        let mut told: Vec<&str> =
+            names(&told).into_iter().map(|(_, name)| name).filter(|name| !name.is_empty()).collect();
         told.sort_unstable();
         assert_eq!(told, ["Bob", "Cid"]);
     }

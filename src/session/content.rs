@@ -105,14 +105,18 @@ pub(super) fn is_twin(kind: Kind, item: &ItemRow<'_>, content: &Content<'_>) -> 
     matches!(likeness, Likeness::Equal | Likeness::Strong)
 }
 
-/// The value that Meta gives an item: its own, else the command's, else its Sync's (§2.1, element by element).
+/// The value that Meta gives an item: its own, else the command's, else what is around that (§2.1, element by element).
 pub(super) fn scoped<'a, T>(
     item: &'a Item<'_>,
     change: &'a Change<'_>,
-    sync: Option<&'a Meta<'_>>,
+    around: Option<&'a Meta<'_>>,
     pick: impl Fn(&'a Meta<'_>) -> Option<T>,
 ) -> Option<T> {
-    item.meta.as_ref().and_then(&pick).or_else(|| change.meta.as_ref().and_then(&pick)).or_else(|| sync.and_then(&pick))
+    item.meta
+        .as_ref()
+        .and_then(&pick)
+        .or_else(|| change.meta.as_ref().and_then(&pick))
+        .or_else(|| around.and_then(&pick))
 }
 
 /// Undoes `Format b64`; any other format is taken as it is. `None` when it is no base64.

@@ -14,8 +14,8 @@ use super::settle::settle;
 use super::state::{Position, State, StoreState};
 use crate::codec::{Limits, decode_devinf};
 use crate::message::{
-    Alert, AlertCode, Change, Command, ContainerKind, DevInf, Item, Location, Mem, Op, Status, StatusCode, Sync, Text,
-    Timestamp, Version,
+    Alert, AlertCode, Change, Command, ContainerKind, DevInf, Item, Location, Mem, Meta, Op, Status, StatusCode, Sync,
+    Text, Timestamp, Version,
 };
 use crate::store::{
     BookNo, BookRow, BookWriter, DeviceNo, Guid, OutgoingRow, PairRow, Phase, Result, Revision, SentRef, StoreError,
@@ -24,6 +24,7 @@ use crate::store::{
 use crate::sync::{DeletionGuard, Incoming, Role, SyncType};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
 
 /// Statuses taken out of the queue at a time.
 const QUEUE_PAGE: usize = 500;
@@ -182,8 +183,8 @@ impl Turn {
         if let Some(datastore) = datastore::by_number(store.book) {
             kind = datastore.kind;
         }
-        for command in flatten(&sync.commands) {
-            let (command, refused) = command;
+        for Inside { command, refused, meta } in flatten(sync) {
+            let meta = meta.as_deref();
             let Command::Change(change) = command else {
                 if let Some(cmd_id) = command.cmd_id().filter(|_| !command.no_resp()) {
                     let code = refused.unwrap_or(StatusCode::OK);
@@ -198,14 +199,14 @@ impl Turn {
             for item in &change.items {
                 let queued = Queued::new(msg_ref, change.cmd_id.as_str(), change.op.name(), StatusCode::OK).about(item);
                 let taken = match refused {
-                    None => large::take(tx, self.device, store, &self.large, change, item, sync.meta.as_ref())?,
+                    None => large::take(tx, self.device, store, &self.large, change, item, meta)?,
                     Some(code) => Taken::Refused(code),
                 };
                 let read = match taken {
-                    Taken::Plain => self.read_item(kind, store, change, item, sync),
+                    Taken::Plain => self.read_item(kind, store, change, item, meta),
                     Taken::Whole(whole) => {
                         blobs.extend(whole.blob.map(|(blob, _)| blob.no));
-                        self.read_item(kind, store, change, &whole.item, sync).map(|received| Received {
+                        self.read_item(kind, store, change, &whole.item, meta).map(|received| Received {
                             content: received.content.map(|content| whole.complete(content)),
                             ..received
                         })
@@ -282,7 +283,7 @@ impl Turn {
         store: &StoreState,
         change: &Change<'m>,
         item: &Item<'m>,
-        sync: &Sync<'m>,
+        meta: Option<&Meta<'_>>,
     ) -> std::result::Result<Received<'m>, StatusCode> {
         let op = match change.op {
             Op::Add | Op::Copy => Incoming::Add,
@@ -326,7 +327,6 @@ impl Turn {
                 _ => Ok(Received { op, key, content: None, partial: false, place, verb }),
             };
         }
-        let meta = sync.meta.as_ref();
         let partial = scoped(item, change, meta, |meta| meta.field_level.then_some(())).is_some();
         match (partial, op) {
             // Row 42: only a Replace can be of single fields, and only of content that has fields here.
@@ -508,33 +508,49 @@ impl Asked<'_, '_> {
     }
 }
 
+/// A command inside a Sync.
+struct Inside<'c, 'm> {
+    command: &'c Command<'m>,
+    /// The status that it gets, if it is not looked at.
+    refused: Option<StatusCode>,
+    /// What the Metas around it say (§2.1).
+    meta: Option<Rc<Meta<'m>>>,
+}
+
 /// The commands of a Sync, those of a Sequence in its place; an Atomic is refused with all it holds (§6.3).
-fn flatten<'c, 'm>(commands: &'c [Command<'m>]) -> Vec<(&'c Command<'m>, Option<StatusCode>)> {
+fn flatten<'c, 'm>(sync: &'c Sync<'m>) -> Vec<Inside<'c, 'm>> {
     fn walk<'c, 'm>(
         commands: &'c [Command<'m>],
         refused: Option<StatusCode>,
-        out: &mut Vec<(&'c Command<'m>, Option<StatusCode>)>,
+        meta: Option<&Rc<Meta<'m>>>,
+        out: &mut Vec<Inside<'c, 'm>>,
     ) {
         for command in commands {
+            let inside = |refused| Inside { command, refused, meta: meta.cloned() };
             match command {
                 Command::Container(container) => {
                     let atomic = container.kind == ContainerKind::Atomic;
                     let refused = refused.or_else(|| atomic.then_some(StatusCode::UNSUPPORTED_FEATURE));
-                    out.push((command, refused));
-                    walk(&container.commands, refused, out);
+                    out.push(inside(refused));
+                    let own = container.meta.clone().map(|own| match meta {
+                        Some(outer) => Rc::new(own.within(outer)),
+                        None => Rc::new(own),
+                    });
+                    walk(&container.commands, refused, own.as_ref().or(meta), out);
                 }
-                Command::Change(_) => out.push((command, refused)),
+                Command::Change(_) => out.push(inside(refused)),
                 // Nothing else has a place in a Sync.
-                _ => out.push((command, Some(StatusCode::NOT_IMPLEMENTED))),
+                _ => out.push(inside(Some(StatusCode::NOT_IMPLEMENTED))),
             }
         }
     }
-    let mut out = Vec::with_capacity(commands.len());
-    walk(commands, None, &mut out);
+    let mut out = Vec::with_capacity(sync.commands.len());
+    walk(&sync.commands, None, sync.meta.clone().map(Rc::new).as_ref(), &mut out);
     out
 }
 
 /// Puts the commands of a Sequence where it stands, behind itself: they are done in their order like any others (§6.3).
+/// Its Meta covers the Syncs in it (§2.1); for other commands it says nothing that counts here.
 pub(super) fn unfold(body: Vec<Command<'_>>) -> Vec<Command<'_>> {
     if !body.iter().any(|command| matches!(command, Command::Container(_))) {
         return body;
@@ -543,7 +559,10 @@ pub(super) fn unfold(body: Vec<Command<'_>>) -> Vec<Command<'_>> {
     for command in body {
         match command {
             Command::Container(mut container) if container.kind == ContainerKind::Sequence => {
-                let inside = std::mem::take(&mut container.commands);
+                let mut inside = std::mem::take(&mut container.commands);
+                if let Some(outer) = &container.meta {
+                    inside.iter_mut().for_each(|command| cover(command, outer));
+                }
                 out.push(Command::Container(container));
                 out.extend(unfold(inside));
             }
@@ -551,6 +570,15 @@ pub(super) fn unfold(body: Vec<Command<'_>>) -> Vec<Command<'_>> {
         }
     }
     out
+}
+
+fn cover<'m>(command: &mut Command<'m>, outer: &Meta<'m>) {
+    let meta = match command {
+        Command::Sync(sync) => &mut sync.meta,
+        Command::Container(container) => &mut container.meta,
+        _ => return,
+    };
+    *meta = Some(meta.take().unwrap_or_default().within(outer));
 }
 
 /// The answer to a command that has no place in the body of a message, or that is not done here (§2.2); `None` for one
