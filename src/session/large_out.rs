@@ -7,7 +7,7 @@ use super::content::{Content, render};
 use super::outbox::{Fit, Outbox, SMALLEST_CHUNK};
 use super::receive::OpenBook;
 use crate::message::{Change, Data, Item, Meta, Op};
-use crate::store::{Blob, Guid, ItemRow, Result, Revision, SentRef, Tx};
+use crate::store::{Blob, Guid, ItemRow, Result, Revision, RevisionRow, SentRef, Tx};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -130,10 +130,19 @@ pub(super) fn item_at(
     revision: Revision,
 ) -> Result<Option<ItemRow<'static>>> {
     let found = tx.revisions(open.book(), &[(item.guid, revision)])?.pop().flatten();
-    let Some(row) = found.filter(|row| !row.deleted) else { return Ok(None) };
+    found.filter(|row| !row.deleted).map(|row| item_of(tx, open, item, row)).transpose()
+}
+
+/// An item as a revision of it has it.
+pub(super) fn item_of(
+    tx: &mut dyn Tx,
+    open: &OpenBook<'_, '_>,
+    item: &ItemRow<'_>,
+    row: RevisionRow,
+) -> Result<ItemRow<'static>> {
     let (guid, revision, parent, origin, at) = (row.guid, row.revision, row.parent, row.origin, row.at);
     let content = Content::of_revision(tx, open.kind, row)?;
-    Ok(Some(ItemRow {
+    Ok(ItemRow {
         guid,
         revision,
         deleted: false,
@@ -146,7 +155,7 @@ pub(super) fn item_at(
         keys: Cow::Owned(content.keys),
         origin,
         at,
-    }))
+    })
 }
 
 /// The Meta of each chunk of an item, and its bytes as they go to the peer.

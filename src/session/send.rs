@@ -10,7 +10,7 @@ use super::datastore::is_folder_type;
 use super::filtered::{all_changes, due, passes, shown};
 use super::folders::{Parent, Reach, reach, was_moved};
 use super::guid;
-use super::large_out::{Chunk, LargeOut, Placed, item_at, place_chunk, rendered};
+use super::large_out::{Chunk, LargeOut, Placed, item_at, item_of, place_chunk, rendered};
 use super::outbox::{Fit, Outbox};
 use super::receive::OpenBook;
 use super::state::Position;
@@ -257,14 +257,14 @@ fn send_as_it_was(
     let guids: Vec<Guid> = page.iter().map(|item| item.guid).collect();
     let rows = tx.outgoing(device, book, &guids)?;
     let entries = tx.maps_by_guid(device, book, open.state.epoch, &guids)?;
-    for ((item, row), entry) in page.into_iter().zip(rows).zip(entries) {
+    let before = tx.as_of(book, &guids, open.state.upto)?;
+    for (((item, row), entry), before) in page.into_iter().zip(rows).zip(entries).zip(before) {
         let of_this = |row: &OutgoingRow| row.session == Some(open.token) && row.state != OutgoingState::Unsent;
         let sent = row.as_ref().is_some_and(of_this);
-        let old = item.guid.0 <= open.state.upto.0;
-        if old
-            && !sent
+        if !sent
             && entry.is_none()
-            && let Some(was) = as_it_was(tx, open, &item)?
+            && let Some(before) = before.filter(|before| !before.deleted)
+            && let was = item_of(tx, open, &item, before)?
             && passes(open, &was, None)
         {
             let mut put = Vec::new();
@@ -279,15 +279,6 @@ fn send_as_it_was(
         open.state.position = Position::Since(item.revision);
     }
     Ok(true)
-}
-
-/// A live item as it was when our package began; `None` if it was deleted then, or nobody knows any more.
-fn as_it_was(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, item: &ItemRow<'_>) -> Result<Option<ItemRow<'static>>> {
-    let history = tx.history(open.book(), item.guid, usize::MAX)?;
-    match history.into_iter().find(|row| row.revision <= open.state.upto) {
-        Some(row) => item_at(tx, open, item, row.revision),
-        None => Ok(None),
-    }
 }
 
 /// Sends the next chunk of the object that is on its way; `true` when it needs no more of them. Each waits for the
