@@ -293,6 +293,61 @@ fn mem_a_device_is_sent_no_more_than_it_has_room_for() {
     }
 }
 
+/// A sync of everything cannot tell at once what is new, and still a book does not grow without end.
+#[test]
+fn mem_a_slow_sync_fills_no_book_beyond_its_limit() {
+    let full_at = |max_items, max_bytes, device: &str, here: usize, shown: std::ops::Range<usize>| {
+        let mut config = ServerConfig::default();
+        (config.max_items, config.max_bytes) = (max_items, max_bytes);
+        let world = World::with(Arc::new(MemoryStore::new([1; 32])), config);
+        for n in 0..here {
+            world.put(&numbered(n));
+        }
+        let mut phone = phone(&world.server);
+        device.clone_into(&mut phone.device_id);
+        let adds = shown.map(|n| phone.change(Op::Add, &n.to_string(), &numbered(n))).collect();
+        let sync = phone.sync(adds);
+        let heard = say(&mut phone, AlertCode::SLOW, None, "1", vec![sync]);
+        let codes = heard.codes("Add");
+        let taken = codes.iter().take_while(|code| **code == 201).count();
+        assert!(codes[taken..].iter().all(|code| *code == 420), "{codes:?}");
+        (taken, world.cards().len())
+    };
+    let size = numbered(0).len() as u64;
+    assert_eq!(full_at(Some(5), None, "a", 2, 0..7), (5, 5), "two are known and count");
+    assert_eq!(full_at(None, Some(3 * size), "b", 2, 2..9), (3, 5), "bytes of what is not known count");
+    assert_eq!(full_at(Some(5), None, "c", 8, 20..29), (2, 10), "no book is twice as large as it may be");
+}
+
+/// A client in a refresh from the server takes no more than it has room for, either.
+#[test]
+fn mem_a_client_is_refreshed_as_far_as_it_has_room() {
+    let mut world = World::new();
+    let mut device = Device::new("small");
+    device.put(&numbered(100));
+    (0..5).for_each(|n| drop(world.put(&numbered(n)).to_string()));
+    device.config.books[0].mode = AlertCode::REFRESH_FROM_SERVER;
+    let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
+    client.set_free_memory(BookNo::CONTACTS, Mem { shared: false, free_mem: 100_000, free_id: 2 });
+    while let Some(mut out) = client.outgoing() {
+        // The server does not hear of it.
+        let said = String::from_utf8(out.body).unwrap();
+        let heard = match (said.find("<Mem "), said.find("</Mem>")) {
+            (Some(from), Some(to)) => format!("{}{}", &said[..from], &said[to + "</Mem>".len()..]),
+            _ => said,
+        };
+        out.body = heard.into_bytes();
+        let reply = world.post(&out).unwrap();
+        client.received(reply.content_type, &reply.body, world.now).unwrap();
+    }
+    assert!(client.report().clean, "{:?}", client.report());
+    assert_eq!(device.cards().len(), 2);
+    assert_eq!(world.cards().len(), 5);
+    world.tick();
+    assert!(world.sync(&device).unwrap().clean);
+    assert_eq!(device.cards(), world.cards());
+}
+
 #[test]
 fn mem_a_full_client_says_so_and_gets_the_rest_later() {
     for mut world in World::each() {

@@ -224,8 +224,9 @@ pub(super) struct StoreState {
     pub own_room: Option<Room>,
     /// Items kept back because the peer is full.
     pub withheld: u64,
-    /// Adds that were staged.
+    /// Adds that were staged, and their bytes.
     pub staged_adds: u64,
+    pub staged_bytes: u64,
     /// The media type and version the peer wants, once known.
     pub media: Option<(String, String)>,
     /// The longest GUID the peer keeps.
@@ -351,6 +352,7 @@ impl StoreState {
             own_room: None,
             withheld: 0,
             staged_adds: 0,
+            staged_bytes: 0,
             media: None,
             max_guid: None,
             failed: None,

@@ -52,7 +52,9 @@ pub struct ServerConfig {
     pub public_uri: Option<String>,
     /// When deletes that a device causes are held instead of obeyed.
     pub guard: DeletionGuard,
-    /// The most live items that devices may fill a book with; more are answered 420, and stay where they are (§3.18).
+    /// The most live items that devices may fill a book with; more are answered 420, and stay where they are (§3.18). In a
+    /// sync of everything it is what the device shows that counts, for it may be here already; but never does a book get
+    /// larger than twice its limit.
     pub max_items: Option<u64>,
     /// The same in bytes of content.
     pub max_bytes: Option<u64>,
