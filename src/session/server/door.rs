@@ -5,6 +5,7 @@ use super::step::Step;
 use super::{Asked, Server};
 use crate::auth::{Challenge, Identity, Nonces, Policy, Presented, Scheme, Transport, verify};
 use crate::message::{Alert, Command, Header, Location, Status, StatusCode, names};
+use crate::session::datastore;
 use crate::session::state::Package;
 use crate::session::trust::Wanted;
 use crate::session::{Host, ServerIdentity, Speaker};
@@ -36,7 +37,8 @@ impl Step<'_, '_> {
         Speaker { account: self.door.account, device_id: &self.device.device_id }
     }
 
-    /// Whether an Alert may open a book: `true` if its own credential did so just now. Else the Status and the challenge.
+    /// Whether an Alert may open a book: `true` if its own credential did so just now. Else the Status and the challenge. The
+    /// credential may stand in the book's Sync, where that comes in the same message (§3.14).
     ///
     /// Nonces are of this session and book alone: what was overheard opens nothing in another one.
     pub(super) fn opens(&mut self, alert: &Alert<'_>, book: BookNo) -> Result<bool, (StatusCode, Option<Wanted>)> {
@@ -46,7 +48,13 @@ impl Step<'_, '_> {
         }
         let token: String = self.turn.token.0.iter().map(|octet| format!("{octet:02x}")).collect();
         let place = Location::named(format!("book {book} of session {token}"), self.device.device_id.clone());
-        let presented = match &alert.cred {
+        let in_sync = || {
+            self.message.body.iter().find_map(|command| match command {
+                Command::Sync(sync) => sync.cred.as_ref().filter(|_| names_book(sync.target.as_ref(), book)),
+                _ => None,
+            })
+        };
+        let presented = match alert.cred.as_ref().or_else(in_sync) {
             Some(cred) => Presented::read(cred, &self.message.header.source),
             None => Ok(None),
         };
@@ -169,4 +177,8 @@ fn header_status<'m, 'a>(command: &'m Command<'a>) -> Option<&'m Status<'a>> {
         Command::Status(status) if status.cmd == names::SYNC_HDR && status.cmd_ref.as_str() == "0" => Some(status),
         _ => None,
     }
+}
+
+fn names_book(target: Option<&Location<'_>>, book: BookNo) -> bool {
+    target.and_then(|target| datastore::by_uri(&target.uri)).is_some_and(|datastore| datastore.book == book)
 }
