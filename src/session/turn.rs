@@ -5,7 +5,7 @@ use super::content::{Content, scoped, unpack};
 use super::datastore::{self, same_place};
 use super::devinf;
 use super::guid;
-use super::large::{self, LargeLimits, Taken};
+use super::large::{self, BookRoom, LargeLimits, Taken};
 use super::outbox::{Extra, Outbox, Queued};
 use super::profile::Manners;
 use super::receive::{Key, OpenBook, Outcome, Place, Quota, ROOT, Received, Verb, When, receive};
@@ -176,6 +176,10 @@ impl Turn {
         if let Some(mem) = sync.meta.as_ref().and_then(|meta| meta.mem) {
             store.room = Some(mem.into());
         }
+        let live = self.rows.get(&store.book).map_or(0, |row| u64::try_from(row.live_bytes).unwrap_or(0));
+        let said = store.own_room.map_or(u64::MAX, |room| room.bytes);
+        let book = BookRoom { now: self.quota.bytes.saturating_sub(live).min(said), ever: self.quota.bytes };
+        let limits = LargeLimits { book, ..self.large };
         let mut batch = Vec::new();
         let mut blobs = Vec::new();
         let mut asked = Vec::new();
@@ -199,7 +203,7 @@ impl Turn {
             for item in &change.items {
                 let queued = Queued::new(msg_ref, change.cmd_id.as_str(), change.op.name(), StatusCode::OK).about(item);
                 let taken = match refused {
-                    None => large::take(tx, self.device, store, &self.large, change, item, meta)?,
+                    None => large::take(tx, self.device, store, &limits, change, item, meta)?,
                     Some(code) => Taken::Refused(code),
                 };
                 let read = match taken {

@@ -18,7 +18,7 @@ use self::credential::Answered;
 use self::server::Believed;
 use self::step::Step;
 use super::datastore;
-use super::large::LargeLimits;
+use super::large::{BookRoom, LargeLimits};
 use super::receive::Quota;
 use super::state::{Package, State, StoreState};
 use super::turn::{Turn, unfold};
@@ -118,7 +118,7 @@ pub struct ClientConfig {
 impl ClientConfig {
     /// What this client takes of large objects.
     const fn large(&self) -> LargeLimits {
-        LargeLimits { object: self.max_obj_size, card: self.max_card_size, account: u64::MAX }
+        LargeLimits { object: self.max_obj_size, card: self.max_card_size, account: u64::MAX, book: BookRoom::ENDLESS }
     }
 }
 

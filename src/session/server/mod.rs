@@ -9,7 +9,7 @@ mod refusal;
 mod step;
 
 use self::busy::Waiting;
-use super::large::LargeLimits;
+use super::large::{BookRoom, LargeLimits};
 use super::{Busy, Host, Profiles, Report};
 use crate::auth::{Attempts, CredError, MacHeader, Nonces, Presented, Tokens};
 use crate::codec::{Encoding, Limits, decode_header};
@@ -75,7 +75,12 @@ pub struct ServerConfig {
 impl ServerConfig {
     /// What this server takes of large objects.
     pub(super) const fn large(&self) -> LargeLimits {
-        LargeLimits { object: self.max_obj_size, card: self.max_card_size, account: self.max_large_bytes }
+        LargeLimits {
+            object: self.max_obj_size,
+            card: self.max_card_size,
+            account: self.max_large_bytes,
+            book: BookRoom::ENDLESS,
+        }
     }
 }
 
