@@ -10,7 +10,8 @@ use common::{Device, PASSWORD, World, card, numbered};
 use std::sync::Arc;
 use syncml::kit::phone::{Heard, Phone};
 use syncml::message::{
-    AlertCode, CmdId, Command, Container, ContainerKind, Location, Mem, Meta, Op, StatusCode, Timestamp,
+    AlertCode, CmdId, Command, Container, ContainerKind, Data, DataStore, DevInf, Get, Item, Location, Mem, Meta, Op,
+    Put, StatusCode, StoreMemory, Timestamp,
 };
 use syncml::session::{Client, Server, ServerConfig};
 use syncml::store::memory::MemoryStore;
@@ -346,6 +347,37 @@ fn mem_a_client_is_refreshed_as_far_as_it_has_room() {
     world.tick();
     assert!(world.sync(&device).unwrap().clean);
     assert_eq!(device.cards(), world.cards());
+}
+
+/// A device says how many items it holds at all (DSMem), and the server says it of a book that has a limit.
+#[test]
+fn mem_what_a_datastore_holds_at_all_is_told_and_heeded() {
+    for most in [Some(5), None] {
+        let mut config = ServerConfig::default();
+        config.max_items = most;
+        let world = World::with(Arc::new(MemoryStore::new([1; 32])), config);
+        (0..4).for_each(|n| drop(world.put(&numbered(n)).to_string()));
+        let mut phone = phone(&world.server);
+        let memory = StoreMemory { max_id: Some(3), ..StoreMemory::default() };
+        let store = DataStore { source_ref: "./card".into(), memory: Some(memory), ..DataStore::default() };
+        let own = DevInf { dev_id: "phone-1".into(), stores: vec![store], ..DevInf::default() };
+        let item = Item {
+            source: Some(Location::new("./devinf12")),
+            data: Some(Data::DevInf(Box::new(own))),
+            ..Item::default()
+        };
+        let (lang, cred, meta) = (None, None, Some(Meta::of_type("application/vnd.syncml-devinf+xml")));
+        let put = Put { cmd_id: CmdId::from(90), no_resp: false, lang, cred, meta: meta.clone(), items: vec![item] };
+        let item = Item { target: Some(Location::new("./devinf12")), ..Item::default() };
+        let (lang, cred) = (None, None);
+        let get = Get { cmd_id: CmdId::from(91), no_resp: false, lang, cred, meta, items: vec![item] };
+        let add = phone.change(Op::Add, "1", &numbered(100));
+        let sync = phone.sync(vec![add]);
+        let heard = say(&mut phone, AlertCode::SLOW, None, "1", vec![Command::Put(put), Command::Get(get), sync]);
+        assert_eq!(heard.changes.len(), 2, "it has one already");
+        let told = String::from_utf8_lossy(&heard.bytes).contains("<DSMem><MaxID>5</MaxID></DSMem>");
+        assert_eq!(told, most.is_some());
+    }
 }
 
 #[test]

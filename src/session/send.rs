@@ -13,7 +13,7 @@ use super::guid;
 use super::large_out::{Chunk, LargeOut, Placed, item_at, item_of, place_chunk, rendered};
 use super::outbox::{Fit, Outbox};
 use super::receive::OpenBook;
-use super::state::Position;
+use super::state::{Position, Room};
 use crate::message::{Change, Item, Location, Meta, Op, StatusCode};
 use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx};
 use crate::sync::{Role, SyncType};
@@ -21,6 +21,9 @@ use std::collections::HashMap;
 
 /// Rows looked at at a time.
 const PAGE: usize = 64;
+
+/// Map entries counted at a time.
+const COUNTED: usize = 500;
 
 /// Fills the outbox with changes of one book; `true` when all of them are in.
 ///
@@ -370,6 +373,22 @@ fn send_in_place(
     send_item(tx, open, outbox, item, entry, op, &parent)
 }
 
+/// A device that does not say what still fits, but how many items it holds at all (DSMem), has room for the others.
+fn learn_room(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>) -> Result<()> {
+    let Some(max) = open.state.max_items.filter(|_| open.role == Role::Server && open.state.room.is_none()) else {
+        return Ok(());
+    };
+    let (mut after, mut held) = (Guid(0), 0);
+    while held < max {
+        let page = tx.map_page(open.device, open.book(), open.state.epoch, after, COUNTED)?;
+        let Some(last) = page.last() else { break };
+        after = last.guid;
+        held += page.iter().filter(|entry| entry.state == MapState::Live).count() as u64;
+    }
+    open.state.room = Some(Room { items: max.saturating_sub(held), bytes: u64::MAX });
+    Ok(())
+}
+
 /// Puts one change into the outbox and gives its row for the ledger; `None` when this message is full.
 fn send_item(
     tx: &mut dyn Tx,
@@ -411,6 +430,9 @@ fn send_item(
         if open.state.max_obj.is_some_and(|max| size > max) {
             open.state.sent.refused += 1;
             return Ok(Some(OutgoingRow { state: OutgoingState::Withheld, reason: 416, session: None, ..row }));
+        }
+        if op == Op::Add {
+            learn_room(tx, open)?;
         }
         // It has said what still fits (§3.18): the rest waits for the next sync.
         if op == Op::Add && open.state.room.is_some_and(|room| room.items == 0 || room.bytes < size) {

@@ -218,8 +218,9 @@ pub(super) struct StoreState {
     /// Whether the book has folders that can be spoken of in this session, and whether the peer has them too (§3.15).
     pub folders: bool,
     pub tree: bool,
-    /// What still fits there, as the peer said.
+    /// What still fits there, as the peer said, and the most items that it says to hold at all.
     pub room: Option<Room>,
+    pub max_items: Option<u64>,
     /// Client: what still fits here, as we say.
     pub own_room: Option<Room>,
     /// Items kept back because the peer is full.
@@ -349,6 +350,7 @@ impl StoreState {
             folders: false,
             tree: false,
             room: None,
+            max_items: None,
             own_room: None,
             withheld: 0,
             staged_adds: 0,

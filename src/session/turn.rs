@@ -418,6 +418,7 @@ impl Turn {
             let caps = devinf::capability(caps, &store.there, datastore);
             store.media = caps.media;
             store.max_guid = caps.max_guid;
+            store.max_items = caps.max_items;
             wants_count = caps.number_of_changes;
         }
         let manners = &self.manners;

@@ -117,7 +117,7 @@ impl Step<'_> {
                 .iter()
                 .filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?)))
                 .collect();
-            let own = devinf::own(version, &self.config.device_id, Role::Client, true, false, &named);
+            let own = devinf::own(version, &self.config.device_id, Role::Client, self.turn.quota, true, false, &named);
             let item = Item {
                 source: Some(Location::new(version.devinf_uri())),
                 data: Some(Data::DevInf(Box::new(own))),
@@ -448,7 +448,7 @@ impl Step<'_> {
         let refuses = statuses.iter().any(|status| status.code >= 400);
         self.write_header_status(&mut outbox, message)?;
         write_statuses(tx, &self.turn.token, &mut outbox, statuses)?;
-        devinf::write_results(&mut outbox, &mut self.state, self.config.encoding).map_err(broken)?;
+        devinf::write_results(&mut outbox, &mut self.state, self.turn.quota, self.config.encoding).map_err(broken)?;
         write_broken(&mut outbox, &mut self.state)?;
         if self.suspend && self.state.package < Package::Over {
             return self.break_off(tx, outbox);

@@ -419,7 +419,7 @@ impl Step<'_, '_> {
             .map_err(broken)?;
         let statuses = std::mem::take(&mut self.statuses);
         write_statuses(tx, &self.turn.token, &mut outbox, statuses.into_iter().flatten())?;
-        devinf::write_results(&mut outbox, &mut self.state, self.encoding).map_err(broken)?;
+        devinf::write_results(&mut outbox, &mut self.state, self.turn.quota, self.encoding).map_err(broken)?;
         self.write_news(tx, &mut outbox)?;
         self.write_alerts(&mut outbox).map_err(broken)?;
         write_broken(&mut outbox, &mut self.state)?;
