@@ -30,16 +30,22 @@ pub(super) struct Capability {
     pub folders: bool,
     /// The most items that it holds (DSMem).
     pub max_items: Option<u64>,
+    /// Whether it is one of this crate.
+    pub kin: bool,
 }
+
+/// How both ends of this crate name their maker.
+const MAN: &str = "syncml";
 
 /// Reads off a peer's device information what concerns one of its datastores.
 pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore) -> Capability {
     let number_of_changes = devinf.number_of_changes;
+    let kin = devinf.man.as_deref() == Some(MAN);
     let store = devinf.stores.iter().find(|store| same_place(&store.source_ref, there)).or(match &*devinf.stores {
         [only] => Some(only),
         _ => None,
     });
-    let Some(store) = store else { return Capability { number_of_changes, ..Capability::default() } };
+    let Some(store) = store else { return Capability { number_of_changes, kin, ..Capability::default() } };
     let media = store
         .rx_pref
         .iter()
@@ -49,7 +55,7 @@ pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore
         .map(|wanted| (wanted.media_type.trim().to_owned(), wanted.version.trim().to_owned()));
     let max_guid = store.max_guid_size.filter(|max| *max > 0);
     let max_items = store.memory.and_then(|memory| memory.max_id).filter(|max| *max > 0);
-    Capability { media, max_guid, number_of_changes, folders: store.hierarchical, max_items }
+    Capability { media, max_guid, number_of_changes, folders: store.hierarchical, max_items, kin }
 }
 
 /// What we say of ourselves, with datastores by the names that the peer has for them; a server adds those that nobody
@@ -101,7 +107,7 @@ pub(super) fn own(
     let text = |text: &'static str| Some(Text::Borrowed(text));
     DevInf {
         ver_dtd: version.dtd().into(),
-        man: text("syncml"),
+        man: text(MAN),
         model: text(if role == Role::Server { "syncml server" } else { "syncml client" }),
         fwv: text(env!("CARGO_PKG_VERSION")),
         swv: text(env!("CARGO_PKG_VERSION")),

@@ -155,6 +155,15 @@ fn send_open_rows(
             // Changed since our package began: next time.
             (_, Some(item)) if item.revision > open.state.upto => {}
             (Some(op), Some(item)) if row.state != OutgoingState::Refused || item.revision > row.sent_revision => {
+                if let Some(large) = LargeOut::resumed(tx, open, &row, &item, op)? {
+                    // It is nobody's but the object's turn; the page is looked at again behind it.
+                    put.push(OutgoingRow { session: Some(open.token), sent_as: None, ..row });
+                    tx.put_outgoing(device, book, &put)?;
+                    tx.drop_outgoing(device, book, &settled)?;
+                    (open.state.large_out, open.state.position) = (Some(large), Position::Open(guid));
+                    open.state.awaiting += 1;
+                    return go_on(tx, open, outbox);
+                }
                 match send_in_place(tx, open, outbox, &item, entry.as_ref(), op, &mut put)? {
                     Some(sent) => {
                         put.push(again(Some(&row), sent));
@@ -309,6 +318,7 @@ fn go_on(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, outbox: &mut Outbox) -> R
         parent.put(open.role, &mut address);
     }
     let (meta, body) = rendered(open, outbox, &shown(open, &was));
+    let meta = large.meta(meta, &body);
     let placed = match place_chunk(tx, outbox, large.op, &address, &meta, &body, large.sent)? {
         Chunk::In(placed) => placed,
         Chunk::NotNow => return Ok(false),
@@ -320,8 +330,9 @@ fn go_on(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, outbox: &mut Outbox) -> R
         }
     };
     tx.put_outgoing(device, book, &[OutgoingRow { sent_as: Some(placed.sent_as), ..row }])?;
-    open.state.large_out = placed.more.then(|| LargeOut::after(&placed, large.guid, large.revision, large.op));
-    Ok(!placed.more)
+    let which = (large.guid, large.revision, large.op);
+    open.state.large_out = LargeOut::after(tx, open, &placed, which)?;
+    Ok(open.state.large_out.is_none())
 }
 
 /// The item of a change without its data, and the temporary GUID if it has one.
@@ -452,7 +463,7 @@ fn send_item(
         false => Fit::Never,
     };
     let placed = match fit {
-        Fit::Yes(sent_as) => Chunk::In(Placed { sent_as, sent: size, more: false }),
+        Fit::Yes(sent_as) => Chunk::In(Placed { sent_as, bytes: size, sent: size, of: size }),
         Fit::NotNow => Chunk::NotNow,
         Fit::Never if open.state.chunks && !matches!(op, Op::Delete | Op::Move) => {
             let (mut address, _) = address(open, item.guid, entry, op);
@@ -469,7 +480,7 @@ fn send_item(
             }
             row.sent_as = Some(placed.sent_as);
             open.state.awaiting += 1;
-            open.state.large_out = placed.more.then(|| LargeOut::after(&placed, item.guid, item.revision, op));
+            open.state.large_out = LargeOut::after(tx, open, &placed, (item.guid, item.revision, op))?;
             Ok(Some(row))
         }
         Chunk::NotNow => Ok(None),

@@ -1,6 +1,7 @@
 //! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
 
 use super::large_out::LargeOut;
+use super::profile::ResumeObjects;
 use super::trust::Trust;
 use super::{BookReport, Counts, Report};
 use crate::message::{Mem, StatusCode, Version};
@@ -205,6 +206,8 @@ pub(super) struct StoreState {
     /// Whether the peer takes objects in chunks, and the largest it takes, in bytes.
     pub chunks: bool,
     pub max_obj: Option<u64>,
+    /// How it is told where one goes on that the session before broke off; `None` if it must not be.
+    pub resume_objects: Option<ResumeObjects>,
     /// The object that is going to the peer in chunks.
     pub large_out: Option<LargeOut>,
     /// Whether one is coming; its chunks are in the store.
@@ -342,6 +345,7 @@ impl StoreState {
             awaiting: 0,
             chunks: false,
             max_obj: None,
+            resume_objects: None,
             large_out: None,
             large_in: false,
             large_resumed: false,

@@ -7,7 +7,7 @@ use super::devinf;
 use super::guid;
 use super::large::{self, BookRoom, LargeLimits, Taken};
 use super::outbox::{Extra, Outbox, Queued};
-use super::profile::Manners;
+use super::profile::{Manners, ResumeObjects};
 use super::receive::{Key, OpenBook, Outcome, Place, Quota, ROOT, Received, Verb, When, receive};
 use super::send::{count, send};
 use super::settle::settle;
@@ -414,12 +414,14 @@ impl Turn {
         max_obj: Option<u64>,
     ) -> Result<bool> {
         let mut wants_count = false;
+        let mut kin = false;
         if let (Some(caps), Some(datastore)) = (caps, datastore::by_number(store.book)) {
             let caps = devinf::capability(caps, &store.there, datastore);
             store.media = caps.media;
             store.max_guid = caps.max_guid;
             store.max_items = caps.max_items;
             wants_count = caps.number_of_changes;
+            kin = caps.kin;
         }
         let manners = &self.manners;
         if let (Some(media), Some(datastore)) = (&manners.media, datastore::by_number(store.book)) {
@@ -429,6 +431,7 @@ impl Turn {
         store.max_guid = manners.max_guid.or(store.max_guid);
         wants_count = manners.number_of_changes.unwrap_or(wants_count);
         store.max_obj = store.max_obj.or(max_obj);
+        store.resume_objects = manners.resume_objects.or_else(|| kin.then_some(ResumeObjects::Position));
         let takes_chunks = || {
             manners
                 .large_objects

@@ -17,7 +17,7 @@ use crate::session::turn::{
     Turn, broken, find_store, fold_open_epoch, keep_overflow, out_of_place, refuse_all, sent_ref, write_broken,
     write_statuses,
 };
-use crate::store::{BookNo, DeviceRow, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
+use crate::store::{BookNo, DeviceNo, DeviceRow, Direction, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
 use crate::sync::filter::GRAMMAR;
 use crate::sync::{OnAlert, Role, SyncType, next_anchor, status_policy};
 
@@ -70,7 +70,12 @@ impl Step<'_> {
             if !resuming {
                 fold_open_epoch(tx, pair)?;
             }
-            discard(tx, self.turn.device, book.book)?;
+            let mut large_in = false;
+            if resuming {
+                large_in = tx.partial(self.turn.device, book.book, Direction::In)?.is_some();
+            } else {
+                discard(tx, self.turn.device, book.book)?;
+            }
             // Without an anchor there is nothing to count changes from: the first sync compares everything. A one-way sync
             // is left to the server to escalate: asking for a refresh would ask for deletes.
             let first = pair.own_next.is_none() && asked == SyncType::TwoWay;
@@ -78,6 +83,7 @@ impl Step<'_> {
             let mut store = StoreState::new(book.book, sync, pair.epoch);
             store.asked = asked;
             store.resuming = resuming;
+            (store.large_in, store.large_resumed) = (large_in, large_in);
             store.start_head = head;
             store.start_live = live;
             store.here.clone_from(&book.local_uri);
@@ -290,6 +296,7 @@ impl Step<'_> {
                             continue;
                         };
                         if status.code.0 >= 400 && std::mem::take(&mut store.resuming) {
+                            begin_objects_anew(tx, self.turn.device, store)?;
                             // Then from the start; a server that knows no 225 is asked for that next time.
                             if let Some(pair) = self.turn.pairs.get_mut(&store.book) {
                                 fold_open_epoch(tx, pair)?;
@@ -649,6 +656,7 @@ fn take_alert(
         return Ok(StatusCode::OK);
     }
     if std::mem::take(&mut store.resuming) {
+        begin_objects_anew(tx, pair.device, store)?;
         // The server resumes another sync than ours: ours is given up, and what it did stays.
         fold_open_epoch(tx, pair)?;
         (store.sync, store.old_epoch, store.epoch) = (SyncType::TwoWay, None, pair.epoch);
@@ -672,6 +680,12 @@ fn take_alert(
     store.escalate("the server wants everything compared", pair.epoch);
     pair.sync_type = store.sync.alert().0;
     Ok(StatusCode::OK)
+}
+
+/// The session before is not gone on with: neither is an object of which it heard the beginning.
+fn begin_objects_anew(tx: &mut dyn Tx, device: DeviceNo, store: &mut StoreState) -> Result<()> {
+    (store.large_in, store.large_resumed) = (false, false);
+    discard(tx, device, store.book)
 }
 
 fn map_of(store: &StoreState, rows: &[MapRow]) -> Map<'static> {
