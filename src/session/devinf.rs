@@ -1,16 +1,17 @@
 //! Device information: what we say of ourselves, and what a session needs to know of the peer (§3.19).
 
 use super::datastore::{self, DATASTORES, Datastore, same_place};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Queued};
 use super::receive::Quota;
 use super::state::State;
-use crate::codec::{EncodeError, Encoding};
+use crate::codec::{EncodeError, Encoding, encode_devinf};
 use crate::contact::identity::Kind;
 use crate::contact::view::NAMES;
 use crate::message::{
-    CmdId, Command, ContentType, Data, DataStore, DevInf, FilterCap, Item, Location, Meta, Results, StoreMemory,
-    SyncKind, Text, Version,
+    CmdId, Command, ContentType, Data, DataStore, DevInf, FilterCap, Item, Location, Message, Meta, Results,
+    StatusCode, StoreMemory, SyncKind, Text, Version,
 };
+use crate::store::DeviceRow;
 use crate::sync::Role;
 use crate::sync::filter::GRAMMAR;
 
@@ -56,6 +57,29 @@ pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore
     let max_guid = store.max_guid_size.filter(|max| *max > 0);
     let max_items = store.memory.and_then(|memory| memory.max_id).filter(|max| *max > 0);
     Capability { media, max_guid, number_of_changes, folders: store.hierarchical, max_items, kin }
+}
+
+/// Keeps what a peer says of itself, in Puts and Results. The Status of each item, with the place of its command.
+pub(super) fn keep(message: &Message<'_>, version: Version, device: &mut DeviceRow) -> Vec<(usize, Queued)> {
+    let mut statuses = Vec::new();
+    for (index, command) in message.body.iter().enumerate() {
+        let items = match command {
+            Command::Put(put) => &put.items,
+            Command::Results(results) => &results.items,
+            _ => continue,
+        };
+        for item in items {
+            let code = match &item.data {
+                Some(Data::DevInf(devinf)) => {
+                    device.devinf = encode_devinf(devinf, version, Encoding::Xml).ok();
+                    StatusCode::OK
+                }
+                _ => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            };
+            statuses.push((index, Queued::of(message, command, code).about(item)));
+        }
+    }
+    statuses
 }
 
 /// What we say of ourselves, with datastores by the names that the peer has for them; a server adds those that nobody

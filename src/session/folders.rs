@@ -8,7 +8,7 @@ use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, 
 use crate::sync::Role;
 
 /// Folders in folders at most; what lies deeper is sent without its folder.
-const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 100;
 
 /// How the peer is told where an item is.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -456,6 +456,12 @@ impl Queued {
         }
     }
 
+    /// A Status for a command of a message, without addresses.
+    pub(super) fn of(message: &Message<'_>, command: &Command<'_>, code: StatusCode) -> Self {
+        let cmd_id = command.cmd_id().map(|id| id.as_str()).unwrap_or_default();
+        Self::new(&message.header.msg_id.to_string(), cmd_id, command.name(), code)
+    }
+
     /// With the addresses of an item.
     pub(super) fn about(mut self, item: &Item<'_>) -> Self {
         self.targets.extend(item.target.as_ref().map(|target| target.uri.to_string()));

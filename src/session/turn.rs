@@ -7,19 +7,20 @@ use super::devinf;
 use super::guid;
 use super::large::{self, BookRoom, LargeLimits, Taken};
 use super::outbox::{Extra, Outbox, Queued};
-use super::profile::{Manners, ResumeObjects};
+use super::profile::{Manners, Profiles, ResumeObjects};
 use super::receive::{Key, OpenBook, Outcome, Place, Quota, ROOT, Received, Verb, When, receive};
 use super::send::{count, send};
 use super::settle::settle;
 use super::state::{Position, State, StoreState};
 use crate::codec::{Limits, decode_devinf};
+use crate::contact::identity::Kind;
 use crate::message::{
     Alert, AlertCode, Change, Command, ContainerKind, DevInf, Item, Location, Mem, Meta, Op, Status, StatusCode, Sync,
     Text, Timestamp, Version,
 };
 use crate::store::{
-    BookNo, BookRow, BookWriter, DeviceNo, Guid, OutgoingRow, PairRow, Phase, Result, Revision, SentRef, StoreError,
-    Token, Tx,
+    BookNo, BookRow, BookWriter, DeviceNo, DeviceRow, Guid, OutgoingRow, PairRow, Phase, Result, Revision, SentRef,
+    StoreError, Token, Tx,
 };
 use crate::sync::{DeletionGuard, Incoming, Role, SyncType};
 use std::borrow::Cow;
@@ -56,6 +57,14 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// Finds the profile rules about the peer, by its name and what it said of itself, now or in an earlier session.
+    pub(super) fn choose_manners(&mut self, profiles: &Profiles, peer: &str, device: &DeviceRow, state: &mut State) {
+        let bytes = device.devinf.as_deref();
+        let devinf = bytes.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        state.rules = profiles.about(peer, devinf.as_ref());
+        self.manners = profiles.manners(&state.rules);
+    }
+
     /// Locks the session's books, in ascending order, and loads the peer's pairs with them.
     pub(super) fn lock(&mut self, tx: &mut dyn Tx, books: impl IntoIterator<Item = BookNo>) -> Result<()> {
         let mut books: Vec<BookNo> = books.into_iter().filter(|book| !self.rows.contains_key(book)).collect();
@@ -82,7 +91,7 @@ impl Turn {
         let missing = || StoreError::Corrupt(format!("book {book} is used without its lock"));
         let row = self.rows.get(&book).ok_or_else(missing)?.clone();
         let pair = self.pairs.get_mut(&book).ok_or_else(missing)?;
-        let kind = datastore::by_number(book).map_or(crate::contact::identity::Kind::Other, |datastore| datastore.kind);
+        let kind = book.kind();
         // What a client receives was made by the server; what a server receives, by the device.
         state.alone &= state.seen_head == row.head;
         let writer = BookWriter::new(row, Some(self.device), self.now);
@@ -183,10 +192,7 @@ impl Turn {
         let mut batch = Vec::new();
         let mut blobs = Vec::new();
         let mut asked = Vec::new();
-        let mut kind = crate::contact::identity::Kind::Other;
-        if let Some(datastore) = datastore::by_number(store.book) {
-            kind = datastore.kind;
-        }
+        let kind = store.book.kind();
         for Inside { command, refused, meta } in flatten(sync) {
             let meta = meta.as_deref();
             let Command::Change(change) = command else {
@@ -283,7 +289,7 @@ impl Turn {
     /// Reads one item of a change; the status that refuses it otherwise.
     fn read_item<'m>(
         &self,
-        kind: crate::contact::identity::Kind,
+        kind: Kind,
         store: &StoreState,
         change: &Change<'m>,
         item: &Item<'m>,
@@ -335,7 +341,7 @@ impl Turn {
         match (partial, op) {
             // Row 42: only a Replace can be of single fields, and only of content that has fields here.
             (true, Incoming::Add) => return Err(StatusCode::BAD_REQUEST),
-            (true, _) if kind != crate::contact::identity::Kind::Contact => {
+            (true, _) if kind != Kind::Contact => {
                 return Err(StatusCode::UNSUPPORTED_FEATURE);
             }
             _ => {}
@@ -354,7 +360,7 @@ impl Turn {
             Cow::Owned(unpacked) => Cow::Owned(unpacked),
         };
         let media_type = scoped(item, change, meta, |meta| meta.media_type.as_deref())
-            .filter(|_| kind != crate::contact::identity::Kind::Contact)
+            .filter(|_| kind != Kind::Contact)
             .map(|media_type| Cow::Owned(media_type.to_owned()));
         Ok(Received { op, key, content: Some(Content::new(kind, media_type, bytes)), partial, place, verb })
     }

@@ -17,7 +17,6 @@ pub use poll::{News, Poll, PollConfig};
 use self::credential::Answered;
 use self::server::Believed;
 use self::step::Step;
-use super::datastore;
 use super::large::{BookRoom, LargeLimits};
 use super::receive::Quota;
 use super::state::{Package, State, StoreState};
@@ -25,7 +24,6 @@ use super::turn::{Turn, unfold};
 use super::{Profiles, Report, ServerIdentity};
 use crate::auth::Challenge;
 use crate::codec::{Encoding, Limits, decode};
-use crate::contact::identity::Kind;
 use crate::message::{AlertCode, Command, Mem, Message, StatusCode, Text, Timestamp, Version};
 use crate::store::{AccountNo, BookNo, DeviceRow, Store, StoreError, Token, Tx, Verdict};
 use crate::sync::filter::{Filter, FilterError, FilterType};
@@ -69,7 +67,7 @@ pub struct BookFilter {
 impl BookFilter {
     /// As a session of this version uses it.
     fn for_book(&self, book: BookNo, version: Version) -> Result<Option<Filter>, FilterError> {
-        let kind = datastore::by_number(book).map_or(Kind::Other, |datastore| datastore.kind);
+        let kind = book.kind();
         let fields = self.fields.iter().map(String::as_str);
         match version {
             Version::V12 => Filter::new(kind, self.record.as_deref(), fields, self.filter_type),

@@ -2,7 +2,7 @@
 
 use super::book::book_cred;
 use super::{Called, ClientBook, ClientConfig};
-use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
+use crate::codec::{Limits, decode_devinf};
 use crate::message::{
     Alert, AlertCode, Chal, Command, Cred, Data, Filter, Get, Header, Item, Location, Map, MapItem, Message, Meta,
     MsgId, Put, SessionId, Status, StatusCode, Timestamp, Version,
@@ -207,31 +207,18 @@ impl Step<'_> {
         self.request(tx, message, statuses)
     }
 
-    /// Finds the profile rules about the server, by its address and what it said of itself, now or in an earlier session.
+    /// Finds the profile rules about the server, by its address and what it said of itself.
     pub(super) fn choose_manners(&mut self) {
-        let bytes = self.device.devinf.as_deref();
-        let devinf = bytes.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
-        self.state.rules = self.config.profiles.about(&self.config.server_uri, devinf.as_ref());
-        self.turn.manners = self.config.profiles.manners(&self.state.rules);
+        let (profiles, uri) = (&self.config.profiles, &self.config.server_uri);
+        self.turn.choose_manners(profiles, uri, &self.device, &mut self.state);
     }
 
     fn take_devinf(&mut self, message: &Message<'_>) -> Vec<Queued> {
-        let mut statuses = Vec::new();
-        for command in &message.body {
-            let items = match command {
-                Command::Put(put) => &put.items,
-                Command::Results(results) => &results.items,
-                _ => continue,
-            };
-            for item in items {
-                if let Some(Data::DevInf(devinf)) = &item.data {
-                    self.device.devinf = encode_devinf(devinf, self.state.version, Encoding::Xml).ok();
-                    self.choose_manners();
-                }
-                statuses.push(queued(message, command, StatusCode::OK).about(item));
-            }
+        let statuses = devinf::keep(message, self.state.version, &mut self.device);
+        if !statuses.is_empty() {
+            self.choose_manners();
         }
-        statuses
+        statuses.into_iter().map(|(_, queued)| queued).collect()
     }
 
     /// The server's alerts say which sync is held; a kind that we do not hold ends the book's sync.
@@ -246,7 +233,7 @@ impl Step<'_> {
                     Some(AlertCode::NEXT_MESSAGE | AlertCode::NO_END_OF_DATA | AlertCode::DISPLAY) => StatusCode::OK,
                     _ => StatusCode::UNSUPPORTED_FEATURE,
                 };
-                let mut status = queued(message, command, code);
+                let mut status = Queued::of(message, command, code);
                 status.idle = alert.code == Some(AlertCode::NEXT_MESSAGE);
                 if alert.code == Some(AlertCode::NO_END_OF_DATA) {
                     self.turn.break_off(tx, &mut self.state)?;
@@ -269,7 +256,7 @@ impl Step<'_> {
                     (take_alert(tx, store, pair, sync)?, store.peer_next.clone())
                 }
             };
-            let status = queued(message, command, code).about(item);
+            let status = Queued::of(message, command, code).about(item);
             statuses.push(match next {
                 Some(next) => status.saying(Extra::Next(next)),
                 None => status,
@@ -373,7 +360,8 @@ impl Step<'_> {
                         Some(store) => store.failed.map_or(StatusCode::OK, StatusCode),
                     };
                     if !sync.no_resp {
-                        statuses.push(queued(message, command, code).at(sync.target.as_ref(), sync.source.as_ref()));
+                        statuses
+                            .push(Queued::of(message, command, code).at(sync.target.as_ref(), sync.source.as_ref()));
                     }
                     statuses.extend(match found {
                         Some(at) if code == StatusCode::OK => {
@@ -388,7 +376,7 @@ impl Step<'_> {
                     for item in &get.items {
                         let wanted = item.target.as_ref().is_some_and(|target| devinf::is_uri(&target.uri));
                         let code = if wanted { StatusCode::OK } else { StatusCode::NOT_FOUND };
-                        statuses.push(queued(message, command, code).about(item));
+                        statuses.push(Queued::of(message, command, code).about(item));
                         if wanted {
                             self.state.owe_results(&msg_ref, get.cmd_id.as_str());
                         }
@@ -397,7 +385,7 @@ impl Step<'_> {
                 _ => {
                     let Some(code) = out_of_place(Role::Client, command) else { continue };
                     if command.cmd_id().is_some() && !command.no_resp() {
-                        statuses.push(queued(message, command, code));
+                        statuses.push(Queued::of(message, command, code));
                     }
                     if let Command::Container(container) = command {
                         statuses.extend(refuse_all(&container.commands, &msg_ref, code));
@@ -711,9 +699,4 @@ pub(super) fn alert(
     item: Item<'static>,
 ) -> Command<'static> {
     Command::Alert(Alert { cmd_id, no_resp: false, cred, code: Some(code), correlator: None, items: vec![item] })
-}
-
-fn queued(message: &Message<'_>, command: &Command<'_>, code: StatusCode) -> Queued {
-    let cmd_id = command.cmd_id().map(|id| id.as_str()).unwrap_or_default();
-    Queued::new(&message.header.msg_id.to_string(), cmd_id, command.name(), code)
 }

@@ -4,12 +4,10 @@ use super::overlay::Overlay;
 use super::{Key, OpenBook, Outcome, Place, Received, Verb, When};
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder};
+use crate::session::folders::MAX_DEPTH;
 use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, Result, Revision, Tx, ViewFp};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
-
-/// Folders in folders at most.
-const MAX_DEPTH: u32 = 100;
 
 /// What became of a change before it is decided.
 pub(super) enum Resolved<'m> {
