@@ -28,7 +28,8 @@ pub(super) fn settle(
             Settling::Start => {
                 let deletes = tx.count_staged(device, book, Op::Delete)?;
                 if guard.holds(deletes, live(open)) {
-                    open.state.held = deletes;
+                    open.state.holding = true;
+                    open.state.held += deletes;
                 }
                 open.state.settling = Settling::Indexing;
             }

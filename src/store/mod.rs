@@ -230,6 +230,9 @@ pub trait Tx {
     -> Result<Vec<ItemRow<'static>>>;
     /// What an item held as of a revision of it, current or superseded; `None` when purged or never there.
     fn revisions(&mut self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>>;
+    /// What each item held when the book's head was `head`: its newest revision up to there, current or superseded; `None`
+    /// when purged or not there yet.
+    fn as_of(&mut self, book: BookNo, guids: &[Guid], head: Revision) -> Result<Vec<Option<RevisionRow>>>;
     /// Superseded revisions of an item, newest first.
     fn history(&mut self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>>;
     /// Live items with exactly this fingerprint, at most `limit` each, ascending by guid.

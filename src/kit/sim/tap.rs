@@ -84,6 +84,7 @@ impl Tx for TapTx<'_> {
         fn update_items(book: BookNo, rows: &[ItemRow<'_>]) -> ();
         fn changes(book: BookNo, after: Revision, upto: Revision, limit: usize) -> Vec<ItemRow<'static>>;
         fn revisions(book: BookNo, which: &[(Guid, Revision)]) -> Vec<Option<RevisionRow>>;
+        fn as_of(book: BookNo, guids: &[Guid], head: Revision) -> Vec<Option<RevisionRow>>;
         fn history(book: BookNo, guid: Guid, limit: usize) -> Vec<RevisionRow>;
         fn by_fingerprint(book: BookNo, prints: &[[u8; 16]], limit: usize) -> Vec<Vec<Guid>>;
         fn by_match_key(book: BookNo, keys: &[u64], limit: usize) -> Vec<Vec<Guid>>;

@@ -153,6 +153,18 @@ pub(super) fn revisions(store: &dyn Store) -> Outcome {
     same("of another book", read(store, ann, |tx| tx.revisions(OTHER_BOOK, &asked))?, none)
 }
 
+pub(super) fn as_of(store: &dyn Store) -> Outcome {
+    let ann = with_history(store)?;
+    let guids = [1, 2, 9, 1].map(Guid);
+    for (head, one, two) in [(0, 0, 0), (1, 1, 0), (2, 1, 2), (3, 3, 2), (4, 4, 2), (5, 5, 2), (99, 5, 2)] {
+        let row = |revision| Some(held(revision)).filter(|_| revision > 0);
+        let wanted = vec![row(one), row(two), None, row(one)];
+        same(&format!("at {head}"), read(store, ann, |tx| tx.as_of(BOOK, &guids, Revision(head)))?, wanted)?;
+    }
+    same("none", read(store, ann, |tx| tx.as_of(BOOK, &[], Revision(5)))?, vec![])?;
+    same("of another book", read(store, ann, |tx| tx.as_of(OTHER_BOOK, &guids, Revision(5)))?, vec![None; 4])
+}
+
 pub(super) fn history(store: &dyn Store) -> Outcome {
     let ann = with_history(store)?;
     let history = |book: BookNo, guid, limit| read(store, ann, move |tx| tx.history(book, Guid(guid), limit));

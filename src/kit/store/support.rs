@@ -283,6 +283,7 @@ pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
         say("items", &tx.items(book, &guids)?);
         say("changes", &tx.changes(book, Revision(0), ALL, usize::MAX)?);
         say("revisions", &tx.revisions(book, &pairs)?);
+        say("as of", &tx.as_of(book, &guids, Revision(3))?);
         for guid in &guids {
             say("history", &tx.history(book, *guid, usize::MAX)?);
         }

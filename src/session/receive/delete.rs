@@ -82,7 +82,7 @@ impl<'m> Overlay<'m> {
         if when != When::Arriving && entry.state != MapState::Leaving {
             return Ok(Outcome::Done(StatusCode::OK));
         }
-        if open.state.held > 0 {
+        if open.state.holding {
             self.learn_and_write(MapRow { state: MapState::Held, ..entry });
             return Ok(Outcome::Done(StatusCode::OK));
         }

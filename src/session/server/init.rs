@@ -41,7 +41,7 @@ impl Step<'_, '_> {
                 }
                 Some(AlertCode::SUSPEND) if self.state.version == Version::V12 => StatusCode::OK,
                 Some(AlertCode::NO_END_OF_DATA) => {
-                    self.state.break_off();
+                    self.turn.break_off(tx, &mut self.state)?;
                     StatusCode::OK
                 }
                 Some(AlertCode::NEXT_MESSAGE | AlertCode::DISPLAY) => StatusCode::OK,
@@ -160,6 +160,11 @@ impl Step<'_, '_> {
             pair.phase = Phase::Idle;
         }
         pair.sync_type = sync.alert().0;
+        if sync == SyncType::RefreshFromServer {
+            // The device may empty itself before it hears anything (§3.5): until this has ended, no anchor of before says
+            // what it has.
+            (pair.peer_next, pair.peer_prev) = (None, None);
+        }
         if !resumed {
             pair.start_head = row.head;
         }

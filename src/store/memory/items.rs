@@ -130,6 +130,20 @@ impl MemoryTx<'_> {
         }))
     }
 
+    pub(super) fn as_of(&mut self, book: BookNo, guids: &[Guid], head: Revision) -> Result<Vec<Option<RevisionRow>>> {
+        Ok(self.with(|tables, changes| {
+            let held = |guid: &Guid| {
+                let item = changes.items.get(&tables.items, &(book, *guid))?;
+                if item.revision <= head {
+                    return Some(as_of(item));
+                }
+                let range = (Included((book, *guid, Revision(i64::MIN))), Included((book, *guid, head)));
+                changes.superseded.scan(&tables.superseded, range.0, range.1).last().map(|(_, row)| row.clone())
+            };
+            guids.iter().map(held).collect()
+        }))
+    }
+
     pub(super) fn history(&mut self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>> {
         Ok(self.with(|tables, changes| {
             let range = (Included((book, guid, Revision(i64::MIN))), Included((book, guid, Revision(i64::MAX))));

@@ -178,6 +178,24 @@ impl SqliteTx<'_> {
         which.iter().map(|(guid, revision)| held(*guid, *revision).or_failure()).collect()
     }
 
+    pub(super) fn as_of(&self, book: BookNo, guids: &[Guid], head: Revision) -> Result<Vec<Option<RevisionRow>>> {
+        const CURRENT: &str =
+            "SELECT guid, revision, deleted, parent, media_type, origin, at, content, blob, size FROM item
+              WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision <= ?4";
+        const SUPERSEDED: &str =
+            "SELECT guid, revision, kind = 2, parent, media_type, origin, at, content, blob, size FROM revision
+              WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision <= ?4 ORDER BY revision DESC LIMIT 1";
+        let (mut current, mut superseded) = (self.prepare(CURRENT)?, self.prepare(SUPERSEDED)?);
+        let mut held = |guid: Guid| {
+            let id = (self.account, book.0, guid.0, head.0);
+            match current.query_row(id, rows::revision).optional()? {
+                Some(row) => Ok(Some(row)),
+                None => superseded.query_row(id, rows::revision).optional(),
+            }
+        };
+        guids.iter().map(|guid| held(*guid).or_failure()).collect()
+    }
+
     pub(super) fn history(&self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>> {
         let sql = "SELECT guid, revision, kind = 2, parent, media_type, origin, at, content, blob, size FROM revision
                    WHERE account = ?1 AND book = ?2 AND guid = ?3 ORDER BY revision DESC LIMIT ?4";

@@ -63,6 +63,7 @@ const WAYS: &[&str] = &[
     "SEARCH partial USING COVERING INDEX partial_blob (account=? AND blob=?)",
     "SEARCH partial USING INDEX sqlite_autoindex_partial_1 (account=? AND device=? AND book=? AND direction=?)",
     "SEARCH revision USING COVERING INDEX revision_blob (account=? AND blob=?)",
+    "SEARCH revision USING INDEX revision_guid (account=? AND book=? AND guid=? AND revision<?)",
     "SEARCH revision USING INDEX revision_guid (account=? AND book=? AND guid=? AND revision=?)",
     "SEARCH revision USING INDEX revision_guid (account=? AND book=? AND guid=?)",
     "SEARCH session USING INDEX session_ids (account=? AND device=? AND session_id=?)",
