@@ -220,3 +220,24 @@ fn x4_retention_hurts_no_device() {
         assert_eq!(count, 3, "{all}");
     }
 }
+
+/// A client that purged its own history, and waited for no server, compares everything by itself.
+#[test]
+fn a_client_without_its_history_compares_everything() {
+    let (mut world, one, _) = three(World::new());
+    let guid = one.find("Name0000");
+    for number in ["+49111", "+49222"] {
+        one.edit(guid, &card("Name0000", number));
+    }
+    world.tick();
+    let expired = Retention { devices: Some(0), ..NOTHING };
+    let purge = |now| purge(one.store.as_ref(), one.account, BOOK, &expired, now, &mut |_| {}).unwrap();
+    assert_eq!(purge(world.now.plus_seconds(-3_600)).removed, 0, "it was here just now");
+    assert_eq!(purge(world.now).removed, 2);
+    world.tick();
+    let report = world.sync(&one).unwrap();
+    assert_eq!((report.books[0].mode.as_str(), report.clean), ("slow", true));
+    assert_eq!((one.cards(), world.cards().len()), (world.cards(), 3));
+    assert!(world.cards().concat().contains("+49222"));
+    assert_eq!(received(&synced(&mut world, &one)), [0; 3]);
+}

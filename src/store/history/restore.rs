@@ -150,7 +150,7 @@ fn begin(tx: &mut dyn Tx, book: BookNo, at: At, now: Timestamp) -> Result<Restor
         return Err(HistoryError::Purged { at: target, from });
     }
     let open = tx.restores(book, 1)?.pop().filter(|row| row.ended.is_none() && row.target == target);
-    Ok(open.unwrap_or(RestoreRow {
+    Ok(open.unwrap_or_else(|| RestoreRow {
         id: head,
         target,
         cursor: target,
