@@ -20,8 +20,8 @@ pub struct Retention {
     pub revisions: Option<u32>,
     /// What was in force within the last so many changes of the book.
     pub changes: Option<u64>,
-    /// After so many days without a sync a device is not waited for any more: when it comes back it is asked for a slow
-    /// sync (508), and loses nothing but what it should have been told apart by. Without, devices are waited for for ever.
+    /// A device that was away for more than so many days is not waited for any more: when it comes back, everything is
+    /// compared (508 and a slow sync). Without, devices are waited for for ever.
     pub devices: Option<u32>,
 }
 
