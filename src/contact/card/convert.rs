@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::names::{Shape, canonical_name, canonical_param, shape};
-use super::write::{DERIVED, clean_name, is_internal_param, unpack};
+use super::write::{DERIVED, clean, is_internal_param, unpack};
 use super::{Card, Property, PropertyBuf, Value, Version};
 
 /// Carries a preference other than 1 where only "preferred" can be said.
@@ -26,7 +26,7 @@ pub fn convert(card: &Card<'_>, version: Version) -> Vec<u8> {
     for part in [b"BEGIN:VCARD", &line_break[..], b"VERSION:", version.as_str().as_bytes(), line_break] {
         out.extend_from_slice(part);
     }
-    let kept = |property: &&Property<'_>| !property.is("VERSION") && property.param(DERIVED).is_none();
+    let kept = |property: &&Property<'_>| !property.is("VERSION") && !is_derived(card, property);
     let (mut has_n, mut has_fn) = (false, false);
     for property in card.properties().iter().filter(kept) {
         has_n |= property.is("N");
@@ -47,6 +47,20 @@ pub fn convert(card: &Card<'_>, version: Version) -> Vec<u8> {
 
 fn derived(property: PropertyBuf) -> PropertyBuf {
     property.param(DERIVED, "1")
+}
+
+/// Was this N or FN only added because a version demanded it? Not if somebody changed it since.
+pub(in crate::contact) fn is_derived(card: &Card<'_>, property: &Property<'_>) -> bool {
+    if !(property.is("N") || property.is("FN")) || property.param(DERIVED).is_none() {
+        return false;
+    }
+    let other = match property.is("N") {
+        true => said(card, "FN"),
+        false => card.all("N").find(|n| !n.is_empty()).map(|n| Cow::Owned(render_name(&n.components()))),
+    };
+    let own = if property.is("N") { render_name(&property.components()) } else { property.text().into_owned() };
+    let wanted = other.or_else(|| stand_in(card)).unwrap_or_default();
+    own.trim() == wanted.trim()
 }
 
 /// What a card without FN or N is called.
@@ -101,22 +115,26 @@ pub(super) fn read(property: &Property<'_>) -> PropertyBuf {
 
 fn read_params(property: &Property<'_>, shape: Shape, out: &mut PropertyBuf) {
     for param in property.params() {
-        if is_internal_param(param.name()) {
+        // By the name that will be written: junk in it must not turn one parameter into another.
+        let written = clean(param.name());
+        if is_internal_param(&written) {
             continue;
         }
-        let name = canonical_param(param.name());
+        let is = |wanted: &str| written.eq_ignore_ascii_case(wanted);
         for value in param.values() {
-            if let Some((name, value)) = unpack(param.name(), &value) {
-                out.params.push((canonical_param(&name).to_ascii_uppercase(), value));
-            } else if param.is("TYPE") && value.eq_ignore_ascii_case("PREF") {
+            if let Some((name, value)) = unpack(&written, &value) {
+                if !is_internal_param(&name) {
+                    out.params.push((canonical_param(&name).to_ascii_uppercase(), value));
+                }
+            } else if is("TYPE") && value.eq_ignore_ascii_case("PREF") {
                 push_preference(&mut out.params, "1");
-            } else if param.is("PREF") || param.is(PREFERENCE) {
+            } else if is("PREF") || is(PREFERENCE) {
                 out.params.retain(|(name, _)| name != "PREF");
                 push_preference(&mut out.params, &value);
-            } else if param.is("VALUE") && shape == Shape::Binary {
+            } else if is("VALUE") && shape == Shape::Binary {
                 // Data or reference: the value itself says it.
             } else {
-                out.params.push((clean_name(name).to_ascii_uppercase(), value.into_owned()));
+                out.params.push((canonical_param(&written).to_ascii_uppercase(), value.into_owned()));
             }
         }
     }
@@ -153,9 +171,14 @@ fn read_value(property: &Property<'_>, shape: Shape, params: &mut Vec<(String, S
         Shape::Date => {
             if let Some(at) = params.iter().position(|(name, _)| name.eq_ignore_ascii_case(OMIT_YEAR))
                 && let Some(rest) = text.strip_prefix(params[at].1.as_str())
+                && rest
+                    .split(['T', 't'])
+                    .next()
+                    .is_some_and(|day| day.bytes().all(|it| it.is_ascii_digit() || it == b'-'))
             {
+                let rest = rest.replace('-', "");
                 params.remove(at);
-                return Value::Text(format!("--{}", rest.replace('-', "")));
+                return Value::Text(format!("--{rest}"));
             }
         }
         Shape::Geo => {

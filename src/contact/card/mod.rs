@@ -28,10 +28,10 @@ pub use edit::{CardBuilder, Editor};
 pub use property::{Encoding, Param, Params, Property};
 pub use write::{PropertyBuf, Value};
 
-pub(in crate::contact) use convert::{render_name, stand_in};
+pub(in crate::contact) use convert::{is_derived, render_name, stand_in};
 pub(in crate::contact) use lex::content_lines;
 pub(in crate::contact) use names::{Shape, canonical_name, canonical_param, is_single, shape};
-pub(in crate::contact) use write::{clean_name, is_internal_param, unpack};
+pub(in crate::contact) use write::{clean, is_internal_param, unpack};
 
 /// The versions of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

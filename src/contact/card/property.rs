@@ -408,10 +408,12 @@ impl<'p> Param<'p> {
         self.value
     }
 
-    /// Its values: split at commas outside quotes, quotes removed, `^n ^^ ^'` decoded (RFC 6868).
+    /// Its values: split at commas outside quotes, quotes removed, `^n ^^ ^'` decoded (RFC 6868). A quoted list of types
+    /// is a list all the same: RFC 6350 §6.4.1 itself writes `TYPE="voice,home"`.
     pub fn values(self) -> impl Iterator<Item = Cow<'p, str>> {
-        let mut rest = Some(self.value);
-        let quoting = self.quoting;
+        let types = if self.is("TYPE") { quoted_types(self.value) } else { None };
+        let mut rest = Some(types.unwrap_or(self.value));
+        let quoting = self.quoting && types.is_none();
         std::iter::from_fn(move || {
             let text = rest?;
             let end = position(text, b',', quoting);
@@ -420,6 +422,13 @@ impl<'p> Param<'p> {
         })
         .filter(|value| !value.is_empty())
     }
+}
+
+/// What stands in the quotes, if it is a list of words as types are. A label of the user's own may hold a comma.
+fn quoted_types(value: &str) -> Option<&str> {
+    let list = value.strip_prefix('"')?.strip_suffix('"')?;
+    let word = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (list.contains(',') && list.split(',').all(word)).then_some(list)
 }
 
 /// First place of a byte, outside quotes if quotes are in order.
@@ -492,9 +501,23 @@ fn missing_ends(text: &str) -> usize {
     count(b"BEGIN").saturating_sub(count(b"END"))
 }
 
-/// Has the text of a card within a card as many END as BEGIN, and an END last?
+/// Is the text one whole card, as a reader takes it for one: BEGIN first, its own END last, none too deep?
 pub(super) fn is_closed(text: &str) -> bool {
-    missing_ends(text) == 0 && text.trim_end().lines().last().is_some_and(|it| is_marker(it.as_bytes(), b"END"))
+    let (mut depth, mut closed) = (0, false);
+    for line in text.trim_end().lines() {
+        if is_marker(line.as_bytes(), b"BEGIN") {
+            depth += 1;
+        }
+        // Nothing but BEGIN may come first, nothing behind the END of the first.
+        if closed || depth == 0 || depth > Limits::default().max_depth {
+            return false;
+        }
+        if is_marker(line.as_bytes(), b"END") {
+            depth -= 1;
+            closed = depth == 0;
+        }
+    }
+    closed
 }
 
 fn encoding_of(value: &str) -> Option<Encoding> {

@@ -176,6 +176,64 @@ fn names_groups_and_parameters() {
 }
 
 #[test]
+fn row7_a_quoted_list_of_types_is_a_list() {
+    for (params, wanted) in [
+        ("TYPE=\"voice,home\"", &["voice", "home"][..]),
+        ("TYPE=\"voice\",home", &["voice", "home"]),
+        ("TYPE=\"Boat, in summer\"", &["Boat, in summer"]),
+        ("TYPE=\"Büro,hinten\"", &["Büro,hinten"]),
+    ] {
+        let bytes = card("4.0", &[&format!("TEL;{params}:1")]);
+        let types: Vec<String> = parse(&bytes).properties()[1].types().map(Cow::into_owned).collect();
+        assert_eq!(types, wanted, "{params}");
+    }
+}
+
+#[test]
+fn an_added_name_that_somebody_changed_stays() {
+    let bytes = card("4.0", &["FN;X-A=1:Ada"]);
+    let older = String::from_utf8(convert(&parse(&bytes), Version::V2_1)).unwrap();
+    assert_eq!(fingerprint(&parse(&bytes)), fingerprint(&parse(older.as_bytes())));
+    let edited = older.replace("Ada;", "Doe;Ada");
+    let back = convert(&parse(edited.as_bytes()), Version::V4_0);
+    assert_eq!(parse(&back).get("N").unwrap().components()[..2], ["Doe", "Ada"]);
+}
+
+#[test]
+fn only_a_whole_card_is_written_as_one() {
+    let deep = format!("{}{}", "BEGIN:VCARD\\nAGENT:\\n".repeat(6), "END:VCARD\\n".repeat(6));
+    for text in ["BEGIN:VCARDS\\nEND:VCARD", "BEGIN:VCARD\\nEND:VCARD\\nBEGIN:VCARD\\nEND:VCARD", &*deep] {
+        let bytes = card("3.0", &["N:D;;;;", "FN:D", &format!("AGENT:{text}"), "TEL:1"]);
+        let older = convert(&parse(&bytes), Version::V2_1);
+        assert_eq!(fingerprint(&parse(&bytes)), fingerprint(&parse(&older)), "{text}");
+    }
+}
+
+/// Junk in the name of a parameter must not make it another one in another version: a value would be read as base64.
+#[test]
+fn row35_no_parameter_becomes_an_encoding() {
+    let packed = "X-SYNCML-PARAM=RU5DT0RJTkc9QkFTRTY0"; // ENCODING=BASE64
+    for param in ["ENC\\ODING=BASE64", "CHAR\rSET=UTF-16", packed] {
+        let bytes = card("3.0", &["N:Doe;Ada;;;", "FN:Ada Doe", &format!("NOTE;{param}:aGVsbG8=")]);
+        let card = parse(&bytes);
+        for version in [Version::V2_1, Version::V4_0] {
+            let converted = convert(&card, version);
+            let converted = parse(&converted);
+            assert_eq!(converted.get("NOTE").unwrap().text(), "aGVsbG8=", "{param} {version}");
+            assert_eq!(fingerprint(&card), fingerprint(&converted), "{param} {version}");
+        }
+    }
+}
+
+#[test]
+fn row21_only_a_date_loses_its_year() {
+    let bytes = card("3.0", &["N:D;;;;", "FN:D", "BDAY;X-APPLE-OMIT-YEAR=1604:1604 or so"]);
+    let converted = convert(&parse(&bytes), Version::V4_0);
+    assert_eq!(parse(&converted).get("BDAY").unwrap().text(), "1604 or so");
+    assert_eq!(fingerprint(&parse(&bytes)), fingerprint(&parse(&converted)));
+}
+
+#[test]
 fn escapes_are_those_of_the_version() {
     for (version, raw, wanted) in [
         ("3.0", "a\\nb\\Nc\\,d\\;e\\\\f\\:g\\\"h", "a\nb\nc,d;e\\f:g\"h"),
@@ -455,7 +513,7 @@ fn flat(value: &Value) -> String {
 }
 
 /// Calls everything there is to call.
-fn exercise(bytes: &[u8]) {
+pub(super) fn exercise(bytes: &[u8]) {
     let bytes = decode_document(bytes);
     let Ok(all) = Card::parse_all(&bytes, &Limits::default(), Charset::WINDOWS_1252) else { return };
     let cards: Vec<Card<'_>> = all.flatten().collect();

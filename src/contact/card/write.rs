@@ -1,5 +1,7 @@
 //! Owned properties, and how each version spells them.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
@@ -282,8 +284,16 @@ pub(in crate::contact) fn is_internal_param(name: &str) -> bool {
 }
 
 /// What a name may consist of (RFC 6350 §3.3), so that no value can break out of its line.
-pub(in crate::contact) fn clean_name(name: &str) -> String {
-    name.chars().filter(|&char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '/')).collect()
+pub(in crate::contact) fn clean(name: &str) -> Cow<'_, str> {
+    let is_clean = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '/');
+    match name.chars().all(is_clean) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(name.chars().filter(|&char| is_clean(char)).collect()),
+    }
+}
+
+fn clean_name(name: &str) -> String {
+    clean(name).into_owned()
 }
 
 /// What a media type may consist of (RFC 6838 §4.2), so that it cannot break out of a `data:` URI.

@@ -11,7 +11,8 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 use super::Fingerprint;
 use super::keys::{is_rendering, push_number};
 use crate::contact::card::{
-    Card, Property, Shape, canonical_name, canonical_param, clean_name, is_internal_param, shape, stand_in, unpack,
+    Card, Property, Shape, canonical_name, canonical_param, clean, is_derived, is_internal_param, shape, stand_in,
+    unpack,
 };
 
 /// Between components of a value.
@@ -44,7 +45,7 @@ impl Canon {
         let mut params = Vec::new();
         for (at, property) in card.properties().iter().enumerate() {
             let name = canonical_name(property.name());
-            if !says_something(property) || labels.absorbs(property) {
+            if !says_something(property) || labels.absorbs(property) || is_derived(card, property) {
                 continue;
             }
             match name {
@@ -237,12 +238,15 @@ fn read_params(name: &str, property: &Property<'_>, out: &mut Vec<String>) {
     let binary = shape(name) == Shape::Binary || property.is_binary();
     let mut preference: Option<String> = None;
     for param in property.params() {
-        let own = canonical_param(param.name());
-        if is_internal_param(own) || date && own.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR") {
+        let written = clean(param.name());
+        let own = canonical_param(&written);
+        let passed_over = |own: &str| is_internal_param(own) || date && own.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR");
+        if passed_over(own) {
             continue;
         }
         for value in param.values() {
             match unpack(own, &value) {
+                Some((own, _)) if passed_over(&own) => {}
                 Some((own, value)) => read_param(name, binary, &own, &value, &mut preference, out),
                 None => read_param(name, binary, own, &value, &mut preference, out),
             }
@@ -273,7 +277,7 @@ fn read_param(
     } else if is("PREF") || is("X-PREF") {
         *preference = Some(value.trim().to_owned());
     } else if !is("VALUE") && !is("MEDIATYPE") {
-        out.push(format!("{}={}", clean_name(canonical_param(name)).to_ascii_uppercase(), value.trim()));
+        out.push(format!("{}={}", canonical_param(name).to_ascii_uppercase(), value.trim()));
     }
 }
 
@@ -375,8 +379,10 @@ struct Names {
 
 impl Names {
     fn of(card: &Card<'_>) -> Self {
-        let place =
-            |name: &str| card.properties().iter().position(|it| it.is(name) && !it.is_empty() && !it.is_binary());
+        let place = |name: &str| {
+            let says = |it: &Property<'_>| it.is(name) && !it.is_empty() && !it.is_binary() && !is_derived(card, it);
+            card.properties().iter().position(says)
+        };
         let (n_at, fn_at) = (place("N"), place("FN"));
         let components = n_at.map(|at| card.properties()[at].components()).unwrap_or_default();
         let full: Option<Cow<'_, str>> = fn_at.map(|at| card.properties()[at].text());

@@ -25,6 +25,11 @@ fn row7_same_meaning_same_fingerprint() {
             ("2.1", &["N:D", "TEL;CELL;VOICE:1", "EMAIL;INTERNET:a@b"]),
             ("2.1", &["N:D", "TEL;CELL:1", "EMAIL:a@b"]),
         ),
+        (
+            "a quoted list of types",
+            ("4.0", &["N:D", "TEL;TYPE=\"voice,home\":1"]),
+            ("3.0", &["N:D", "TEL;TYPE=HOME:1"]),
+        ),
         ("order", ("3.0", &["N:D", "TEL;TYPE=a;X-B=c:1", "NOTE:x"]), ("3.0", &["NOTE:x", "TEL;X-B=c;TYPE=a:1", "N:D"])),
         (
             "punctuation",

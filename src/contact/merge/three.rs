@@ -108,6 +108,15 @@ impl<'c> Side<'c> {
         state
     }
 
+    /// What N and FN say together, wherever a name of one word stands.
+    fn name_lines(&self) -> Vec<&[u8]> {
+        let mut lines = self.state(Key::Single("N"));
+        lines.extend(self.state(Key::Single("FN")));
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+    }
+
     fn name(&self) -> Vec<String> {
         self.card.all("N").find(|n| !n.is_empty()).map(Property::components).unwrap_or_default()
     }
@@ -128,9 +137,12 @@ struct Merge<'m, 'c> {
 
 impl<'c> Merge<'_, 'c> {
     fn decide(&mut self) {
+        let name = self.incoming.name_lines();
+        // A peer whose version demands N and FN says with both what one of them said.
+        let same_name = name == self.base.name_lines() || name == self.current.name_lines();
         let keys: BTreeSet<Key<'c>> =
             self.base.keys.keys().chain(self.current.keys.keys()).chain(self.incoming.keys.keys()).copied().collect();
-        for key in keys {
+        for key in keys.into_iter().filter(|key| !(same_name && matches!(key, Key::Single("N" | "FN")))) {
             let (base, current, incoming) = (self.base.state(key), self.current.state(key), self.incoming.state(key));
             if incoming == base || current == incoming || incoming.is_empty() && current != base {
                 continue;

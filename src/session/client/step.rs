@@ -107,10 +107,11 @@ impl Step<'_> {
     pub(super) fn initialise(&mut self, tx: &mut dyn Tx, challenge: Option<&Message<'_>>) -> Result<Vec<u8>> {
         let header = self.header();
         let mut outbox = self.outbox(&header)?;
-        if let Some(challenge) = challenge {
-            self.write_header_status(&mut outbox, challenge)?;
+        match challenge {
+            Some(challenge) => self.write_header_status(&mut outbox, challenge)?,
+            // Once only: the challenge may have the number of package 0.
+            None => self.answer_call(&mut outbox)?,
         }
-        self.answer_call(&mut outbox)?;
         let first_sync = self.state.stores.iter().any(|store| store.own_last.is_none());
         let version = self.state.version;
         let media_type = devinf::media_type(self.config.encoding);
