@@ -4,7 +4,7 @@ use super::{first_item, read, with_body};
 use crate::codec::{DataStyle, EncodeError, Encoder, Encoding, Limits, Options, adapt, decode, encode, encode_command};
 use crate::message::{
     Alert, AlertCode, Anchor, Change, CmdId, Command, Cred, Data, Filter, Header, Item, Location, Mem, Message, Meta,
-    MsgId, Op, SessionId, Sync, Unknown, Version,
+    MsgId, Op, Put, SessionId, Sync, Unknown, Version,
 };
 
 fn header(version: Version) -> Header<'static> {
@@ -130,18 +130,30 @@ fn version_1_0_counts_no_changes() {
 }
 
 #[test]
-fn data_is_quoted_as_needed() {
+fn content_is_quoted_and_other_data_as_needed() {
     let item = |content: &str| format!("<Add><CmdID>1</CmdID><Item><Data>{content}</Data></Item></Add>");
     for (data, expected) in [
-        ("plain", "plain"),
+        ("plain", "<![CDATA[plain]]>"),
         ("", ""),
-        ("a>b", "a&gt;b"),
+        ("a>b", "<![CDATA[a>b]]>"),
         ("a<b", "<![CDATA[a<b]]>"),
         ("a&b", "<![CDATA[a&b]]>"),
         ("N:A\r\n", "<![CDATA[N:A\r\n]]>"),
         ("<![CDATA[x]]>", "<![CDATA[<![CDATA[x]]]]><![CDATA[>]]>"),
     ] {
         assert_eq!(xml(&add(data.as_bytes()), Version::V12), item(expected));
+    }
+    for (data, expected) in [("plain", "plain"), ("a>b", "a&gt;b"), ("a<b", "<![CDATA[a<b]]>")] {
+        let item = Item { data: Some(Data::text(data)), ..Item::default() };
+        let put = Command::Put(Put {
+            cmd_id: 1.into(),
+            no_resp: false,
+            lang: None,
+            cred: None,
+            meta: None,
+            items: vec![item],
+        });
+        assert!(xml(&put, Version::V12).contains(&format!("<Data>{expected}</Data>")));
     }
     let mut encoder = Encoder::new(
         Encoding::Xml,
