@@ -269,7 +269,7 @@ fn send_as_it_was(
     let guids: Vec<Guid> = page.iter().map(|item| item.guid).collect();
     let rows = tx.outgoing(device, book, &guids)?;
     let entries = tx.maps_by_guid(device, book, open.state.epoch, &guids)?;
-    let before = tx.as_of(book, &guids, open.state.upto)?;
+    let before = tx.as_of(book, open.state.upto, &guids)?;
     for (((item, row), entry), before) in page.into_iter().zip(rows).zip(entries).zip(before) {
         let of_this = |row: &OutgoingRow| row.session == Some(open.token) && row.state != OutgoingState::Unsent;
         let sent = row.as_ref().is_some_and(of_this);

@@ -19,8 +19,11 @@ impl Step<'_> {
     pub(super) fn open_books(&mut self, tx: &mut dyn Tx) -> Result<()> {
         self.turn.lock(tx, self.config.books.iter().map(|book| book.book))?;
         for book in &self.config.books {
-            let (head, live) =
-                self.turn.rows.get(&book.book).map_or_else(Default::default, |row| (row.head, row.live_items));
+            let (head, live, purged) = self
+                .turn
+                .rows
+                .get(&book.book)
+                .map_or_else(Default::default, |row| (row.head, row.live_items, row.purged_upto));
             let Some(pair) = self.turn.pairs.get_mut(&book.book) else { continue };
             let asked = SyncType::from_alert(book.mode).unwrap_or(SyncType::TwoWay);
             // A slow sync that broke off goes on where it was; any other costs nothing to begin anew.
@@ -31,7 +34,8 @@ impl Step<'_> {
             }
             // Without an anchor there is nothing to count changes from: the first sync compares everything. A one-way sync
             // is left to the server to escalate: asking for a refresh would ask for deletes.
-            let first = pair.own_next.is_none() && asked == SyncType::TwoWay;
+            // So does one after a time longer than history is kept here.
+            let first = (pair.own_next.is_none() || pair.cursor < purged) && asked == SyncType::TwoWay;
             let sync = if first || resuming { SyncType::Slow } else { asked };
             let mut store = StoreState::new(book.book, sync, pair.epoch);
             store.asked = asked;
