@@ -2,6 +2,7 @@
 //! acknowledged").
 
 use super::filtered::passes;
+use super::folders::look_inside;
 use super::guid::{self, Parsed};
 use super::receive::{OpenBook, own_entry};
 use crate::message::{Op, StatusCode};
@@ -53,7 +54,7 @@ pub(super) fn confirm(
         Some(old) => tx.maps_by_guid(device, book, old, &guids)?,
         None => vec![None; guids.len()],
     };
-    let (mut maps, mut put, mut done) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut maps, mut put, mut done, mut added) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (((row, code), entry), before) in answered.into_iter().zip(entries).zip(before) {
         let counts = &mut open.state.sent;
         match (decide_confirmation(row.op, code), row.op) {
@@ -84,6 +85,9 @@ pub(super) fn confirm(
                     Op::Delete => MapRow { state: MapState::Gone, ..entry },
                     _ => MapRow { agreed_revision: row.sent_revision, view_fp: row.sent_view_fp, lens, ..entry },
                 });
+                if op == Op::Add {
+                    added.push(row.guid);
+                }
                 done.push(row.guid);
             }
             // A server that cannot have it there tells where it is (§3.15); that is then news.
@@ -92,35 +96,40 @@ pub(super) fn confirm(
                 maps.extend(entry.map(|entry| MapRow { agreed_revision: row.sent_revision, ..entry }));
                 done.push(row.guid);
             }
+            // It has nothing of it, whatever was sent before.
             (Confirmation::Lost, _) => {
                 maps.extend(entry.map(|entry| MapRow { state: MapState::Gone, ..entry }));
-                put.push(OutgoingRow { op: Op::Add, ..again(row, code) });
+                put.push(OutgoingRow { op: Op::Add, ..unsent(row, code) });
             }
             // It does not move; the same is said with a Replace next time (§3.15).
-            (Confirmation::Refused, Op::Move) => put.push(again(row, code)),
+            (Confirmation::Refused, Op::Move) => put.push(kept(row, code, OutgoingState::Unsent)),
             (Confirmation::Refused, _) => {
                 counts.refused += 1;
-                put.push(OutgoingRow { state: OutgoingState::Refused, ..again(row, code) });
+                put.push(kept(row, code, OutgoingState::Refused));
             }
             (Confirmation::Full, _) => {
                 open.state.full = true;
                 open.state.withheld += 1;
-                put.push(OutgoingRow { state: OutgoingState::Withheld, ..again(row, code) });
+                put.push(kept(row, code, OutgoingState::Withheld));
             }
-            // That this failed says nothing of what was sent before it.
-            (Confirmation::Retry, _) if row.state == OutgoingState::Resent => {
-                put.push(OutgoingRow { state: OutgoingState::Resent, ..again(row, code) });
-            }
-            (Confirmation::Retry, _) => put.push(again(row, code)),
+            (Confirmation::Retry, _) => put.push(kept(row, code, OutgoingState::Unsent)),
         }
         open.state.awaiting -= 1;
     }
     tx.put_maps(device, book, &maps)?;
     tx.put_outgoing(device, book, &put)?;
-    tx.drop_outgoing(device, book, &done)
+    tx.drop_outgoing(device, book, &done)?;
+    look_inside(tx, open, &added)
 }
 
-fn again(row: OutgoingRow, code: StatusCode) -> OutgoingRow {
+/// The row of what was not taken. That this failed says nothing of what was sent before it: the doubt about that stays,
+/// and it is sent again.
+fn kept(row: OutgoingRow, code: StatusCode, state: OutgoingState) -> OutgoingRow {
+    let state = if row.state == OutgoingState::Resent { row.state } else { state };
+    OutgoingRow { state, ..unsent(row, code) }
+}
+
+fn unsent(row: OutgoingRow, code: StatusCode) -> OutgoingRow {
     OutgoingRow { state: OutgoingState::Unsent, reason: code.0, session: None, sent_as: None, ..row }
 }
 
@@ -237,6 +246,7 @@ impl MapChange {
         let lost = tx.items(book, &self.lost)?.into_iter().flatten().filter(|item| !item.deleted);
         tx.put_outgoing(device, book, &lost.map(|item| OutgoingRow::unsent(&item)).collect::<Vec<_>>())?;
         // An item deleted meanwhile: the device has it and must lose it. One changed meanwhile: it must hear of that.
-        tx.put_outgoing(device, book, &self.owed)
+        tx.put_outgoing(device, book, &self.owed)?;
+        look_inside(tx, open, &mapped)
     }
 }

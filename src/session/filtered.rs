@@ -7,12 +7,14 @@
 //! filter removed has no entry any more; nothing else tells it from one that the device never had.
 
 use super::content::Content;
+use super::folders::UNPLACED;
 use super::guid;
 use super::receive::OpenBook;
 use super::state::StoreState;
+use crate::contact::identity::Kind;
 use crate::contact::lens::{Fields, view};
 use crate::message::Op;
-use crate::store::{ItemRow, LensNo, MapRow, OutgoingRow, Result, Revision, Tx};
+use crate::store::{ItemRow, LensNo, MapRow, OutgoingRow, Result, Revision, Tx, ViewFp};
 use crate::sync::Role;
 use crate::sync::decide_outgoing;
 use crate::sync::filter::{Filter, decide_filtered};
@@ -35,6 +37,7 @@ impl OpenBook<'_, '_> {
     /// is not known any more was perhaps nothing.
     pub(super) fn sent_lens(&self, row: &OutgoingRow) -> Option<LensNo> {
         match self.role {
+            _ if row.reason == UNPLACED => Some(LensNo::UNPLACED),
             Role::Server if self.state.refilter && row.session != Some(self.token) => Some(NOTHING),
             _ => self.state.lens,
         }
@@ -67,6 +70,21 @@ pub(super) fn shown<'i, 'a>(open: &OpenBook<'_, '_>, item: &'i ItemRow<'a>) -> C
     })
 }
 
+/// The fingerprint of what a peer sees of an item under the lens that an agreement was about.
+pub(super) fn print_under(
+    tx: &mut dyn Tx,
+    open: &mut OpenBook<'_, '_>,
+    lens: Option<LensNo>,
+    item: &ItemRow<'_>,
+) -> Result<ViewFp> {
+    if lens.is_none() || open.kind != Kind::Contact {
+        return Ok(item.fingerprint);
+    }
+    open.lenses.load(tx, lens)?;
+    let seen = view(&item.content, &open.lenses.get(lens));
+    Ok(seen.map_or(item.fingerprint, |seen| Content::new(open.kind, None, Cow::Owned(seen)).print))
+}
+
 /// What must be sent so that the peer has of an item what it wants to have.
 pub(super) fn due(open: &OpenBook<'_, '_>, item: &ItemRow<'_>, entry: Option<&MapRow>) -> Option<Op> {
     if !open.sifts() {
@@ -74,7 +92,8 @@ pub(super) fn due(open: &OpenBook<'_, '_>, item: &ItemRow<'_>, entry: Option<&Ma
     }
     let passes = passes(open, item, entry.map(|entry| entry.luid.as_str()));
     let fields = |lens: LensNo| (lens.0 >= 0).then(|| Fields::from_bits(lens.0));
-    let wider = match (entry.and_then(|entry| entry.lens), open.state.lens) {
+    let placed = |lens: &LensNo| *lens != LensNo::UNPLACED;
+    let wider = match (entry.and_then(|entry| entry.lens).filter(placed), open.state.lens) {
         (None, _) => false,
         (Some(_), None) => true,
         (Some(then), Some(now)) => match (fields(then), fields(now)) {

@@ -35,6 +35,6 @@ pub use client::{
     Patience, Poll, PollConfig,
 };
 pub use host::{Busy, Host, ServerIdentity, Speaker};
-pub use profile::{Manners, ProfileError, Profiles};
+pub use profile::{Manners, ProfileError, Profiles, ResumeObjects};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

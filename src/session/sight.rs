@@ -25,7 +25,7 @@ pub(super) struct Lenses(HashMap<LensNo, Rc<Lens>>);
 impl Lenses {
     /// Reads the lens of a number from the store, unless it is known.
     pub(super) fn load(&mut self, tx: &mut dyn Tx, number: Option<LensNo>) -> Result<()> {
-        if let Some(number) = number.filter(|number| number.0 < 0 && !self.0.contains_key(number)) {
+        if let Some(number) = number.filter(|number| is_stored(*number) && !self.0.contains_key(number)) {
             let lens = tx.lens(number)?.and_then(|bytes| Lens::decode(&bytes));
             // What nobody knows any more showed perhaps nothing.
             self.0.insert(number, Rc::new(lens.unwrap_or_else(|| Fields::NONE.into())));
@@ -35,7 +35,7 @@ impl Lenses {
 
     fn keep(&mut self, tx: &mut dyn Tx, lens: &Lens) -> Result<Option<LensNo>> {
         let number = lens.number().map(LensNo);
-        if let Some(number) = number.filter(|number| number.0 < 0 && !self.0.contains_key(number)) {
+        if let Some(number) = number.filter(|number| is_stored(*number) && !self.0.contains_key(number)) {
             tx.put_lens(number, &lens.encode())?;
             self.0.insert(number, Rc::new(lens.clone()));
         }
@@ -45,11 +45,17 @@ impl Lenses {
     /// The lens of a number that was loaded; nothing is the whole card.
     pub(super) fn get(&self, number: Option<LensNo>) -> Rc<Lens> {
         match number {
-            None => Rc::default(),
+            None | Some(LensNo::UNPLACED) => Rc::default(),
             Some(number) if number.0 >= 0 => Rc::new(Fields::from_bits(number.0).into()),
             Some(number) => self.0.get(&number).cloned().unwrap_or_else(|| Rc::new(Fields::NONE.into())),
         }
     }
+}
+
+/// Whether a number stands for a lens that is to be looked up: a set of fields says itself what it is, and of an item
+/// without a place all else was shown.
+fn is_stored(number: LensNo) -> bool {
+    number.0 < 0 && number != LensNo::UNPLACED
 }
 
 impl Turn {

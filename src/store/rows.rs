@@ -64,6 +64,16 @@ impl BookNo {
     pub const FILES: Self = Self(6);
 }
 
+impl BlobNo {
+    /// No content: stores number them from 1.
+    pub const NONE: Self = Self(0);
+}
+
+impl LensNo {
+    /// All of an item but its folder, which the peer was not told.
+    pub const UNPLACED: Self = Self(-1);
+}
+
 impl DeviceNo {
     /// A device that has no number yet.
     pub const NEW: Self = Self(0);
@@ -147,6 +157,19 @@ impl DeviceRow {
             last_seen: now,
         }
     }
+
+    /// The row under which a program or service of the host writes: an origin with a name. No SyncML device is called
+    /// like that.
+    #[must_use]
+    pub fn local(name: &str, now: Timestamp) -> Self {
+        Self::new(&format!("{name}:"), now)
+    }
+
+    /// Whether it is a program or service of the host, and none that speaks SyncML.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.device_id.strip_suffix(':').is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()))
+    }
 }
 
 /// A session's 128-bit token, carried in the RespURI.
@@ -204,7 +227,8 @@ pub struct BookRow {
     pub live_items: i64,
     /// Bytes of live items.
     pub live_bytes: i64,
-    /// Revisions up to here may have lost their superseded contents.
+    /// States of the book before this revision are not whole any more: retention has removed contents that were
+    /// superseded up to it ([`history::purge`](super::history::purge)).
     pub purged_upto: Revision,
     /// Whether all match keys are in the index.
     pub indexed: bool,
@@ -251,7 +275,8 @@ pub struct ItemRow<'a> {
     pub fingerprint: [u8; 16],
     /// Match keys of the content.
     pub keys: Cow<'a, [u64]>,
-    /// The device that made this revision; `None` is the host itself.
+    /// The device that made this revision, or a named program or service of the host ([`DeviceRow::is_local`]); `None` is
+    /// the host itself.
     pub origin: Option<DeviceNo>,
     /// When.
     pub at: Timestamp,
@@ -295,16 +320,65 @@ pub struct RevisionRow {
     pub deleted: bool,
     /// Its folder then.
     pub parent: Option<Guid>,
+    /// How deep it was put then.
+    pub depth: u32,
     /// Its media type, where it is not the book's own.
     pub media_type: Option<String>,
     /// Its content then; of large content the beginning.
     pub content: Vec<u8>,
     /// Where large content is as a whole.
     pub blob: Option<Blob>,
-    /// Who made it.
+    /// Who made it: a device, or a program or service of the host that has a row of its own
+    /// ([`DeviceRow::is_local`]); `None` is the host itself.
     pub origin: Option<DeviceNo>,
     /// When.
     pub at: Timestamp,
+    /// The revision of the item that superseded it, and when; `None` while it is current.
+    pub until: Option<(Revision, Timestamp)>,
+}
+
+impl RevisionRow {
+    /// The length of its content in bytes.
+    #[must_use]
+    pub fn content_len(&self) -> u64 {
+        self.blob.map_or(self.content.len() as u64, |blob| blob.len)
+    }
+}
+
+/// A superseded revision without its content, for retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastRow {
+    /// The item.
+    pub guid: Guid,
+    /// The revision.
+    pub revision: Revision,
+    /// The revision of the item that superseded it.
+    pub until: Revision,
+    /// When that was.
+    pub until_at: Timestamp,
+    /// Whether it is among the newest superseded revisions of its item, as many as were asked for.
+    pub recent: bool,
+}
+
+/// A book that is being set back to an earlier state, or was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoreRow {
+    /// Its id: the head of the book when it began. Going back to that state undoes it.
+    pub id: Revision,
+    /// The state that the book is set back to.
+    pub target: Revision,
+    /// Items whose revision was up to here when it began are done.
+    pub cursor: Revision,
+    /// When it began.
+    pub begun: Timestamp,
+    /// When it was done. What is not done, and not the newest of its book, was given up for another.
+    pub ended: Option<Timestamp>,
+    /// Items that were deleted and are there again.
+    pub revived: u64,
+    /// Items that were changed back.
+    pub changed: u64,
+    /// Items that were not there then, and are deleted.
+    pub deleted: u64,
 }
 
 /// Where a device's sync of a book stands.
@@ -542,9 +616,9 @@ pub struct PartialRow {
     pub received: u64,
     /// How many of these, at the end, are not known to have been acknowledged.
     pub unconfirmed: u64,
-    /// Where its bytes are.
+    /// Where its bytes are; [`BlobNo::NONE`] when it has ended.
     pub blob: BlobNo,
-    /// The last Status of the whole, for a peer that did not get it.
+    /// When it has ended: the Status of the whole, for a peer that did not get it.
     pub last_status: Option<u16>,
 }
 

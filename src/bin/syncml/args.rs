@@ -1,7 +1,9 @@
 //! The command line.
 
 use crate::failure::{EXIT_CODES, Result};
-use crate::{account, conformance, demo, device, import, item, list, notify, platform, poll, serve, sync, wire};
+use crate::{
+    account, conformance, demo, device, history, import, item, list, notify, platform, poll, serve, sync, wire,
+};
 use clap::{Parser, Subcommand};
 
 /// Keeps address books in step over SyncML / OMA Data Synchronization.
@@ -34,6 +36,9 @@ enum Command {
     /// Change single items of a book
     #[command(subcommand)]
     Item(item::Command),
+    /// See what books held before, and set items or whole books back
+    #[command(subcommand)]
+    History(history::Command),
     /// Bring files of cards into a book
     Import(import::Args),
     /// Write the notification that asks a device to sync; how it gets there is up to you
@@ -60,6 +65,7 @@ impl Cli {
             Command::Poll(args) => args.json,
             Command::List(args) => args.json,
             Command::Item(command) => command.json(),
+            Command::History(command) => command.json(),
             Command::Import(args) => args.json,
             Command::Conformance(args) => args.json,
             Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
@@ -77,6 +83,7 @@ impl Cli {
             Command::Poll(args) => poll::run(&args),
             Command::List(args) => list::run(&args),
             Command::Item(command) => item::run(&command),
+            Command::History(command) => history::run(&command),
             Command::Import(args) => import::run(&args),
             Command::Notify(args) => notify::run(&args),
             Command::Conformance(args) => conformance::run(&args),

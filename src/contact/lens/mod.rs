@@ -91,7 +91,7 @@ impl Lens {
     }
 
     /// The number by which agreements refer to it, the same in every process. `None` for the whole card, at least 0 for a
-    /// mere set of fields ([`Fields::to_bits`]), which needs not be stored, else a negative hash.
+    /// mere set of fields ([`Fields::to_bits`]), which needs not be stored, else a negative hash below -1.
     pub fn number(&self) -> Option<i64> {
         match self.fields {
             _ if self.is_whole() => None,
@@ -99,7 +99,7 @@ impl Lens {
             _ => {
                 let hash = Sha256::digest(self.encode());
                 let head = hash.iter().take(8).fold(0, |sum: u64, byte| sum << 8 | u64::from(*byte));
-                Some((head | 1 << 63).cast_signed())
+                Some((head | 1 << 63).cast_signed().min(-2))
             }
         }
     }

@@ -5,11 +5,11 @@ use crate::codec::EncodeError;
 use crate::message::{Alert, AlertCode, Command, Get, Item, Location, Meta, StatusCode, Version};
 use crate::session::datastore::{self, Datastore};
 use crate::session::devinf;
-use crate::session::large::discard;
+use crate::session::large::{discard, resume};
 use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
-use crate::store::{BookNo, Direction, Phase, Result, Tx};
+use crate::store::{BookNo, Phase, Result, Tx};
 use crate::sync::filter::{Filter, FilterError};
 use crate::sync::{AlertDecision, AlertFacts, Role, SyncType, decide_alert, is_no_anchor, next_anchor};
 
@@ -41,7 +41,7 @@ impl Step<'_, '_> {
                 }
                 Some(AlertCode::SUSPEND) if self.state.version == Version::V12 => StatusCode::OK,
                 Some(AlertCode::NO_END_OF_DATA) => {
-                    self.state.break_off();
+                    self.turn.break_off(tx, &mut self.state)?;
                     StatusCode::OK
                 }
                 Some(AlertCode::NEXT_MESSAGE | AlertCode::DISPLAY) => StatusCode::OK,
@@ -162,6 +162,11 @@ impl Step<'_, '_> {
             pair.phase = Phase::Idle;
         }
         pair.sync_type = sync.alert().0;
+        if sync == SyncType::RefreshFromServer {
+            // The device may empty itself before it hears anything (§3.5): until this has ended, no anchor of before says
+            // what it has.
+            (pair.peer_next, pair.peer_prev) = (None, None);
+        }
         if !resumed {
             pair.start_head = row.head;
         }
@@ -182,8 +187,9 @@ impl Step<'_, '_> {
         store.start_live = row.live_items;
         store.held = left_over.held;
         store.alone = sync.is_full() && row.live_items == 0 && !resumed;
-        store.large_in = resumed && tx.partial(self.turn.device, datastore.book, Direction::In)?.is_some();
-        store.large_resumed = store.large_in;
+        if resumed {
+            resume(tx, self.turn.device, &mut store)?;
+        }
         store.staged = resumed;
         store.resuming = resumed;
         store.seen_head = row.head;

@@ -92,10 +92,10 @@ impl SqliteTx<'_> {
         let mut keys =
             self.prepare("SELECT keys FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND deleted = 0")?;
         let mut supersede = self.prepare(
-            "INSERT INTO revision (account, book, guid, revision, kind, parent, media_type, origin, at, content,
-              blob, size)
+            "INSERT INTO revision (account, book, guid, revision, kind, until, until_at, parent, depth, media_type,
+              origin, at, content, blob, size)
              SELECT account, book, guid, revision, CASE WHEN deleted THEN 2 WHEN revision = guid THEN 0 ELSE 1 END,
-              parent, media_type, origin, at, content, blob, size
+              ?4, ?5, parent, depth, media_type, origin, at, content, blob, size
              FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision < ?4",
         )?;
         let mut update = self.prepare(
@@ -115,7 +115,7 @@ impl SqliteTx<'_> {
                     self.index(&mut index, book, row.guid, new)?;
                 }
             }
-            if supersede.execute((id.0, id.1, id.2, row.revision.0)).or_failure()? == 0 {
+            if supersede.execute((id.0, id.1, id.2, row.revision.0, row.at.0)).or_failure()? == 0 {
                 let (guid, revision) = (row.guid, row.revision);
                 return Err(StoreError::Corrupt(format!("item {guid} of book {book} is not older than {revision}")));
             }
@@ -160,30 +160,6 @@ impl SqliteTx<'_> {
         Ok(self.one(BOUND, values, |row| row.get(0).map(Revision))?.unwrap_or(upto))
     }
 
-    pub(super) fn revisions(&self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>> {
-        const CURRENT: &str =
-            "SELECT guid, revision, deleted, parent, media_type, origin, at, content, blob, size FROM item
-              WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4";
-        const SUPERSEDED: &str =
-            "SELECT guid, revision, kind = 2, parent, media_type, origin, at, content, blob, size FROM revision
-              WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4";
-        let (mut current, mut superseded) = (self.prepare(CURRENT)?, self.prepare(SUPERSEDED)?);
-        let mut held = |guid: Guid, revision: Revision| {
-            let id = (self.account, book.0, guid.0, revision.0);
-            match current.query_row(id, rows::revision).optional()? {
-                Some(row) => Ok(Some(row)),
-                None => superseded.query_row(id, rows::revision).optional(),
-            }
-        };
-        which.iter().map(|(guid, revision)| held(*guid, *revision).or_failure()).collect()
-    }
-
-    pub(super) fn history(&self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>> {
-        let sql = "SELECT guid, revision, kind = 2, parent, media_type, origin, at, content, blob, size FROM revision
-                   WHERE account = ?1 AND book = ?2 AND guid = ?3 ORDER BY revision DESC LIMIT ?4";
-        self.all(sql, (self.account, book.0, guid.0, rows_at_most(limit)), rows::revision)
-    }
-
     pub(super) fn by_fingerprint(&self, book: BookNo, prints: &[[u8; 16]], limit: usize) -> Result<Vec<Vec<Guid>>> {
         // Left to itself, SQLite might take the index of guids for the order's sake.
         let mut select = self.prepare(
@@ -210,17 +186,10 @@ impl SqliteTx<'_> {
         keys.iter().map(found).collect()
     }
 
-    pub(super) fn children(&self, book: BookNo, parents: &[Guid], limit: usize) -> Result<Vec<Vec<Guid>>> {
-        let mut select = self.prepare(
-            "SELECT guid FROM item INDEXED BY item_parent WHERE account = ?1 AND book = ?2 AND parent = ?3 AND deleted = 0
-              ORDER BY guid LIMIT ?4",
-        )?;
-        let limit = rows_at_most(limit);
-        let found = |parent: &Guid| {
-            let which = (self.account, book.0, parent.0, limit);
-            select.query_map(which, |row| row.get(0).map(Guid)).and_then(Iterator::collect).or_failure()
-        };
-        parents.iter().map(found).collect()
+    pub(super) fn children(&self, book: BookNo, parent: Guid, after: Guid, limit: usize) -> Result<Vec<Guid>> {
+        let sql = "SELECT guid FROM item INDEXED BY item_parent
+                   WHERE account = ?1 AND book = ?2 AND parent = ?3 AND deleted = 0 AND guid > ?4 ORDER BY guid LIMIT ?5";
+        self.all(sql, (self.account, book.0, parent.0, after.0, rows_at_most(limit)), |row| row.get(0).map(Guid))
     }
 
     pub(super) fn index_more(&mut self, book: BookNo, limit: usize) -> Result<bool> {
