@@ -117,7 +117,7 @@ impl<'m> Overlay<'m> {
     ) -> Result<Meant<'m>> {
         let lens = open.state.lens;
         open.lenses.load(tx, lens_then)?;
-        let (mut then, mut now) = (open.lenses.get(lens_then), open.lens.clone());
+        let (mut then, now) = (open.lenses.get(lens_then), open.lens.clone());
         let sees_all = then.is_whole() && now.is_whole();
         if open.kind != Kind::Contact || sees_all && !lens::has_picture(&content.bytes) {
             return Ok(Meant { whole: content, told: None, lens, narrow: false, echo: false });
@@ -127,7 +127,8 @@ impl<'m> Overlay<'m> {
             Some(base) => &*base.content,
             None if sees_all => return Ok(Meant { whole: content, told: None, lens, narrow: false, echo: false }),
             None => {
-                (then, now) = (Rc::new(Fields::NONE.into()), Rc::new(Fields::NONE.into()));
+                // Nothing is known of what it has: what it could see and does not show is told.
+                then = Rc::new(Fields::NONE.into());
                 &*self.item(guid)?.content
             }
         };
