@@ -7,7 +7,7 @@ use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder, merged};
 use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Tx};
-use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
+use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Terms, Twin, decide_incoming};
 use std::borrow::Cow;
 
 impl<'m> Overlay<'m> {
@@ -58,7 +58,7 @@ impl<'m> Overlay<'m> {
             (Incoming::Delete, Some(entry)) if is_soft(&received, open.role) => self.soft_delete(entry),
             (Incoming::Delete, Some(entry)) => self.delete(tx, open, received, entry, when),
             (Incoming::Delete, None) => Ok(Outcome::Done(
-                decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
+                decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Terms::PLAIN).status,
             )),
             // The id was used again before its delete was decided: the delete is obeyed first.
             (_, Some(entry)) if entry.state == MapState::Leaving => {
@@ -113,7 +113,7 @@ impl<'m> Overlay<'m> {
             }
         };
         if open.mirrors() {
-            let code = decide_incoming(received.op, Entry::Unknown { twin: Twin::Exact }, Policy::default()).status;
+            let code = decide_incoming(received.op, Entry::Unknown { twin: Twin::Exact }, Terms::PLAIN).status;
             self.mirror(open, Cow::Owned(entry.luid), entry.guid, whole, (view, lens))?;
             return Ok(Outcome::Done(code));
         }
@@ -129,7 +129,7 @@ impl<'m> Overlay<'m> {
                 ItemNow::Deleted => !self.may_be_edit_of(tx, open, &entry, &content.bytes)?,
                 _ => !may_be_an_edit(open.kind, &item.content, &content.bytes),
             };
-        let decision = decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, Policy::default());
+        let decision = decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, Terms::PLAIN);
         let (item, guid) = (item.clone(), entry.guid);
         let luid = Cow::Owned(entry.luid.clone());
         match decision.action {
@@ -209,7 +209,7 @@ impl<'m> Overlay<'m> {
             Key::Own(guid) => return self.own_without_entry(tx, open, guid, received),
         };
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
-        let status = |twin| decide_incoming(received.op, Entry::Unknown { twin }, Policy::default()).status;
+        let status = |twin| decide_incoming(received.op, Entry::Unknown { twin }, Terms::PLAIN).status;
         let old = self.old_entries.get(&*luid).filter(|old| old.state == MapState::Live);
         let old = old.filter(|old| !self.taken.contains(&old.guid)).cloned();
         // An id of the old map with another card has the first claim on its own item, when all is known.
@@ -509,7 +509,7 @@ impl<'m> Overlay<'m> {
             self.owed.push(OutgoingRow::unsent(&item));
         }
         let known = Entry::Known { item: now, echo: false, stranger: false };
-        let decision = decide_incoming(Incoming::Delete, known, Policy::default());
+        let decision = decide_incoming(Incoming::Delete, known, Terms::PLAIN);
         match decision.action {
             Action::Remove => {
                 if let Some(room) = &mut open.state.own_room {
@@ -530,7 +530,7 @@ impl<'m> Overlay<'m> {
 
 /// The status of a change that was simply done.
 pub(super) const fn done(op: Incoming) -> StatusCode {
-    decide_incoming(op, Entry::Unknown { twin: Twin::Exact }, Policy::Merge).status
+    decide_incoming(op, Entry::Unknown { twin: Twin::Exact }, Terms::PLAIN).status
 }
 
 /// What became of an item since it was agreed.
