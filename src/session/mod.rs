@@ -19,6 +19,7 @@ mod host;
 mod large;
 mod large_out;
 mod outbox;
+mod plan;
 mod profile;
 mod receive;
 mod report;
@@ -34,6 +35,7 @@ pub use client::{
     Patience, Poll, PollConfig,
 };
 pub use host::{Busy, Host, ServerIdentity, Speaker};
+pub use plan::{BookPlan, plan};
 pub use profile::{Manners, ProfileError, Profiles};
 pub use report::{BookReport, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

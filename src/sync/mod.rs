@@ -8,6 +8,7 @@ pub mod filter;
 mod guard;
 mod kind;
 mod outgoing;
+mod plan;
 mod policy;
 mod reconcile;
 mod status;
@@ -16,6 +17,7 @@ pub use alert::{AlertDecision, AlertFacts, SlowReason, decide_alert, is_no_ancho
 pub use guard::DeletionGuard;
 pub use kind::{Role, SyncType};
 pub use outgoing::{Confirmation, decide_outgoing};
+pub use plan::{MAX_CANDIDATES, Near, Plan, PlanCounts, Planned, Planner, Side, Suspicion};
 pub use policy::{Occasion, Policy, Reaction, Treatment};
 pub use reconcile::{Action, Decision, Entry, Incoming, ItemNow, Reception, Terms, Twin, decide_incoming};
 pub use status::{OnAlert, OnHeader, STATUS_POLICIES, StatusPolicy, decide_confirmation, status_policy};

@@ -108,6 +108,17 @@ pub struct Treatment {
 }
 
 impl Treatment {
+    /// Nothing said.
+    pub const UNSAID: Self = Self {
+        normal: None,
+        slow: None,
+        first: None,
+        deletes: None,
+        delete_items: None,
+        delete_percent: None,
+        slow_sync: None,
+    };
+
     /// Conflicts on all occasions decided alike.
     #[must_use]
     pub fn conflicts(policy: Policy) -> Self {

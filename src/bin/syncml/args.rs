@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::failure::{EXIT_CODES, Result};
-use crate::{account, conformance, demo, device, import, item, list, notify, platform, poll, serve, sync, wire};
+use crate::{account, conformance, demo, device, import, item, list, notify, plan, platform, poll, serve, sync, wire};
 use clap::{Parser, Subcommand};
 
 /// Keeps address books in step over SyncML / OMA Data Synchronization.
@@ -36,6 +36,8 @@ enum Command {
     Item(item::Command),
     /// Bring files of cards into a book
     Import(import::Args),
+    /// Say what a first sync of a book with some cards would do, and why, without doing it
+    Match(plan::Args),
     /// Write the notification that asks a device to sync; how it gets there is up to you
     Notify(Box<notify::Args>),
     /// Ask a server whether it keeps the rules of the protocol; writes test cards into an empty book and removes them
@@ -61,6 +63,7 @@ impl Cli {
             Command::List(args) => args.json,
             Command::Item(command) => command.json(),
             Command::Import(args) => args.json,
+            Command::Match(args) => args.json,
             Command::Conformance(args) => args.json,
             Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
         }
@@ -78,6 +81,7 @@ impl Cli {
             Command::List(args) => list::run(&args),
             Command::Item(command) => item::run(&command),
             Command::Import(args) => import::run(&args),
+            Command::Match(args) => plan::run(&args),
             Command::Notify(args) => notify::run(&args),
             Command::Conformance(args) => conformance::run(&args),
             Command::Decode(args) => wire::decode(&args),

@@ -21,6 +21,7 @@ mod list;
 mod network;
 mod notify;
 mod output;
+mod plan;
 mod platform;
 mod poll;
 mod profiles;

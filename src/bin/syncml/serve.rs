@@ -3,7 +3,7 @@
 use crate::database::DatabaseArgs;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{self, bytes};
-use crate::profiles::ProfileArgs;
+use crate::profiles::{ProfileArgs, TreatmentArgs};
 use crate::progress::short;
 use crate::secret;
 use std::future::Future;
@@ -48,6 +48,8 @@ pub(crate) struct Args {
     max_obj_size: Option<u64>,
     #[command(flatten)]
     profiles: ProfileArgs,
+    #[command(flatten)]
+    treatment: TreatmentArgs,
     /// Output for machines: one object per line
     #[arg(long)]
     pub(crate) json: bool,
@@ -64,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     config.max_msg_size = args.max_msg_size.unwrap_or(config.max_msg_size);
     config.max_obj_size = args.max_obj_size.unwrap_or(config.max_obj_size);
-    config.profiles = args.profiles.read()?;
+    config.profiles = args.profiles.read()?.treat(args.treatment.read());
     let store = args.db.create()?;
     let json = args.json;
     let mut options = Options::default();
