@@ -15,6 +15,7 @@ mod devinf;
 mod filtered;
 mod folders;
 pub mod guid;
+mod held;
 mod host;
 mod large;
 mod large_out;
@@ -34,6 +35,7 @@ pub use client::{
     BookFilter, Called, CalledAlert, Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing,
     Patience, Poll, PollConfig,
 };
+pub use held::{Decided, Held, HeldDecision, decide_held, held};
 pub use host::{Busy, Host, ServerIdentity, Speaker};
 pub use plan::{BookPlan, plan};
 pub use profile::{Manners, ProfileError, Profiles};

@@ -54,7 +54,8 @@ pub fn plan<C: AsRef<[u8]>>(store: &dyn Store, account: AccountNo, book: BookNo,
             let mut contents = Vec::new();
             store.look(account, &mut |tx| {
                 let items = tx.items(book, &wanted)?;
-                contents = items.into_iter().map(|item| item.map_or_else(Vec::new, |i| i.content.into_owned())).collect();
+                contents =
+                    items.into_iter().map(|item| item.map_or_else(Vec::new, |i| i.content.into_owned())).collect();
                 Ok(())
             })?;
             Ok(contents)

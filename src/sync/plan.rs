@@ -193,11 +193,7 @@ impl Planner {
         if identity.keys.is_empty() {
             self.faceless.push(Suspicion::Faceless(side, at));
         }
-        Held {
-            print: identity.fingerprint.0,
-            keys: identity.keys.iter().map(|key| key.0).collect(),
-            taken: false,
-        }
+        Held { print: identity.fingerprint.0, keys: identity.keys.iter().map(|key| key.0).collect(), taken: false }
     }
 
     /// Makes the plan. `contents` gives items of one side again, those that have to be compared, aligned with what is asked
@@ -205,15 +201,11 @@ impl Planner {
     ///
     /// # Errors
     /// Those of `contents`.
-    pub fn finish<E>(
-        mut self,
-        mut contents: impl FnMut(Side, &[usize]) -> Result<Vec<Vec<u8>>, E>,
-    ) -> Result<Plan, E> {
+    pub fn finish<E>(mut self, mut contents: impl FnMut(Side, &[usize]) -> Result<Vec<Vec<u8>>, E>) -> Result<Plan, E> {
         let mut plan = Plan { there: vec![Planned::Added(None); self.there.len()], ..Plan::default() };
         self.pair_equal(&mut plan);
         for strong in [true, false] {
-            let left: Vec<usize> =
-                (0..self.there.len()).filter(|at| plan.there[*at] == Planned::Added(None)).collect();
+            let left: Vec<usize> = (0..self.there.len()).filter(|at| plan.there[*at] == Planned::Added(None)).collect();
             for page in left.chunks(PAGE) {
                 self.pair_page(&mut plan, page, strong, &mut contents)?;
             }
@@ -389,19 +381,19 @@ mod tests {
         let plan = plan(&[same.clone(), same.clone()], &[same.clone(), same.clone(), same.clone()]);
         assert_eq!(plan.there[..2], [Planned::Matched(0), Planned::Matched(1)]);
         assert!(matches!(plan.there[2], Planned::Added(Some((0, Near { double: true, why: Why::SameMeaning })))));
-        assert_eq!(plan.suspicious[..], [
-            Suspicion::Doubles(Side::Here, vec![0, 1]),
-            Suspicion::Doubles(Side::There, vec![0, 1, 2]),
-        ]);
+        assert_eq!(
+            plan.suspicious[..],
+            [Suspicion::Doubles(Side::Here, vec![0, 1]), Suspicion::Doubles(Side::There, vec![0, 1, 2]),]
+        );
     }
 
     #[test]
     fn row1_what_is_odd_is_said() {
         let odd = card(&["NOTE:nobody"]);
-        assert_eq!(plan(&[], &[odd.clone()]).suspicious, [
-            Suspicion::Empty(Side::Here, 1),
-            Suspicion::Faceless(Side::There, 0),
-        ]);
+        assert_eq!(
+            plan(&[], &[odd.clone()]).suspicious,
+            [Suspicion::Empty(Side::Here, 1), Suspicion::Faceless(Side::There, 0),]
+        );
         let many = |name: &str| (0..20).map(|n| person(&format!("{name}{n}"), &n.to_string())).collect::<Vec<_>>();
         let (here, there) = (many("A"), many("B"));
         assert_eq!(plan(&here, &there).suspicious, [Suspicion::NothingInCommon(20, 20)]);
@@ -414,9 +406,8 @@ mod tests {
     /// Thousands who share a number, as of a company's switchboard, cost no more than others.
     #[test]
     fn comparisons_are_bounded_by_the_items() {
-        let many = |n: usize, name: &str| {
-            (0..n).map(|at| person(&format!("{name}{at}"), "+4930555")).collect::<Vec<_>>()
-        };
+        let many =
+            |n: usize, name: &str| (0..n).map(|at| person(&format!("{name}{at}"), "+4930555")).collect::<Vec<_>>();
         let compared = |n| plan(&many(n, "A"), &many(n, "B")).compared;
         let (one, two) = (compared(500), compared(1_000));
         assert!(one >= 500 && one <= 500 * 2 * super::MAX_CANDIDATES as u64, "{one}");

@@ -1,7 +1,9 @@
 //! The command line.
 
 use crate::failure::{EXIT_CODES, Result};
-use crate::{account, conformance, demo, device, import, item, list, notify, plan, platform, poll, serve, sync, wire};
+use crate::{
+    account, conformance, demo, device, held, import, item, list, notify, plan, platform, poll, serve, sync, wire,
+};
 use clap::{Parser, Subcommand};
 
 /// Keeps address books in step over SyncML / OMA Data Synchronization.
@@ -29,6 +31,9 @@ enum Command {
     Sync(Box<sync::Args>),
     /// Ask a server whether anything changed, without syncing
     Poll(Box<poll::Args>),
+    /// What the guard keeps back until somebody decides: deletes that are too many to be meant, slow syncs nobody asked for
+    #[command(subcommand)]
+    Held(held::Command),
     /// Show or export a book of an account
     List(list::Args),
     /// Change single items of a book
@@ -60,6 +65,7 @@ impl Cli {
             Command::Device(command) => command.json(),
             Command::Sync(args) => args.json,
             Command::Poll(args) => args.json,
+            Command::Held(command) => command.json(),
             Command::List(args) => args.json,
             Command::Item(command) => command.json(),
             Command::Import(args) => args.json,
@@ -78,6 +84,7 @@ impl Cli {
             Command::Device(command) => device::run(&command),
             Command::Sync(args) => sync::run(&args),
             Command::Poll(args) => poll::run(&args),
+            Command::Held(command) => held::run(&command),
             Command::List(args) => list::run(&args),
             Command::Item(command) => item::run(&command),
             Command::Import(args) => import::run(&args),

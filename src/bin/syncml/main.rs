@@ -15,6 +15,7 @@ mod demo;
 mod device;
 mod failure;
 mod folder;
+mod held;
 mod import;
 mod item;
 mod list;

@@ -50,7 +50,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let account = database::account(store.as_ref(), &args.user)?;
     let (theirs, skipped) = read(book, &args.paths)?;
     let planned = plan(store.as_ref(), account, book.book, &theirs)?;
-    let shown = Shown { book, planned: &planned, theirs: &theirs, names: names(store.as_ref(), account, book, &planned)? };
+    let shown =
+        Shown { book, planned: &planned, theirs: &theirs, names: names(store.as_ref(), account, book, &planned)? };
     if args.json {
         shown.json(&skipped);
     } else {

@@ -20,8 +20,8 @@ use syncml::message::{AlertCode, Version};
 use syncml::session::{
     BookFilter, Client, ClientBook, ClientConfig, Counts, Credentials, Patience, Profiles, Report, ServerIdentity,
 };
-use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
 use syncml::store::memory::MemoryStore;
+use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
 use syncml::store::{AccountNo, Directory, Keys, Store, Tx, Verdict};
 use syncml::sync::DeletionGuard;
 use syncml::sync::filter::FilterType;

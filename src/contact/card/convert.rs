@@ -171,7 +171,10 @@ fn read_value(property: &Property<'_>, shape: Shape, params: &mut Vec<(String, S
         Shape::Date => {
             if let Some(at) = params.iter().position(|(name, _)| name.eq_ignore_ascii_case(OMIT_YEAR))
                 && let Some(rest) = text.strip_prefix(params[at].1.as_str())
-                && rest.split(['T', 't']).next().is_some_and(|day| day.bytes().all(|it| it.is_ascii_digit() || it == b'-'))
+                && rest
+                    .split(['T', 't'])
+                    .next()
+                    .is_some_and(|day| day.bytes().all(|it| it.is_ascii_digit() || it == b'-'))
             {
                 let rest = rest.replace('-', "");
                 params.remove(at);

@@ -221,7 +221,11 @@ fn row22_what_another_version_cannot_say_is_restored() {
             let back = convert(&Card::parse(&there).unwrap(), card.version());
             let back = Card::parse(&back).unwrap();
             let spelt = |card: &Card<'_>| -> Vec<_> {
-                card.properties().iter().filter(|it| !it.is("VERSION") && it.param("X-SYNCML-DERIVED").is_none()).map(spelt).collect()
+                card.properties()
+                    .iter()
+                    .filter(|it| !it.is("VERSION") && it.param("X-SYNCML-DERIVED").is_none())
+                    .map(spelt)
+                    .collect()
             };
             let (wanted, found) = (spelt(card), spelt(&back));
             tally.check(wanted == found, || {
@@ -270,10 +274,39 @@ impl Dice {
 /// Damage as lines, devices and people do it.
 fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
     const PIECES: &[&[u8]] = &[
-        b"\r\n", b"\n", b"\r", b" ", b"=", b"=\r\n", b"=3D", b"=C3", b":", b";", b",", b"\\", b"\"", b"^", b"\0", b"\xFF", b"\xC3",
-        b";ENCODING=QUOTED-PRINTABLE", b";ENCODING=BASE64", b";ENCODING=b", b";CHARSET=UTF-16", b";CHARSET=SHIFT_JIS",
-        b";CHARSET=ISO-2022-JP", b"BEGIN:VCARD\r\n", b"END:VCARD\r\n", b"AGENT:\r\n", b"VERSION:2.1\r\n", b"VERSION:4.0\r\n",
-        b"item1.", b"X-SYNCML-PARAM=", b"==0D=0A=\r\n", b"\xEF\xBB\xBF", b"data:;base64,",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b" ",
+        b"=",
+        b"=\r\n",
+        b"=3D",
+        b"=C3",
+        b":",
+        b";",
+        b",",
+        b"\\",
+        b"\"",
+        b"^",
+        b"\0",
+        b"\xFF",
+        b"\xC3",
+        b";ENCODING=QUOTED-PRINTABLE",
+        b";ENCODING=BASE64",
+        b";ENCODING=b",
+        b";CHARSET=UTF-16",
+        b";CHARSET=SHIFT_JIS",
+        b";CHARSET=ISO-2022-JP",
+        b"BEGIN:VCARD\r\n",
+        b"END:VCARD\r\n",
+        b"AGENT:\r\n",
+        b"VERSION:2.1\r\n",
+        b"VERSION:4.0\r\n",
+        b"item1.",
+        b"X-SYNCML-PARAM=",
+        b"==0D=0A=\r\n",
+        b"\xEF\xBB\xBF",
+        b"data:;base64,",
     ];
     for _ in 0..=dice.roll(3) {
         let at = dice.roll(bytes.len() + 1);

@@ -11,7 +11,8 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 use super::Fingerprint;
 use super::keys::{is_rendering, push_number};
 use crate::contact::card::{
-    Card, Property, Shape, canonical_name, canonical_param, clean, is_derived, is_internal_param, shape, stand_in, unpack,
+    Card, Property, Shape, canonical_name, canonical_param, clean, is_derived, is_internal_param, shape, stand_in,
+    unpack,
 };
 
 /// Between components of a value.

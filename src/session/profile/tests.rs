@@ -127,9 +127,8 @@ fn policies_are_of_a_book_and_a_device() {
         "then": { "books": { "contacts": { "normal": "server-wins" }, "*": { "normal": "keep-both", "slow": "newest" } } } }]"#;
     let mut profiles = Profiles::shipped().treat(Treatment::conflicts(Policy::ClientWins));
     profiles.read(rules).unwrap();
-    let policy = |id: &str, book, occasion| {
-        profiles.manners(&profiles.about(id, None)).treatment(book).policy(occasion)
-    };
+    let policy =
+        |id: &str, book, occasion| profiles.manners(&profiles.about(id, None)).treatment(book).policy(occasion);
     for (id, book, occasion, expected, why) in [
         ("SIM-1", BookNo::CONTACTS, Occasion::Normal, Policy::ServerWins, "said of the book"),
         ("SIM-1", BookNo::NOTES, Occasion::Normal, Policy::KeepBoth, "said of all books"),

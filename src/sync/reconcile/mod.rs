@@ -87,9 +87,8 @@ impl Reception {
             | (SyncType::OneWayFromClient | SyncType::RefreshFromClient, Role::Client) => Self::Nothing,
             (SyncType::RefreshFromClient, Role::Server) if matches!(asked, SyncType::RefreshFromClient) => Self::Mirror,
             (SyncType::RefreshFromServer, Role::Client) if matches!(asked, SyncType::RefreshFromServer) => Self::Mirror,
-            (SyncType::Slow | SyncType::RefreshFromClient, Role::Server) | (SyncType::RefreshFromServer, Role::Client) => {
-                Self::Everything
-            }
+            (SyncType::Slow | SyncType::RefreshFromClient, Role::Server)
+            | (SyncType::RefreshFromServer, Role::Client) => Self::Everything,
             // In a slow sync the server compares; what it then sends are changes.
             _ => Self::Changes,
         }

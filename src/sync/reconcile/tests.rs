@@ -66,7 +66,12 @@ fn cells() -> Vec<Cell> {
                 for sync in SyncType::ALL {
                     let reception = Reception::of(sync, sync, Role::Server);
                     let terms = Terms { role: Role::Server, policy, reception };
-                    cells.push(Cell { names: [change, here, shown, policy.name(), sync.name()], incoming, entry, terms });
+                    cells.push(Cell {
+                        names: [change, here, shown, policy.name(), sync.name()],
+                        incoming,
+                        entry,
+                        terms,
+                    });
                 }
             }
         }
