@@ -14,6 +14,7 @@ pub mod datastore;
 mod devinf;
 mod filtered;
 mod folders;
+mod guarded;
 pub mod guid;
 mod held;
 mod host;

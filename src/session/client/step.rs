@@ -9,6 +9,7 @@ use crate::message::{
 };
 use crate::session::datastore;
 use crate::session::devinf;
+use crate::session::guarded::weigh_slow_sync;
 use crate::session::large::discard;
 use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
 use crate::session::settle::settle;
@@ -17,7 +18,7 @@ use crate::session::turn::{
     Turn, broken, find_store, fold_open_epoch, keep_overflow, out_of_place, refuse_all, sent_ref, write_broken,
     write_statuses,
 };
-use crate::store::{BookNo, DeviceRow, Guid, MapRow, MapState, PairRow, Phase, Result, Tx};
+use crate::store::{BookNo, DeviceRow, Guid, HoldReason, MapRow, MapState, PairRow, Phase, Result, Tx};
 use crate::sync::filter::GRAMMAR;
 use crate::sync::{OnAlert, Role, SyncType, next_anchor, status_policy};
 
@@ -259,7 +260,22 @@ impl Step<'_> {
                     store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);
                     store.peer_last = anchor.and_then(|anchor| anchor.last.as_deref()).map(str::to_owned);
                     let pair = self.turn.pairs.get_mut(&store.book);
-                    (take_alert(tx, store, pair, sync)?, store.peer_next.clone())
+                    let row = self.turn.rows.get(&store.book);
+                    let treatment = self.turn.manners.treatment(store.book);
+                    let held = match (&pair, row) {
+                        (Some(_), Some(row)) if surprises(store, sync) => {
+                            pair.and_then(|pair| weigh_slow_sync(treatment, pair, row, self.now, WANTED_BY_SERVER))
+                        }
+                        _ => None,
+                    };
+                    if held.is_some() {
+                        store.failed = Some(StatusCode::FORBIDDEN.0);
+                        store.reason = Some(HoldReason::SlowSync.sentence().to_owned());
+                        (StatusCode::FORBIDDEN, None)
+                    } else {
+                        let pair = self.turn.pairs.get_mut(&store.book);
+                        (take_alert(tx, store, pair, sync)?, store.peer_next.clone())
+                    }
                 }
             };
             let status = queued(message, command, code).about(item);
@@ -634,6 +650,14 @@ fn filter_of(book: &ClientBook) -> Option<Box<Filter<'static>>> {
     }))
 }
 
+/// Why a client compares everything that did not ask for it.
+const WANTED_BY_SERVER: &str = "the server wants everything compared";
+
+/// Whether the server's Alert turns a sync of changes into one of everything.
+fn surprises(store: &StoreState, sync: SyncType) -> bool {
+    sync != store.sync && sync == store.sync.full() && !store.resuming && store.old_epoch.is_none()
+}
+
 /// What the server's Alert makes of a book's sync, and the answer to it.
 fn take_alert(
     tx: &mut dyn Tx,
@@ -666,7 +690,7 @@ fn take_alert(
         store.failed = Some(StatusCode::FORBIDDEN.0);
         return Ok(StatusCode::FORBIDDEN);
     }
-    store.escalate("the server wants everything compared", pair.epoch);
+    store.escalate(WANTED_BY_SERVER, pair.epoch);
     pair.sync_type = store.sync.alert().0;
     Ok(StatusCode::OK)
 }
