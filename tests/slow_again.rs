@@ -193,8 +193,12 @@ fn row25_truncated_fields_double_nobody() {
     each_way(truncated, |world, device, _, before| {
         assert_eq!((world.cards().len(), device.cards().len()), (before.len(), before.len()));
         let numbers = |cards: &[String]| {
-            let mut all: Vec<String> =
-                cards.iter().flat_map(|card| card.lines()).filter(|line| line.starts_with("TEL")).map(str::to_owned).collect();
+            let mut all: Vec<String> = cards
+                .iter()
+                .flat_map(|card| card.lines())
+                .filter(|line| line.starts_with("TEL"))
+                .map(str::to_owned)
+                .collect();
             all.sort();
             all
         };

@@ -63,7 +63,7 @@ mod tests {
         };
         let wanted = |slow_sync| Treatment { slow_sync: Some(slow_sync), ..Treatment::default() };
         let mut pair = PairRow::new(DeviceNo(1), BookNo::CONTACTS);
-        let mut weigh = |pair: &mut PairRow, treatment| weigh_slow_sync(treatment, pair, &row, Timestamp(9), "lost");
+        let weigh = |pair: &mut PairRow, treatment| weigh_slow_sync(treatment, pair, &row, Timestamp(9), "lost");
         assert_eq!(weigh(&mut pair, wanted(Reaction::Refuse)), None, "the first sync");
         pair.peer_next = Some("1".to_owned());
         assert_eq!(weigh(&mut pair, Treatment::default()), None, "a lost anchor is no harm: everything is compared");

@@ -40,5 +40,5 @@ pub use held::{Decided, Held, HeldDecision, decide_held, held};
 pub use host::{Busy, Host, ServerIdentity, Speaker};
 pub use plan::{BookPlan, plan};
 pub use profile::{Manners, ProfileError, Profiles};
-pub use report::{BookReport, Counts, Report};
+pub use report::{BookReport, ConflictNote, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

@@ -2,11 +2,11 @@
 
 use super::large_out::LargeOut;
 use super::trust::Trust;
-use super::{BookReport, Counts, Report};
+use super::{BookReport, ConflictNote, Counts, Report};
 use crate::message::{Mem, StatusCode, Version};
-use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
+use crate::store::{BookNo, Guid, Hold, PairRow, Phase, Revision};
 use crate::sync::filter::Filter;
-use crate::sync::{Role, SyncType};
+use crate::sync::{Occasion, Role, SyncType};
 use serde::{Deserialize, Serialize};
 
 /// The version of [`State`] that this release writes; it reads this one only.
@@ -232,6 +232,11 @@ pub(super) struct StoreState {
     pub failed: Option<u16>,
     /// Whether anchors have moved.
     pub clean: bool,
+    /// Whether this pair never ended a sync.
+    pub first: bool,
+    /// What the guard holds back, and conflicts for the report: the first few.
+    pub hold: Option<Hold>,
+    pub notes: Vec<ConflictNote>,
     /// What was done here because of the peer.
     pub received: Counts,
     /// What was done there because of us.
@@ -359,6 +364,9 @@ impl StoreState {
             max_guid: None,
             failed: None,
             clean: false,
+            first: false,
+            hold: None,
+            notes: Vec::new(),
             received: Counts::default(),
             sent: Counts::default(),
         }
@@ -389,6 +397,15 @@ impl StoreState {
         match role {
             Role::Server => matches!(self.sync, SyncType::Slow | SyncType::RefreshFromClient),
             Role::Client => matches!(self.sync, SyncType::RefreshFromServer),
+        }
+    }
+
+    /// On which occasion conflicts come up.
+    pub(super) const fn occasion(&self) -> Occasion {
+        match (self.sync.is_full(), self.first) {
+            (false, _) => Occasion::Normal,
+            (true, true) => Occasion::First,
+            (true, false) => Occasion::Slow,
         }
     }
 
@@ -439,6 +456,8 @@ impl StoreState {
             received: self.received,
             sent: self.sent,
             held: self.held,
+            hold: self.hold.clone(),
+            conflicts: self.notes.clone(),
             withheld: self.withheld,
         }
     }

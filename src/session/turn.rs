@@ -89,7 +89,8 @@ impl Turn {
             pair.phase = Phase::Receiving;
         }
         let (role, device, token, quota) = (self.role, self.device, self.token, self.quota);
-        let mut open = OpenBook { role, device, token, kind, state, writer, quota };
+        let treatment = self.manners.treatment(book);
+        let mut open = OpenBook { role, device, token, kind, state, writer, quota, treatment };
         let result = work(&mut open, pair)?;
         let row = open.writer.row().clone();
         open.state.seen_head = row.head;
@@ -235,6 +236,12 @@ impl Turn {
                                 queued = queued.saying(Extra::Merged(guid::to_text(guid, stamp), luid));
                             }
                             StatusCode::CONFLICT_MERGED
+                        }
+                        Some(Outcome::Duplicated(guid)) => {
+                            if let (Role::Server, Some(luid)) = (self.role, queued.sources.first().cloned()) {
+                                queued = queued.saying(Extra::Merged(guid::to_text(guid, stamp), luid));
+                            }
+                            StatusCode::CONFLICT_DUPLICATED
                         }
                         Some(Outcome::Undecided) | None => StatusCode::COMMAND_FAILED,
                     };

@@ -79,6 +79,7 @@ impl Step<'_> {
             let mut store = StoreState::new(book.book, sync, pair.epoch);
             store.asked = asked;
             store.resuming = resuming;
+            store.first = pair.own_next.is_none();
             store.start_head = head;
             store.start_live = live;
             store.here.clone_from(&book.local_uri);

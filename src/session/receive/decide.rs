@@ -1,13 +1,14 @@
 //! One change against the rows it touches: what is done, and what is answered.
 
+use super::conflict::Claim;
 use super::overlay::{Overlay, nothing_to_match};
 use super::place::{Resolved, is_soft};
 use super::{Key, OpenBook, Outcome, Received, Verb, When, own_entry};
 use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
-use crate::session::content::{Content, Folder, merged};
+use crate::session::content::{Content, Folder};
 use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Tx};
-use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Terms, Twin, decide_incoming};
+use crate::sync::{Action, Entry, Incoming, ItemNow, Reception, Role, Terms, Twin, decide_incoming};
 use std::borrow::Cow;
 
 impl<'m> Overlay<'m> {
@@ -129,7 +130,8 @@ impl<'m> Overlay<'m> {
                 ItemNow::Deleted => !self.may_be_edit_of(tx, open, &entry, &content.bytes)?,
                 _ => !may_be_an_edit(open.kind, &item.content, &content.bytes),
             };
-        let decision = decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, Terms::PLAIN);
+        let decision =
+            decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, open.terms(Reception::Changes));
         let (item, guid) = (item.clone(), entry.guid);
         let luid = Cow::Owned(entry.luid.clone());
         match decision.action {
@@ -141,34 +143,28 @@ impl<'m> Overlay<'m> {
             {
                 self.bind_under(open, luid, guid, (item.revision, view, lens));
             }
+            Action::Merge | Action::Overrule | Action::Fork | Action::Split => {
+                return self.carry_out(
+                    tx,
+                    open,
+                    Claim { entry, item, whole, view: (view, lens), same, moved },
+                    decision,
+                );
+            }
+            Action::Update if now == ItemNow::Changed => {
+                return self.carry_out(
+                    tx,
+                    open,
+                    Claim { entry, item, whole, view: (view, lens), same, moved },
+                    decision,
+                );
+            }
             Action::Update => {
                 let added = u64::from(item.deleted);
                 let new = self.replace(open, &item, whole);
                 self.bind_under(open, luid, guid, (new.revision, view, lens));
                 open.state.received.added += added;
                 open.state.received.changed += 1 - added;
-            }
-            Action::Merge | Action::Overrule => {
-                let folder = whole.folder;
-                let told = self.replace(open, &item, whole);
-                self.bind_under(open, luid, guid, (told.revision, view, lens));
-                let result = if decision.action == Action::Merge {
-                    let base = tx.revisions(open.book(), &[(guid, entry.agreed_revision)])?.pop().flatten();
-                    match folder {
-                        // Moved there and changed here, or the other way round: both are done.
-                        Folder::Is(_) if same => Content::of(&item),
-                        Folder::Is(_) if entry.view_fp == item.fingerprint => Content::of(&told),
-                        _ => merged(open.kind, base.as_ref().map(|base| &*base.content), &item.content, &told),
-                    }
-                } else {
-                    Content::of(&item)
-                };
-                let here = decision.action == Action::Overrule || !moved;
-                self.rewrite(open, &told, result, if here { item.parent } else { told.parent });
-                open.state.received.conflicts += 1;
-                if decision.action == Action::Merge {
-                    return Ok(Outcome::Merged(guid));
-                }
             }
             Action::CreateAnew => {
                 if open.is_full(content.len()) {
@@ -247,15 +243,12 @@ impl<'m> Overlay<'m> {
             return Ok(Outcome::Undecided);
         }
         if let Some(guid) = self.strong_twin(open.kind, &content)? {
-            let item = self.item(guid)?.clone();
-            let told = self.replace(open, &item, content.clone());
-            self.bind(open, luid, guid, told.revision, content.print);
-            if !open.mirrors() {
-                let result = merged(open.kind, None, &item.content, &told);
-                self.rewrite(open, &told, result, told.parent);
+            let entry = Entry::Unknown { twin: Twin::Strong };
+            let decision = decide_incoming(received.op, entry, open.terms(open.reception()));
+            if decision.action != Action::Create {
+                self.bind_strong(open, luid, guid, content, decision.action)?;
+                return Ok(Outcome::Done(decision.status));
             }
-            open.state.received.matched += 1;
-            return Ok(Outcome::Done(status(Twin::Strong)));
         }
         if when == When::Arriving && open.is_full(content.len()) {
             open.state.received.refused += 1;
@@ -379,16 +372,25 @@ impl<'m> Overlay<'m> {
             return Ok(false);
         }
         let item = self.item(old.guid)?.clone();
-        let changed = item.revision > old.agreed_revision && !item.deleted;
         let agreed = (old.agreed_revision, old.view_fp, old.lens);
         let (whole, lens) = self.whole(tx, open, old.guid, agreed, content.clone())?;
-        let told = self.replace(open, &item, whole);
-        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (told.revision, content.print, lens));
-        if changed {
-            let result = merged(open.kind, Some(&base.content), &item.content, &told);
-            self.rewrite(open, &told, result, told.parent);
-            open.state.received.conflicts += 1;
+        let now = match item_now(old, &item, item.parent, Some(&whole)) {
+            // A change of the place is no conflict of cards.
+            ItemNow::Changed if item.revision <= old.agreed_revision => ItemNow::AsAgreed,
+            now => now,
+        };
+        let entry = Entry::Known { item: now, echo: false, stranger: false };
+        let decision = decide_incoming(Incoming::Add, entry, open.terms(Reception::Everything));
+        if matches!(now, ItemNow::Changed | ItemNow::Deleted) {
+            let claim =
+                Claim { entry: old.clone(), item, whole, view: (content.print, lens), same: false, moved: true };
+            self.carry_out(tx, open, claim, decision)?;
+        } else if decision.action == Action::Agree {
+            let agreed = (item.revision, content.print, lens);
+            self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, agreed);
         } else {
+            let told = self.replace(open, &item, whole);
+            self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (told.revision, content.print, lens));
             open.state.received.changed += 1;
         }
         Ok(true)
@@ -509,7 +511,7 @@ impl<'m> Overlay<'m> {
             self.owed.push(OutgoingRow::unsent(&item));
         }
         let known = Entry::Known { item: now, echo: false, stranger: false };
-        let decision = decide_incoming(Incoming::Delete, known, Terms::PLAIN);
+        let decision = decide_incoming(Incoming::Delete, known, open.terms(Reception::Changes));
         match decision.action {
             Action::Remove => {
                 if let Some(room) = &mut open.state.own_room {

@@ -4,6 +4,7 @@
 //! In a sync of changes every change is decided at once, but for deletes, which wait for the whole set ([`super::settle`]).
 //! In a sync of everything, an item is bound at once where there is no doubt; all others wait.
 
+mod conflict;
 mod decide;
 mod overlay;
 mod place;
@@ -14,7 +15,7 @@ use crate::message::StatusCode;
 use crate::session::content::Content;
 use crate::session::state::StoreState;
 use crate::store::{BookNo, BookWriter, DeviceNo, Guid, Result, Token, Tx};
-use crate::sync::{Incoming, Role};
+use crate::sync::{Incoming, Reception, Role, Terms, Treatment};
 use std::borrow::Cow;
 
 /// Candidates looked at for one key.
@@ -111,6 +112,8 @@ pub(super) struct OpenBook<'s, 'm> {
     pub writer: BookWriter<'m>,
     /// What the book may hold.
     pub quota: Quota,
+    /// What the host wants done where it may choose.
+    pub treatment: Treatment,
 }
 
 /// What a book may hold, whoever fills it.
@@ -148,6 +151,20 @@ impl OpenBook<'_, '_> {
             || own_room.is_some_and(|room| !room.take(bytes))
     }
 
+    /// On what terms a change is decided.
+    pub(super) fn terms(&self, reception: Reception) -> Terms {
+        Terms { role: self.role, policy: self.treatment.policy(self.state.occasion()), reception }
+    }
+
+    /// What is made of an id not known yet.
+    fn reception(&self) -> Reception {
+        match (self.mirrors(), self.compares()) {
+            (true, _) => Reception::Mirror,
+            (_, true) => Reception::Everything,
+            _ => Reception::Changes,
+        }
+    }
+
     /// Whether everything is received and compared.
     const fn compares(&self) -> bool {
         self.state.old_epoch.is_some() && self.state.compares(self.role)
@@ -173,6 +190,8 @@ pub(super) enum Outcome {
     Done(StatusCode),
     /// Merged with what was here.
     Merged(Guid),
+    /// Both were kept; this is the other one.
+    Duplicated(Guid),
     /// Left for a later pass (only when settling without strong matches).
     Undecided,
 }

@@ -10,7 +10,7 @@ use crate::session::large::discard;
 use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
-use crate::store::{BookNo, Direction, HoldReason, Phase, Result, Tx};
+use crate::store::{BookNo, Direction, HoldReason, Phase, Result, Revision, Tx};
 use crate::sync::filter::{Filter, FilterError};
 use crate::sync::{
     AlertDecision, AlertFacts, Reaction, Role, SlowReason, SyncType, decide_alert, is_no_anchor, next_anchor,
@@ -191,6 +191,7 @@ impl Step<'_, '_> {
             store.refilter = true;
             pair.filter_hash = Some(Vec::new());
         }
+        store.first = pair.peer_next.is_none() && pair.cursor == Revision(0);
         store.start_head = pair.start_head;
         store.start_live = row.live_items;
         store.held = left_over.held;
