@@ -126,7 +126,7 @@ fn prepare(world: &World, here: &str, content: &str) {
             common::delete(world.server.store().as_ref(), world.account, BookNo::CONTACTS, guid, world.now);
         }
         "equal" => drop(world.put(&fresh("TITLE:client\r\n"))),
-        "alike" => drop(world.put(&fresh("TITLE:server\r\n"))),
+        "alike" => drop(world.put(&fresh("TITLE:server\r\nNOTE:ours\r\n"))),
         _ => unreachable!(),
     }
 }

@@ -5,11 +5,12 @@
 use super::content::{Content, Folder};
 use super::datastore::is_folder_type;
 use super::filtered::is_about;
+use super::guarded::{held_entry, keep_held, storm};
 use super::receive::{Key, MAX_CANDIDATES, OpenBook, Outcome, Place, Received, Verb, When, own_entry, receive};
 use super::state::Settling;
 use crate::message::Op;
-use crate::store::{Guid, ItemRow, MapRow, MapState, Result, Revision, StagedRow, Tx};
-use crate::sync::{DeletionGuard, Incoming, Role};
+use crate::store::{Guid, HoldReason, ItemRow, MapRow, MapState, Result, Revision, StagedRow, Tx};
+use crate::sync::{DeletionGuard, Incoming, Reaction, Role};
 
 /// Staged rows decided at a time.
 const PAGE: usize = 200;
@@ -23,12 +24,13 @@ pub(super) fn settle(
     mut budget: usize,
 ) -> Result<Option<usize>> {
     let (device, book) = (open.device, open.book());
+    let guard = open.treatment.guard(guard);
     loop {
         match open.state.settling {
             Settling::Start => {
                 let deletes = tx.count_staged(device, book, Op::Delete)?;
                 if guard.holds(deletes, live(open)) {
-                    open.state.held = deletes;
+                    open.state.refusing = storm(open, HoldReason::Deletes, deletes) == Reaction::Refuse;
                 }
                 open.state.settling = Settling::Indexing;
             }
@@ -60,7 +62,7 @@ pub(super) fn settle(
                     open.state.settling = match strong {
                         false => Settling::Matching(0),
                         true if open.mirrors() => weigh_the_rest(tx, open, guard)?,
-                        true => Settling::End,
+                        true => kept_held(open),
                     };
                     continue;
                 };
@@ -68,24 +70,33 @@ pub(super) fn settle(
                 decide_page(tx, open, rows, strong)?;
                 open.state.settling = if strong { Settling::Matching(last) } else { Settling::Deciding(last) };
             }
-            Settling::Deleting(after) => {
+            Settling::Deleting(after) | Settling::Holding(after) => {
                 if budget == 0 {
                     return Ok(None);
                 }
                 let upto = open.state.start_head;
                 let page = tx.differences((device, book), open.state.epoch, after, upto, PAGE.min(budget))?;
                 let Some((last, _)) = page.last() else {
-                    open.state.settling = Settling::End;
+                    open.state.settling = kept_held(open);
                     continue;
                 };
-                open.state.settling = Settling::Deleting(last.revision);
+                let holds = matches!(open.state.settling, Settling::Holding(_));
+                let after = last.revision;
+                open.state.settling = if holds { Settling::Holding(after) } else { Settling::Deleting(after) };
                 budget -= page.len().min(budget);
                 let unseen: Vec<&ItemRow<'_>> = page
                     .iter()
                     .filter(|(item, entry)| !item.deleted && entry.is_none() && is_about(open, item))
                     .map(|(item, _)| item)
                     .collect();
-                delete_unseen(tx, open, &unseen)?;
+                delete_unseen(tx, open, &unseen, holds)?;
+            }
+            Settling::Keeping(after) => {
+                if budget < PAGE {
+                    return Ok(None);
+                }
+                budget -= PAGE;
+                open.state.settling = keep_held(tx, open, after, PAGE)?.map_or(Settling::End, Settling::Keeping);
             }
             Settling::End => return Ok(Some(budget)),
         }
@@ -99,11 +110,22 @@ fn weigh_the_rest(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, guard: DeletionG
         None => tx.count_differences((open.device, open.book()), epoch, Revision(0), upto)?,
         Some(_) => count_within(tx, open)?,
     };
-    if guard.holds(rest, live(open)) {
-        open.state.held += rest;
-        return Ok(Settling::End);
+    let reaction =
+        if guard.holds(rest, live(open)) { storm(open, HoldReason::Vanished, rest) } else { Reaction::Proceed };
+    Ok(match reaction {
+        Reaction::Proceed => Settling::Deleting(Revision(0)),
+        Reaction::Hold => Settling::Holding(Revision(0)),
+        // It has no entry and so is sent again.
+        Reaction::Refuse => kept_held(open),
+    })
+}
+
+/// What comes last: what was held before stays so.
+fn kept_held(open: &OpenBook<'_, '_>) -> Settling {
+    match open.state.old_epoch {
+        Some(_) if open.holds_already => Settling::Keeping(Guid(0)),
+        _ => Settling::End,
     }
-    Ok(Settling::Deleting(Revision(0)))
 }
 
 /// How many items the filter lets a refresh be about that the other side has not.
@@ -119,25 +141,30 @@ fn count_within(tx: &mut dyn Tx, open: &OpenBook<'_, '_>) -> Result<u64> {
     }
 }
 
-/// Deletes what the peer does not show, but for what it could not: folders, where it has none, and what it has freed
+/// Deletes, or holds, what the peer does not show, but for what it could not: folders, where it has none, and what it has freed
 /// and keeps here (§3.12).
-fn delete_unseen(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, unseen: &[&ItemRow<'_>]) -> Result<()> {
+fn delete_unseen(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, unseen: &[&ItemRow<'_>], holds: bool) -> Result<()> {
     let (device, book) = (open.device, open.book());
     let guids: Vec<Guid> = unseen.iter().map(|item| item.guid).collect();
     let before = match open.state.old_epoch.filter(|_| open.role == Role::Server) {
         Some(old) => tx.maps_by_guid(device, book, old, &guids)?,
         None => vec![None; guids.len()],
     };
-    let mut freed = Vec::new();
+    let (mut freed, mut held) = (Vec::new(), Vec::new());
     for (item, entry) in unseen.iter().zip(before) {
         if let Some(entry) = entry.filter(|entry| entry.state == MapState::SoftDeleted) {
             freed.push(entry);
         } else if open.state.tree || !item.media_type.as_deref().is_some_and(is_folder_type) {
+            if holds {
+                held.push(held_entry(open, item));
+                continue;
+            }
             open.writer.delete(item);
             open.state.received.deleted += 1;
         }
     }
     open.writer.flush(tx)?;
+    tx.put_maps(device, book, &held)?;
     // An id that the device uses for another item now does not name this one any more.
     let luids: Vec<&str> = freed.iter().map(|entry| entry.luid.as_str()).collect();
     let used = tx.maps_by_luid(device, book, open.state.epoch, &luids)?;

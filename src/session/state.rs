@@ -109,6 +109,10 @@ pub(super) enum Settling {
     Matching(i64),
     /// What the peer did not show is deleted, after this revision.
     Deleting(Revision),
+    /// The same, but too much to be meant: it is held.
+    Holding(Revision),
+    /// What was held before stays so, after this item.
+    Keeping(Guid),
     /// All is decided.
     End,
 }
@@ -189,6 +193,8 @@ pub(super) struct StoreState {
     pub staged: bool,
     /// Deletes that the guard keeps back.
     pub held: u64,
+    /// Whether deletes of this session are not obeyed.
+    pub refusing: bool,
     /// On a server: an earlier session's changes that are still to be settled before those of this one.
     pub left_over: Option<Box<Self>>,
     /// In a sync of everything: the book was empty when it began and nobody else has written it since, so that whatever
@@ -342,6 +348,7 @@ impl StoreState {
             start_live: 0,
             staged: false,
             held: 0,
+            refusing: false,
             left_over: None,
             alone: false,
             seen_head: Revision(0),

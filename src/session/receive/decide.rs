@@ -493,6 +493,16 @@ impl<'m> Overlay<'m> {
         if when != When::Arriving && entry.state != MapState::Leaving {
             return Ok(Outcome::Done(StatusCode::OK));
         }
+        if open.state.refusing {
+            // It was an accident: the item goes back.
+            let item = self.item(entry.guid)?;
+            if !item.deleted {
+                self.owed.push(OutgoingRow::unsent(item));
+                open.state.received.refused += 1;
+            }
+            self.retire(&entry);
+            return Ok(Outcome::Done(StatusCode::OK));
+        }
         if open.state.held > 0 {
             self.learn_and_write(MapRow { state: MapState::Held, ..entry });
             return Ok(Outcome::Done(StatusCode::OK));

@@ -14,7 +14,7 @@ use crate::contact::identity::Kind;
 use crate::message::StatusCode;
 use crate::session::content::Content;
 use crate::session::state::StoreState;
-use crate::store::{BookNo, BookWriter, DeviceNo, Guid, Result, Token, Tx};
+use crate::store::{BookNo, BookWriter, DeviceNo, Guid, Hold, Result, Token, Tx};
 use crate::sync::{Incoming, Reception, Role, Terms, Treatment};
 use std::borrow::Cow;
 
@@ -114,6 +114,9 @@ pub(super) struct OpenBook<'s, 'm> {
     pub quota: Quota,
     /// What the host wants done where it may choose.
     pub treatment: Treatment,
+    /// What is held in this step, and whether anything was before.
+    pub holds: Vec<Hold>,
+    pub holds_already: bool,
 }
 
 /// What a book may hold, whoever fills it.

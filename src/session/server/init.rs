@@ -195,6 +195,7 @@ impl Step<'_, '_> {
         store.start_head = pair.start_head;
         store.start_live = row.live_items;
         store.held = left_over.held;
+        (store.hold, store.notes) = (left_over.hold.clone(), left_over.notes.clone());
         store.alone = sync.is_full() && row.live_items == 0 && !resumed;
         store.large_in = resumed && tx.partial(self.turn.device, datastore.book, Direction::In)?.is_some();
         store.large_resumed = store.large_in;
