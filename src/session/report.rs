@@ -48,6 +48,9 @@ pub struct BookReport {
     pub hold: Option<Hold>,
     /// Conflicts, the first few of them; [`Counts::conflicts`] counts all.
     pub conflicts: Vec<ConflictNote>,
+    /// Items that the peer added in a sync of changes and that were here already, from others: perhaps the same cards come
+    /// by a second path, too (field note 2). Nothing is doubled by that.
+    pub elsewhere: u64,
     /// Items that were not sent because the peer is full (§3.18). They are sent when it has room again.
     pub withheld: u64,
 }

@@ -243,6 +243,8 @@ pub(super) struct StoreState {
     /// What the guard holds back, and conflicts for the report: the first few.
     pub hold: Option<Hold>,
     pub notes: Vec<ConflictNote>,
+    /// Items that the peer added and others had added before.
+    pub elsewhere: u64,
     /// What was done here because of the peer.
     pub received: Counts,
     /// What was done there because of us.
@@ -374,6 +376,7 @@ impl StoreState {
             first: false,
             hold: None,
             notes: Vec::new(),
+            elsewhere: 0,
             received: Counts::default(),
             sent: Counts::default(),
         }
@@ -465,6 +468,7 @@ impl StoreState {
             held: self.held,
             hold: self.hold.clone(),
             conflicts: self.notes.clone(),
+            elsewhere: self.elsewhere,
             withheld: self.withheld,
         }
     }

@@ -173,6 +173,13 @@ fn tell(report: &Report, json: bool) {
             short(&book.sent)
         );
     }
+    for book in report.books.iter().filter(|book| book.elsewhere > 0) {
+        println!("notice: {} of {} came by another way before; is there a second path?", book.elsewhere, book.book);
+    }
+    for (book, hold) in report.books.iter().filter_map(|book| Some((&book.book, book.hold.as_ref()?))) {
+        let why = hold.reason.sentence();
+        println!("held: {} of {book}, snapshot {}: {why}. Say `syncml held`", hold.items, hold.snapshot);
+    }
     println!("session: {} in, {} out", bytes(report.bytes_received), bytes(report.bytes_sent));
     if !report.profile.is_empty() {
         println!("session: profile {}", report.profile.join(", "));

@@ -152,6 +152,13 @@ impl<'m> Overlay<'m> {
         })
     }
 
+    /// In a sync of changes, what a peer adds and somebody else has added before may have come by a second path (row 2).
+    pub(super) fn notice_elsewhere(&self, open: &mut OpenBook<'_, 'm>, guid: Guid) -> Result<()> {
+        let others = self.item(guid)?.origin != Some(open.device);
+        open.state.elsewhere += u64::from(others && open.state.old_epoch.is_none());
+        Ok(())
+    }
+
     /// Binds an id to the item here that is the same contact with other details (S7), as was decided.
     pub(super) fn bind_strong(
         &mut self,

@@ -229,6 +229,7 @@ impl<'m> Overlay<'m> {
         }
         if !claims && let Some(guid) = self.exact_twin(&luid, &content) {
             open.state.received.matched += 1;
+            self.notice_elsewhere(open, guid)?;
             self.bind_twin(open, luid, guid, &content)?;
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
@@ -246,6 +247,7 @@ impl<'m> Overlay<'m> {
             let entry = Entry::Unknown { twin: Twin::Strong };
             let decision = decide_incoming(received.op, entry, open.terms(open.reception()));
             if decision.action != Action::Create {
+                self.notice_elsewhere(open, guid)?;
                 self.bind_strong(open, luid, guid, content, decision.action)?;
                 return Ok(Outcome::Done(decision.status));
             }
