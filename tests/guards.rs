@@ -97,14 +97,18 @@ fn row30_a_storm_is_held_and_told() {
         let holds = server_holds(&world);
         assert_eq!((holds.len(), holds[0].items.len(), holds[0].hold.clone()), (1, 25, told));
         assert_eq!(holds[0].device, "one");
-        // Nothing happens until somebody decides: not in later syncs, and not in a slow one.
-        for mode in [AlertCode::TWO_WAY, AlertCode::SLOW, AlertCode::TWO_WAY] {
+        // Nothing happens until somebody decides,
+        for mode in [AlertCode::TWO_WAY, AlertCode::ONE_WAY_FROM_CLIENT] {
             let (_, served) = sync(&mut world, &one, mode);
             assert_eq!(served.books[0].held, 0, "{mode:?}");
             quiet(&mut world, &[&two]);
             assert_eq!((world.cards().len(), one.cards().len(), two.cards().len()), (30, 5, 30), "{mode:?}");
             assert_eq!(server_holds(&world)[0].items.len(), 25, "{mode:?}");
         }
+        // or everything is compared: then what is here goes back.
+        quiet(&mut world, &[&one]);
+        sync(&mut world, &one, AlertCode::SLOW);
+        assert_eq!((world.cards().len(), one.cards().len(), server_holds(&world).len()), (30, 30, 0));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::receive::{OpenBook, own_entry};
 use crate::message::Timestamp;
-use crate::store::{BookRow, Guid, Hold, HoldReason, ItemRow, MapRow, MapState, PairRow, Result, Tx};
+use crate::store::{BookRow, Hold, HoldReason, ItemRow, MapRow, MapState, PairRow};
 use crate::sync::{Reaction, Treatment};
 
 /// Weighs a slow sync that nobody asked for (field note 9), and holds it if that is wanted; `None` lets it be held now. One
@@ -46,7 +46,14 @@ fn hold(reason: HoldReason, row: &BookRow, now: Timestamp, items: u64) -> Hold {
 /// What is done about so many deletes, which are too many to be meant; what is held is noted. The snapshot is the book as
 /// it was before the sync.
 pub(super) fn storm(open: &mut OpenBook<'_, '_>, reason: HoldReason, items: u64) -> Reaction {
-    let reaction = open.treatment.deletes();
+    let reaction = match open.treatment.deletes() {
+        // Who never had them cannot want them deleted: they go there.
+        Reaction::Hold if reason == HoldReason::Vanished && open.state.first => {
+            open.state.held += items;
+            return Reaction::Refuse;
+        }
+        reaction => reaction,
+    };
     if reaction == Reaction::Hold {
         let snapshot = open.state.start_head;
         let live = u64::try_from(open.state.start_live).unwrap_or(0);
@@ -69,26 +76,6 @@ pub(super) fn held_entry(open: &OpenBook<'_, '_>, item: &ItemRow<'_>) -> MapRow 
         view_fp: item.fingerprint,
         state: MapState::Held,
     }
-}
-
-/// What was held before a sync of everything is still held, unless the peer has shown it: a page of the map before. Where to
-/// go on; `None` at the end.
-pub(super) fn keep_held(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, after: Guid, limit: usize) -> Result<Option<Guid>> {
-    let (device, book) = (open.device, open.book());
-    let Some(old) = open.state.old_epoch else { return Ok(None) };
-    let page = tx.map_page(device, book, old, after, limit)?;
-    let Some(last) = page.last().map(|entry| entry.guid) else { return Ok(None) };
-    let held: Vec<MapRow> = page.into_iter().filter(|entry| entry.state == MapState::Held).collect();
-    let guids: Vec<Guid> = held.iter().map(|entry| entry.guid).collect();
-    let shown = tx.maps_by_guid(device, book, open.state.epoch, &guids)?;
-    let kept: Vec<MapRow> = held
-        .into_iter()
-        .zip(shown)
-        .filter(|(_, shown)| shown.is_none())
-        .map(|(entry, _)| MapRow { epoch: open.state.epoch, luid: own_entry(entry.guid), ..entry })
-        .collect();
-    tx.put_maps(device, book, &kept)?;
-    Ok(Some(last))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What waits for a person's decision, and the decision (mission X5, field notes 9, 30, 31).
 //!
 //! The guard keeps back deletes that are too many to be meant: the items stay, and the device is not sent them. *Release*
-//! deletes them after all; *discard* forgets the deletes, and the device is sent the items in its next sync. A slow sync
-//! that is held is held once more, unless it was released.
+//! deletes them after all; *discard* forgets the deletes, and the device is sent the items in its next sync – as it is by a
+//! slow sync, which compares everything. A slow sync that is held is held once more, unless it was released.
 //!
 //! Both work page by page and may be called again after a crash: what was decided is decided.
 

@@ -5,7 +5,7 @@
 use super::content::{Content, Folder};
 use super::datastore::is_folder_type;
 use super::filtered::is_about;
-use super::guarded::{held_entry, keep_held, storm};
+use super::guarded::{held_entry, storm};
 use super::receive::{Key, MAX_CANDIDATES, OpenBook, Outcome, Place, Received, Verb, When, own_entry, receive};
 use super::state::Settling;
 use crate::message::Op;
@@ -62,7 +62,7 @@ pub(super) fn settle(
                     open.state.settling = match strong {
                         false => Settling::Matching(0),
                         true if open.mirrors() => weigh_the_rest(tx, open, guard)?,
-                        true => kept_held(open),
+                        true => Settling::End,
                     };
                     continue;
                 };
@@ -77,7 +77,7 @@ pub(super) fn settle(
                 let upto = open.state.start_head;
                 let page = tx.differences((device, book), open.state.epoch, after, upto, PAGE.min(budget))?;
                 let Some((last, _)) = page.last() else {
-                    open.state.settling = kept_held(open);
+                    open.state.settling = Settling::End;
                     continue;
                 };
                 let holds = matches!(open.state.settling, Settling::Holding(_));
@@ -90,13 +90,6 @@ pub(super) fn settle(
                     .map(|(item, _)| item)
                     .collect();
                 delete_unseen(tx, open, &unseen, holds)?;
-            }
-            Settling::Keeping(after) => {
-                if budget < PAGE {
-                    return Ok(None);
-                }
-                budget -= PAGE;
-                open.state.settling = keep_held(tx, open, after, PAGE)?.map_or(Settling::End, Settling::Keeping);
             }
             Settling::End => return Ok(Some(budget)),
         }
@@ -116,16 +109,8 @@ fn weigh_the_rest(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, guard: DeletionG
         Reaction::Proceed => Settling::Deleting(Revision(0)),
         Reaction::Hold => Settling::Holding(Revision(0)),
         // It has no entry and so is sent again.
-        Reaction::Refuse => kept_held(open),
+        Reaction::Refuse => Settling::End,
     })
-}
-
-/// What comes last: what was held before stays so.
-fn kept_held(open: &OpenBook<'_, '_>) -> Settling {
-    match open.state.old_epoch {
-        Some(_) if open.holds_already => Settling::Keeping(Guid(0)),
-        _ => Settling::End,
-    }
 }
 
 /// How many items the filter lets a refresh be about that the other side has not.

@@ -111,8 +111,6 @@ pub(super) enum Settling {
     Deleting(Revision),
     /// The same, but too much to be meant: it is held.
     Holding(Revision),
-    /// What was held before stays so, after this item.
-    Keeping(Guid),
     /// All is decided.
     End,
 }
@@ -449,6 +447,10 @@ impl StoreState {
             pair.filter_hash = self.filter.as_ref().map(Filter::digest);
         }
         if self.old_epoch.is_some() {
+            if self.hold.is_none() {
+                // Everything was compared: what was held went back.
+                pair.holds.retain(|hold| !hold.reason.is_about_deletes());
+            }
             pair.epoch = self.epoch;
             // Who sent nothing may still have to, in a later sync.
             pair.cursor = if self.sync.sends(role) { self.upto } else { Revision(0) };

@@ -114,9 +114,8 @@ pub(super) struct OpenBook<'s, 'm> {
     pub quota: Quota,
     /// What the host wants done where it may choose.
     pub treatment: Treatment,
-    /// What is held in this step, and whether anything was before.
+    /// What is held in this step.
     pub holds: Vec<Hold>,
-    pub holds_already: bool,
 }
 
 /// What a book may hold, whoever fills it.
