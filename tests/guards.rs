@@ -219,6 +219,32 @@ fn row31_an_emptied_server_empties_no_client() {
     }
 }
 
+/// Nor, if it is told so, by a storm of deletes: it obeys as many as its guard lets pass, and holds the rest.
+#[test]
+fn row30_a_storm_from_the_server_is_held_by_the_client() {
+    for decision in [HeldDecision::Release, HeldDecision::Discard] {
+        for (mut world, mut one, _) in worlds(Reaction::Proceed, Reaction::Proceed) {
+            let mut treatment = Treatment::default();
+            treatment.deletes = Some(Reaction::Hold);
+            one.config.profiles = Profiles::shipped().treat(treatment);
+            for item in common::items(world.server.store().as_ref(), world.account, BOOK) {
+                common::delete(world.server.store().as_ref(), world.account, BOOK, item.guid, world.now);
+            }
+            let (client, _) = sync(&mut world, &one, AlertCode::TWO_WAY);
+            assert_eq!((client.books[0].received.deleted, client.books[0].held), (20, 10));
+            assert_eq!(client.books[0].hold.as_ref().map(|hold| (hold.items, hold.live)), Some((10, 30)));
+            let holds = held(one.store.as_ref(), one.account, None).unwrap();
+            assert_eq!((holds.len(), holds[0].items.len(), one.cards().len()), (1, 10, 10));
+            quiet(&mut world, &[&one]);
+            assert_eq!((world.cards().len(), one.cards().len()), (0, 10), "nothing is decided");
+            decide(one.store.as_ref(), one.account, decision, &world);
+            quiet(&mut world, &[&one, &one]);
+            let left = if decision == HeldDecision::Release { 0 } else { 10 };
+            assert_eq!((world.cards().len(), one.cards().len()), (left, left));
+        }
+    }
+}
+
 /// Phones that were reset show no anchor, and delete what they have not (iSync's guide).
 #[test]
 fn row10_a_reset_phone_is_refilled() {

@@ -59,10 +59,27 @@ pub(super) fn storm(open: &mut OpenBook<'_, '_>, reason: HoldReason, items: u64)
         let live = u64::try_from(open.state.start_live).unwrap_or(0);
         let hold = Hold { snapshot, live, ..hold(reason, open.writer.row(), open.writer.now(), items) };
         open.state.held += items;
-        open.state.hold = Some(hold.clone());
+        match &mut open.state.hold {
+            Some(known) => known.items += items,
+            None => open.state.hold = Some(hold.clone()),
+        }
         open.holds.push(hold);
     }
     reaction
+}
+
+/// What a client does about one more delete of the server's. By default it obeys: the server has a guard of its own, and
+/// what was released there, or restored, is meant. One that is told otherwise cannot know how many will come: it obeys as
+/// many as the guard lets pass, and no more.
+pub(super) fn one_more(open: &mut OpenBook<'_, '_>) -> Reaction {
+    if open.treatment.deletes.is_none() {
+        return Reaction::Proceed;
+    }
+    let live = u64::try_from(open.state.start_live).unwrap_or(0);
+    match open.guard.holds(open.state.received.deleted + open.state.held + 1, live) {
+        true => storm(open, HoldReason::Deletes, 1),
+        false => Reaction::Proceed,
+    }
 }
 
 /// The entry of an item that waits for a decision about what the peer did not show.

@@ -90,8 +90,8 @@ impl Turn {
         }
         let (role, device, token, quota) = (self.role, self.device, self.token, self.quota);
         let treatment = self.manners.treatment(book);
-        let holds = Vec::new();
-        let mut open = OpenBook { role, device, token, kind, state, writer, quota, treatment, holds };
+        let (guard, holds) = (treatment.guard(self.guard), Vec::new());
+        let mut open = OpenBook { role, device, token, kind, state, writer, quota, treatment, guard, holds };
         let result = work(&mut open, pair)?;
         open.holds.drain(..).for_each(|hold| pair.add_hold(hold));
         let row = open.writer.row().clone();

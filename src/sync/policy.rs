@@ -96,7 +96,8 @@ pub struct Treatment {
     pub slow: Option<Policy>,
     /// Conflicts in the first sync; as in slow syncs.
     pub first: Option<Policy>,
-    /// Deletes that are too many to be meant; [`Reaction::Hold`].
+    /// Deletes that are too many to be meant; [`Reaction::Hold`]. Deletes that come to a client in a sync of changes are only
+    /// weighed if this is said.
     pub deletes: Option<Reaction>,
     /// So many deletes are always obeyed ([`DeletionGuard::items`]).
     pub delete_items: Option<u64>,

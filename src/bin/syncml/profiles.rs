@@ -39,9 +39,10 @@ pub(crate) struct TreatmentArgs {
     /// The same in the first sync, if it is another
     #[arg(long, value_name = "POLICY")]
     first_conflicts: Option<Policy>,
-    /// When more is deleted than anybody means: hold it until `syncml held` is told what to do, obey, or refuse
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Wanted::Hold)]
-    on_deletes: Wanted,
+    /// When more is deleted than anybody means: proceed, hold it until `syncml held` is told what to do, or refuse. Else a
+    /// server holds, and a client holds in a refresh only
+    #[arg(long, value_name = "WHAT", value_enum)]
+    on_deletes: Option<Wanted>,
     /// When a slow sync is needed that nobody asked for: proceed, hold it until `syncml held release`, or refuse
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = Wanted::Proceed)]
     on_slow_sync: Wanted,
@@ -69,7 +70,7 @@ impl TreatmentArgs {
         let mut treatment = Treatment::conflicts(self.conflicts);
         treatment.slow = self.slow_conflicts.or(treatment.slow);
         treatment.first = self.first_conflicts.or(treatment.slow);
-        treatment.deletes = Some(self.on_deletes.into());
+        treatment.deletes = self.on_deletes.map(Into::into);
         treatment.slow_sync = Some(self.on_slow_sync.into());
         treatment
     }

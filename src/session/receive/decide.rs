@@ -7,8 +7,9 @@ use super::{Key, OpenBook, Outcome, Received, Verb, When, own_entry};
 use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder};
+use crate::session::guarded::one_more;
 use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Tx};
-use crate::sync::{Action, Entry, Incoming, ItemNow, Reception, Role, Terms, Twin, decide_incoming};
+use crate::sync::{Action, Entry, Incoming, ItemNow, Reaction, Reception, Role, Terms, Twin, decide_incoming};
 use std::borrow::Cow;
 
 impl<'m> Overlay<'m> {
@@ -495,7 +496,13 @@ impl<'m> Overlay<'m> {
         if when != When::Arriving && entry.state != MapState::Leaving {
             return Ok(Outcome::Done(StatusCode::OK));
         }
-        if open.state.refusing {
+        let reaction = match open.role {
+            Role::Client if when == When::Arriving => one_more(open),
+            _ if open.state.refusing => Reaction::Refuse,
+            _ if open.state.held > 0 => Reaction::Hold,
+            _ => Reaction::Proceed,
+        };
+        if reaction == Reaction::Refuse {
             // It was an accident: the item goes back.
             let item = self.item(entry.guid)?;
             if !item.deleted {
@@ -505,7 +512,7 @@ impl<'m> Overlay<'m> {
             self.retire(&entry);
             return Ok(Outcome::Done(StatusCode::OK));
         }
-        if open.state.held > 0 {
+        if reaction == Reaction::Hold {
             self.learn_and_write(MapRow { state: MapState::Held, ..entry });
             return Ok(Outcome::Done(StatusCode::OK));
         }

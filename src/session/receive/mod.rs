@@ -15,7 +15,7 @@ use crate::message::StatusCode;
 use crate::session::content::Content;
 use crate::session::state::StoreState;
 use crate::store::{BookNo, BookWriter, DeviceNo, Guid, Hold, Result, Token, Tx};
-use crate::sync::{Incoming, Reception, Role, Terms, Treatment};
+use crate::sync::{DeletionGuard, Incoming, Reception, Role, Terms, Treatment};
 use std::borrow::Cow;
 
 /// Candidates looked at for one key.
@@ -114,6 +114,8 @@ pub(super) struct OpenBook<'s, 'm> {
     pub quota: Quota,
     /// What the host wants done where it may choose.
     pub treatment: Treatment,
+    /// When deletes are too many.
+    pub guard: DeletionGuard,
     /// What is held in this step.
     pub holds: Vec<Hold>,
 }
