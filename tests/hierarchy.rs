@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use syncml::codec::{Encoding, decode};
 use syncml::message::{AlertCode, Change, Command, Op, Timestamp, Version};
 use syncml::session::{ClientBook, Report};
-use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Guid, ItemRow, Store, Verdict};
+use syncml::store::{AccountNo, BookNo, BookWriter, DeviceRow, Draft, Guid, ItemRow, Store, Verdict};
 
 const BOOK: BookNo = BookNo::FILES;
 
@@ -383,6 +383,50 @@ fn a_device_without_folders_loses_and_doubles_nothing() {
         flat.config.books[0].mode = AlertCode::SLOW;
         sync(&mut world, &flat);
         assert_eq!(settle(&mut world, &[&one, &two]), tree);
+    }
+}
+
+/// Each side forgets what the other is, and asks again.
+fn introduce_again(world: &World, device: &Device) {
+    let forget = |store: &dyn Store, account, id: &str| {
+        store
+            .step(account, &mut |tx| {
+                let row = tx.device(id)?.unwrap();
+                tx.put_device(&DeviceRow { devinf: None, ..row })?;
+                Ok(Verdict::Commit)
+            })
+            .unwrap();
+    };
+    forget(world.server.store().as_ref(), world.account, &device.config.device_id);
+    forget(device.store.as_ref(), device.account, &device.config.server_uri);
+}
+
+/// A device that learns of folders does not know where things are until it is told: what it says until then moves nothing.
+#[test]
+fn a_device_that_gets_folders_is_told_where_things_are() {
+    for mode in [AlertCode::TWO_WAY, AlertCode::SLOW] {
+        for world in World::each() {
+            let (mut world, one, two) = three(world);
+            let mut flat = device("flat", Version::V11);
+            sync(&mut world, &flat);
+            // Some of it goes to and fro in between.
+            here(&flat).edit(here(&flat).at("y"), "y", "flat");
+            sync(&mut world, &flat);
+            flat.config.version = Version::V12;
+            introduce_again(&world, &flat);
+            here(&flat).edit(here(&flat).at("x"), "x", "flat");
+            flat.config.books[0].mode = mode;
+            sync(&mut world, &flat);
+            flat.config.books[0].mode = AlertCode::TWO_WAY;
+            sync(&mut world, &flat);
+            let tree = settle(&mut world, &[&one, &two, &flat]);
+            assert_eq!(tree, ["A", "A/x=flat", "B", "B/y=flat", "z=1"], "{mode:?}");
+            // It knows now, and may move things itself.
+            here(&flat).shift(here(&flat).at("x"), None);
+            here(&flat).shift(here(&flat).at("y"), Some(here(&flat).at("A")));
+            let tree = settle(&mut world, &[&flat, &one, &two]);
+            assert_eq!(tree, ["A", "A/y=flat", "B", "x=flat", "z=1"], "{mode:?}");
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! acknowledged").
 
 use super::filtered::passes;
+use super::folders::look_inside;
 use super::guid::{self, Parsed};
 use super::receive::{OpenBook, own_entry};
 use crate::message::{Op, StatusCode};
@@ -53,7 +54,7 @@ pub(super) fn confirm(
         Some(old) => tx.maps_by_guid(device, book, old, &guids)?,
         None => vec![None; guids.len()],
     };
-    let (mut maps, mut put, mut done) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut maps, mut put, mut done, mut added) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (((row, code), entry), before) in answered.into_iter().zip(entries).zip(before) {
         let counts = &mut open.state.sent;
         match (decide_confirmation(row.op, code), row.op) {
@@ -84,6 +85,9 @@ pub(super) fn confirm(
                     Op::Delete => MapRow { state: MapState::Gone, ..entry },
                     _ => MapRow { agreed_revision: row.sent_revision, view_fp: row.sent_view_fp, lens, ..entry },
                 });
+                if op == Op::Add {
+                    added.push(row.guid);
+                }
                 done.push(row.guid);
             }
             // A server that cannot have it there tells where it is (§3.15); that is then news.
@@ -117,7 +121,8 @@ pub(super) fn confirm(
     }
     tx.put_maps(device, book, &maps)?;
     tx.put_outgoing(device, book, &put)?;
-    tx.drop_outgoing(device, book, &done)
+    tx.drop_outgoing(device, book, &done)?;
+    look_inside(tx, open, &added)
 }
 
 fn again(row: OutgoingRow, code: StatusCode) -> OutgoingRow {
@@ -237,6 +242,7 @@ impl MapChange {
         let lost = tx.items(book, &self.lost)?.into_iter().flatten().filter(|item| !item.deleted);
         tx.put_outgoing(device, book, &lost.map(|item| OutgoingRow::unsent(&item)).collect::<Vec<_>>())?;
         // An item deleted meanwhile: the device has it and must lose it. One changed meanwhile: it must hear of that.
-        tx.put_outgoing(device, book, &self.owed)
+        tx.put_outgoing(device, book, &self.owed)?;
+        look_inside(tx, open, &mapped)
     }
 }

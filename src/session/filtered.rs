@@ -7,12 +7,13 @@
 //! filter removed has no entry any more; nothing else tells it from one that the device never had.
 
 use super::content::Content;
+use super::folders::UNPLACED;
 use super::guid;
 use super::receive::OpenBook;
 use super::state::StoreState;
 use crate::contact::view::{Fields, view};
 use crate::message::Op;
-use crate::store::{ItemRow, LensNo, MapRow, OutgoingRow, Result, Revision, Tx};
+use crate::store::{ItemRow, LensNo, MapRow, OutgoingRow, Result, Revision, Tx, ViewFp};
 use crate::sync::Role;
 use crate::sync::decide_outgoing;
 use crate::sync::filter::{Filter, decide_filtered};
@@ -36,10 +37,11 @@ impl OpenBook<'_, '_> {
         matches!(self.role, Role::Server) && (self.state.filter.is_some() || self.state.refilter)
     }
 
-    /// Under which fields an item went to the peer: a client sends whole cards, whatever it wants to receive. What was sent
+    /// What of an item went to the peer. Fields: a client sends whole cards, whatever it wants to receive. What was sent
     /// under a filter that is not known any more was perhaps nothing.
     pub(super) fn sent_lens(&self, row: &OutgoingRow) -> Option<LensNo> {
         match self.role {
+            _ if row.reason == UNPLACED => Some(LensNo::UNPLACED),
             Role::Client => None,
             Role::Server if self.state.refilter && row.session != Some(self.token) => Some(lens(Fields::NONE)),
             Role::Server => self.state.lens(),
@@ -51,10 +53,15 @@ pub(super) const fn lens(fields: Fields) -> LensNo {
     LensNo(fields.to_bits())
 }
 
+/// The fields that a lens is about; `None`: all.
+pub(super) fn fields_of(lens: Option<LensNo>) -> Option<Fields> {
+    lens.filter(|lens| *lens != LensNo::UNPLACED).map(|lens| Fields::from_bits(lens.0))
+}
+
 /// The fields of which a peer's silence says something: those it was shown when both last agreed, and sees now; a server
 /// was shown whole cards. `None`: all.
 pub(super) fn common(open: &OpenBook<'_, '_>, agreed: Option<LensNo>) -> Option<Fields> {
-    let agreed = agreed.filter(|_| open.role == Role::Server).map(|lens| Fields::from_bits(lens.0));
+    let agreed = fields_of(agreed.filter(|_| open.role == Role::Server));
     match (open.state.fields(), agreed) {
         (Some(now), Some(then)) => Some(now.and(then)),
         (one, other) => one.or(other),
@@ -82,13 +89,19 @@ pub(super) fn shown<'i, 'a>(open: &OpenBook<'_, '_>, item: &'i ItemRow<'a>) -> C
     })
 }
 
+/// The fingerprint of what a peer sees of an item under the fields that an agreement was about.
+pub(super) fn print_under(open: &OpenBook<'_, '_>, lens: Option<LensNo>, item: &ItemRow<'_>) -> ViewFp {
+    let seen = fields_of(lens).and_then(|fields| view(&item.content, fields));
+    seen.map_or(item.fingerprint, |seen| Content::new(open.kind, None, Cow::Owned(seen)).print)
+}
+
 /// What must be sent so that the peer has of an item what it wants to have.
 pub(super) fn due(open: &OpenBook<'_, '_>, item: &ItemRow<'_>, entry: Option<&MapRow>) -> Option<Op> {
     if !open.sifts() {
         return decide_outgoing(item, entry);
     }
     let passes = passes(open, item, entry.map(|entry| entry.luid.as_str()));
-    let then = entry.and_then(|entry| entry.lens).map(|lens| Fields::from_bits(lens.0));
+    let then = fields_of(entry.and_then(|entry| entry.lens));
     let wider = match (then, open.state.fields()) {
         (None, _) => false,
         (Some(_), None) => true,

@@ -1,14 +1,23 @@
 //! Folders on their way to a peer (§3.15): each item is told with the folder it is in, and a folder goes before what is in
 //! it.
+//!
+//! A peer that has no folders, or will not have this one, is told the item without. Then it knows nothing of the place:
+//! the agreement remembers that ([`LensNo::UNPLACED`]), until the peer has the folder and is told.
 
 use super::guid;
 use super::receive::{OpenBook, ROOT};
 use crate::message::{Item, Op};
-use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, Result, Tx};
+use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, OutgoingState, Result, Tx};
 use crate::sync::Role;
 
 /// Folders in folders at most; what lies deeper is sent without its folder.
 const MAX_DEPTH: usize = 100;
+
+/// What is in a folder is read so many at a time.
+const PAGE: usize = 200;
+
+/// The reason of a row that was sent without the folder that the item is in: none such was found there.
+pub(super) const UNPLACED: u16 = 404;
 
 /// How the peer is told where an item is.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -25,6 +34,11 @@ pub(super) enum Parent {
 }
 
 impl Parent {
+    /// Whether it says less than there is to say of an item.
+    pub(super) const fn hides(&self, item: &ItemRow<'_>) -> bool {
+        item.parent.is_some() && matches!(self, Self::Unsaid | Self::Root)
+    }
+
     /// Writes it into an item (§2.3).
     pub(super) fn put(&self, role: Role, item: &mut Item<'_>) {
         let (target, source) = match (self, role) {
@@ -137,9 +151,40 @@ pub(super) fn was_moved(
 ) -> Result<bool> {
     let held = |entry: &&MapRow| matches!(entry.state, MapState::Live | MapState::Unconfirmed);
     let Some(entry) = entry.filter(held).filter(|_| open.state.tree && !item.deleted) else { return Ok(false) };
+    if entry.lens == Some(LensNo::UNPLACED) && item.parent.is_some() {
+        // It is still to be told, once that can be.
+        return Ok(match reach(tx, open, &[], item, Op::Move)? {
+            Reach::Now(parent) => !parent.hides(item),
+            Reach::After(_) | Reach::Later => true,
+        });
+    }
     if entry.agreed_revision >= item.revision {
         return Ok(false);
     }
     let was = tx.revisions(open.book(), &[(item.guid, entry.agreed_revision)])?.pop().flatten();
     Ok(was.is_none_or(|was| was.parent != item.parent))
+}
+
+/// The peer has folders that it had not: where items in them are, it can be told now.
+pub(super) fn look_inside(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, folders: &[Guid]) -> Result<()> {
+    if !open.state.tree {
+        return Ok(());
+    }
+    for folder in folders {
+        let mut after = Guid(0);
+        loop {
+            let inside = tx.children(open.book(), *folder, after, PAGE)?;
+            let Some(last) = inside.last() else { break };
+            after = *last;
+            let entries = tx.maps_by_guid(open.device, open.book(), open.state.epoch, &inside)?;
+            let unplaced = |entry: &MapRow| entry.lens == Some(LensNo::UNPLACED);
+            let unplaced: Vec<Guid> = entries.into_iter().flatten().filter(unplaced).map(|entry| entry.guid).collect();
+            let open_rows = tx.outgoing(open.device, open.book(), &unplaced)?;
+            let items = tx.items(open.book(), &unplaced)?;
+            let rows = items.iter().zip(open_rows).filter(|(_, row)| row.is_none());
+            let rows: Vec<OutgoingRow> = rows.filter_map(|(item, _)| item.as_ref().map(OutgoingRow::unsent)).collect();
+            tx.put_outgoing(open.device, open.book(), &rows)?;
+        }
+    }
+    Ok(())
 }

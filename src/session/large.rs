@@ -2,7 +2,8 @@
 //!
 //! Each chunk goes into the store, where the pieces of large content stay when the object is complete: the item refers to
 //! them. Contacts, and whatever is not large, are read then. Nothing counts before the last chunk, and what is refused
-//! leaves nothing behind.
+//! leaves nothing behind but its answer: until the next object, or a session that does not go on, it is kept with what the
+//! last chunk was, for a peer that never got it and says that chunk once more (§3.13).
 
 use super::content::{Content, scoped};
 use super::state::StoreState;
@@ -13,6 +14,7 @@ use crate::store::{Blob, BlobNo, BookNo, DeviceNo, Direction, PartialRow, Result
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 
 /// What is taken of large objects.
@@ -44,6 +46,8 @@ pub(super) enum Taken<'m> {
     Chunk,
     /// It was the last.
     Whole(Box<Whole<'m>>),
+    /// It was the last in an earlier session, where this was the answer.
+    Answered(StatusCode),
     /// It cannot be taken.
     Refused(StatusCode),
 }
@@ -54,6 +58,8 @@ pub(super) struct Whole<'m> {
     pub item: Item<'m>,
     /// Where large content is, and its fingerprint.
     pub blob: Option<(Blob, [u8; 16])>,
+    /// What is kept of it, with the answer.
+    pub ended: Ended,
 }
 
 impl Whole<'_> {
@@ -64,6 +70,56 @@ impl Whole<'_> {
             None => content,
         }
     }
+}
+
+/// An object that ended, complete or refused.
+pub(super) struct Ended(PartialRow);
+
+impl Ended {
+    /// `row` has the last chunk, which is these bytes.
+    fn of(row: PartialRow, bytes: &[u8]) -> Self {
+        let meta = Sha256::digest(bytes).to_vec();
+        Self(PartialRow { meta, blob: BlobNo::NONE, ..row })
+    }
+
+    /// Keeps the answer.
+    pub(super) fn keep(self, tx: &mut dyn Tx, device: DeviceNo, book: BookNo, code: StatusCode) -> Result<()> {
+        tx.put_partial(device, book, &PartialRow { last_status: Some(code.0), ..self.0 })
+    }
+}
+
+/// Goes on with what an earlier session left.
+pub(super) fn resume(tx: &mut dyn Tx, device: DeviceNo, store: &mut StoreState) -> Result<()> {
+    let left = tx.partial(device, store.book, Direction::In)?;
+    store.large_resumed = left.is_some();
+    store.large_in = left.is_some_and(|row| row.last_status.is_none());
+    Ok(())
+}
+
+/// The answer to the last chunk of an object, if this is that chunk once more: a peer that did not get the answer says the
+/// chunk's position, the size of what remains, or nothing.
+fn said_again(
+    tx: &mut dyn Tx,
+    (device, book): (DeviceNo, BookNo),
+    change: &Change<'_>,
+    item: &Item<'_>,
+    (at, size): (Option<u64>, Option<u64>),
+) -> Result<Option<StatusCode>> {
+    let row = tx.partial(device, book, Direction::In)?.filter(|row| row.op == change.op && row.uri == uri(item));
+    let Some((row, code)) = row.and_then(|row| row.last_status.map(|code| (row, StatusCode(code)))) else {
+        return Ok(None);
+    };
+    let from = row.received.saturating_sub(row.unconfirmed);
+    let same = !item.more_data && row.meta == *Sha256::digest(data(item));
+    Ok(match at {
+        Some(at) => (at > 0 && at == from).then_some(code),
+        None if same => Some(code),
+        // The beginning of it, as far as this message had room; or another object of just that size, which comes whole then.
+        None if item.more_data && size.is_some() && size == row.declared.checked_sub(from) => {
+            Some(StatusCode::PARTIAL_NOT_ACCEPTED)
+        }
+        None => None,
+    })
 }
 
 /// What the first chunk says for all of them, and how far the bytes are read.
@@ -127,7 +183,7 @@ pub(super) fn take<'m>(
 ) -> Result<Taken<'m>> {
     let book = store.book;
     let uri = uri(item);
-    let bytes: &[u8] = item.data.as_ref().and_then(Data::as_bytes).unwrap_or_default();
+    let bytes = data(item);
     let size = scoped(item, change, sync, |meta| meta.size);
     let at = scoped(item, change, sync, |meta| meta.emi.iter().find_map(|emi| datapos(emi)));
     if store.large_in {
@@ -147,11 +203,16 @@ pub(super) fn take<'m>(
                     }
                 };
             }
-            None => {
-                // Something else came before the end: the sender is told, and what was there is forgotten (223).
-                forget(tx, device, store)?;
-            }
+            // Who goes on with something else begins the object anew.
+            None if first => give_up(tx, device, store)?,
+            // Something else came before the end: the sender is told, and what was there is forgotten (223).
+            None => forget(tx, device, store)?,
         }
+    }
+    if std::mem::take(&mut store.large_resumed)
+        && let Some(code) = said_again(tx, (device, book), change, item, (at, size))?
+    {
+        return Ok(Taken::Answered(code));
     }
     if at.is_some_and(|at| at > 0) {
         return Ok(Taken::Refused(StatusCode::PARTIAL_NOT_ACCEPTED));
@@ -236,13 +297,15 @@ impl Object {
         item: &Item<'m>,
         bytes: &[u8],
     ) -> Result<Taken<'m>> {
+        self.row.received += bytes.len() as u64;
+        self.row.unconfirmed = bytes.len() as u64;
+        let ended = self.row.clone();
         let mut refuse = |tx: &mut dyn Tx, code| {
             store.large_in = false;
             discard(tx, device, store.book)?;
+            Ended::of(ended.clone(), bytes).keep(tx, device, store.book, code)?;
             Ok(Taken::Refused(code))
         };
-        self.row.received += bytes.len() as u64;
-        self.row.unconfirmed = bytes.len() as u64;
         if self.row.received > self.row.declared {
             return refuse(tx, StatusCode::SIZE_MISMATCH);
         }
@@ -261,11 +324,11 @@ impl Object {
         }
         store.large_in = false;
         tx.drop_partial(device, store.book, Direction::In)?;
-        self.end(tx, store.book, item)
+        self.end(tx, store.book, item, bytes)
     }
 
     /// The object is complete: large content stays where it is, other content is read.
-    fn end<'m>(self, tx: &mut dyn Tx, book: BookNo, item: &Item<'m>) -> Result<Taken<'m>> {
+    fn end<'m>(self, tx: &mut dyn Tx, book: BookNo, item: &Item<'m>, last: &[u8]) -> Result<Taken<'m>> {
         let (bytes, blob) = if is_large(book.kind(), self.said.read.len) {
             let (beginning, blob, print) = finished(tx, self.row.blob)?;
             (beginning, Some((blob, print)))
@@ -285,7 +348,8 @@ impl Object {
             data: Some(Data::Bytes(Cow::Owned(bytes))),
             ..Item::default()
         };
-        Ok(Taken::Whole(Box::new(Whole { item, blob })))
+        let ended = Ended::of(self.row, last);
+        Ok(Taken::Whole(Box::new(Whole { item, blob, ended })))
     }
 
     fn keep(mut self, tx: &mut dyn Tx, device: DeviceNo, book: BookNo) -> Result<()> {
@@ -305,6 +369,12 @@ pub(super) fn discard(tx: &mut dyn Tx, device: DeviceNo, book: BookNo) -> Result
     }
 }
 
+/// Drops what an earlier session left: the peer does not go on with it.
+pub(super) fn give_up(tx: &mut dyn Tx, device: DeviceNo, store: &mut StoreState) -> Result<()> {
+    (store.large_in, store.large_resumed) = (false, false);
+    discard(tx, device, store.book)
+}
+
 /// Drops the large contents of a message's objects that became no item's: they were there already, or were refused.
 pub(super) fn drop_unused(tx: &mut dyn Tx, blobs: &[BlobNo]) -> Result<()> {
     if blobs.is_empty() { Ok(()) } else { tx.drop_blobs(blobs) }
@@ -317,6 +387,10 @@ pub(super) fn forget(tx: &mut dyn Tx, device: DeviceNo, store: &mut StoreState) 
         discard(tx, device, store.book)?;
     }
     Ok(())
+}
+
+fn data<'i>(item: &'i Item<'_>) -> &'i [u8] {
+    item.data.as_ref().and_then(Data::as_bytes).unwrap_or_default()
 }
 
 fn uri<'i>(item: &'i Item<'_>) -> &'i str {

@@ -7,7 +7,7 @@
 use super::content::render;
 use super::datastore::is_folder_type;
 use super::filtered::{all_changes, due, passes, shown};
-use super::folders::{Parent, Reach, reach, was_moved};
+use super::folders::{Parent, Reach, UNPLACED, reach, was_moved};
 use super::guid;
 use super::large_out::{LargeOut, item_at, place_chunk, rendered};
 use super::outbox::{Fit, Outbox};
@@ -399,6 +399,9 @@ fn send_item(
     let is_folder = item.media_type.as_deref().is_some_and(is_folder_type);
     if is_folder && !open.state.tree && op != Op::Delete {
         return Ok(Some(OutgoingRow { state: OutgoingState::Withheld, reason: 406, session: None, ..row }));
+    }
+    if op != Op::Delete && parent.hides(item) {
+        row.reason = UNPLACED;
     }
     let (mut data, temp_guid) = address(open, item.guid, entry, op);
     parent.put(open.role, &mut data);

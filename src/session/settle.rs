@@ -61,14 +61,33 @@ pub(super) fn settle(
                 let Some(last) = rows.last().map(|row| row.seq) else {
                     open.state.settling = match strong {
                         false => Settling::Matching(0),
-                        true if open.mirrors() => weigh_the_rest(tx, open, guard)?,
-                        true => Settling::End,
+                        // Who said nothing of the book has not said what it has.
+                        true if !open.mirrors() || !open.state.sync_seen => Settling::End,
+                        true if open.state.filter.is_some() => Settling::Weighing(Revision(0), 0),
+                        true => {
+                            let (epoch, upto) = (open.state.epoch, open.state.start_head);
+                            let rest = tx.count_differences((device, book), epoch, Revision(0), upto)?;
+                            weigh(open, guard, rest)
+                        }
                     };
                     continue;
                 };
                 budget -= rows.len().min(budget);
                 decide_page(tx, open, rows, strong)?;
                 open.state.settling = if strong { Settling::Matching(last) } else { Settling::Deciding(last) };
+            }
+            Settling::Weighing(after, found) => {
+                if budget == 0 {
+                    return Ok(None);
+                }
+                let upto = open.state.start_head;
+                let page = tx.differences((device, book), open.state.epoch, after, upto, PAGE.min(budget))?;
+                budget -= page.len().min(budget);
+                let rest = found + unseen(open, &page).count() as u64;
+                open.state.settling = match page.last() {
+                    Some((last, _)) => Settling::Weighing(last.revision, rest),
+                    None => weigh(open, guard, rest),
+                };
             }
             Settling::Deleting(after) | Settling::Holding(after) => {
                 if budget == 0 {
@@ -84,11 +103,7 @@ pub(super) fn settle(
                 let after = last.revision;
                 open.state.settling = if holds { Settling::Holding(after) } else { Settling::Deleting(after) };
                 budget -= page.len().min(budget);
-                let unseen: Vec<&ItemRow<'_>> = page
-                    .iter()
-                    .filter(|(item, entry)| !item.deleted && entry.is_none() && is_about(open, item))
-                    .map(|(item, _)| item)
-                    .collect();
+                let unseen: Vec<&ItemRow<'_>> = unseen(open, &page).collect();
                 delete_unseen(tx, open, &unseen, holds)?;
             }
             Settling::End => return Ok(Some(budget)),
@@ -96,34 +111,25 @@ pub(super) fn settle(
     }
 }
 
-/// What the other side of a refresh has not is deleted, unless that is too much to be meant.
-fn weigh_the_rest(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, guard: DeletionGuard) -> Result<Settling> {
-    let (epoch, upto) = (open.state.epoch, open.state.start_head);
-    let rest = match open.state.filter {
-        None => tx.count_differences((open.device, open.book()), epoch, Revision(0), upto)?,
-        Some(_) => count_within(tx, open)?,
-    };
+/// Whether what the other side of a refresh has not is deleted: not if that is too much to be meant.
+fn weigh(open: &mut OpenBook<'_, '_>, guard: DeletionGuard, rest: u64) -> Settling {
     let reaction =
         if guard.holds(rest, live(open)) { storm(open, HoldReason::Vanished, rest) } else { Reaction::Proceed };
-    Ok(match reaction {
+    match reaction {
         Reaction::Proceed => Settling::Deleting(Revision(0)),
         Reaction::Hold => Settling::Holding(Revision(0)),
         // It has no entry and so is sent again.
         Reaction::Refuse => Settling::End,
-    })
+    }
 }
 
-/// How many items the filter lets a refresh be about that the other side has not.
-fn count_within(tx: &mut dyn Tx, open: &OpenBook<'_, '_>) -> Result<u64> {
-    let (mut after, mut count) = (Revision(0), 0);
-    loop {
-        let (pair, upto) = ((open.device, open.book()), open.state.start_head);
-        let page = tx.differences(pair, open.state.epoch, after, upto, PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(count) };
-        after = last.revision;
-        let missing = page.iter().filter(|(item, entry)| !item.deleted && entry.is_none() && is_about(open, item));
-        count += missing.count() as u64;
-    }
+/// The items of a page that a refresh is about and the other side has not.
+fn unseen<'p>(
+    open: &OpenBook<'_, '_>,
+    page: &'p [(ItemRow<'static>, Option<MapRow>)],
+) -> impl Iterator<Item = &'p ItemRow<'static>> {
+    let missing = page.iter().filter(|(item, entry)| !item.deleted && entry.is_none());
+    missing.map(|(item, _)| item).filter(|item| is_about(open, item))
 }
 
 /// Deletes, or holds, what the peer does not show, but for what it could not: folders, where it has none, and what it has freed

@@ -107,6 +107,9 @@ pub(super) enum Settling {
     Deciding(i64),
     /// The others are paired by name and number, or added, after this sequence number.
     Matching(i64),
+    /// In a refresh with a filter: what the peer did not show of what it is about is counted, after this revision; so many
+    /// were found.
+    Weighing(Revision, u64),
     /// What the peer did not show is deleted, after this revision.
     Deleting(Revision),
     /// The same, but too much to be meant: it is held.
@@ -211,7 +214,7 @@ pub(super) struct StoreState {
     pub large_out: Option<LargeOut>,
     /// Whether one is coming; its chunks are in the store.
     pub large_in: bool,
-    /// Whether that was begun in a session before, and its first chunk in this one has not come.
+    /// Whether one was begun in a session before, ended there or not, and the first item of this one has not come.
     pub large_resumed: bool,
     /// The peer's id of an object that it began and did not end, until it is told so (223).
     pub broken: Option<String>,

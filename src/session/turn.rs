@@ -169,6 +169,7 @@ impl Turn {
         let mut batch = Vec::new();
         let mut blobs = Vec::new();
         let mut asked = Vec::new();
+        let mut ended = None;
         let mut kind = crate::contact::identity::Kind::Other;
         if let Some(datastore) = datastore::by_number(store.book) {
             kind = datastore.kind;
@@ -196,10 +197,16 @@ impl Turn {
                     Taken::Plain => self.read_item(kind, store, change, item, sync),
                     Taken::Whole(whole) => {
                         blobs.extend(whole.blob.map(|(blob, _)| blob.no));
-                        self.read_item(kind, store, change, &whole.item, sync).map(|received| Received {
+                        let read = self.read_item(kind, store, change, &whole.item, sync).map(|received| Received {
                             content: received.content.map(|content| whole.complete(content)),
                             ..received
-                        })
+                        });
+                        ended = Some((asked.len(), whole.ended));
+                        read
+                    }
+                    Taken::Answered(code) => {
+                        asked.push(Asked::of(Queued { code: code.0, ..queued }, change));
+                        continue;
                     }
                     Taken::Refused(code) => Err(code),
                     Taken::Chunk => {
@@ -224,9 +231,17 @@ impl Turn {
         let stamp = self.rows.get(&store.book).map_or(0, |row| row.stamp);
         let mut outcomes = outcomes.into_iter();
         let mut statuses = Vec::with_capacity(asked.len());
-        for asked in asked {
+        for (place, asked) in asked.into_iter().enumerate() {
+            // An object's answer is kept until it is known to be heard; the next object's chunks take its place.
+            let mut keep = |tx: &mut dyn Tx, code| match ended.take_if(|(of, _)| *of == place) {
+                Some((_, ended)) if !store.large_in => ended.keep(tx, self.device, store.book, code),
+                _ => Ok(()),
+            };
             match asked {
-                Asked::Answered(queued) => statuses.push(queued),
+                Asked::Answered(queued) => {
+                    keep(tx, StatusCode(queued.code))?;
+                    statuses.push(queued);
+                }
                 Asked::Silent => {}
                 Asked::Waiting(queued, change) => {
                     let mut queued = queued;
@@ -258,6 +273,7 @@ impl Turn {
                     } else {
                         code
                     };
+                    keep(tx, code)?;
                     if !change.no_resp {
                         statuses.push(Queued { code: code.0, ..queued });
                     }

@@ -237,8 +237,8 @@ pub trait Tx {
     /// Live items that have the match key, at most `limit` each, ascending by guid. Complete only once the book is
     /// indexed ([`BookRow::indexed`]).
     fn by_match_key(&mut self, book: BookNo, keys: &[u64], limit: usize) -> Result<Vec<Vec<Guid>>>;
-    /// Live items whose folder is this one, at most `limit` each, ascending by guid.
-    fn children(&mut self, book: BookNo, parents: &[Guid], limit: usize) -> Result<Vec<Vec<Guid>>>;
+    /// Live items whose folder is this one, after guid `after`, ascending.
+    fn children(&mut self, book: BookNo, parent: Guid, after: Guid, limit: usize) -> Result<Vec<Guid>>;
     /// Indexes the match keys of up to `limit` more items; sets and returns [`BookRow::indexed`] when all are. The index
     /// is kept up by writes from then on.
     fn index_more(&mut self, book: BookNo, limit: usize) -> Result<bool>;
@@ -340,6 +340,14 @@ pub trait Tx {
     fn stage(&mut self, device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> Result<()>;
     /// Staged rows in their order, after sequence number `after`.
     fn staged(&mut self, device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Result<Vec<StagedRow>>;
+    /// What is staged under these ids in this epoch, in their order.
+    fn staged_under(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        epoch: i64,
+        luids: &[&str],
+    ) -> Result<Vec<Option<StagedRow>>>;
     /// Removes staged rows.
     fn drop_staged(&mut self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()>;
     /// Removes what is staged under these ids in this epoch, because something newer is known of them.

@@ -65,6 +65,16 @@ impl BookNo {
     pub const FILES: Self = Self(6);
 }
 
+impl BlobNo {
+    /// No content: stores number them from 1.
+    pub const NONE: Self = Self(0);
+}
+
+impl LensNo {
+    /// All of an item but its folder, which the peer was not told.
+    pub const UNPLACED: Self = Self(-1);
+}
+
 impl DeviceNo {
     /// A device that has no number yet.
     pub const NEW: Self = Self(0);
@@ -617,9 +627,9 @@ pub struct PartialRow {
     pub received: u64,
     /// How many of these, at the end, are not known to have been acknowledged.
     pub unconfirmed: u64,
-    /// Where its bytes are.
+    /// Where its bytes are; [`BlobNo::NONE`] when it has ended.
     pub blob: BlobNo,
-    /// The last Status of the whole, for a peer that did not get it.
+    /// When it has ended: the Status of the whole, for a peer that did not get it.
     pub last_status: Option<u16>,
 }
 

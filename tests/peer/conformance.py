@@ -50,7 +50,10 @@ def play(options, variant, rows, used):
         if out.code not in (0, 1):
             raise Failed("exit %d: %s" % (out.code, (out.errors + out.text).strip()[-400:]))
         report = out.json()
-        server.settle()
+        try:
+            server.settle(10)
+        except Failed:
+            pass # A message that it gave up with HTTP 500 may leave it a session that never ends; what was synced is stored.
         left = server.cards()
     finally:
         server.stop()

@@ -214,7 +214,7 @@ fn archive(kit: &mut Kit<'_>) -> Outcome {
     let (luids, _) = kit.first(0, std::slice::from_ref(&card))?;
     let mut session = kit.opened(0, AlertCode::TWO_WAY)?;
     let Command::Change(plain) = session.change(&Do::Delete(luids[0].clone())) else { return Ok(()) };
-    let mut body = session.confirmations();
+    let mut body = session.confirmations(kit);
     let change = Command::Change(Change { archive: true, ..plain });
     body.push(session.sync(kit, vec![change]));
     kit.say(&mut session, body, true)?;
@@ -249,7 +249,7 @@ fn no_resp(kit: &mut Kit<'_>) -> Outcome {
     let id = plain.cmd_id.to_string();
     let silent = Command::Change(Change { no_resp: true, ..plain });
     let spoken = session.change(&spoken);
-    let mut body = session.confirmations();
+    let mut body = session.confirmations(kit);
     body.push(session.sync(kit, vec![silent, spoken]));
     kit.say(&mut session, body, true)?;
     let answered = session.heard.statuses.iter().any(|told| told.cmd_ref == id);
@@ -309,7 +309,7 @@ fn map_of_unknown(kit: &mut Kit<'_>) -> Outcome {
     kit.first(0, &[])?;
     let mut session = kit.opened(0, AlertCode::TWO_WAY)?;
     kit.changes(&mut session, Vec::new())?;
-    let mut body = session.confirmations();
+    let mut body = session.confirmations(kit);
     body.push(session.map(kit, &[("no-such-guid".to_owned(), "k99999".to_owned())]));
     kit.say(&mut session, body, true)?;
     let code = session.heard.status("Map");
@@ -325,7 +325,7 @@ fn map_again(kit: &mut Kit<'_>) -> Outcome {
     let sent = one_add(&done, &card)?;
     let pair = [(sent.source.clone().unwrap_or_default(), kit.luid(1))];
     for (attempt, last) in [("a Map", false), ("the same Map again", true)] {
-        let mut body = session.confirmations();
+        let mut body = session.confirmations(kit);
         body.push(session.map(kit, &pair));
         kit.say(&mut session, body, last)?;
         status(session.heard.status("Map"), &[200], "§3.6", attempt)?;
@@ -434,7 +434,7 @@ fn atomic(kit: &mut Kit<'_>) -> Outcome {
     commands.push(Command::Change(Change::new(Op::Add, session.cmd(), item)));
     let kind = ContainerKind::Atomic;
     let atomic = Container { kind, cmd_id: session.cmd(), no_resp: false, meta: None, commands };
-    let mut body = session.confirmations();
+    let mut body = session.confirmations(kit);
     body.push(session.sync(kit, vec![Command::Container(atomic)]));
     kit.say(&mut session, body, true)?;
     let code = session.heard.status("Atomic");

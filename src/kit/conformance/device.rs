@@ -6,7 +6,8 @@ use crate::auth::{Identity, Scheme, Secret};
 use crate::codec::encode;
 use crate::message::{
     Alert, AlertCode, Anchor, Change, CmdId, Command, ContentType, Cred, Data, DataStore, DevInf, Header, Item,
-    Location, Map, MapItem, Message, Meta, MsgId, Op, Put, SessionId, Status, StatusCode, Sync, SyncKind, Version,
+    Location, Map, MapItem, Message, Meta, MsgId, Op, Put, Results, SessionId, Status, StatusCode, Sync, SyncKind,
+    Version,
 };
 use std::collections::BTreeMap;
 
@@ -96,13 +97,22 @@ impl Session {
         CmdId::from(self.cmd_id)
     }
 
-    /// A Status of the last answer's header and of all that it waits for.
-    pub(super) fn confirmations(&mut self) -> Vec<Command<'static>> {
+    /// A Status of the last answer's header and of all that it waits for; who asks for anything is told what the device is.
+    pub(super) fn confirmations(&mut self, kit: &Kit<'_>) -> Vec<Command<'static>> {
         let mut out = vec![self.answer_to("SyncHdr", "0", StatusCode::OK, None)];
         for (name, cmd_id, next) in self.heard.to_confirm.clone() {
-            // It told of itself unasked; a server has to do with that (§3.19).
-            let code = if name == "Get" { StatusCode::NOT_FOUND } else { StatusCode::OK };
-            out.push(self.answer_to(&name, &cmd_id, code, next));
+            out.push(self.answer_to(&name, &cmd_id, StatusCode::OK, next));
+            if name == "Get" {
+                out.push(Command::Results(Results {
+                    cmd_id: self.cmd(),
+                    msg_ref: Some(self.heard.msg_id.clone().into()),
+                    cmd_ref: CmdId::from(cmd_id),
+                    meta: Some(Meta::of_type(kit.config.encoding.devinf_type())),
+                    target_ref: None,
+                    source_ref: Some(kit.config.version.devinf_uri().into()),
+                    items: vec![kit.devinf(self)],
+                }));
+            }
         }
         out
     }
@@ -360,8 +370,19 @@ impl<'t> Kit<'t> {
         })
     }
 
-    /// What the device says of itself.
+    /// What the device says of itself, unasked.
     pub(super) fn put_devinf(&self, session: &mut Session) -> Command<'static> {
+        Command::Put(Put {
+            cmd_id: session.cmd(),
+            no_resp: false,
+            lang: None,
+            cred: None,
+            meta: Some(Meta::of_type(self.config.encoding.devinf_type())),
+            items: vec![self.devinf(session)],
+        })
+    }
+
+    fn devinf(&self, session: &Session) -> Item<'static> {
         let types = || vec![ContentType::new("text/vcard", "3.0")];
         let store = DataStore {
             source_ref: BOOK.into(),
@@ -387,19 +408,11 @@ impl<'t> Kit<'t> {
             stores: vec![store],
             ..DevInf::default()
         };
-        let item = Item {
+        Item {
             source: Some(Location::new(self.config.version.devinf_uri())),
             data: Some(Data::DevInf(Box::new(devinf))),
             ..Item::default()
-        };
-        Command::Put(Put {
-            cmd_id: session.cmd(),
-            no_resp: false,
-            lang: None,
-            cred: None,
-            meta: Some(Meta::of_type(self.config.encoding.devinf_type())),
-            items: vec![item],
-        })
+        }
     }
 
     /// Package 1 with these commands, which are made anew when a challenge has to be answered.
@@ -454,7 +467,7 @@ impl<'t> Kit<'t> {
 
     /// Packages 3 and 4: the device's changes and the server's, which are stored nowhere.
     pub(super) fn changes(&mut self, session: &mut Session, changes: Vec<Do>) -> Outcome<Done> {
-        let mut body = session.confirmations();
+        let mut body = session.confirmations(self);
         let commands = changes.iter().map(|change| session.change(change)).collect();
         body.push(session.sync(self, commands));
         self.say(session, body, true)?;
@@ -484,7 +497,7 @@ impl<'t> Kit<'t> {
                 done.end = heard;
                 return Ok(done);
             }
-            let mut body = session.confirmations();
+            let mut body = session.confirmations(self);
             for sent in &heard.changes {
                 let code = if sent.more { StatusCode(213) } else { stored(sent.op) };
                 body.push(session.answer_to(sent.op.name(), &sent.cmd_id, code, None));
@@ -506,7 +519,7 @@ impl<'t> Kit<'t> {
             self.devices[session.device].last = Some(session.next.clone());
             return Ok(());
         }
-        let mut body = session.confirmations();
+        let mut body = session.confirmations(self);
         let mut pairs = Vec::new();
         for sent in &session.heard.changes.clone() {
             body.push(session.answer_to(sent.op.name(), &sent.cmd_id, stored(sent.op), None));

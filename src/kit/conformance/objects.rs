@@ -29,7 +29,7 @@ const fn cards(id: &'static str, name: &'static str, run: fn(&mut Kit<'_>) -> Ou
 
 /// Says a Sync with these commands, and hears one answer.
 fn say_sync(kit: &mut Kit<'_>, session: &mut Session, commands: Vec<Command<'static>>, last: bool) -> Outcome {
-    let mut body = session.confirmations();
+    let mut body = session.confirmations(kit);
     body.push(session.sync(kit, commands));
     kit.say(session, body, last)
 }
@@ -226,7 +226,7 @@ fn suspended(kit: &mut Kit<'_>) -> Outcome {
     let mut session = kit.opened(0, AlertCode::SLOW)?;
     let first = adds[..2].iter().map(|add| session.change(add)).collect();
     say_sync(kit, &mut session, first, false)?;
-    let mut body = session.confirmations();
+    let mut body = session.confirmations(kit);
     body.push(session.device_alert(kit, AlertCode::SUSPEND));
     kit.say(&mut session, body, true)?;
     let alert = session.heard.statuses.iter().find(|told| told.cmd == "Alert").map(|told| told.code);

@@ -178,7 +178,7 @@ fn no_resp(kit: &mut Kit<'_>) -> Outcome {
     let cred = session.always_cred.then(|| kit.credential(0, &nonce)).flatten();
     let mut header = kit.header(&session, cred);
     header.no_resp = true;
-    let mut body = session.confirmations();
+    let mut body = session.confirmations(kit);
     body.push(get(&mut session, kit.config.encoding, "./nothing"));
     let bytes = kit.written(header, body, false)?;
     let heard = kit.post(&session.uri.clone(), &bytes)?;
@@ -296,7 +296,7 @@ fn unknown_scheme(kit: &mut Kit<'_>) -> Outcome {
 
 fn repeated(kit: &mut Kit<'_>) -> Outcome {
     let mut session = begun(kit, &|_| Vec::new())?;
-    let mut body = session.confirmations();
+    let mut body = session.confirmations(kit);
     body.push(session.device_alert(kit, AlertCode::NEXT_MESSAGE));
     let uri = session.uri.clone();
     kit.say(&mut session, body, false)?;
@@ -310,7 +310,7 @@ fn resp_uri(kit: &mut Kit<'_>) -> Outcome {
         return Err(Stop::Unsupported("the server gives no address for the session".to_owned()));
     };
     expect(uri.contains("://"), "§3.10", "an absolute address", || uri.clone())?;
-    let mut body = session.confirmations();
+    let mut body = session.confirmations(kit);
     body.push(session.device_alert(kit, AlertCode::NEXT_MESSAGE));
     kit.say(&mut session, body, false)
 }
@@ -343,7 +343,7 @@ fn unknown_command(kit: &mut Kit<'_>) -> Outcome {
     let nonce = kit.devices[0].nonce.clone().unwrap_or_default();
     let cred = session.always_cred.then(|| kit.credential(0, &nonce)).flatten();
     let header = kit.header(&session, cred);
-    let mut body = session.confirmations();
+    let mut body = session.confirmations(kit);
     let after = get(&mut session, kit.config.encoding, kit.config.version.devinf_uri());
     body.push(after);
     let text = String::from_utf8_lossy(&kit.written(header, body, false)?).into_owned();

@@ -1,6 +1,6 @@
 //! Cuts a failing schedule down.
 
-use super::{DeviceSetup, Event, Schedule, Trouble, Violation, simulate};
+use super::{DeviceSetup, Event, Schedule, Sieve, Trouble, Violation, simulate};
 use crate::store::Store;
 use crate::sync::SyncType;
 use std::sync::Arc;
@@ -48,11 +48,13 @@ pub fn minimise(schedule: &Schedule, store: &dyn Fn() -> Arc<dyn Store>, runs: u
             size = size.div_ceil(2);
         }
         for at in 0..best.events.len() {
-            if let Event::Turn { device, sync, trouble } = best.events[at] {
+            if let Event::Turn { device, sync, sieve, trouble } = best.events[at] {
                 for turn in [
-                    Event::Turn { device, sync: SyncType::TwoWay, trouble: Trouble::None },
-                    Event::Turn { device, sync: SyncType::TwoWay, trouble },
-                    Event::Turn { device, sync, trouble: Trouble::None },
+                    Event::Turn { device, sync: SyncType::TwoWay, sieve: Sieve::All, trouble: Trouble::None },
+                    Event::Turn { device, sync: SyncType::TwoWay, sieve, trouble: Trouble::None },
+                    Event::Turn { device, sync: SyncType::TwoWay, sieve, trouble },
+                    Event::Turn { device, sync, sieve: Sieve::All, trouble },
+                    Event::Turn { device, sync, sieve, trouble: Trouble::None },
                 ] {
                     let mut next = best.clone();
                     next.events[at] = turn;

@@ -1,7 +1,8 @@
 //! A simulator: one server, a few devices, and a network and stores that fail in every way, all of it from a seed.
 //!
 //! A [`Schedule`] is made from a seed and then fixed: people edit on both sides, devices sync, requests and replies are
-//! lost, cut, doubled and late, stores fail at any call and before or after a commit, devices lose their power.
+//! lost, cut, doubled and late, stores fail at any call and before or after a commit, devices lose their power, and now and
+//! then want to be sent some cards only.
 //! [`simulate`] plays it on one thread with a clock of its own; then the edits stop, every device syncs twice, and what
 //! DESIGN calls I1–I6, I8 and I12 is held against a model that knows only what the people did. The same schedule always
 //! runs the same way, and [`minimise`] cuts one that fails down to what it takes.
@@ -20,7 +21,7 @@ mod watch;
 mod world;
 
 pub use minimise::minimise;
-pub use schedule::{DeviceSetup, Event, Place, Schedule, Trouble};
+pub use schedule::{DeviceSetup, Event, Place, Schedule, Sieve, Trouble};
 pub use tap::{FaultStore, StoreFault, Tap, TapTx};
 
 use crate::store::Store;

@@ -60,6 +60,8 @@ pub enum Event {
         device: usize,
         /// The sync that a session begun now asks for.
         sync: SyncType,
+        /// The cards that it wants to be sent.
+        sieve: Sieve,
         /// What goes wrong.
         trouble: Trouble,
     },
@@ -70,6 +72,17 @@ pub enum Event {
     },
     /// Time passes, in milliseconds.
     Wait(i64),
+}
+
+/// Which cards a device wants to be sent in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sieve {
+    /// All.
+    All,
+    /// Those of about half of the names; it keeps what it has of others.
+    Some,
+    /// The same, and it keeps no others.
+    Only,
 }
 
 /// What goes wrong in an exchange.
@@ -138,7 +151,7 @@ impl Schedule {
                 Event::Wait(rng.pick(&[0, 700, 60_000, 1_000_000, 100_000_000]).unwrap_or(0))
             } else {
                 let trouble = if rng.chance(troubles) { trouble(&mut rng) } else { Trouble::None };
-                Event::Turn { device, sync: sync(&mut rng), trouble }
+                Event::Turn { device, sync: sync(&mut rng), sieve: sieve(&mut rng), trouble }
             };
             schedule.events.push(event);
         }
@@ -153,6 +166,14 @@ fn sync(rng: &mut Rng) -> SyncType {
         12..16 => SyncType::OneWayFromClient,
         16..20 => SyncType::OneWayFromServer,
         _ => SyncType::TwoWay,
+    }
+}
+
+fn sieve(rng: &mut Rng) -> Sieve {
+    match rng.below(100) {
+        0..10 => Sieve::Some,
+        10..16 => Sieve::Only,
+        _ => Sieve::All,
     }
 }
 

@@ -87,7 +87,7 @@ impl Tx for TapTx<'_> {
         fn history(book: BookNo, guid: Guid, limit: usize) -> Vec<RevisionRow>;
         fn by_fingerprint(book: BookNo, prints: &[[u8; 16]], limit: usize) -> Vec<Vec<Guid>>;
         fn by_match_key(book: BookNo, keys: &[u64], limit: usize) -> Vec<Vec<Guid>>;
-        fn children(book: BookNo, parents: &[Guid], limit: usize) -> Vec<Vec<Guid>>;
+        fn children(book: BookNo, parent: Guid, after: Guid, limit: usize) -> Vec<Guid>;
         fn index_more(book: BookNo, limit: usize) -> bool;
         fn pair(device: DeviceNo, book: BookNo) -> Option<PairRow>;
         fn put_pair(row: &PairRow) -> ();
@@ -118,6 +118,7 @@ impl Tx for TapTx<'_> {
         fn clear_outgoing(device: DeviceNo, book: BookNo) -> ();
         fn stage(device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> ();
         fn staged(device: DeviceNo, book: BookNo, after: i64, limit: usize) -> Vec<StagedRow>;
+        fn staged_under(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Vec<Option<StagedRow>>;
         fn drop_staged(device: DeviceNo, book: BookNo, seqs: &[i64]) -> ();
         fn unstage(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> ();
         fn count_staged(device: DeviceNo, book: BookNo, op: Op) -> u64;

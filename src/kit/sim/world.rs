@@ -4,18 +4,19 @@ use super::book::{self, BOOK, add, cards, edit, look};
 use super::card::{Face, is_respelt, meaning};
 use super::model::Model;
 use super::rng::Rng;
-use super::schedule::{Event, Place, Schedule, Trouble};
+use super::schedule::{Event, Place, Schedule, Sieve, Trouble};
 use super::tap::{FaultStore, StoreFault};
 use super::watch::{Watch, outline};
 use super::{Stats, Violation};
 use crate::auth::{Secret, Verifier};
 use crate::message::{AlertCode, Timestamp};
 use crate::session::{
-    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Patience, Profiles, Refusal, Report, Request,
-    Server, ServerConfig,
+    BookFilter, Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Patience, Profiles, Refusal,
+    Report, Request, Server, ServerConfig,
 };
 use crate::store::memory::MemoryStore;
 use crate::store::{AccountNo, MapState, Store, StoreError};
+use crate::sync::filter::FilterType;
 use crate::sync::{DeletionGuard, Role, SyncType};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ struct Device {
     fresh: BTreeSet<String>,
     /// Tokens of cards deleted since the last session ended cleanly.
     deleted: Vec<String>,
+    /// What it wanted to be sent in its last session.
+    sieve: Sieve,
     /// The server's word on this device's anchor, as last seen.
     anchor: Option<String>,
 }
@@ -129,6 +132,7 @@ impl<'l> World<'l> {
                 sure: false,
                 fresh: BTreeSet::new(),
                 deleted: Vec::new(),
+                sieve: Sieve::All,
                 anchor: None,
             };
             devices.push(device);
@@ -189,8 +193,8 @@ impl<'l> World<'l> {
         (self.log)(&format!("{number:4} {event:?}"));
         match event {
             Event::Edit { at, dice } => self.edit(at, dice),
-            Event::Turn { device, sync, trouble } => match device < self.devices.len() {
-                true => self.turn(device, sync, trouble),
+            Event::Turn { device, sync, sieve, trouble } => match device < self.devices.len() {
+                true => self.turn(device, (sync, sieve), trouble),
                 false => Ok(()),
             },
             Event::Late { dice } => self.late(dice),
@@ -281,8 +285,8 @@ impl<'l> World<'l> {
         self.anchors(packet.device, None)
     }
 
-    fn turn(&mut self, number: usize, sync: SyncType, trouble: Trouble) -> Outcome {
-        if self.devices[number].talk.is_none() && !self.begin(number, sync, trouble)? {
+    fn turn(&mut self, number: usize, wants: (SyncType, Sieve), trouble: Trouble) -> Outcome {
+        if self.devices[number].talk.is_none() && !self.begin(number, wants, trouble)? {
             return Ok(());
         }
         let device = &mut self.devices[number];
@@ -371,7 +375,7 @@ impl<'l> World<'l> {
     }
 
     /// Begins a session; `false` when the device's store failed.
-    fn begin(&mut self, number: usize, sync: SyncType, trouble: Trouble) -> Outcome<bool> {
+    fn begin(&mut self, number: usize, (sync, sieve): (SyncType, Sieve), trouble: Trouble) -> Outcome<bool> {
         let event = self.event;
         let device = &mut self.devices[number];
         let sure = std::mem::take(&mut device.sure);
@@ -380,6 +384,7 @@ impl<'l> World<'l> {
         // there may be older or younger than they are, and a card its own or not. Then it says all first.
         let sync = if sync == SyncType::OneWayFromServer && !sure { SyncType::TwoWay } else { sync };
         config.books[0].mode = sync.alert();
+        config.books[0].filter = filter(sieve);
         // Only some faults of the device's store meet its first step; the others wait for the reply.
         if let Trouble::Client(fault @ StoreFault::AtCall(0..=9)) = trouble {
             device.store.arm(fault);
@@ -389,6 +394,7 @@ impl<'l> World<'l> {
         match begun {
             Ok(client) => {
                 device.talk = Some(Talk { client, sync, watch: Watch::default(), alone: true, calm: true });
+                device.sieve = sieve;
                 self.stats.sessions += 1;
                 Ok(true)
             }
@@ -477,7 +483,7 @@ impl<'l> World<'l> {
             let device = &self.devices[number];
             // After a slow sync, deletes that were made before it may still have to be told.
             // And what one side told the other may have made more to tell.
-            if report.books[0].mode == "two-way" && self.at_rest(number)? {
+            if device.sieve == Sieve::All && report.books[0].mode == "two-way" && self.at_rest(number)? {
                 self.same(number, device.store.as_ref(), device.account, "I4")?;
             }
         }
@@ -528,13 +534,17 @@ impl<'l> World<'l> {
     /// I6: when the server's anchors of a device moved, everything of that sync must be answered.
     fn anchors(&mut self, number: usize, talking: Option<usize>) -> Outcome {
         let id = self.devices[number].config.device_id.clone();
+        let sieve = self.devices[number].sieve;
         let found = look(self.faults.as_ref(), self.account, |tx| {
             let Some(device) = tx.device(&id)? else { return Ok(None) };
             let Some(pair) = tx.pair(device.device, BOOK)? else { return Ok(None) };
             let rows = tx.outgoing_page(device.device, BOOK, crate::store::Guid(0), usize::MAX)?;
-            // A row of an item deleted since waits for a Map that may never come; one changed since is for the next sync.
+            // A row of an item deleted since waits for a Map that may never come, and so does one of an item that the device
+            // does not want any more; one changed since is for the next sync.
             let guids: Vec<_> = rows.iter().map(|row| row.guid).collect();
-            let of_this = |item: &crate::store::ItemRow<'_>| !item.deleted && item.revision <= pair.cursor;
+            let of_this = |item: &crate::store::ItemRow<'_>| {
+                !item.deleted && item.revision <= pair.cursor && sieve.passes(&Face::read(&item.content).name)
+            };
             let due = tx.items(BOOK, &guids)?.into_iter().map(|item| item.is_some_and(|item| of_this(&item)));
             let sent = |row: &crate::store::OutgoingRow| row.state.is_unanswered();
             let open = rows.iter().zip(due).filter(|(row, due)| *due && sent(row)).count();
@@ -604,12 +614,13 @@ impl<'l> World<'l> {
 
     fn calm_sync(&mut self, number: usize) -> Outcome<Report> {
         self.now = self.now.plus_seconds(10);
-        self.begin(number, SyncType::TwoWay, Trouble::None)?;
+        let wants = (SyncType::TwoWay, Sieve::All);
+        self.begin(number, wants, Trouble::None)?;
         let mut report = Report::default();
         for _ in 0..ENDLESS {
             let Some(talk) = &self.devices[number].talk else { return Ok(report) };
             report = talk.client.report();
-            self.turn(number, SyncType::TwoWay, Trouble::None)?;
+            self.turn(number, wants, Trouble::None)?;
             report = self.devices[number].talk.as_ref().map_or(report, |talk| talk.client.report());
         }
         Err(self.violation("peace", "a session does not end"))
@@ -644,6 +655,23 @@ impl<'l> World<'l> {
             }
         }
         Ok(())
+    }
+}
+
+/// What an Alert says of that.
+fn filter(sieve: Sieve) -> Option<BookFilter> {
+    let filter_type = match sieve {
+        Sieve::All => return None,
+        Sieve::Some => FilterType::Inclusive,
+        Sieve::Only => FilterType::Exclusive,
+    };
+    Some(BookFilter { record: Some("N&CON;e&OR;N&CON;r".to_owned()), fields: Vec::new(), filter_type })
+}
+
+impl Sieve {
+    /// Whether a card of that name comes to the device.
+    fn passes(self, name: &str) -> bool {
+        self == Self::All || name.contains(['e', 'r'])
     }
 }
 

@@ -99,10 +99,17 @@ pub(super) fn unstaged(store: &dyn Store) -> Outcome {
         tx.stage(DeviceNo(2), BOOK, &[row(3, "a", "theirs")])?;
         tx.stage(PHONE, OTHER_BOOK, &[row(3, "a", "note")])
     })?;
+    let under = |luids: &'static [&'static str]| -> Outcome<Vec<Option<NewStaged<'static>>>> {
+        let found = read(store, ann, move |tx| tx.staged_under(PHONE, BOOK, 3, luids))?;
+        Ok(found.into_iter().map(|row| row.map(|row| row.change)).collect())
+    };
+    let wanted = vec![Some(rows[4].clone()), None, Some(rows[0].clone()), Some(rows[0].clone())];
+    same("found by ids", under(&["", "c", "a", "a"])?, wanted)?;
     unstage(PHONE, BOOK, &[])?;
     unstage(PHONE, BOOK, &["c"])?;
     same("others", all(store, ann)?, rows.to_vec())?;
     unstage(PHONE, BOOK, &["a", "c", "", "a"])?;
+    same("found no more", under(&["a", "A"])?, vec![None, Some(rows[3].clone())])?;
     same("that id in that epoch", all(store, ann)?, rows[1..4].to_vec())?;
     let others = read(store, ann, |tx| {
         let rows = [tx.staged(DeviceNo(2), BOOK, 0, 9)?, tx.staged(PHONE, OTHER_BOOK, 0, 9)?].concat();

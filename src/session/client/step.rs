@@ -10,7 +10,7 @@ use crate::message::{
 use crate::session::datastore;
 use crate::session::devinf;
 use crate::session::guarded::weigh_slow_sync;
-use crate::session::large::discard;
+use crate::session::large::{give_up, resume};
 use crate::session::outbox::{Extra, Outbox, Queued, is_idle};
 use crate::session::settle::settle;
 use crate::session::state::{Package, State, StoreState};
@@ -71,7 +71,6 @@ impl Step<'_> {
             if !resuming {
                 fold_open_epoch(tx, pair)?;
             }
-            discard(tx, self.turn.device, book.book)?;
             // Without an anchor there is nothing to count changes from: the first sync compares everything. A one-way sync
             // is left to the server to escalate: asking for a refresh would ask for deletes.
             let first = pair.own_next.is_none() && asked == SyncType::TwoWay;
@@ -79,6 +78,10 @@ impl Step<'_> {
             let mut store = StoreState::new(book.book, sync, pair.epoch);
             store.asked = asked;
             store.resuming = resuming;
+            match resuming {
+                true => resume(tx, self.turn.device, &mut store)?,
+                false => give_up(tx, self.turn.device, &mut store)?,
+            }
             store.first = pair.own_next.is_none();
             store.start_head = head;
             store.start_live = live;
@@ -105,10 +108,11 @@ impl Step<'_> {
     pub(super) fn initialise(&mut self, tx: &mut dyn Tx, challenge: Option<&Message<'_>>) -> Result<Vec<u8>> {
         let header = self.header();
         let mut outbox = self.outbox(&header)?;
-        if let Some(challenge) = challenge {
-            self.write_header_status(&mut outbox, challenge)?;
+        match challenge {
+            Some(challenge) => self.write_header_status(&mut outbox, challenge)?,
+            // Once only: the challenge may have the number of package 0.
+            None => self.answer_call(&mut outbox)?,
         }
-        self.answer_call(&mut outbox)?;
         let first_sync = self.state.stores.iter().any(|store| store.own_last.is_none());
         let version = self.state.version;
         let media_type = devinf::media_type(self.config.encoding);
@@ -260,12 +264,11 @@ impl Step<'_> {
                     store.peer_next = anchor.map(|anchor| anchor.next.to_string());
                     store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);
                     store.peer_last = anchor.and_then(|anchor| anchor.last.as_deref()).map(str::to_owned);
-                    let pair = self.turn.pairs.get_mut(&store.book);
-                    let row = self.turn.rows.get(&store.book);
                     let treatment = self.turn.manners.treatment(store.book);
-                    let held = match (&pair, row) {
-                        (Some(_), Some(row)) if surprises(store, sync) => {
-                            pair.and_then(|pair| weigh_slow_sync(treatment, pair, row, self.now, WANTED_BY_SERVER))
+                    let known = (self.turn.pairs.get_mut(&store.book), self.turn.rows.get(&store.book));
+                    let held = match known {
+                        (Some(pair), Some(row)) if surprises(store, sync) => {
+                            weigh_slow_sync(treatment, pair, row, self.now, WANTED_BY_SERVER)
                         }
                         _ => None,
                     };
@@ -308,6 +311,7 @@ impl Step<'_> {
                         };
                         if status.code.0 >= 400 && std::mem::take(&mut store.resuming) {
                             // Then from the start; a server that knows no 225 is asked for that next time.
+                            give_up(tx, self.turn.device, store)?;
                             if let Some(pair) = self.turn.pairs.get_mut(&store.book) {
                                 fold_open_epoch(tx, pair)?;
                                 (store.old_epoch, store.epoch) = (Some(pair.epoch), pair.epoch + 1);
@@ -385,6 +389,11 @@ impl Step<'_> {
                         statuses.push(queued(message, command, code).at(sync.target.as_ref(), sync.source.as_ref()));
                     }
                     statuses.extend(match found {
+                        // In a sync from here only, the server has nothing to say.
+                        Some(at) if code == StatusCode::OK && !self.state.stores[at].sync.sends(Role::Server) => {
+                            self.state.stores[at].sync_seen = true;
+                            refuse_all(&sync.commands, &msg_ref, StatusCode::FORBIDDEN)
+                        }
                         Some(at) if code == StatusCode::OK => {
                             let store = &mut self.state.stores[at];
                             store.sync_seen = true;
@@ -672,6 +681,7 @@ fn take_alert(
     }
     if std::mem::take(&mut store.resuming) {
         // The server resumes another sync than ours: ours is given up, and what it did stays.
+        give_up(tx, pair.device, store)?;
         fold_open_epoch(tx, pair)?;
         (store.sync, store.old_epoch, store.epoch) = (SyncType::TwoWay, None, pair.epoch);
         pair.sync_type = store.sync.alert().0;

@@ -4,10 +4,14 @@
 //! In a sync of changes every change is decided at once, but for deletes, which wait for the whole set ([`super::settle`]).
 //! In a sync of everything, an item is bound at once where there is no doubt; all others wait.
 
+mod agreement;
 mod conflict;
 mod decide;
+mod delete;
 mod overlay;
 mod place;
+mod twins;
+mod unknown;
 
 use self::overlay::Overlay;
 use crate::contact::identity::Kind;

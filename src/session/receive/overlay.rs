@@ -1,11 +1,9 @@
 //! The rows that a batch touches: loaded in one go, read and changed while its changes are decided, written in one go.
 
 use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Place, Received, Verb, When};
-use crate::contact::identity::Kind;
-use crate::contact::view::{self, Fields};
-use crate::session::content::{Content, Folder, is_twin};
+use crate::session::content::{Content, Folder};
 use crate::session::datastore::is_folder_type;
-use crate::session::filtered::{common, lens};
+use crate::session::folders::look_inside;
 use crate::store::{Draft, Guid, ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, Result, Revision, Tx};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
@@ -13,9 +11,6 @@ use std::collections::{HashMap, HashSet};
 
 /// What is agreed on an item: the revision, what the peer has of it, and the fields that this is about; `None`: all.
 pub(super) type Agreed = (Revision, [u8; 16], Option<LensNo>);
-
-/// Staged rows read at a time.
-const SHOWN_PAGE: usize = 200;
 
 /// The rows that a batch touches, as they are after the changes decided so far.
 pub(super) struct Overlay<'m> {
@@ -36,6 +31,10 @@ pub(super) struct Overlay<'m> {
     pub(super) shown: HashMap<String, Vec<u8>>,
     /// Items that the peer maps, in the epoch in force.
     pub(super) taken: HashSet<Guid>,
+    /// What the batch has put into folders.
+    pub(super) put_into: HashMap<Guid, Vec<Guid>>,
+    /// Folders that the peer has, which was not known.
+    pub(super) new_folders: Vec<Guid>,
     // Writes, in their order.
     pub(super) maps: Vec<MapRow>,
     pub(super) staged: Vec<NewStaged<'m>>,
@@ -59,6 +58,8 @@ impl<'m> Overlay<'m> {
             claimed: HashMap::new(),
             shown: HashMap::new(),
             taken: HashSet::new(),
+            put_into: HashMap::new(),
+            new_folders: Vec::new(),
             maps: Vec::new(),
             staged: Vec::new(),
             sent_off: Vec::new(),
@@ -118,7 +119,8 @@ impl<'m> Overlay<'m> {
             })
         };
         let prints: Vec<[u8; 16]> = unknown().filter_map(|r| r.content.as_ref().map(|c| c.print)).collect();
-        let mut candidates: Vec<Guid> = overlay.old_entries.values().map(|entry| entry.guid).collect();
+        let retired = overlay.entries.values().filter(|entry| entry.state == MapState::Gone);
+        let mut candidates: Vec<Guid> = overlay.old_entries.values().chain(retired).map(|entry| entry.guid).collect();
         // What was sent may have been deleted here since: it is looked for even where no live item could match.
         if open.role == Role::Server || open.compares() {
             for (print, row) in prints.iter().zip(tx.outgoing_by_view(device, book, &prints)?) {
@@ -178,7 +180,7 @@ impl<'m> Overlay<'m> {
         };
         let item = open.writer.add(Draft { parent, depth, ..content.into_draft() });
         let (guid, revision) = (item.guid, item.revision);
-        self.items.insert(guid, item);
+        self.learn_written(item);
         self.bind(open, luid, guid, revision, print);
     }
 
@@ -193,8 +195,15 @@ impl<'m> Overlay<'m> {
             Folder::Unsaid => (old.parent, old.depth),
         };
         let new = open.writer.put(old, Draft { parent, depth, ..content.into_draft() });
-        self.items.insert(new.guid, new.clone());
+        self.learn_written(new.clone());
         new
+    }
+
+    fn learn_written(&mut self, item: ItemRow<'m>) {
+        if let Some(folder) = item.parent {
+            self.put_into.entry(folder).or_default().push(item.guid);
+        }
+        self.items.insert(item.guid, item);
     }
 
     /// Writes what a conflict came to over what the peer told, in that folder, unless both are the same.
@@ -208,22 +217,6 @@ impl<'m> Overlay<'m> {
         if result.print != told.fingerprint || parent != told.parent {
             self.replace(open, told, result.at(parent));
         }
-    }
-
-    /// Binds an id to a twin, which moves to where the peer has it.
-    pub(super) fn bind_twin(
-        &mut self,
-        open: &mut OpenBook<'_, 'm>,
-        luid: Cow<'m, str>,
-        guid: Guid,
-        content: &Content<'m>,
-    ) -> Result<()> {
-        let mut item = self.item(guid)?.clone();
-        if content.folder.differs(item.parent) {
-            item = self.replace(open, &item, content.clone());
-        }
-        self.bind(open, luid, guid, item.revision, content.print);
-        Ok(())
     }
 
     pub(super) fn depth_in(&self, parent: Option<Guid>) -> u32 {
@@ -258,6 +251,13 @@ impl<'m> Overlay<'m> {
             }
             Role::Server => MapState::Live,
         };
+        let item = self.items.get(&guid);
+        if fresh && item.and_then(|item| item.media_type.as_deref()).is_some_and(is_folder_type) {
+            self.new_folders.push(guid);
+        }
+        // Where it is nobody can tell a peer without folders.
+        let untold = !open.state.tree && item.is_some_and(|item| item.parent.is_some());
+        let lens = lens.or_else(|| untold.then_some(LensNo::UNPLACED));
         // What a client has changed or deleted before its package began, without having told of it, is told next time.
         let behind = |item: &&ItemRow<'_>| agreed < item.revision && item.revision <= open.state.upto;
         if open.role == Role::Client
@@ -311,8 +311,7 @@ impl<'m> Overlay<'m> {
         });
     }
 
-    /// What is staged under ids that are deleted although the map in force does not have them. Rare enough to read all that
-    /// is staged once for a batch.
+    /// What is staged under ids that are deleted although the map in force does not have them.
     fn learn_shown(
         &mut self,
         tx: &mut dyn Tx,
@@ -323,25 +322,14 @@ impl<'m> Overlay<'m> {
         if when != When::Arriving || open.role != Role::Server || !open.state.resuming || !open.compares() {
             return Ok(());
         }
-        let deleted: HashSet<&str> = batch
-            .iter()
-            .filter_map(|received| match &received.key {
-                Key::Peer(luid) if received.op == Incoming::Delete => Some(&**luid),
-                _ => None,
-            })
-            .filter(|luid| !self.entries.contains_key(*luid))
-            .collect();
-        let mut after = 0;
-        while !deleted.is_empty() {
-            let page = tx.staged(open.device, open.book(), after, SHOWN_PAGE)?;
-            let Some(last) = page.last() else { break };
-            after = last.seq;
-            let wanted = page
-                .into_iter()
-                .map(|row| row.change)
-                .filter(|change| change.epoch == open.state.epoch && deleted.contains(&*change.luid));
-            self.shown.extend(wanted.map(|change| (change.luid.into_owned(), change.content.into_owned())));
-        }
+        let deleted = batch.iter().filter_map(|received| match &received.key {
+            Key::Peer(luid) if received.op == Incoming::Delete => Some(&**luid),
+            _ => None,
+        });
+        let deleted: Vec<&str> = deleted.filter(|luid| !self.entries.contains_key(*luid)).collect();
+        let staged = tx.staged_under(open.device, open.book(), open.state.epoch, &deleted)?;
+        let changes = staged.into_iter().flatten().map(|row| row.change);
+        self.shown.extend(changes.map(|change| (change.luid.into_owned(), change.content.into_owned())));
         Ok(())
     }
 
@@ -358,128 +346,7 @@ impl<'m> Overlay<'m> {
         self.entries.insert(entry.luid.clone(), entry);
     }
 
-    /// What the peer was sent without having answered yet, and, of items that it names by our id although the map in force
-    /// has them not, what was agreed in the epoch before.
-    pub(super) fn learn_sent(&mut self, tx: &mut dyn Tx, open: &OpenBook<'_, 'm>, own: &[Guid]) -> Result<()> {
-        let (device, book) = (open.device, open.book());
-        let unknown: Vec<Guid> = own.iter().copied().filter(|guid| !self.by_guid.contains_key(guid)).collect();
-        if let Some(old) = open.state.old_epoch.filter(|_| !unknown.is_empty()) {
-            for entry in tx.maps_by_guid(device, book, old, &unknown)?.into_iter().flatten() {
-                self.assumed.insert(entry.guid, (entry.agreed_revision, entry.view_fp));
-            }
-        }
-        let mut guids = unknown;
-        guids.extend(self.entries.values().chain(self.old_entries.values()).map(|entry| entry.guid));
-        for row in tx.outgoing(device, book, &guids)?.into_iter().flatten() {
-            if row.state.is_unanswered() && row.op != crate::message::Op::Delete {
-                self.sent.insert(row.guid, (row.sent_revision, row.sent_view_fp));
-            }
-        }
-        Ok(())
-    }
-
-    /// A peer that shows just what it was sent has it, though its Status was lost: what was sent last, or anything that the
-    /// item was here since the agreement. `true` when that moved the agreement.
-    pub(super) fn acknowledged(
-        &self,
-        tx: &mut dyn Tx,
-        open: &OpenBook<'_, '_>,
-        entry: &mut MapRow,
-        content: &Content<'_>,
-    ) -> Result<bool> {
-        let item = self.item(entry.guid)?;
-        if entry.view_fp == content.print || item.revision <= entry.agreed_revision {
-            return Ok(false);
-        }
-        let sent = self.sent.get(&entry.guid).filter(|(_, view)| *view == content.print).map(|(revision, _)| *revision);
-        let was = match sent {
-            None if item.fingerprint != content.print => self.revision_like(tx, open, entry, content)?,
-            sent => sent,
-        };
-        if let Some(revision) = was {
-            (entry.agreed_revision, entry.view_fp) = (revision, content.print);
-            // Nobody knows under which filter that went to it.
-            if open.role == Role::Server && open.state.refilter {
-                entry.lens = Some(lens(Fields::NONE));
-            } else if open.role == Role::Server && open.state.filter.is_some() {
-                entry.lens = open.state.lens();
-            }
-        }
-        Ok(was.is_some())
-    }
-
-    /// The latest revision since the agreement whose content means the same.
-    pub(super) fn revision_like(
-        &self,
-        tx: &mut dyn Tx,
-        open: &OpenBook<'_, '_>,
-        entry: &MapRow,
-        content: &Content<'_>,
-    ) -> Result<Option<Revision>> {
-        let history = tx.history(open.book(), entry.guid, MAX_CANDIDATES)?;
-        let since = history.into_iter().filter(|row| row.revision > entry.agreed_revision && !row.deleted);
-        for row in since {
-            let revision = row.revision;
-            if Content::of_revision(tx, open.kind, row)?.print == content.print {
-                return Ok(Some(revision));
-            }
-        }
-        Ok(None)
-    }
-
     // Reads.
-
-    /// What a peer's card means for the whole, where a filter of fields hides part of it now, or did when both last agreed;
-    /// and the fields that the agreement on it is about.
-    pub(super) fn whole(
-        &self,
-        tx: &mut dyn Tx,
-        open: &OpenBook<'_, 'm>,
-        guid: Guid,
-        (agreed, _, lens_then): Agreed,
-        content: Content<'m>,
-    ) -> Result<(Content<'m>, Option<LensNo>)> {
-        let Some(fields) = common(open, lens_then) else { return Ok((content, None)) };
-        let base = tx.revisions(open.book(), &[(guid, agreed)])?.pop().flatten().filter(|base| !base.deleted);
-        let (base, fields) = match &base {
-            Some(base) => (&*base.content, fields),
-            None => (&*self.item(guid)?.content, Fields::NONE),
-        };
-        // A device that has it whole from another time repeats what it then was.
-        let past = match open.role {
-            Role::Server => tx.history(open.book(), guid, MAX_CANDIDATES)?,
-            Role::Client => Vec::new(),
-        };
-        let past = past.iter().filter(|row| row.revision <= agreed && !row.deleted).map(|row| &*row.content);
-        let news = view::news(&content.bytes, fields, past);
-        let Some(bytes) = news.and_then(|news| view::put(base, &news, fields)) else {
-            return Ok((content, open.state.lens()));
-        };
-        let whole = Content::new(open.kind, content.media_type.clone(), Cow::Owned(bytes));
-        let seen = if whole.print == content.print { open.state.lens() } else { Some(lens(fields)) };
-        Ok((whole, seen))
-    }
-
-    /// What a Replace of single fields makes of the card that both last agreed on (§3.17), and what of it the peer sees.
-    /// `None` if there are no fields in it.
-    pub(super) fn patched(
-        &self,
-        tx: &mut dyn Tx,
-        open: &OpenBook<'_, 'm>,
-        entry: &MapRow,
-        part: &Content<'m>,
-    ) -> Result<Option<(Content<'m>, [u8; 16])>> {
-        let base = tx.revisions(open.book(), &[(entry.guid, entry.agreed_revision)])?.pop().flatten();
-        let base = match &base {
-            Some(base) if !base.deleted => &*base.content,
-            _ => &*self.item(entry.guid)?.content,
-        };
-        let Some(bytes) = view::patch(base, &part.bytes) else { return Ok(None) };
-        let whole = Content::new(open.kind, part.media_type.clone(), Cow::Owned(bytes));
-        let seen = entry.lens.and_then(|lens| view::view(&whole.bytes, Fields::from_bits(lens.0)));
-        let print = seen.map_or(whole.print, |seen| Content::new(open.kind, None, Cow::Owned(seen)).print);
-        Ok(Some((whole, print)))
-    }
 
     pub(super) fn item(&self, guid: Guid) -> Result<&ItemRow<'m>> {
         self.items.get(&guid).ok_or_else(|| {
@@ -487,53 +354,18 @@ impl<'m> Overlay<'m> {
         })
     }
 
-    /// What was sent with just this content. When that was deleted here since, only in a sync of everything: a device that
-    /// adds it otherwise has made it itself.
-    pub(super) fn pending_twin(&self, open: &OpenBook<'_, '_>, content: &Content<'_>) -> Option<&OutgoingRow> {
-        let row = self.pending.get(&content.print).filter(|row| !self.taken.contains(&row.guid))?;
-        let live = self.items.get(&row.guid).is_some_and(|item| !item.deleted);
-        (live || open.state.old_epoch.is_some()).then_some(row)
-    }
-
-    /// An item of the same meaning; of several, one in the same place.
-    pub(super) fn exact_twin(&self, luid: &str, content: &Content<'_>) -> Option<Guid> {
-        let free = |guid: &&Guid| {
-            !self.taken.contains(guid)
-                && self.claimed.get(guid).is_none_or(|by| by == luid)
-                && self.items.get(guid).is_some_and(|item| !item.deleted && item.fingerprint == content.print)
-        };
-        let there = |guid: &&Guid| self.items.get(guid).is_some_and(|item| !content.folder.differs(item.parent));
-        let twins = self.by_print.get(&content.print)?;
-        twins.iter().filter(free).find(there).or_else(|| twins.iter().find(free)).copied()
-    }
-
-    pub(super) fn strong_twin(&self, kind: Kind, content: &Content<'_>) -> Result<Option<Guid>> {
-        let mut seen = HashSet::new();
-        for guid in content.keys.iter().filter_map(|key| self.by_key.get(key)).flatten() {
-            if self.taken.contains(guid) || !seen.insert(*guid) {
-                continue;
-            }
-            let Some(item) = self.items.get(guid).filter(|item| !item.deleted) else { continue };
-            // Two folders may hold files of one name; and a folder is no file.
-            let folder = |media_type: Option<&str>| media_type.is_some_and(is_folder_type);
-            let apart = folder(item.media_type.as_deref()) != folder(content.media_type.as_deref());
-            if apart || content.folder.differs(item.parent) {
-                continue;
-            }
-            if is_twin(kind, item, content) {
-                return Ok(Some(*guid));
-            }
-        }
-        Ok(None)
-    }
-
-    pub(super) fn apply(self, tx: &mut dyn Tx, open: &mut OpenBook<'_, 'm>, when: When) -> Result<()> {
+    pub(super) fn apply(mut self, tx: &mut dyn Tx, open: &mut OpenBook<'_, 'm>, when: When) -> Result<()> {
         let (device, book) = (open.device, open.book());
+        // The peer's latest word on an id counts: what it said before is not settled any more.
+        let entries = &self.entries;
+        self.staged.retain(|row| match (row.op, entries.get(&*row.luid).map(|entry| entry.state)) {
+            (crate::message::Op::Delete, state) => state == Some(MapState::Leaving),
+            (_, state) => matches!(state, None | Some(MapState::Gone)),
+        });
         open.writer.flush(tx)?;
         if !self.maps.is_empty() {
             tx.put_maps(device, book, &self.maps)?;
         }
-        // The peer's latest word on an id counts: what it said before is not settled any more.
         if when == When::Arriving && open.state.staged {
             let bound: Vec<&str> = self.maps.iter().map(|entry| entry.luid.as_str()).collect();
             tx.unstage(device, book, open.state.epoch, &bound)?;
@@ -548,7 +380,7 @@ impl<'m> Overlay<'m> {
         if !self.owed.is_empty() {
             tx.put_outgoing(device, book, &self.owed)?;
         }
-        Ok(())
+        look_inside(tx, open, &self.new_folders)
     }
 }
 

@@ -4,12 +4,15 @@ use super::overlay::Overlay;
 use super::{Key, OpenBook, Outcome, Place, Received, Verb, When};
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder};
-use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, Result, Revision, Tx, ViewFp};
+use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Revision, Tx, ViewFp};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
 
 /// Folders in folders at most.
 const MAX_DEPTH: u32 = 100;
+
+/// What is in a folder is read so many at a time.
+const PAGE: usize = 64;
 
 /// What became of a change before it is decided.
 pub(super) enum Resolved<'m> {
@@ -132,6 +135,9 @@ impl<'m> Overlay<'m> {
         entry: &MapRow,
         item: &ItemRow<'_>,
     ) -> Result<Option<Guid>> {
+        if open.state.folders && entry.lens == Some(LensNo::UNPLACED) {
+            return Ok(None);
+        }
         if !open.state.folders || entry.agreed_revision >= item.revision {
             return Ok(item.parent);
         }
@@ -213,15 +219,24 @@ impl<'m> Overlay<'m> {
         if !open.state.folders {
             return Ok(false);
         }
-        let inside = tx.children(open.book(), &[folder], usize::MAX)?.pop().unwrap_or_default();
-        let gone = |guid: &Guid| self.items.get(guid).is_some_and(|item| item.deleted || item.parent != Some(folder));
-        let inside: Vec<Guid> = inside.into_iter().filter(|guid| !gone(guid)).collect();
-        let stored = tx.maps_by_guid(open.device, open.book(), open.state.epoch, &inside)?;
         let entry = |guid: &Guid| self.entry_of(&Key::Own(*guid));
-        let known = inside.iter().zip(&stored).any(|(guid, stored)| counts(entry(guid).or(stored.as_ref())));
-        // And what this batch has just put into it.
-        let put = |item: &&ItemRow<'_>| !item.deleted && item.parent == Some(folder) && !inside.contains(&item.guid);
-        Ok(known || self.items.values().filter(put).any(|item| counts(entry(&item.guid))))
+        let gone = |guid: &Guid| self.items.get(guid).is_some_and(|item| item.deleted || item.parent != Some(folder));
+        // What this batch has put into it.
+        let put = self.put_into.get(&folder).into_iter().flatten();
+        if put.filter(|guid| !gone(guid)).any(|guid| counts(entry(guid))) {
+            return Ok(true);
+        }
+        let mut after = Guid(0);
+        loop {
+            let mut inside = tx.children(open.book(), folder, after, PAGE)?;
+            let Some(last) = inside.last() else { return Ok(false) };
+            after = *last;
+            inside.retain(|guid| !gone(guid));
+            let stored = tx.maps_by_guid(open.device, open.book(), open.state.epoch, &inside)?;
+            if inside.iter().zip(&stored).any(|(guid, stored)| counts(entry(guid).or(stored.as_ref()))) {
+                return Ok(true);
+            }
+        }
     }
 
     /// Whether so much is staged already that the book could not hold it.
@@ -240,6 +255,23 @@ impl Folder {
             Self::Is(said) => said,
             Self::Unsaid => parent,
         }
+    }
+}
+
+/// That something is in no folder is no word on its place from a peer that was not told of it.
+pub(super) fn heard<'m>(entry: &MapRow, content: Content<'m>) -> Content<'m> {
+    match entry.lens == Some(LensNo::UNPLACED) && !content.folder.differs(None) {
+        true => Content { folder: Folder::Unsaid, ..content },
+        false => content,
+    }
+}
+
+/// What the agreement is about after that: the place, once the peer has said it.
+pub(super) fn lens_after(entry: &MapRow, content: &Content<'_>, lens: Option<LensNo>) -> Option<LensNo> {
+    match (entry.lens, content.folder) {
+        (Some(LensNo::UNPLACED), Folder::Unsaid) => entry.lens,
+        (Some(LensNo::UNPLACED), Folder::Is(_)) => lens.filter(|lens| *lens != LensNo::UNPLACED),
+        _ => lens,
     }
 }
 

@@ -6,11 +6,11 @@ use crate::message::{Alert, AlertCode, Command, Get, Item, Location, Meta, Statu
 use crate::session::datastore::{self, Datastore};
 use crate::session::devinf;
 use crate::session::guarded::weigh_slow_sync;
-use crate::session::large::discard;
+use crate::session::large::{discard, resume};
 use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
-use crate::store::{BookNo, Direction, HoldReason, Phase, Result, Revision, Tx};
+use crate::store::{BookNo, HoldReason, Phase, Result, Revision, Tx};
 use crate::sync::filter::{Filter, FilterError};
 use crate::sync::{
     AlertDecision, AlertFacts, Reaction, Role, SlowReason, SyncType, decide_alert, is_no_anchor, next_anchor,
@@ -197,8 +197,9 @@ impl Step<'_, '_> {
         store.held = left_over.held;
         (store.hold, store.notes) = (left_over.hold.clone(), left_over.notes.clone());
         store.alone = sync.is_full() && row.live_items == 0 && !resumed;
-        store.large_in = resumed && tx.partial(self.turn.device, datastore.book, Direction::In)?.is_some();
-        store.large_resumed = store.large_in;
+        if resumed {
+            resume(tx, self.turn.device, &mut store)?;
+        }
         store.staged = resumed;
         store.resuming = resumed;
         store.seen_head = row.head;

@@ -163,14 +163,11 @@ impl MemoryTx<'_> {
         }))
     }
 
-    pub(super) fn children(&mut self, book: BookNo, parents: &[Guid], limit: usize) -> Result<Vec<Vec<Guid>>> {
+    pub(super) fn children(&mut self, book: BookNo, parent: Guid, after: Guid, limit: usize) -> Result<Vec<Guid>> {
         Ok(self.with(|tables, changes| {
-            let found = |parent: &Guid| {
-                let range = (Included((book, *parent, FIRST)), Included((book, *parent, LAST)));
-                let found = changes.by_parent.scan(&tables.by_parent, range.0, range.1);
-                found.take(limit).map(|((_, _, guid), ())| *guid).collect()
-            };
-            parents.iter().map(found).collect()
+            let range = (Excluded((book, parent, after)), Included((book, parent, LAST)));
+            let found = changes.by_parent.scan(&tables.by_parent, range.0, range.1);
+            found.take(limit).map(|((_, _, guid), ())| *guid).collect()
         }))
     }
 

@@ -134,6 +134,24 @@ impl MemoryTx<'_> {
         }))
     }
 
+    pub(super) fn staged_under(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        epoch: i64,
+        luids: &[&str],
+    ) -> Result<Vec<Option<StagedRow>>> {
+        Ok(self.with(|tables, changes| {
+            let found = |luid: &&str| {
+                let by_luid = (device, book, epoch, (*luid).to_owned());
+                let seq = *changes.staged_luids.get(&tables.staged_luids, &by_luid)?;
+                let change = changes.staged.get(&tables.staged, &(device, book, seq))?.clone();
+                Some(StagedRow { seq, change })
+            };
+            luids.iter().map(found).collect()
+        }))
+    }
+
     pub(super) fn drop_staged(&mut self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()> {
         let mut removed = Vec::new();
         self.with(|tables, changes| {

@@ -210,17 +210,10 @@ impl SqliteTx<'_> {
         keys.iter().map(found).collect()
     }
 
-    pub(super) fn children(&self, book: BookNo, parents: &[Guid], limit: usize) -> Result<Vec<Vec<Guid>>> {
-        let mut select = self.prepare(
-            "SELECT guid FROM item INDEXED BY item_parent WHERE account = ?1 AND book = ?2 AND parent = ?3 AND deleted = 0
-              ORDER BY guid LIMIT ?4",
-        )?;
-        let limit = rows_at_most(limit);
-        let found = |parent: &Guid| {
-            let which = (self.account, book.0, parent.0, limit);
-            select.query_map(which, |row| row.get(0).map(Guid)).and_then(Iterator::collect).or_failure()
-        };
-        parents.iter().map(found).collect()
+    pub(super) fn children(&self, book: BookNo, parent: Guid, after: Guid, limit: usize) -> Result<Vec<Guid>> {
+        let sql = "SELECT guid FROM item INDEXED BY item_parent
+                   WHERE account = ?1 AND book = ?2 AND parent = ?3 AND deleted = 0 AND guid > ?4 ORDER BY guid LIMIT ?5";
+        self.all(sql, (self.account, book.0, parent.0, after.0, rows_at_most(limit)), |row| row.get(0).map(Guid))
     }
 
     pub(super) fn index_more(&mut self, book: BookNo, limit: usize) -> Result<bool> {

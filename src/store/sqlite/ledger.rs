@@ -151,6 +151,19 @@ impl SqliteTx<'_> {
         self.all(sql, (self.account, device.0, book.0, after, rows_at_most(limit)), rows::staged)
     }
 
+    pub(super) fn staged_under(
+        &self,
+        device: DeviceNo,
+        book: BookNo,
+        epoch: i64,
+        luids: &[&str],
+    ) -> Result<Vec<Option<StagedRow>>> {
+        let sql = "SELECT seq, epoch, luid, op, place, media_type, view_fp, keys, content, blob, size FROM staged
+                   WHERE account = ?1 AND device = ?2 AND book = ?3 AND luid = ?4 AND epoch = ?5";
+        let found = |luid: &&str| self.one(sql, (self.account, device.0, book.0, *luid, epoch), rows::staged);
+        luids.iter().map(found).collect()
+    }
+
     pub(super) fn drop_staged(&self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()> {
         let sql = "DELETE FROM staged WHERE account = ?1 AND device = ?2 AND book = ?3 AND seq = ?4";
         let removed = self.staged_blobs(BLOB_BY_SEQ, seqs.iter().map(|seq| (self.account, device.0, book.0, *seq)))?;

@@ -39,7 +39,7 @@ const WAYS: &[&str] = &[
     "SEARCH i USING INDEX item_guid (account=? AND book=? AND guid>? AND guid<?)",
     "SEARCH i USING INDEX item_revision (account=? AND book=? AND revision>? AND revision<?)",
     "SEARCH item USING COVERING INDEX item_blob (account=? AND blob=?)",
-    "SEARCH item USING COVERING INDEX item_parent (account=? AND book=? AND parent=?)",
+    "SEARCH item USING COVERING INDEX item_parent (account=? AND book=? AND parent=? AND guid>?)",
     "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid=?)",
     "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid>? AND guid<?)",
     "SEARCH item USING INDEX item_guid (account=? AND book=? AND guid>?)",

@@ -1,0 +1,267 @@
+//! A change under an id that the map in force has not: whom it may mean.
+
+use super::conflict::Claim;
+use super::decide::item_now;
+use super::overlay::{Overlay, nothing_to_match};
+use super::place::{heard, lens_after};
+use super::{Key, OpenBook, Outcome, Received, When, own_entry};
+use crate::contact::identity::may_be_an_edit;
+use crate::message::StatusCode;
+use crate::session::content::{Content, Folder};
+use crate::session::folders::UNPLACED;
+use crate::store::{Guid, MapRow, MapState, OutgoingRow, Result, Tx};
+use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Terms, Twin, decide_incoming};
+use std::borrow::Cow;
+
+impl<'m> Overlay<'m> {
+    /// A change under an id that the map in force has not.
+    pub(super) fn unknown(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        received: Received<'m>,
+        when: When,
+        full: bool,
+    ) -> Result<Outcome> {
+        // Of what is not known single fields are not enough.
+        if received.partial {
+            return Ok(Outcome::Done(StatusCode::NOT_FOUND));
+        }
+        let luid = match received.key {
+            Key::Peer(luid) => luid,
+            Key::Own(guid) => return self.own_without_entry(tx, open, guid, received),
+        };
+        let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
+        let status = |twin| decide_incoming(received.op, Entry::Unknown { twin }, Terms::PLAIN).status;
+        let there = |old: &&MapRow| matches!(old.state, MapState::Live | MapState::SoftDeleted | MapState::Held);
+        let old = self.old_entries.get(&*luid).filter(there);
+        let old = old.filter(|old| !self.taken.contains(&old.guid)).cloned();
+        // An id of the old map with another card has the first claim on its own item, when all is known.
+        let claims = when == When::Arriving && full && old.is_some();
+        if let Some(old) = old
+            && let Some(twin) = self.by_the_old_map(tx, open, old, &content, when)?
+        {
+            return Ok(Outcome::Done(status(twin)));
+        }
+        if !claims && self.by_what_was_sent(tx, open, &luid, &content)? {
+            return Ok(Outcome::Done(status(Twin::Exact)));
+        }
+        if !claims && nothing_to_match(open) {
+            if when == When::Arriving && open.is_full(content.len()) {
+                open.state.received.refused += 1;
+                return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
+            }
+            open.state.received.added += 1;
+            self.create(open, luid, content);
+            return Ok(Outcome::Done(status(Twin::None)));
+        }
+        if !claims && let Some(guid) = self.exact_twin(&luid, &content) {
+            open.state.received.matched += 1;
+            self.notice_elsewhere(open, guid)?;
+            self.bind_twin(open, luid, guid, &content)?;
+            return Ok(Outcome::Done(status(Twin::Exact)));
+        }
+        if full && when == When::Arriving {
+            if self.no_room_to_stage(open) {
+                return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
+            }
+            self.stage(open, received.op, luid, Some(content), received.place.as_ref());
+            return Ok(Outcome::Done(status(Twin::Exact)));
+        }
+        if when == (When::Settling { strong: false }) {
+            return Ok(Outcome::Undecided);
+        }
+        // An edit may have crossed what took the item from the device, whose id for it is the same as before.
+        if open.role == Role::Server && self.by_its_former_id(tx, open, &luid, &content)? {
+            return Ok(Outcome::Done(status(Twin::Strong)));
+        }
+        if let Some(guid) = self.strong_twin(open.kind, &content)? {
+            let entry = Entry::Unknown { twin: Twin::Strong };
+            let decision = decide_incoming(received.op, entry, open.terms(open.reception()));
+            if decision.action != Action::Create {
+                self.notice_elsewhere(open, guid)?;
+                self.bind_strong(open, luid, guid, content, decision.action)?;
+                return Ok(Outcome::Done(decision.status));
+            }
+        }
+        if when == When::Arriving && open.is_full(content.len()) {
+            open.state.received.refused += 1;
+            return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
+        }
+        open.state.received.added += 1;
+        self.create(open, luid, content);
+        Ok(Outcome::Done(status(Twin::None)))
+    }
+
+    /// Our own id without an entry: our Add was stored there, but its Status was lost. The peer is right.
+    pub(super) fn own_without_entry(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        guid: Guid,
+        received: Received<'m>,
+    ) -> Result<Outcome> {
+        if self.items.get(&guid).is_none_or(|item| item.deleted) {
+            return Ok(Outcome::Done(StatusCode::NOT_FOUND));
+        }
+        let assumed = self.sent.get(&guid).or_else(|| self.assumed.get(&guid)).copied();
+        let (agreed_revision, view_fp) = assumed.unwrap_or_default();
+        let entry = MapRow {
+            epoch: open.state.epoch,
+            luid: own_entry(guid),
+            guid,
+            agreed_revision,
+            lens: None,
+            view_fp,
+            state: MapState::Live,
+        };
+        self.learn_entry(entry.clone());
+        self.known(tx, open, received, entry)
+    }
+
+    /// The first rule of a sync of everything, also against tombstones: same id and same view is the same contact; edited
+    /// since, it is if the card agrees at all, else the id was used again. `None` when this cannot be said, or not yet.
+    pub(super) fn by_the_old_map(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        mut old: MapRow,
+        content: &Content<'m>,
+        when: When,
+    ) -> Result<Option<Twin>> {
+        let content = &heard(&old, content.clone());
+        self.acknowledged(tx, open, &mut old, content)?;
+        let same = old.view_fp == content.print;
+        let (guid, luid) = (old.guid, Cow::Owned(old.luid.clone()));
+        // An edit waits for the whole set, so that it takes no item that another id shows unchanged; but it goes before any
+        // strong match, so that a twin does not take the item from under its own id.
+        let decides = when != When::Arriving || open.role == Role::Client;
+        if open.mirrors() {
+            let known = same || (when != When::Arriving && self.may_be_edit_of(tx, open, &old, &content.bytes)?);
+            if !known {
+                return Ok(None);
+            }
+            let agreed = (old.agreed_revision, old.view_fp, old.lens);
+            let (whole, lens) = self.whole(tx, open, guid, agreed, content.clone())?;
+            self.mirror(open, luid, guid, whole, (content.print, lens_after(&old, content, lens)))?;
+        } else if same {
+            let item = self.item(guid)?.clone();
+            let was = self.agreed_folder(tx, open, &old, &item)?;
+            let mut agreed = old.agreed_revision;
+            if content.folder.differs(was) && !item.deleted {
+                let moved = self.replace(open, &item, Content::of(&item).at(content.folder.or(was)));
+                // What else changed here is still to be told.
+                if item.revision <= agreed {
+                    agreed = moved.revision;
+                }
+            }
+            let lens = lens_after(&old, content, old.lens);
+            self.bind_under(open, luid, guid, (agreed, old.view_fp, lens));
+        } else if decides && self.edited_since(tx, open, &old, content)? {
+            return Ok(Some(Twin::Strong));
+        } else {
+            return Ok(None);
+        }
+        open.state.received.matched += 1;
+        Ok(Some(Twin::Exact))
+    }
+
+    /// What was sent to this peer and may have been stored there without our knowing; `false` when nothing fits.
+    pub(super) fn by_what_was_sent(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        luid: &str,
+        content: &Content<'m>,
+    ) -> Result<bool> {
+        let Some(row) = self.pending_twin(open, content).cloned() else { return Ok(false) };
+        let luid = Cow::Owned(luid.to_owned());
+        open.state.received.matched += 1;
+        if open.mirrors() {
+            self.sent_off.push(row.guid);
+            let agreed = (row.sent_revision, row.sent_view_fp, open.sent_lens(&row));
+            let (mut whole, mut lens) = self.whole(tx, open, row.guid, agreed, content.clone())?;
+            if row.reason == UNPLACED && !content.folder.differs(None) {
+                (whole.folder, lens) = (Folder::Unsaid, open.sent_lens(&row));
+            }
+            self.mirror(open, luid, row.guid, whole, (content.print, lens))?;
+            return Ok(true);
+        }
+        // What became of it here since must still be told.
+        match self.items.get(&row.guid).filter(|item| item.revision > row.sent_revision) {
+            Some(item) => self.owed.push(OutgoingRow::unsent(item)),
+            None => self.sent_off.push(row.guid),
+        }
+        self.bind_under(open, luid, row.guid, (row.sent_revision, row.sent_view_fp, open.sent_lens(&row)));
+        Ok(true)
+    }
+
+    /// Binds an id of the old map whose card was edited while anchors were lost; `false` if it is somebody else now.
+    pub(super) fn edited_since(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<bool> {
+        let Some(base) = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten() else {
+            return Ok(false);
+        };
+        if !may_be_an_edit(open.kind, &base.content, &content.bytes) {
+            return Ok(false);
+        }
+        let item = self.item(old.guid)?.clone();
+        let agreed = (old.agreed_revision, old.view_fp, old.lens);
+        let (whole, lens) = self.whole(tx, open, old.guid, agreed, content.clone())?;
+        let lens = lens_after(old, content, lens);
+        let now = item_now(old, &item, item.parent, Some(&whole));
+        let entry = Entry::Known { item: now, echo: false, stranger: false };
+        let decision = decide_incoming(Incoming::Replace, entry, open.terms(open.reception()));
+        let luid = || Cow::Owned(old.luid.clone());
+        match decision.action {
+            Action::Agree => self.bind_under(open, luid(), old.guid, (item.revision, content.print, lens)),
+            Action::Update if now == ItemNow::AsAgreed => {
+                let told = self.replace(open, &item, whole);
+                self.bind_under(open, luid(), old.guid, (told.revision, content.print, lens));
+                open.state.received.changed += 1;
+            }
+            _ => {
+                let view = (content.print, lens);
+                let claim = Claim { entry: old.clone(), item, whole, view, same: false, moved: true };
+                self.carry_out(tx, open, claim, decision)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Binds an id again that was retired, if its item is here, has no other id, and the card can be an edit of it.
+    pub(super) fn by_its_former_id(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        luid: &str,
+        content: &Content<'m>,
+    ) -> Result<bool> {
+        let free = |old: &&MapRow| {
+            old.state == MapState::Gone
+                && !self.taken.contains(&old.guid)
+                && self.items.get(&old.guid).is_some_and(|item| !item.deleted)
+        };
+        match self.entries.get(luid).or_else(|| self.old_entries.get(luid)).filter(free).cloned() {
+            Some(old) => self.edited_since(tx, open, &old, content),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether a card can be an edit of what the old map has under its id.
+    pub(super) fn may_be_edit_of(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        old: &MapRow,
+        content: &[u8],
+    ) -> Result<bool> {
+        let base = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten();
+        Ok(base.is_some_and(|base| may_be_an_edit(open.kind, &base.content, content)))
+    }
+}
