@@ -83,7 +83,7 @@ fn server_holds(world: &World) -> Vec<syncml::session::Held> {
     held(world.server.store().as_ref(), world.account, Some(BOOK)).unwrap()
 }
 
-/// Catalogue: MISSION-X5
+/// Catalogue: X5
 #[test]
 fn row30_a_storm_is_held_and_told() {
     for (mut world, one, two) in worlds(Reaction::Hold, Reaction::Proceed) {

@@ -593,7 +593,7 @@ fn help_lists_the_exit_codes() {
     }
 }
 
-/// Catalogue: MISSION-S5
+/// Catalogue: S5
 #[test]
 fn a_first_sync_is_planned_before_it_is_held() {
     let world = World::new(&[]);
@@ -638,7 +638,7 @@ fn a_first_sync_is_planned_before_it_is_held() {
     }
 }
 
-/// Catalogue: MISSION-X5
+/// Catalogue: X5
 #[test]
 fn what_is_held_is_shown_and_decided() {
     let world = World::new(&[]);

@@ -52,7 +52,7 @@ fn overlap(world: &mut World, devices: &[&Device], turns: &[usize]) {
     }
 }
 
-/// Catalogue: MISSION-X6
+/// Catalogue: X6
 #[test]
 fn row15_three_devices_in_overlapping_sessions_lose_nothing() {
     let orders: [&[usize]; 6] =
@@ -279,7 +279,7 @@ fn first_sync(n: usize) -> (u64, u64) {
     (counts.calls, counts.rows_read + counts.rows_written)
 }
 
-/// Catalogue: MISSION-S5
+/// Catalogue: S5
 #[test]
 fn a_first_sync_is_linear_in_calls_and_rows() {
     let (small, large) = (first_sync(300), first_sync(600));

@@ -187,7 +187,7 @@ fn all_of_it_at_once() {
     all_the_same(|card| converted(&respelt(&reformatted(&reordered(card))), Version::V2_1));
 }
 
-/// Catalogue: MISSION-S7
+/// Catalogue: S7
 #[test]
 fn row25_truncated_fields_double_nobody() {
     each_way(truncated, |world, device, _, before| {
