@@ -401,7 +401,6 @@ fn auth_13_a_message_is_only_good_as_it_was_signed() {
                 bare.is_err() || bare.is_ok_and(|bare| bare.body != first.body),
                 "nothing is told to who is not it"
             );
-            // With the address but another scheme.
             client.received_with_mac(first.content_type, &first.body, first.mac.as_deref(), world.now).unwrap();
         }
         assert!(client.report().clean);

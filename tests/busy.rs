@@ -6,8 +6,9 @@ mod common;
 use common::{Device, World, card, numbered};
 use std::time::Duration;
 use syncml::codec::{Encoding, decode};
-use syncml::message::{AlertCode, Command};
+use syncml::message::{AlertCode, Command, Mem};
 use syncml::session::{Busy, Client, ClientError, Outgoing, Reply};
+use syncml::store::BookNo;
 
 /// The Statuses of a reply, as command and code, and whether it ends a package.
 fn said(reply: &Reply) -> (Vec<(String, u16)>, bool) {
@@ -121,6 +122,57 @@ fn busy_1_a_server_that_stays_busy_is_left_in_the_end_and_no_anchor_has_moved() 
         assert_eq!((report.clean, &*report.books[0].mode), (true, "slow"));
         assert_eq!(world.cards(), device.cards());
     }
+}
+
+#[test]
+fn what_was_answered_before_is_answered_again_however_busy_it_is() {
+    for mut world in World::each() {
+        let device = device(Encoding::Xml);
+        world.tick();
+        let mut client = begin(&world, &device);
+        let mut repeated = 0;
+        while let Some(out) = client.outgoing() {
+            let reply = world.post(&out).unwrap();
+            world.server.set_busy(Busy::Everything);
+            let again = world.post(&out).unwrap();
+            if out.uri == common::SERVER_URI {
+                // A message without the address of its session would have to be looked into.
+                assert_eq!(said(&again).0, [("SyncHdr".to_owned(), 101)]);
+            } else {
+                assert_eq!(again.body, reply.body);
+                repeated += 1;
+            }
+            // It is of nobody who only knows the address.
+            let other = Outgoing { body: out.body.iter().copied().chain(*b" ").collect(), ..out };
+            assert_eq!(said(&world.post(&other).unwrap()).0[0], ("SyncHdr".to_owned(), 101));
+            world.server.set_busy(Busy::No);
+            client.received(reply.content_type, &reply.body, world.now).unwrap();
+        }
+        assert!(repeated > 2 && client.report().clean);
+    }
+}
+
+/// What fits into a book is said in the session that begins again, too (§3.18).
+#[test]
+fn room_is_not_forgotten_when_the_session_begins_again() {
+    let mut world = World::new();
+    let mut device = device(Encoding::Xml);
+    device.config.max_msg_size = 20_000;
+    world.tick();
+    let mut client = begin(&world, &device);
+    client.set_free_memory(BookNo::CONTACTS, Mem { shared: false, free_mem: 1_000_000, free_id: 4_711 });
+    for busy in [true, true, false] {
+        world.server.set_busy(if busy { Busy::Everything } else { Busy::No });
+        let reply = world.post(&client.outgoing().unwrap()).unwrap();
+        client.received(reply.content_type, &reply.body, world.now).unwrap();
+    }
+    let mut said = 0;
+    while let Some(out) = client.outgoing() {
+        said += usize::from(String::from_utf8_lossy(&out.body).contains("4711"));
+        let reply = world.post(&out).unwrap();
+        client.received(reply.content_type, &reply.body, world.now).unwrap();
+    }
+    assert_eq!((said, client.report().clean), (1, true));
 }
 
 #[test]

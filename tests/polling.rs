@@ -8,7 +8,10 @@ use std::sync::Arc;
 use syncml::auth::{DigestKind, Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
-use syncml::session::{Client, ClientError, Credentials, News, Poll, PollConfig, ServerConfig};
+use syncml::session::{
+    Busy, Client, ClientError, Credentials, Host, News, Patience, Poll, PollConfig, Server, ServerConfig,
+    ServerIdentity, Speaker,
+};
 use syncml::store::fault::FaultStore;
 use syncml::store::memory::MemoryStore;
 use syncml::store::{BookNo, Principal, PrincipalKind, Store};
@@ -21,6 +24,8 @@ fn config(device: &str, credentials: Credentials) -> PollConfig {
         device_id: device.to_owned(),
         all: matches!(&credentials, Credentials::Device { account, .. } if account.is_empty()),
         credentials,
+        server: None,
+        patience: Patience::default(),
         nonce: None,
         encoding: Encoding::Xml,
         version: Version::V12,
@@ -197,6 +202,71 @@ fn guesses_at_a_platforms_secret_count_together() {
     assert!(guess(&world, 20, SECRET).is_err(), "it is not even looked at");
     world.now = world.now.plus_seconds(3_600);
     assert!(guess(&world, 21, SECRET).is_ok());
+}
+
+struct Named;
+
+impl Host for Named {
+    fn identity(&self, _: &Speaker<'_>) -> Option<ServerIdentity> {
+        Some(ServerIdentity { name: "server".to_owned(), secret: Secret::new("it is me".to_owned()) })
+    }
+}
+
+#[test]
+fn an_answer_may_have_to_prove_who_gave_it() {
+    let mac = || Credentials::Mac { user: "alice".to_owned(), password: Secret::new(PASSWORD.to_owned()) };
+    let server =
+        |secret: &str| Some(ServerIdentity { name: "server".to_owned(), secret: Secret::new(secret.to_owned()) });
+    for store in common::stores() {
+        let mut world = World::with(Arc::clone(&store), ServerConfig::default());
+        world.server = Server::new(store, ServerConfig::default()).unwrap().with_host(Arc::new(Named));
+        world.put(&card("A", "+491"));
+        let error = Poll::new(PollConfig { server: server("it is me"), ..config("one", md5()) }).unwrap_err();
+        assert!(matches!(error, ClientError::Unprovable), "{error}");
+        for (secret, meddling, believed) in
+            [("it is me", "", true), ("a guess", "", false), ("it is me", "0", false), ("it is me", "none", false)]
+        {
+            let mut poll = Poll::new(PollConfig { server: server(secret), ..config("one", mac()) }).unwrap();
+            let mut result = Ok(());
+            while let (Some(out), Ok(())) = (poll.outgoing(), &result) {
+                let reply = world.post(&out).unwrap();
+                let body = String::from_utf8(reply.body).unwrap();
+                let body = if meddling == "0" { body.replace("<Data>1</Data>", "<Data>0</Data>") } else { body };
+                let mac = reply.mac.filter(|_| meddling != "none");
+                result = poll.received_with_mac(reply.content_type, body.as_bytes(), mac.as_deref());
+            }
+            assert_eq!(result.is_ok(), believed, "{secret} {meddling:?}");
+            assert!(believed || matches!(result, Err(ClientError::Unproven)));
+            assert_eq!(changed(&poll), if believed { vec!["contacts"] } else { vec![] }, "{secret} {meddling:?}");
+        }
+    }
+}
+
+#[test]
+fn a_busy_server_is_asked_again_after_a_while() {
+    let world = World::new();
+    let mut poll = Poll::new(config("one", md5())).unwrap();
+    let first = poll.outgoing().unwrap();
+    world.server.set_busy(Busy::Everything);
+    let reply = world.post(&first).unwrap();
+    poll.received(reply.content_type, &reply.body).unwrap();
+    let again = poll.outgoing().unwrap();
+    assert_eq!((again.wait.as_secs(), &again.body), (5, &first.body));
+    world.server.set_busy(Busy::No);
+    while let Some(out) = poll.outgoing() {
+        let reply = world.post(&out).unwrap();
+        poll.received(reply.content_type, &reply.body).unwrap();
+    }
+    assert_eq!(poll.news().len(), 6);
+    world.server.set_busy(Busy::Everything);
+    let mut poll = Poll::new(config("one", md5())).unwrap();
+    let error = loop {
+        let reply = world.post(&poll.outgoing().unwrap()).unwrap();
+        if let Err(error) = poll.received(reply.content_type, &reply.body) {
+            break error;
+        }
+    };
+    assert!(matches!(error, ClientError::Busy), "{error}");
 }
 
 /// Catalogue: S8, S2

@@ -31,6 +31,14 @@ pub fn mac(login_hash: &[u8; 16], nonce: &[u8], body_hash: &[u8; 16]) -> [u8; 16
     *md5(&[hash.as_bytes(), b":", nonce, b":", b64::encode(body_hash).as_bytes()])
 }
 
+/// The code of an answer: the same with the request's code for a nonce, and a word at its end, so that nothing a client was
+/// made to sign can be taken for what a server said.
+#[must_use]
+pub fn answer_mac(login_hash: &[u8; 16], request: &[u8], body_hash: &[u8; 16]) -> [u8; 16] {
+    let hash = Zeroizing::new(b64::encode(login_hash));
+    *md5(&[hash.as_bytes(), b":", request, b":", b64::encode(body_hash).as_bytes(), b":answer"])
+}
+
 /// The MD5 of a message as it stands on the wire, for [`mac`].
 #[must_use]
 pub fn body_hash(body: &[u8]) -> [u8; 16] {

@@ -36,7 +36,7 @@ impl<'a> MacHeader<'a> {
     /// open; this one is fresh as often as the client's is, says which message is answered, and fits no other direction.
     #[must_use]
     pub fn answering(request: &MacHeader<'_>, user: &'a str, login_hash: &[u8; 16], body: &[u8]) -> Self {
-        Self::new(user, &formulas::mac(login_hash, request.mac.as_bytes(), &formulas::body_hash(body)))
+        Self::new(user, &formulas::answer_mac(login_hash, request.mac.as_bytes(), &formulas::body_hash(body)))
     }
 
     /// Whether this is the header that `user` gives to `body`, in answer to `request`; compared in constant time.
@@ -179,5 +179,12 @@ mod tests {
         assert!(!answer.answers(&request, "Bruce2", &other, b"answer"));
         assert!(!answer.answers(&MacHeader::new("Bruce2", &[8; 16]), "Bruce2", &login, b"answer"));
         assert!(!request.answers(&request, "Bruce2", &login, b"answer"), "what was sent is no answer");
+        // A client signs with whatever nonce it is given.
+        let led =
+            crate::auth::formulas::mac(&login, request.mac.as_bytes(), &crate::auth::formulas::body_hash(b"answer"));
+        assert!(
+            !MacHeader::new("Bruce2", &led).answers(&request, "Bruce2", &login, b"answer"),
+            "nor what it was led to"
+        );
     }
 }

@@ -27,6 +27,6 @@ pub use policy::{Policy, Transport};
 pub use presented::{CredError, Presented};
 pub use scheme::Scheme;
 pub use secret::Secret;
-pub use token::{Tokens, parse_token, token_text};
+pub use token::{Tokens, parse_token, token_parameter, token_text};
 pub use verifier::Verifier;
 pub use verify::{Proof, verify};

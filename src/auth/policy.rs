@@ -58,6 +58,26 @@ impl Policy {
         }
     }
 
+    /// The policy for the own credential of a book (§5.5). It stands in a message that was let in already, and no Cred can
+    /// be the MAC of the message around it: so the other schemes are not shut out by [`require_mac`](Self::require_mac).
+    #[must_use]
+    pub const fn for_book(self) -> Self {
+        Self { require_mac: false, ..self }
+    }
+
+    /// The scheme to ask for in [`for_book`](Self::for_book): one of a person, since a DeviceID's is of a platform. `None`
+    /// where none may be said.
+    #[must_use]
+    pub const fn challenge_for_book(self, transport: Transport) -> Option<Scheme> {
+        if self.accepts(Scheme::Md5, transport) {
+            Some(Scheme::Md5)
+        } else if self.accepts(Scheme::Basic, transport) {
+            Some(Scheme::Basic)
+        } else {
+            None
+        }
+    }
+
     /// The scheme to ask for, of a peer that presented a credential of scheme `spoken`, or none. That is MD5, also with
     /// the 212 for a basic credential, so that the peer's next session does not send its password; but who speaks MAC or
     /// DeviceID has nothing else to answer with, and is asked for its own. Where MD5 is not taken it is basic, if that may
@@ -119,6 +139,19 @@ mod tests {
             (Some(DEVICE), open, Scheme::Md5),
         ] {
             assert_eq!(Policy::default().challenge(spoken, transport), asked, "{spoken:?}");
+        }
+    }
+
+    #[test]
+    fn a_book_is_opened_by_what_a_message_can_hold() {
+        let (open, tls) = (Transport::default(), Transport { protected: true, loopback: false });
+        for (policy, over_tls, in_the_open) in [
+            (Policy::default(), Some(Scheme::Md5), Some(Scheme::Md5)),
+            (Policy { require_mac: true, ..Policy::default() }, Some(Scheme::Md5), Some(Scheme::Md5)),
+            (Policy { refuse_md5: true, ..Policy::default() }, Some(Scheme::Basic), None),
+        ] {
+            let found = [tls, open].map(|transport| policy.for_book().challenge_for_book(transport));
+            assert_eq!(found, [over_tls, in_the_open], "{policy:?}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The session token carried in RespURI (DESIGN, "Replay").
 
+use super::Verifier;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -32,6 +33,26 @@ impl Tokens {
         token.copy_from_slice(&full[..16]);
         token
     }
+
+    /// By what a session remembers what its credential was checked against, so that it ends when that changes. It tells
+    /// nothing about it to who has not the key, and does not depend on the order.
+    pub(crate) fn mark(&self, verifiers: &[Verifier]) -> [u8; 16] {
+        let mut kept: Vec<_> =
+            verifiers.iter().map(|known| (known.scheme(), Zeroizing::new(known.to_bytes()))).collect();
+        kept.sort_by(|one, other| (one.0, &**one.1).cmp(&(other.0, &**other.1)));
+        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
+        mac.update(b"syncml session mark\0");
+        for (scheme, octets) in &kept {
+            for part in [scheme.as_bytes(), &**octets] {
+                mac.update(&(part.len() as u64).to_be_bytes());
+                mac.update(part);
+            }
+        }
+        let full = mac.finalize().into_bytes();
+        let mut mark = [0; 16];
+        mark.copy_from_slice(&full[..16]);
+        mark
+    }
 }
 
 impl fmt::Debug for Tokens {
@@ -47,6 +68,12 @@ pub fn token_text(account: i64, token: &[u8; 16]) -> String {
     octets[..8].copy_from_slice(&account.to_be_bytes());
     octets[8..].copy_from_slice(token);
     URL_SAFE_NO_PAD.encode(octets)
+}
+
+/// The token's text in the query of a URL: the parameter `s`.
+#[must_use]
+pub fn token_parameter(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("s=")).filter(|text| !text.is_empty())
 }
 
 /// Account and token of such a text; `None` for anything [`token_text`] does not write. The account is a hint where to
@@ -67,6 +94,27 @@ pub fn parse_token(text: &str) -> Option<(i64, [u8; 16])> {
 #[cfg(test)]
 mod tests {
     use super::{Tokens, parse_token, token_text};
+    use crate::auth::{DigestName, Secret, Verifier};
+
+    #[test]
+    fn a_mark_is_of_what_is_checked_against() {
+        let tokens = Tokens::new(&[7; 32]);
+        let password = |text: &str| Verifier::Password(Secret::new(text.to_owned()));
+        let (one, two) = (Verifier::Device(DigestName::MD5, [1; 32]), Verifier::Device(DigestName::SHA256, [1; 32]));
+        let mark = tokens.mark(&[password("a")]);
+        assert_eq!(tokens.mark(&[password("a")]), mark);
+        for other in [
+            tokens.mark(&[password("b")]),
+            tokens.mark(&[]),
+            tokens.mark(&[password("a"), password("a")]),
+            tokens.mark(std::slice::from_ref(&one)),
+            tokens.mark(std::slice::from_ref(&two)),
+            Tokens::new(&[8; 32]).mark(&[password("a")]),
+        ] {
+            assert_ne!(other, mark);
+        }
+        assert_eq!(tokens.mark(&[one.clone(), two.clone()]), tokens.mark(&[two, one]));
+    }
 
     #[test]
     fn every_field_makes_another_token() {

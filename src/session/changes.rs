@@ -16,6 +16,9 @@
 //! ([`Tx::mark_dirty`](crate::store::Tx::mark_dirty)), one row at most for each device granted the account, and read in
 //! one range. What the device itself changed may count as news until its next sync.
 //!
+//! Nothing is told of books that have a password of their own ([`Host::book_verifier`](crate::session::Host)), unless it
+//! was given in the session.
+//!
 //! In a message of a session, beside other commands, the Get for the account is answered as well, with the state before
 //! that message; `./changes/all` is a question of its own, there 404.
 //!

@@ -36,8 +36,10 @@ pub enum Busy {
 /// What a host may decide from message to message; every method has the answer of a server that needs no such thing.
 /// They are asked while an account is locked, and must not come back into the server.
 pub trait Host: Send + Sync {
-    /// The server's own name and secret towards this device, with which it proves itself when it is asked to (§5.4). A
-    /// server without any is never more than what its TLS certificate makes it.
+    /// The server's own name and secret towards this device, with which it proves itself when it is asked to (§5.4); only
+    /// ever as a digest. A server without any is never more than what its TLS certificate makes it.
+    ///
+    /// Each device should have a secret of its own: devices that share one know it, and can be the server to each other.
     fn identity(&self, speaker: &Speaker<'_>) -> Option<ServerIdentity> {
         let _ = speaker;
         None

@@ -9,11 +9,15 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Trust {
     /// The scheme of the peer's credentials: it stays what it was (§5.3).
     scheme: Option<String>,
+    /// Server: the login that opened the session, unless a platform did, and what it was checked against.
+    login: Option<String>,
+    mark: [u8; 16],
     /// Server: books whose own credential was good; no other is asked for in this session (§5.5).
     pub granted: Vec<BookNo>,
-    /// Server: books whose own credential is asked for, and how often one was.
+    /// Server: books whose own credential is asked for.
     pub asked: Vec<BookNo>,
-    pub times: u32,
+    /// How often the credential of a book was asked for, or tried.
+    tries: Vec<(BookNo, u32)>,
     /// How this end is to prove itself in its next header, and until it is told that this is enough.
     pub proof: Option<Wanted>,
     /// How often it was asked to.
@@ -48,6 +52,34 @@ impl Trust {
     /// Whether the session waits for a book's own credential.
     pub(super) fn asks(&self) -> bool {
         !self.asked.is_empty()
+    }
+
+    /// How often the credential of a book was asked for, or tried.
+    pub(super) fn tries(&self, book: BookNo) -> u32 {
+        self.tries.iter().find(|(of, _)| *of == book).map_or(0, |(_, times)| *times)
+    }
+
+    /// Counts one more; gives how many there are.
+    pub(super) fn count_try(&mut self, book: BookNo) -> u32 {
+        let times = self.tries(book).saturating_add(1);
+        self.tries.retain(|(of, _)| *of != book);
+        self.tries.push((book, times));
+        times
+    }
+
+    /// Notes what opens the session.
+    pub(super) fn open(&mut self, login: Option<&str>, mark: [u8; 16]) {
+        (self.login, self.mark) = (login.map(str::to_owned), mark);
+    }
+
+    /// The login that opened it, unless a platform did.
+    pub(super) fn login(&self) -> Option<&str> {
+        self.login.as_deref()
+    }
+
+    /// Whether what is marked so has opened it.
+    pub(super) fn is_opened_by(&self, mark: &[u8; 16]) -> bool {
+        self.mark == *mark
     }
 
     /// Fixes the scheme.

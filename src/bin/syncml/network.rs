@@ -1,6 +1,7 @@
 //! How the program reaches a server: patience, proxies, certificates.
 
 use crate::failure::{Failure, Result};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use syncml::transport::http::client::{Cancel, Options};
@@ -18,7 +19,7 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     deadline: Option<u64>,
     /// Go through this proxy, http://[USER:PASSWORD@]HOST:PORT; it must allow CONNECT (else as https_proxy, http_proxy,
-    /// all_proxy and no_proxy in the environment say)
+    /// all_proxy and no_proxy in the environment say, where a password is better kept: others see what is typed here)
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
     /// Go through no proxy, whatever the environment says
@@ -58,18 +59,39 @@ impl NetworkArgs {
     }
 }
 
-/// The proxy that the environment names for an address. `HTTP_PROXY` is not looked at: web servers set it to what their
-/// visitors say.
-fn proxy_for(url: &str, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let first = |names: &[&str]| names.iter().find_map(|name| environment(name).filter(|value| !value.is_empty()));
-    let (scheme, rest) = url.split_once("://")?;
+/// Says so where a credential that is the same every time can be read on the way.
+pub(crate) fn warn_in_the_open(url: &str) {
+    if in_the_open(url) {
+        eprintln!("syncml: {url} is not protected; everybody on the way can read and use the credential");
+    }
+}
+
+/// Whether what is posted there can be read on the way: neither over TLS nor to this machine itself.
+fn in_the_open(url: &str) -> bool {
+    let Some((scheme, _)) = url.split_once("://") else { return false };
+    let host = host(url);
+    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    !scheme.eq_ignore_ascii_case("https") && !here
+}
+
+/// An address' host, in lower case and without brackets.
+fn host(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
     };
-    let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+    host.trim_matches(['[', ']']).to_ascii_lowercase()
+}
+
+/// The proxy that the environment names for an address. `HTTP_PROXY` is not looked at: web servers set it to what their
+/// visitors say.
+fn proxy_for(url: &str, environment: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let first = |names: &[&str]| names.iter().find_map(|name| environment(name).filter(|value| !value.is_empty()));
+    let (scheme, _) = url.split_once("://")?;
+    let host = host(url);
     let excepted = first(&["no_proxy", "NO_PROXY"]).is_some_and(|list| {
         list.split(',').map(|entry| entry.trim().to_ascii_lowercase()).any(|entry| {
             let name = entry.trim_start_matches('*').trim_start_matches('.');
@@ -91,6 +113,28 @@ fn proxy_for(url: &str, environment: impl Fn(&str) -> Option<String>) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn knows_what_others_can_read() {
+        for (url, open) in [
+            ("http://example.com/syncml", true),
+            ("HTTP://example.com", true),
+            ("https://example.com", false),
+            ("HTTPS://example.com", false),
+            ("http://localhost:80/x", false),
+            ("http://LOCALHOST", false),
+            ("http://127.0.0.1:8080/x", false),
+            ("http://127.9.9.9", false),
+            ("http://[::1]:8080", false),
+            ("http://u:p@127.0.0.1/", false),
+            ("http://127.0.0.1.example.com/", true),
+            ("http://localhost.example.com/", true),
+            ("http://127.0.0.1@example.com/", true),
+            ("http://[::1].example.com/", true),
+        ] {
+            assert_eq!(in_the_open(url), open, "{url}");
+        }
+    }
 
     #[test]
     fn the_environment_names_a_proxy() {

@@ -1,6 +1,7 @@
 //! What the program prints.
 
 use serde::Serialize;
+use std::io::Write as _;
 use syncml::message::Timestamp;
 
 /// One line of JSON.
@@ -10,6 +11,16 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) {
         // Our own values: texts, numbers and lists of them.
         Err(error) => eprintln!("syncml: the output cannot be written as JSON: {error}"),
     }
+}
+
+/// One line, for whoever may read along; `println!` would end the thread when nobody does.
+pub(crate) fn line(text: &str) {
+    drop(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// The same for what went wrong.
+pub(crate) fn warn(text: &str) {
+    drop(writeln!(std::io::stderr(), "syncml: {text}"));
 }
 
 /// A list of JSON values, written one by one.

@@ -3,16 +3,16 @@
 use crate::database;
 use crate::failure::{Failure, Result};
 use crate::folder::STATE;
-use crate::network::NetworkArgs;
+use crate::network::{self, NetworkArgs};
 use crate::output::{self, Table};
 use crate::progress;
-use crate::secret::{self, PasswordArgs};
+use crate::secret::{self, PasswordArgs, server_identity};
 use clap::ValueEnum;
 use std::path::PathBuf;
 use syncml::codec::Encoding;
 use syncml::message::Version;
-use syncml::session::{Credentials, Poll, PollConfig};
-use syncml::transport::http::client::HttpClient;
+use syncml::session::{Credentials, Patience, Poll, PollConfig};
+use syncml::transport::http::client::{self, HttpClient};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -39,6 +39,12 @@ pub(crate) struct Args {
     /// With --auth device: read the shared secret from the first line of this file
     #[arg(long, value_name = "FILE", required_if_eq("auth", "device"))]
     secret_file: Option<PathBuf>,
+    /// The name under which the server has to prove itself; goes with --server-secret-file and --auth mac
+    #[arg(long, value_name = "NAME", requires = "server_secret_file")]
+    server_name: Option<String>,
+    /// Read the server's secret, agreed with it, from the first line of this file
+    #[arg(long, value_name = "FILE", requires = "server_name")]
+    server_secret_file: Option<PathBuf>,
     #[command(flatten)]
     network: NetworkArgs,
     /// Output for machines
@@ -66,11 +72,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         (Auth::Device, Some(path)) => Credentials::Device { account: user, secret: secret::first_line(path)? },
         (Auth::Device, None) => return Err(Failure::usage("--auth device needs --secret-file")),
     };
+    if matches!(args.auth, Auth::Basic | Auth::Device) {
+        network::warn_in_the_open(&args.to);
+    }
     let options = args.network.options(&args.to, progress::interrupted())?;
     let mut poll = Poll::new(PollConfig {
         server_uri: args.to.clone(),
         device_id: device_id(args)?,
         credentials,
+        server: server_identity(args.server_name.as_deref(), args.server_secret_file.as_deref())?,
+        patience: Patience::default(),
         all: args.all,
         nonce: None,
         encoding: Encoding::Xml,
@@ -78,11 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         max_msg_size: options.max_msg_size,
     })?;
     let http = HttpClient::new(options)?;
-    while let Some(request) = poll.outgoing() {
-        let mac = request.mac.as_deref();
-        let answer = http.post_until_answered(&request.uri, request.content_type, &request.body, mac)?;
-        poll.received(&answer.content_type, &answer.body)?;
-    }
+    client::ask(&mut poll, &http)?;
     if args.json {
         let changed = poll.news().iter().any(|news| news.changed);
         output::json(&serde_json::json!({ "ok": true, "changed": changed, "books": poll.news() }));

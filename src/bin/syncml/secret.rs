@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
 use syncml::auth::Secret;
+use syncml::session::ServerIdentity;
 use zeroize::Zeroizing;
 
 /// The environment variable that may hold a password.
@@ -50,6 +51,12 @@ pub(crate) fn first_line(path: &Path) -> Result<Secret> {
         return Err(Failure::usage(format!("{} has no first line to take a secret from", path.display())));
     }
     Ok(Secret::new(line.to_owned()))
+}
+
+/// `--server-name` and `--server-secret-file`, which go together.
+pub(crate) fn server_identity(name: Option<&str>, file: Option<&Path>) -> Result<Option<ServerIdentity>> {
+    let (Some(name), Some(file)) = (name, file) else { return Ok(None) };
+    Ok(Some(ServerIdentity { name: name.to_owned(), secret: first_line(file)? }))
 }
 
 fn prompt(text: &str) -> Result<Secret> {

@@ -5,14 +5,14 @@ use crate::failure::{Exit, Failure, Result};
 use crate::output::{self, bytes};
 use crate::profiles::{ProfileArgs, TreatmentArgs};
 use crate::progress::short;
-use crate::secret;
+use crate::secret::server_identity;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use syncml::session::{Host, Report, Server, ServerConfig, ServerIdentity, Speaker};
-use syncml::store::Store;
+use syncml::store::{Store, StoreError};
 use syncml::transport::http::PATH;
 use syncml::transport::http::server::{Options, serve};
 use tokio::net::TcpListener;
@@ -37,7 +37,8 @@ pub(crate) struct Args {
     /// The name under which this server proves itself to devices that ask; goes with --server-secret-file
     #[arg(long, value_name = "NAME", requires = "server_secret_file")]
     server_name: Option<String>,
-    /// Read the secret with which it does, the same for all devices, from the first line of this file
+    /// Read the secret with which it does from the first line of this file. It is the same for all devices: who knows it
+    /// can be this server to the others
     #[arg(long, value_name = "FILE", requires = "server_name")]
     server_secret_file: Option<PathBuf>,
     /// The largest message to take, in bytes
@@ -60,10 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     config.allow_basic = args.allow_basic;
     config.refuse_md5 = args.refuse_md5;
     config.require_mac = args.require_mac;
-    let own = match (&args.server_name, &args.server_secret_file) {
-        (Some(name), Some(path)) => Some(ServerIdentity { name: name.clone(), secret: secret::first_line(path)? }),
-        _ => None,
-    };
+    let own = server_identity(args.server_name.as_deref(), args.server_secret_file.as_deref())?;
     config.max_msg_size = args.max_msg_size.unwrap_or(config.max_msg_size);
     config.max_obj_size = args.max_obj_size.unwrap_or(config.max_obj_size);
     config.profiles = args.profiles.read()?.treat(args.treatment.read());
@@ -71,6 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let json = args.json;
     let mut options = Options::default();
     options.on_report = Some(Arc::new(move |report: &Report| tell(report, json)));
+    options.on_failure = Some(Arc::new(|why: &StoreError| output::warn(&why.to_string())));
     let announce = |address: SocketAddr| {
         let url = format!("http://{address}{PATH}");
         if json {
@@ -158,34 +157,36 @@ impl Drop for InProcess {
     }
 }
 
+/// Nobody may read along any more: then the server goes on all the same.
 fn tell(report: &Report, json: bool) {
     if json {
-        output::json(&serde_json::json!({ "session": report }));
-        return;
+        return output::line(&serde_json::json!({ "session": report }).to_string());
     }
     for book in &report.books {
         let ended = if book.clean { "" } else { ", ended early" };
-        println!(
+        output::line(&format!(
             "session: {} {}, received {}, sent {}{ended}",
             book.book,
             book.mode,
             short(&book.received),
             short(&book.sent)
-        );
+        ));
     }
     for book in report.books.iter().filter(|book| book.elsewhere > 0) {
-        println!("notice: {} of {} came by another way before; is there a second path?", book.elsewhere, book.book);
+        let (count, name) = (book.elsewhere, &book.book);
+        output::line(&format!("notice: {count} of {name} came by another way before; is there a second path?"));
     }
     for (book, hold) in report.books.iter().filter_map(|book| Some((&book.book, book.hold.as_ref()?))) {
         let why = hold.reason.sentence();
-        println!("held: {} of {book}, snapshot {}: {why}. Say `syncml held`", hold.items, hold.snapshot);
+        let (items, snapshot) = (hold.items, hold.snapshot);
+        output::line(&format!("held: {items} of {book}, snapshot {snapshot}: {why}. Say `syncml held`"));
     }
-    println!("session: {} in, {} out", bytes(report.bytes_received), bytes(report.bytes_sent));
+    output::line(&format!("session: {} in, {} out", bytes(report.bytes_received), bytes(report.bytes_sent)));
     if !report.profile.is_empty() {
-        println!("session: profile {}", report.profile.join(", "));
+        output::line(&format!("session: profile {}", report.profile.join(", ")));
     }
     for problem in &report.problems {
-        println!("problem: {problem}");
+        output::line(&format!("problem: {problem}"));
     }
 }
 

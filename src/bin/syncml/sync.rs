@@ -4,11 +4,11 @@ use crate::books::{self, BookKind};
 use crate::database;
 use crate::failure::{Exit, Failure, Result};
 use crate::folder::Folder;
-use crate::network::NetworkArgs;
+use crate::network::{self, NetworkArgs};
 use crate::output::{self, Table, bytes};
 use crate::profiles::{ProfileArgs, TreatmentArgs};
 use crate::progress::{self, Progress};
-use crate::secret::{self, PasswordArgs};
+use crate::secret::{self, PasswordArgs, server_identity};
 use crate::trace::Trace;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -174,13 +174,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Proto::V12 => Version::V12,
         },
         credentials: credentials(args)?,
-        server: server(args)?,
+        server: server_identity(args.server_name.as_deref(), args.server_secret_file.as_deref())?,
         allow_mass_delete: args.allow_mass_delete,
         profiles: args.profiles.read()?.treat(args.treatment.read()),
         http,
     };
-    if matches!(args.auth, Auth::Basic | Auth::Device) && in_the_open(&args.to) {
-        eprintln!("syncml: {} is not protected; everybody on the way can read and use the credential", args.to);
+    if matches!(args.auth, Auth::Basic | Auth::Device) {
+        network::warn_in_the_open(&args.to);
     }
     let mut progress = Progress::new(args.json, trace);
     let outcome = job.run(&mut progress);
@@ -248,13 +248,6 @@ impl Store for Dry {
     }
 }
 
-/// Whether what is posted there can be read on the way.
-fn in_the_open(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("http://") else { return false };
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
-    !["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
-}
-
 fn credentials(args: &Args) -> Result<Credentials> {
     Ok(match args.auth {
         Auth::Md5 => Credentials::Md5 { user: args.user.clone(), password: args.password.read()? },
@@ -262,11 +255,6 @@ fn credentials(args: &Args) -> Result<Credentials> {
         Auth::Basic => Credentials::Basic { user: args.user.clone(), password: args.password.read()? },
         Auth::Device => Credentials::Device { account: args.user.clone(), secret: device_secret(args)? },
     })
-}
-
-fn server(args: &Args) -> Result<Option<ServerIdentity>> {
-    let (Some(name), Some(path)) = (&args.server_name, &args.server_secret_file) else { return Ok(None) };
-    Ok(Some(ServerIdentity { name: name.clone(), secret: secret::first_line(path)? }))
 }
 
 fn device_secret(args: &Args) -> Result<Secret> {

@@ -13,7 +13,11 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn into(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "made", &error))?;
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder).map_err(|error| Failure::file(folder, "made", &error))?;
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -30,9 +34,14 @@ impl Trace {
     }
 }
 
+/// A new file: one that stands there already, perhaps open to all, would keep its permissions.
 fn create(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = File::options();
-    options.create(true).write(true).truncate(true);
+    options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)

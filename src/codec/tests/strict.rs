@@ -1,10 +1,12 @@
 //! How we write.
 
-use super::{first_item, read, with_body};
-use crate::codec::{DataStyle, EncodeError, Encoder, Encoding, Limits, Options, adapt, decode, encode, encode_command};
+use super::{HEADER, first_item, read, with_body};
+use crate::codec::{
+    DataStyle, EncodeError, Encoder, Encoding, Limits, Options, adapt, decode, decode_header, encode, encode_command,
+};
 use crate::message::{
     Alert, AlertCode, Anchor, Change, CmdId, Command, Cred, Data, Filter, Header, Item, Location, Mem, Message, Meta,
-    MsgId, Op, SessionId, Sync, Unknown, Version,
+    MsgId, Op, Put, SessionId, Sync, Unknown, Version,
 };
 
 fn header(version: Version) -> Header<'static> {
@@ -130,18 +132,30 @@ fn version_1_0_counts_no_changes() {
 }
 
 #[test]
-fn data_is_quoted_as_needed() {
+fn content_is_quoted_and_other_data_as_needed() {
     let item = |content: &str| format!("<Add><CmdID>1</CmdID><Item><Data>{content}</Data></Item></Add>");
     for (data, expected) in [
-        ("plain", "plain"),
+        ("plain", "<![CDATA[plain]]>"),
         ("", ""),
-        ("a>b", "a&gt;b"),
+        ("a>b", "<![CDATA[a>b]]>"),
         ("a<b", "<![CDATA[a<b]]>"),
         ("a&b", "<![CDATA[a&b]]>"),
         ("N:A\r\n", "<![CDATA[N:A\r\n]]>"),
         ("<![CDATA[x]]>", "<![CDATA[<![CDATA[x]]]]><![CDATA[>]]>"),
     ] {
         assert_eq!(xml(&add(data.as_bytes()), Version::V12), item(expected));
+    }
+    for (data, expected) in [("plain", "plain"), ("a>b", "a&gt;b"), ("a<b", "<![CDATA[a<b]]>")] {
+        let item = Item { data: Some(Data::text(data)), ..Item::default() };
+        let put = Command::Put(Put {
+            cmd_id: 1.into(),
+            no_resp: false,
+            lang: None,
+            cred: None,
+            meta: None,
+            items: vec![item],
+        });
+        assert!(xml(&put, Version::V12).contains(&format!("<Data>{expected}</Data>")));
     }
     let mut encoder = Encoder::new(
         Encoding::Xml,
@@ -204,4 +218,21 @@ fn device_types_follow_the_encoding_when_asked() {
     assert_eq!(first_item(&message).meta.as_ref().and_then(|meta| meta.media_type.as_deref()), wbxml);
     let Command::Change(add) = &message.body[1] else { panic!() };
     assert_eq!(add.meta.as_ref().and_then(|meta| meta.media_type.as_deref()), Some("text/x-vcard"));
+}
+
+/// What would come back in the answer could not be written there.
+#[test]
+fn names_hold_no_character_that_xml_forbids() {
+    for forbidden in ["&#1;", "\u{1}", "<![CDATA[\u{1f}]]>", "&#xFFFE;", "a&#8;b"] {
+        for (name, xml) in [
+            ("session", HEADER.replacen("<SessionID>1", &format!("<SessionID>1{forbidden}"), 1)),
+            ("address", HEADER.replacen("<LocURI>", &format!("<LocURI>{forbidden}"), 1)),
+        ] {
+            let xml = format!("<SyncML>{xml}<SyncBody><Final/></SyncBody></SyncML>");
+            let error = decode_header(xml.as_bytes(), Encoding::Xml, &Limits::default()).expect_err(name);
+            assert!(error.to_string().contains("forbids"), "{name} {forbidden:?}: {error}");
+        }
+        let xml = with_body(&format!("<Add><CmdID>1</CmdID><Item><Data>{forbidden}</Data></Item></Add>"));
+        assert!(decode(xml.as_bytes(), Encoding::Xml, &Limits::default()).is_ok(), "contents are taken as they are");
+    }
 }

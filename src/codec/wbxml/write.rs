@@ -158,6 +158,12 @@ impl write::Sink for Sink {
         Ok(())
     }
 
+    #[inline]
+    fn content(&mut self, tag: Tag, octets: &[u8]) -> Result {
+        self.leaf(tag, octets, false);
+        Ok(())
+    }
+
     fn devinf(&mut self, tag: Tag, devinf: &DevInf<'_>, version: Version) -> Result {
         let document = Self::devinf_document(devinf, version)?;
         self.leaf(tag, &document, false);

@@ -57,7 +57,7 @@ impl<S: Sink> Writer<'_, S> {
         self.flag(Tag::SftDel, change.soft_delete && change.op == Op::Delete);
         self.credential(change.cred.as_ref())?;
         self.meta(change.meta.as_ref())?;
-        self.items(&change.items)?;
+        self.contents(&change.items)?;
         self.sink.end(tag);
         Ok(())
     }

@@ -31,8 +31,12 @@ pub(super) trait Sink {
     /// An element with a text.
     fn text(&mut self, tag: Tag, text: &str) -> Result;
 
-    /// An element with octets, typically an item's data.
+    /// An element with octets.
     fn octets(&mut self, tag: Tag, octets: &[u8]) -> Result;
+
+    /// An element with the content of an item: in a CDATA section (unless the peer takes none) or an opaque block, whether
+    /// it has to be or not. SyncEvolution's server takes a chunk that is a bare text for an empty one.
+    fn content(&mut self, tag: Tag, octets: &[u8]) -> Result;
 
     /// An element with device information in it.
     fn devinf(&mut self, tag: Tag, devinf: &DevInf<'_>, version: Version) -> Result;
@@ -145,7 +149,16 @@ impl<S: Sink> Writer<'_, S> {
         items.iter().try_for_each(|item| self.item(item))
     }
 
+    /// The items of a change.
+    fn contents(&mut self, items: &[Item<'_>]) -> Result {
+        items.iter().try_for_each(|item| self.item_with(item, S::content))
+    }
+
     fn item(&mut self, item: &Item<'_>) -> Result {
+        self.item_with(item, S::octets)
+    }
+
+    fn item_with(&mut self, item: &Item<'_>, octets: fn(&mut S, Tag, &[u8]) -> Result) -> Result {
         self.sink.start(Tag::Item);
         match (&item.target, &item.filter) {
             (Some(target), filter) => self.filtered_location(Tag::Target, target, filter.as_deref())?,
@@ -165,8 +178,10 @@ impl<S: Sink> Writer<'_, S> {
             }
         }
         self.meta(item.meta.as_ref())?;
-        if let Some(data) = &item.data {
-            self.data(data)?;
+        match &item.data {
+            Some(Data::Bytes(bytes)) => octets(self.sink, Tag::Data, bytes)?,
+            Some(data) => self.data(data)?,
+            None => {}
         }
         if item.more_data {
             self.demand(Tag::MoreData, Version::V11)?;

@@ -5,6 +5,7 @@ use crate::codec::limits::Limits;
 use crate::codec::scan;
 use crate::codec::source::{self, Content, Guard, Octets, Step, Stop};
 use crate::codec::tag::Tag;
+use crate::codec::xml::chars::first_forbidden;
 use crate::message::{Bytes, Text};
 use quick_xml::Reader;
 use quick_xml::errors::{Error, SyntaxError};
@@ -312,6 +313,17 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
+    #[inline]
+    fn any_text(&mut self) -> Step<Text<'a>> {
+        if self.end_of_empty() {
+            return Ok(Text::default());
+        }
+        match self.only_text()? {
+            (text, true) => Ok(Text::Borrowed(text)),
+            (text, false) => self.rest_of_text(text),
+        }
+    }
+
     /// The five names of XML and numbers. Anything else would need a DTD.
     fn resolve(&mut self, reference: &BytesRef<'a>) -> Step<Text<'a>> {
         let name: &str = reference;
@@ -454,17 +466,17 @@ impl<'a> source::Source<'a> for Source<'a> {
 
     #[inline]
     fn text(&mut self) -> Step<Text<'a>> {
-        if self.end_of_empty() {
-            return Ok(Text::default());
+        let text = self.any_text()?;
+        // Names and addresses come back in the answer, which could then not be written. Contents are taken as they are.
+        if first_forbidden(text.as_bytes()).is_some() {
+            let at = self.guard.at(self.event_start);
+            return Err(self.guard.fail(DecodeError::Malformed { rule: "a character that XML forbids", at }));
         }
-        match self.only_text()? {
-            (text, true) => Ok(Text::Borrowed(text)),
-            (text, false) => self.rest_of_text(text),
-        }
+        Ok(text)
     }
 
     fn octets(&mut self) -> Step<Octets<'a>> {
-        Ok(octets(self.text()?))
+        Ok(octets(self.any_text()?))
     }
 
     #[inline]

@@ -56,6 +56,24 @@ impl Sink {
     fn reserve(&mut self, content: usize) {
         self.out.reserve(content + content / 8 + 96);
     }
+
+    #[inline]
+    fn data(&mut self, tag: Tag, octets: &[u8], in_cdata: bool) -> Result {
+        self.reserve(octets.len());
+        self.open(tag);
+        if (chars::is_suspect(octets) || std::str::from_utf8(octets).is_err())
+            && let Some(offset) = chars::first_uncarriable(octets)
+        {
+            return Err(not_xml(tag, offset));
+        }
+        if in_cdata {
+            chars::cdata(&mut self.out, octets);
+        } else {
+            chars::escape(&mut self.out, octets);
+        }
+        write::Sink::end(self, tag);
+        Ok(())
+    }
 }
 
 #[cold]
@@ -108,20 +126,12 @@ impl write::Sink for Sink {
 
     #[inline]
     fn octets(&mut self, tag: Tag, octets: &[u8]) -> Result {
-        self.reserve(octets.len());
-        self.open(tag);
-        if (chars::is_suspect(octets) || std::str::from_utf8(octets).is_err())
-            && let Some(offset) = chars::first_uncarriable(octets)
-        {
-            return Err(not_xml(tag, offset));
-        }
-        if self.style == DataStyle::Cdata && chars::wants_cdata(octets) {
-            chars::cdata(&mut self.out, octets);
-        } else {
-            chars::escape(&mut self.out, octets);
-        }
-        self.end(tag);
-        Ok(())
+        self.data(tag, octets, self.style == DataStyle::Cdata && chars::wants_cdata(octets))
+    }
+
+    #[inline]
+    fn content(&mut self, tag: Tag, octets: &[u8]) -> Result {
+        self.data(tag, octets, self.style == DataStyle::Cdata && !octets.is_empty())
     }
 
     fn devinf(&mut self, tag: Tag, devinf: &DevInf<'_>, version: Version) -> Result {

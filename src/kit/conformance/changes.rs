@@ -1,7 +1,7 @@
 //! Checks of what becomes of cards: the six kinds of sync, maps, anchors, conflicts.
 
 use super::answer::Sent;
-use super::device::{Do, Done, Kit};
+use super::device::{Do, Done, Kit, stored};
 use super::opening::slow_instead;
 use super::{Check, Needs, Outcome, Stop, expect, status};
 use crate::message::{AlertCode, Change, Command, Container, ContainerKind, Item, Location, Op, Version};
@@ -326,6 +326,9 @@ fn map_again(kit: &mut Kit<'_>) -> Outcome {
     let pair = [(sent.source.clone().unwrap_or_default(), kit.luid(1))];
     for (attempt, last) in [("a Map", false), ("the same Map again", true)] {
         let mut body = session.confirmations(kit);
+        for sent in &session.heard.changes.clone() {
+            body.push(session.answer_to(sent.op.name(), &sent.cmd_id, stored(sent.op), None));
+        }
         body.push(session.map(kit, &pair));
         kit.say(&mut session, body, last)?;
         status(session.heard.status("Map"), &[200], "§3.6", attempt)?;

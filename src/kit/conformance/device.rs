@@ -602,6 +602,7 @@ impl<'t> Kit<'t> {
     }
 }
 
-fn stored(op: Op) -> StatusCode {
+/// What a change that was stored is answered.
+pub(super) fn stored(op: Op) -> StatusCode {
     if op == Op::Add { StatusCode::ITEM_ADDED } else { StatusCode::OK }
 }

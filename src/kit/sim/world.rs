@@ -340,7 +340,7 @@ impl<'l> World<'l> {
         self.anchors(number, Some(number))?;
         let (content_type, reply) = match answer {
             Ok(reply) => reply,
-            Err(Refusal::Unavailable(_)) => return Ok(()),
+            Err(Refusal::Unavailable(_) | Refusal::Failed(_)) => return Ok(()),
             Err(refusal) => return self.broke_off(number, cut, &refusal),
         };
         if !cut {
@@ -422,7 +422,9 @@ impl<'l> World<'l> {
         let answer = self.server.answer(&request);
         let fired = self.faults.disarm();
         match answer {
-            Err(Refusal::Unavailable(what)) if !fired => Err(self.violation("store", what)),
+            Err(Refusal::Unavailable(what) | Refusal::Failed(what)) if !fired => {
+                Err(self.violation("store", what.to_string()))
+            }
             answer => Ok(answer.map(|reply| (reply.content_type, reply.body))),
         }
     }

@@ -8,10 +8,11 @@ use crate::session::state::StoreState;
 use crate::session::trust::Wanted;
 use crate::store::BookNo;
 
-/// Credentials of books tried in one session at most.
+/// Credentials of a book tried in one session at most.
 const MAX_TRIES: u32 = 3;
 
-/// The own credential of a book, for its Alert: what the server asked for, or what can be shown unasked.
+/// The own credential of a book, for its Alert: what the server asked for, or what can be shown unasked. A server that has
+/// to prove itself first is not shown a password unasked: package 1 comes before that.
 pub(super) fn book_cred(
     config: &ClientConfig,
     book: BookNo,
@@ -20,6 +21,9 @@ pub(super) fn book_cred(
 ) -> Option<Cred<'static>> {
     let (_, credentials) = config.book_credentials.iter().find(|(of, _)| *of == book)?;
     let nonce = asked.iter().find(|(of, _)| *of == book).map(|(_, wanted)| wanted.nonce());
+    if nonce.is_none() && config.server.is_some() && credentials.is_static() {
+        return None;
+    }
     credentials.first(&config.device_id, version, nonce.filter(|nonce| !nonce.is_empty()))
 }
 
@@ -35,10 +39,10 @@ impl Step<'_> {
         // The same again is no better.
         let hopeless = status.code == StatusCode::INVALID_CREDENTIALS && credentials.is_static();
         let challenge = status.chal.as_ref().and_then(|chal| Challenge::read(chal).ok());
-        let Some(challenge) = challenge.filter(|_| !hopeless && self.state.trust.times < MAX_TRIES) else {
+        let Some(challenge) = challenge.filter(|_| !hopeless && self.state.trust.tries(book) < MAX_TRIES) else {
             return false;
         };
-        self.state.trust.times += 1;
+        self.state.trust.count_try(book);
         self.state.trust.books.retain(|(of, _)| *of != book);
         self.state.trust.books.push((book, Wanted::new(&challenge)));
         true

@@ -23,7 +23,9 @@ pub enum Credentials {
         password: Secret,
     },
     /// `syncml:auth-MAC`: a code over each whole message, in the transport's header `x-syncml-hmac` (§5.6). The answers
-    /// have one, too, of a server that is able to.
+    /// have one, too, of a server that is able to: once one had, all of that session must. Who wants it from the first answer
+    /// on names the server in [`ClientConfig::server`](super::ClientConfig::server), with this name and password where it has
+    /// no secret of its own.
     Mac {
         /// The user's name.
         user: String,
@@ -61,7 +63,8 @@ impl Credentials {
         }
     }
 
-    /// What to present when asked: the scheme chosen, whatever the server would like, but never a weaker one.
+    /// What to present when asked: the scheme chosen, whatever the server would like, but never a weaker one. A challenge
+    /// without a nonce is answered with the empty one, as §5.2 has it.
     pub(super) fn again(&self, device_id: &str, version: Version, nonce: Option<&[u8]>) -> Option<Cred<'static>> {
         let (user, secret, scheme) = match self {
             Self::Basic { user, password } => (user, password, Scheme::Basic),

@@ -1,7 +1,8 @@
 //! The next lower version, when the server does not speak ours (§1.4).
 //!
 //! What is spoken with a server is remembered in the row of the server, as its profile: the one field about a peer that is
-//! free on this side. It is forgotten with the row. A version that the host wants lower still is obeyed.
+//! free on this side. It is forgotten with the row, and after a while: the server may be a newer one then. A version that
+//! the host wants lower still is obeyed.
 
 use super::{Client, ClientError};
 use crate::message::{Data, Status, Timestamp, Version};
@@ -12,6 +13,11 @@ use crate::sync::Role;
 /// How a remembered version begins in [`DeviceRow::profile`].
 const MARK: &str = "speaks ";
 
+/// How long it is remembered, in seconds, when the server said so by a Status (505, 513), and when it was guessed from an
+/// HTTP status, which may have had another cause.
+const TOLD_SECONDS: i64 = 30 * 86_400;
+const GUESSED_SECONDS: i64 = 86_400;
+
 impl Client {
     /// Takes an HTTP status that came instead of an answer. Old servers give one to a version that they do not know; the
     /// session then begins again with the next lower one, and [`outgoing`](Self::outgoing) has its first message. Gives
@@ -21,18 +27,23 @@ impl Client {
     /// The store's own failure.
     pub fn unanswered(&mut self, http_status: u16, now: Timestamp) -> Result<bool, ClientError> {
         match http_status {
-            400 | 501 | 505 => self.fall_back(&[], now),
+            400 | 501 | 505 => self.fall_back_for(GUESSED_SECONDS, &[], now),
             _ => Ok(false),
         }
     }
 
     /// Begins again with the highest version below ours that the server named, or the next lower one if it named none.
     pub(super) fn fall_back(&mut self, named: &[Version], now: Timestamp) -> Result<bool, ClientError> {
+        self.fall_back_for(TOLD_SECONDS, named, now)
+    }
+
+    fn fall_back_for(&mut self, seconds: i64, named: &[Version], now: Timestamp) -> Result<bool, ClientError> {
         let spoken = self.state.version;
         let lower = Version::ALL.into_iter().rev().filter(|version| is_below(*version, spoken));
         let next = lower.into_iter().find(|version| named.is_empty() || named.contains(version));
         // Whoever answered a message of this session speaks its version.
         let Some(next) = next.filter(|_| self.msg_id == 1) else { return Ok(false) };
+        self.lowered_until = Some(now.plus_seconds(seconds));
         self.begin_again(next, now)?;
         Ok(true)
     }
@@ -63,15 +74,21 @@ pub(super) fn named(status: &Status<'_>) -> Vec<Version> {
 }
 
 /// The version to begin with: the wanted one, or a lower one that the server is known to need.
-pub(super) fn first(device: &DeviceRow, wanted: Version) -> Version {
-    let known = device.profile.as_deref().and_then(|profile| profile.strip_prefix(MARK)).and_then(Version::from_dtd);
+pub(super) fn first(device: &DeviceRow, wanted: Version, now: Timestamp) -> Version {
+    let known = device.profile.as_deref().and_then(|profile| profile.strip_prefix(MARK)?.split_once(' '));
+    let known = known.filter(|(_, until)| until.parse().is_ok_and(|until| now.0 < until));
+    let known = known.and_then(|(version, _)| Version::from_dtd(version));
     known.filter(|known| is_below(*known, wanted)).unwrap_or(wanted)
 }
 
-/// Remembers the version that was answered, when it is not the wanted one.
-pub(super) fn remember(device: &mut DeviceRow, wanted: Version, spoken: Version) {
-    if is_below(spoken, wanted) {
-        device.profile = Some(format!("{MARK}{}", spoken.dtd()));
+/// Remembers the version that was answered: a lower one when it was found out just now, until then; the wanted one always.
+pub(super) fn remember(device: &mut DeviceRow, wanted: Version, spoken: Version, until: Option<Timestamp>) {
+    match until {
+        Some(until) if is_below(spoken, wanted) => {
+            device.profile = Some(format!("{MARK}{} {}", spoken.dtd(), until.0));
+        }
+        _ if spoken == wanted => device.profile = None,
+        _ => {}
     }
 }
 
@@ -85,15 +102,23 @@ mod tests {
     use crate::message::{Item, StatusCode};
 
     #[test]
-    fn a_version_is_remembered_downwards_only() {
+    fn a_version_is_remembered_downwards_and_for_a_while() {
         let mut device = DeviceRow::new("http://h/", Timestamp(0));
-        remember(&mut device, Version::V11, Version::V11);
-        assert_eq!((device.profile.as_deref(), first(&device, Version::V12)), (None, Version::V12));
-        remember(&mut device, Version::V12, Version::V11);
-        assert_eq!(first(&device, Version::V12), Version::V11);
-        assert_eq!(first(&device, Version::V10), Version::V10, "the host's word");
-        device.profile = Some("speaks 3.0".to_owned());
-        assert_eq!(first(&device, Version::V12), Version::V12);
+        let until = Some(Timestamp(9));
+        remember(&mut device, Version::V11, Version::V11, until);
+        assert_eq!((device.profile.as_deref(), first(&device, Version::V12, Timestamp(1))), (None, Version::V12));
+        remember(&mut device, Version::V12, Version::V11, until);
+        assert_eq!(first(&device, Version::V12, Timestamp(8)), Version::V11);
+        assert_eq!(first(&device, Version::V10, Timestamp(8)), Version::V10, "the host's word");
+        // A session that began so is no news of it.
+        remember(&mut device, Version::V12, Version::V11, None);
+        assert_eq!(first(&device, Version::V12, Timestamp(9)), Version::V12, "it is tried again");
+        remember(&mut device, Version::V12, Version::V12, None);
+        assert_eq!(device.profile, None);
+        for unknown in ["speaks 3.0 9", "speaks 1.1", "speaks 1.1 soon"] {
+            device.profile = Some(unknown.to_owned());
+            assert_eq!(first(&device, Version::V12, Timestamp(1)), Version::V12);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod book;
 mod busy;
 mod called;
 mod credential;
+mod exchange;
 mod fallback;
 mod poll;
 mod server;
@@ -20,17 +21,17 @@ use self::step::Step;
 use super::datastore;
 use super::large::LargeLimits;
 use super::receive::Quota;
-use super::state::{Package, State, StoreState};
-use super::turn::{Turn, unfold};
+use super::state::{State, StoreState};
+use super::turn::Turn;
 use super::{Profiles, Report, ServerIdentity};
-use crate::auth::Challenge;
-use crate::codec::{Encoding, Limits, decode};
+use crate::codec::Encoding;
 use crate::contact::identity::Kind;
-use crate::message::{AlertCode, Command, Mem, Message, StatusCode, Text, Timestamp, Version};
+use crate::message::{AlertCode, Mem, StatusCode, Timestamp, Version};
 use crate::store::{AccountNo, BookNo, DeviceRow, HoldReason, Store, StoreError, Token, Tx, Verdict};
 use crate::sync::filter::{Filter, FilterError, FilterType};
-use crate::sync::{DeletionGuard, OnHeader, Role, status_policy};
+use crate::sync::{DeletionGuard, Role, status_policy};
 use sha2::{Digest as _, Sha256};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -91,7 +92,8 @@ pub struct ClientConfig {
     /// [`Credentials::Md5`], whose user must be the one of [`credentials`](Self::credentials).
     pub book_credentials: Vec<(BookNo, Credentials)>,
     /// The server that must have proven itself by its own secret before anything is told to it or taken from it (§5.4);
-    /// `None` trusts whoever answers at the address.
+    /// `None` trusts whoever answers at the address. A credential that is the same every time, which is told first of all,
+    /// then needs an https address.
     pub server: Option<ServerIdentity>,
     /// How long a busy server is waited for.
     pub patience: Patience,
@@ -122,8 +124,8 @@ impl ClientConfig {
     }
 }
 
-/// A request to post.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A request to post. `Debug` shows neither contents nor credentials, nor the address' query, which is the session's token.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// Where to.
     pub uri: String,
@@ -139,6 +141,19 @@ pub struct Outgoing {
     pub opens: bool,
 }
 
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("uri", &self.uri.split('?').next().unwrap_or_default())
+            .field("content_type", &self.content_type)
+            .field("bytes", &self.body.len())
+            .field("has_mac", &self.mac.is_some())
+            .field("wait", &self.wait)
+            .field("opens", &self.opens)
+            .finish()
+    }
+}
+
 /// Why a client's session ended early.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -149,6 +164,14 @@ pub enum ClientError {
     /// The server did not prove who it is (§5.4); nothing was taken from it, nor told to it.
     #[error("the server did not prove who it is; check its address, and the name and secret agreed with it")]
     Unproven,
+    /// The server has to prove itself ([`ClientConfig::server`]), but would be told a password or secret before.
+    #[error(
+        "the server is to prove first who it is, but this way to log in tells it the secret before; use MD5 or MAC, or an https address"
+    )]
+    ToldTooSoon,
+    /// A question whose server has to prove itself ([`PollConfig::server`]), in another scheme than MAC.
+    #[error("the answer to a question proves by its MAC only who gave it: log in by MAC")]
+    Unprovable,
     /// The server stayed busy for longer than [`Patience`] allows.
     #[error("the server stayed busy; sync again later")]
     Busy,
@@ -208,13 +231,19 @@ pub struct Client {
     /// What is still to be proven by the server.
     server: Believed,
     suspending: bool,
+    /// How long the version that was fallen back to is remembered.
+    lowered_until: Option<Timestamp>,
+    /// What still fits into books.
+    room: Vec<(BookNo, Mem)>,
+    /// Whether the request was signed anew already.
+    signed_again: bool,
     /// What the session's credential was made of, for the next message that needs one.
     nonce: Option<Vec<u8>>,
     state: State,
 }
 
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("session_id", &self.session_id).field("msg_id", &self.msg_id).finish()
     }
 }
@@ -275,6 +304,9 @@ impl Client {
         for book in &config.books {
             book.filter.as_ref().map(|filter| filter.for_book(book.book, Version::V12)).transpose()?;
         }
+        if server::tells_too_soon(&config) {
+            return Err(ClientError::ToldTooSoon);
+        }
         let peer = (config.server_uri.clone(), None);
         let state = State::new(Role::Client, config.version, peer, config.device_id.clone());
         let mut client = Self {
@@ -295,6 +327,9 @@ impl Client {
             asking: None,
             server: Believed::default(),
             suspending: false,
+            lowered_until: None,
+            room: Vec::new(),
+            signed_again: false,
             nonce: None,
             state,
         };
@@ -355,8 +390,17 @@ impl Client {
     /// more. What it adds beyond that is answered 420 and is not stored; it is sent again when there is room. To be called
     /// before the first [`received`](Self::received).
     pub fn set_free_memory(&mut self, book: BookNo, memory: Mem) {
-        for store in self.state.stores.iter_mut().filter(|store| store.book == book) {
-            store.own_room = Some(memory.into());
+        self.room.retain(|(of, _)| *of != book);
+        self.room.push((book, memory));
+        self.make_room();
+    }
+
+    /// Also when the session begins again.
+    fn make_room(&mut self) {
+        for (book, memory) in &self.room {
+            for store in self.state.stores.iter_mut().filter(|store| store.book == *book) {
+                store.own_room = Some((*memory).into());
+            }
         }
     }
 
@@ -376,7 +420,7 @@ impl Client {
             step.device.nonce_count += 1;
             step.device.last_seen = step.now;
             let count = step.device.nonce_count;
-            step.state.version = fallback::first(&step.device, step.state.version);
+            step.state.version = fallback::first(&step.device, step.state.version, step.now);
             // At most 4 characters (§1.3).
             session_id = notified.clone().unwrap_or_else(|| (count % 9_999 + 1).to_string());
             step.session_id.clone_from(&session_id);
@@ -393,123 +437,12 @@ impl Client {
         (self.token, self.session_id, self.nonce) = (token, session_id, nonce);
         self.server = Believed::default();
         self.sent(state, request);
-        Ok(())
-    }
-
-    fn take(&mut self, content_type: &str, body: &[u8], answered: Answered, now: Timestamp) -> Result<(), ClientError> {
-        let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
-        let encoding = Encoding::from_content_type(content_type)
-            .ok_or_else(|| unreadable(&format_args!("{content_type:?} is not a SyncML media type")))?;
-        let message = decode(body, encoding, &Limits::default()).map_err(|error| unreadable(&error))?;
-        let message = Message { body: unfold(message.body), ..message };
-        self.state.bytes_in += body.len() as u64;
-        self.state.messages += 1;
-        let header_status = message.body.iter().find_map(|command| match command {
-            Command::Status(status) if status.cmd_ref.as_str() == "0" => Some(status),
-            _ => None,
-        });
-        let code = header_status.map_or(StatusCode::OK, |status| status.code);
-        let challenge = header_status.and_then(|status| status.chal.as_ref());
-        let nonce = challenge
-            .and_then(|chal| Challenge::read(chal).ok())
-            .map(|challenge| challenge.nonce)
-            .filter(|nonce| !nonce.is_empty());
-        if code != StatusCode::IN_PROGRESS {
-            (self.busy, self.wait) = (0, Duration::ZERO);
-        }
-        match code {
-            StatusCode::INVALID_CREDENTIALS | StatusCode::MISSING_CREDENTIALS => {
-                return self.answer_challenge(&message, code, nonce, now);
-            }
-            StatusCode::IN_PROGRESS => return self.be_patient(&message, now),
-            StatusCode(200..=299) => {}
-            code => {
-                let named = header_status.map(fallback::named).unwrap_or_default();
-                let other_version = status_policy(code).header == OnHeader::OtherVersion;
-                if other_version && self.fall_back(&named, now)? {
-                    return Ok(());
-                }
-                return Err(ClientError::Ended(code));
-            }
-        }
-        if answered == Answered::Without && self.answers_with_mac {
-            return Err(ClientError::Unproven);
-        }
-        self.answers_with_mac |= answered == Answered::Good;
-        self.take_result(&message)?;
-        let authenticated = self.state.authenticated || code == StatusCode::AUTHENTICATED;
-        self.state.authenticated = authenticated;
-        if nonce.is_some() {
-            self.nonce.clone_from(&nonce);
-        }
-        let mut nonce = nonce;
-        let Some(message) = self.believe(message, answered, &mut nonce, now)? else { return Ok(()) };
-        let known_nonce = self.nonce.clone();
-        self.msg_id += 1;
-        let next = self.server.next.take();
-        let (state, request) = self.step(now, |step, tx| {
-            if let Some(nonce) = &nonce {
-                step.device.nonce_in = Some(nonce.clone());
-            }
-            if let Some(next) = &next {
-                step.device.nonce_out = Some(next.nonce.clone());
-                step.word = (StatusCode::AUTHENTICATED, Some(next.to_chal()));
-            }
-            if !authenticated {
-                step.credential =
-                    step.config.credentials.first(&step.config.device_id, step.state.version, known_nonce.as_deref());
-            }
-            step.run(tx, &message)
-        })?;
-        self.sent(state, request);
-        for (store, book) in self.state.stores.iter().zip(&self.config.books) {
-            if let Some(code @ (404 | 403)) = store.failed {
-                let unknown = ClientError::UnknownBook { name: book.remote_uri.clone(), code: StatusCode(code) };
-                if self.state.stores.len() == 1 && code == 404 {
-                    return Err(unknown);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The server wants a credential, or a better one: package 1 again, in the same session (§5.3).
-    fn answer_challenge(
-        &mut self,
-        message: &Message<'_>,
-        code: StatusCode,
-        nonce: Option<Vec<u8>>,
-        now: Timestamp,
-    ) -> Result<(), ClientError> {
-        if self.suspending {
-            self.request = None;
-            return Ok(());
-        }
-        self.tries += 1;
-        // A credential that is the same every time is no better the second time.
-        let hopeless = code == StatusCode::INVALID_CREDENTIALS && self.config.credentials.is_static();
-        let max_tries = self.config.profiles.manners(&self.state.rules).auth_tries.unwrap_or(MAX_TRIES);
-        if hopeless || self.tries > max_tries || self.state.package != Package::Init {
-            return Err(ClientError::Refused(code));
-        }
-        self.msg_id += 1;
-        self.nonce = nonce;
-        let nonce = self.nonce.clone();
-        let resp_uri = message.header.resp_uri.clone().map(Text::into_owned);
-        let (state, request) = self.step(now, |step, tx| {
-            step.credential =
-                step.config.credentials.again(&step.config.device_id, step.state.version, nonce.as_deref());
-            if resp_uri.is_some() {
-                step.state.resp_uri.clone_from(&resp_uri);
-            }
-            step.turn.lock(tx, step.state.stores.iter().map(|store| store.book))?;
-            step.initialise(tx, Some(message)).map(Some)
-        })?;
-        self.sent(state, request);
+        self.make_room();
         Ok(())
     }
 
     fn sent(&mut self, state: State, request: Option<Vec<u8>>) {
+        self.signed_again = false;
         self.state = state;
         self.state.bytes_out += request.as_ref().map_or(0, |bytes| bytes.len() as u64);
         self.state.messages += u32::from(request.is_some());
@@ -562,8 +495,8 @@ impl Client {
                 word: (StatusCode::OK, None),
             };
             let request = work(&mut step, tx)?;
-            if self.msg_id > 1 {
-                fallback::remember(&mut step.device, self.config.version, step.state.version);
+            if self.msg_id > 1 && self.is_believed() {
+                fallback::remember(&mut step.device, self.config.version, step.state.version, self.lowered_until);
             }
             tx.put_device(&step.device)?;
             result = Some((step.state, request));

@@ -1,14 +1,17 @@
 //! Asking "has anything changed for me?" (see [`changes`](crate::session::changes)).
 
-use super::{ClientError, Credentials, MAX_TRIES, Outgoing};
+use super::credential::Answered;
+use super::{ClientError, Credentials, MAX_TRIES, Outgoing, Patience};
 use crate::auth::Challenge;
 use crate::codec::{EncodeError, Encoding, Limits, decode};
 use crate::message::{
     Command, Data, Get, Header, Item, Location, Message, Meta, MsgId, SessionId, StatusCode, Version,
 };
+use crate::session::ServerIdentity;
 use crate::session::changes::{MEDIA_TYPE, Question};
 use crate::session::outbox::Outbox;
 use crate::store::{AccountNo, BookNo};
+use std::fmt;
 use std::time::Duration;
 
 /// Pages of an answer at most: a server that always names another is given up.
@@ -23,6 +26,11 @@ pub struct PollConfig {
     pub device_id: String,
     /// With what it authenticates; for all accounts a platform's [`Credentials::Device`].
     pub credentials: Credentials,
+    /// The server that must have proven itself by its own secret; `None` trusts whoever answers at the address. An answer
+    /// outside of a session can only do so by its MAC: this needs [`Credentials::Mac`].
+    pub server: Option<ServerIdentity>,
+    /// How long a busy server is waited for.
+    pub patience: Patience,
     /// All accounts granted to the platform, or only the one of the credentials.
     pub all: bool,
     /// The nonce the server gave last, if one is known: it saves a round trip ([`Poll::nonce`]).
@@ -48,7 +56,6 @@ pub struct News {
 
 /// A question to a server, asked page by page. Pure: [`outgoing`](Self::outgoing), post it,
 /// [`received`](Self::received), until nothing is left to post; then [`news`](Self::news).
-#[derive(Debug)]
 pub struct Poll {
     config: PollConfig,
     question: Question,
@@ -57,19 +64,48 @@ pub struct Poll {
     pages: u32,
     nonce: Option<Vec<u8>>,
     request: Option<Vec<u8>>,
+    /// Its MAC.
+    mac: Option<String>,
+    /// Whether the answers have one: then all must.
+    answers_with_mac: bool,
+    /// How often the server said that it is busy, and how long to wait before the request is posted.
+    busy: u32,
+    wait: Duration,
     news: Vec<News>,
+}
+
+impl fmt::Debug for Poll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poll").field("msg_id", &self.msg_id).field("pages", &self.pages).finish_non_exhaustive()
+    }
 }
 
 impl Poll {
     /// Prepares the question.
     ///
     /// # Errors
-    /// [`ClientError::Unwritable`] for names that cannot be written.
+    /// [`ClientError::Unwritable`] for names that cannot be written, [`ClientError::Unprovable`] if
+    /// [`PollConfig::server`] could not prove itself.
     pub fn new(config: PollConfig) -> Result<Self, ClientError> {
+        if config.server.is_some() && !matches!(config.credentials, Credentials::Mac { .. }) {
+            return Err(ClientError::Unprovable);
+        }
         let question = if config.all { Question::All((AccountNo(0), BookNo(0))) } else { Question::Account };
         let nonce = config.nonce.clone();
-        let news = Vec::new();
-        let mut poll = Self { config, question, msg_id: 1, tries: 0, pages: 0, nonce, request: None, news };
+        let mut poll = Self {
+            config,
+            question,
+            msg_id: 1,
+            tries: 0,
+            pages: 0,
+            nonce,
+            request: None,
+            mac: None,
+            answers_with_mac: false,
+            busy: 0,
+            wait: Duration::ZERO,
+            news: Vec::new(),
+        };
         poll.ask(None)?;
         Ok(poll)
     }
@@ -79,9 +115,8 @@ impl Poll {
     pub fn outgoing(&self) -> Option<Outgoing> {
         let body = self.request.clone()?;
         let (uri, content_type) = (self.config.server_uri.clone(), self.config.encoding.media_type());
-        let mac = self.config.credentials.mac(&self.config.device_id, self.nonce.as_deref(), &body);
         // A question changes nothing: it may be asked twice.
-        Some(Outgoing { uri, content_type, body, mac, wait: Duration::ZERO, opens: false })
+        Some(Outgoing { uri, content_type, body, mac: self.mac.clone(), wait: self.wait, opens: false })
     }
 
     /// What the server said so far: for one account every book, for all accounts those with news.
@@ -96,14 +131,28 @@ impl Poll {
         self.nonce.as_deref()
     }
 
-    /// Takes the answer.
+    /// Takes the answer, of a transport that has no header for a MAC.
     ///
     /// # Errors
     /// [`ClientError::Refused`], [`ClientError::NoPolling`] of a server that does not know the question, or one whose
     /// answer cannot be read.
     pub fn received(&mut self, content_type: &str, body: &[u8]) -> Result<(), ClientError> {
-        self.request = None;
-        let unreadable = |error: &dyn std::fmt::Display| ClientError::Unreadable(error.to_string());
+        self.received_with_mac(content_type, body, None)
+    }
+
+    /// Takes the answer and its `x-syncml-hmac` header. In the MAC scheme one is checked before the answer is read; a
+    /// server that gave one has to go on doing so.
+    ///
+    /// # Errors
+    /// As [`received`](Self::received); [`ClientError::Unproven`] for an answer that is not the server's.
+    pub fn received_with_mac(&mut self, content_type: &str, body: &[u8], mac: Option<&str>) -> Result<(), ClientError> {
+        let request = self.request.take();
+        let server = self.config.server.as_ref();
+        let answered = self.config.credentials.check_answer(server, self.mac.as_deref(), mac, body);
+        if answered == Answered::Wrong {
+            return Err(ClientError::Unproven);
+        }
+        let unreadable = |error: &dyn fmt::Display| ClientError::Unreadable(error.to_string());
         let encoding = Encoding::from_content_type(content_type)
             .ok_or_else(|| unreadable(&format_args!("{content_type:?} is not a SyncML media type")))?;
         let message = decode(body, encoding, &Limits::default()).map_err(|error| unreadable(&error))?;
@@ -126,9 +175,20 @@ impl Poll {
                 self.nonce = given;
                 return self.ask(Some(&message));
             }
+            StatusCode::IN_PROGRESS => {
+                self.busy += 1;
+                self.wait = self.config.patience.after(self.busy).ok_or(ClientError::Busy)?;
+                self.request = request;
+                return Ok(());
+            }
             StatusCode(200..=299) => {}
             code => return Err(ClientError::Ended(code)),
         }
+        if answered == Answered::Without && (self.config.server.is_some() || self.answers_with_mac) {
+            return Err(ClientError::Unproven);
+        }
+        self.answers_with_mac |= answered == Answered::Good;
+        self.busy = 0;
         self.nonce = given;
         if let Some(code) = status("Get").map(|status| status.code).filter(|code| !code.is_success()) {
             return Err(ClientError::NoPolling(code));
@@ -163,7 +223,9 @@ impl Poll {
     /// Writes the question; behind a challenge as the next message of the same session (§5.3).
     fn ask(&mut self, challenge: Option<&Message<'_>>) -> Result<(), ClientError> {
         self.msg_id = if challenge.is_some() { self.msg_id + 1 } else { 1 };
-        self.request = Some(self.write(challenge).map_err(|error| ClientError::Unwritable(error.to_string()))?);
+        let body = self.write(challenge).map_err(|error| ClientError::Unwritable(error.to_string()))?;
+        self.mac = self.config.credentials.mac(&self.config.device_id, self.nonce.as_deref(), &body);
+        (self.request, self.wait) = (Some(body), Duration::ZERO);
         Ok(())
     }
 

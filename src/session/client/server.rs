@@ -1,7 +1,7 @@
 //! Believing that the server is the one that was meant (§5.4).
 
 use super::credential::Answered;
-use super::{Client, ClientError, Credentials};
+use super::{Client, ClientConfig, ClientError, Credentials};
 use crate::auth::{Challenge, Nonces, Presented, Scheme, Verifier, verify};
 use crate::message::{Command, Location, Message, Status, StatusCode, Timestamp, names};
 use crate::session::turn::{broken, refuse_all};
@@ -23,7 +23,22 @@ pub(super) struct Believed {
     pub(super) next: Option<Challenge>,
 }
 
+/// Whether a credential that is the same every time would be told to a server that has yet to prove itself: over TLS its
+/// certificate has answered for it.
+pub(super) fn tells_too_soon(config: &ClientConfig) -> bool {
+    config.server.is_some() && config.credentials.is_static() && !is_https(&config.server_uri)
+}
+
+fn is_https(uri: &str) -> bool {
+    uri.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+}
+
 impl Client {
+    /// Whether the session's server has proven itself, if it has to.
+    pub(super) fn is_believed(&self) -> bool {
+        self.config.server.is_none() || self.server.proven
+    }
+
     /// Gives a message of a server that is believed, together with what it had said before it was. One that is not is
     /// asked to prove itself, and nothing of the message is done: then there is none.
     pub(super) fn believe<'a>(
@@ -36,7 +51,8 @@ impl Client {
         let Some(server) = &self.config.server else { return Ok(Some(message)) };
         if matches!(self.config.credentials, Credentials::Mac { .. }) {
             // Each answer proves itself, or does not.
-            return if answered == Answered::Good { Ok(Some(message)) } else { Err(ClientError::Unproven) };
+            self.server.proven = answered == Answered::Good;
+            return if self.server.proven { Ok(Some(message)) } else { Err(ClientError::Unproven) };
         }
         if self.server.proven {
             return Ok(Some(message));
@@ -57,7 +73,7 @@ impl Client {
         let named = presented.as_ref().filter(|presented| presented.user() == Some(&server.name));
         let good = named.is_some_and(|presented| match presented {
             // The same every time: only where nobody listens.
-            Presented::Basic { .. } if !server_uri.starts_with("https://") => false,
+            Presented::Basic { .. } if !is_https(server_uri) => false,
             Presented::Basic { .. } | Presented::Md5 { .. } => {
                 let given = [stored.as_deref().unwrap_or_default(), self.server.given.as_deref().unwrap_or_default()];
                 verify(presented, &[Verifier::Password(server.secret.clone())], &given).is_some()

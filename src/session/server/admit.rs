@@ -3,17 +3,15 @@
 //! With the token of a session's RespURI, the session answers for the speaker; without, the credential must. Nothing is
 //! written before that is settled, and a refusal leaves no trace (I10).
 
+use super::prove::Claim;
 use super::step::{SETTLE_BUDGET, Step};
 use super::{Admission, Asked, Refusal, Reply, Server};
-use crate::auth::{
-    Challenge, MacHeader, Policy, Presented, Scheme, Transport, Verifier, formulas, parse_token, token_text, verify,
-};
+use crate::auth::{Presented, Scheme, Verifier, parse_token, token_parameter, token_text, verify};
 use crate::codec::{Encoding, Limits, decode};
 use crate::message::{Chal, Message, StatusCode, Timestamp, Version};
 use crate::session::receive::Quota;
 use crate::session::state::{Package, STATE_VERSION, State};
 use crate::session::turn::{Turn, broken, unfold};
-use crate::session::{ServerIdentity, Speaker};
 use crate::store::{AccountNo, BookNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict};
 use crate::sync::Role;
 use std::collections::BTreeMap;
@@ -22,45 +20,47 @@ use std::sync::PoisonError;
 /// Digests kept of a session's earlier requests.
 const RECENT: usize = 4;
 
-/// A directory's word on a credential: the account it would open, and what it is checked against. For a speaker nobody
-/// knows the account is one that does not exist, and nothing fits.
-pub(super) struct Claim<'a> {
-    pub(super) presented: Presented<'a>,
-    pub(super) account: Option<AccountNo>,
-    pub(super) verifiers: Vec<Verifier>,
-}
-
 impl Server {
     pub(super) fn admit(&self, asked: &Asked<'_>, limits: &Limits) -> Result<Admission, Refusal> {
         let claim = match asked.presented() {
             // Nobody is looked at for a scheme that is not taken.
             Ok(Some(presented)) if !self.policy().knows(presented.scheme()) => {
-                return self.demand(asked, StatusCode::UNSUPPORTED_FEATURE);
+                return self.demand(asked, asked.denied(StatusCode::UNSUPPORTED_FEATURE));
             }
             Ok(Some(presented)) => Some(self.claim(presented)?),
             Ok(None) => None,
-            Err(error) => return self.demand(asked, error.status()),
+            Err(error) => return self.demand(asked, asked.denied(error.status())),
         };
-        if let Some((account, token)) = self.token(asked) {
-            return self.admit_token(asked, limits, account, token, claim.as_ref());
+        let token = self.token(asked);
+        if let Some((account, token)) = &token
+            && let Some(admission) = self.admit_token(asked, limits, *account, *token, claim.as_ref())?
+        {
+            return Ok(admission);
         }
-        match claim {
-            None => self.demand(asked, StatusCode::MISSING_CREDENTIALS),
-            Some(claim) => self.admit_slowly(asked, limits, &claim),
+        match &claim {
+            // Perhaps a new session at an old address; it must authenticate like any other.
+            Some(claim) => self.slowly(asked, claim, || self.admit_claim(asked, limits, claim)),
+            None if token.is_some() && asked.header.msg_id.0 != 1 => Err(Refusal::SessionGone),
+            None => self.demand(asked, asked.denied(StatusCode::MISSING_CREDENTIALS)),
         }
     }
 
-    /// Lets a credential in, unless its name failed too often from there: then it is not even looked at for a while. The
+    /// Looks at a credential, unless its name failed too often from there: then not even that is done for a while. The
     /// counter is all that a failure leaves behind (I10).
-    fn admit_slowly(&self, asked: &Asked<'_>, limits: &Limits, claim: &Claim<'_>) -> Result<Admission, Refusal> {
+    fn slowly(
+        &self,
+        asked: &Asked<'_>,
+        claim: &Claim<'_>,
+        look: impl FnOnce() -> Result<Admission, Refusal>,
+    ) -> Result<Admission, Refusal> {
+        if self.is_slowed(asked, claim) {
+            return self.demand(asked, claim.denied());
+        }
         let name = claim.presented.suspect();
         let address = asked.request.address.unwrap_or_default();
         let now = asked.request.now;
         let attempts = || self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if attempts().wait(name, address, now).is_some() {
-            return self.demand(asked, StatusCode::INVALID_CREDENTIALS);
-        }
-        let admission = self.admit_claim(asked, limits, claim)?;
+        let admission = look()?;
         match &admission {
             Admission::Refused(StatusCode::INVALID_CREDENTIALS, _) => {
                 attempts().failed(name, address, asked.credential(), now);
@@ -71,40 +71,21 @@ impl Server {
         Ok(admission)
     }
 
+    fn is_slowed(&self, asked: &Asked<'_>, claim: &Claim<'_>) -> bool {
+        let address = asked.request.address.unwrap_or_default();
+        let attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.wait(claim.presented.suspect(), address, asked.request.now).is_some()
+    }
+
     /// The session named by the URL that the message was posted to, or by the address it gives as its target.
     fn token(&self, asked: &Asked<'_>) -> Option<(AccountNo, Token)> {
-        let in_target = || token_parameter(&asked.header.target.uri);
+        let in_target = || asked.header.target.uri.split_once('?').and_then(|(_, query)| token_parameter(query));
         let text = asked.request.token.or_else(in_target)?;
         let (account, token) = parse_token(text)?;
         Some((AccountNo(account), Token(token)))
     }
 
-    fn claim<'a>(&self, presented: Presented<'a>) -> Result<Claim<'a>, Refusal> {
-        let directory = self.store.directory();
-        let (account, verifiers) = match &presented {
-            Presented::Device { device_id, account, .. } => {
-                let principal = directory.principal(device_id).map_err(unavailable)?;
-                let granted = match account {
-                    Some(account) => directory.granted(device_id, account).map_err(unavailable)?,
-                    None => None,
-                };
-                (granted, principal.map(|principal| principal.verifiers).unwrap_or_default())
-            }
-            _ => {
-                let login = match presented.user() {
-                    Some(user) => directory.login(user).map_err(unavailable)?,
-                    None => None,
-                };
-                match login {
-                    Some(login) => (Some(login.account), vec![login.verifier]),
-                    None => (None, Vec::new()),
-                }
-            }
-        };
-        Ok(Claim { presented, account, verifiers })
-    }
-
-    /// A message with a session's token.
+    /// A message with a session's token; `None` when there is no such session any more.
     fn admit_token(
         &self,
         asked: &Asked<'_>,
@@ -112,16 +93,30 @@ impl Server {
         account: AccountNo,
         token: Token,
         claim: Option<&Claim<'_>>,
-    ) -> Result<Admission, Refusal> {
-        let mut outcome = Err(Refusal::SessionGone);
+    ) -> Result<Option<Admission>, Refusal> {
         // Anybody may make up a token; only one that is known is worth a step.
-        let mut known = false;
+        let mut known = None;
         let look = self.store.look(account, &mut |tx| {
-            known = waiting(tx, SessionKey::Token(&token), asked.request.now)?.is_some();
+            known = waiting(tx, SessionKey::Token(&token), asked.request.now)?.and_then(|row| read_state(&row));
             Ok(())
         });
         look.map_err(unavailable)?;
-        let work = &mut |tx: &mut dyn Tx| {
+        // An address is of one device, and good for as long as what opened the session is.
+        let Some(known) = known.filter(|state| state.peer.0 == asked.header.source.uri) else { return Ok(None) };
+        if known.authenticated {
+            if !self.still_opens(&known, account)? {
+                return Ok(None);
+            }
+            if let Some(claim) = claim
+                && (claim.is_static() && self.is_slowed(asked, claim) || claim.is_of_another(account))
+            {
+                return self.slowly(asked, claim, || self.demand(asked, claim.denied())).map(Some);
+            }
+        }
+        let mut outcome = Err(Refusal::SessionGone);
+        let mut denied = None;
+        self.step(account, &mut |tx: &mut dyn Tx| {
+            (outcome, denied) = (Err(Refusal::SessionGone), None);
             let found = waiting(tx, SessionKey::Token(&token), asked.request.now)?;
             let Some(row) = found else { return Ok(Verdict::Rollback) };
             let Some(state) = read_state(&row) else { return Ok(Verdict::Rollback) };
@@ -135,29 +130,52 @@ impl Server {
             let Some(device) = tx.device_by_no(row.device)? else { return Ok(Verdict::Rollback) };
             let mut state = state;
             state.proven = !state.authenticated;
-            let (header_code, device, next) = if state.authenticated {
-                (StatusCode::OK, device, None)
+            let (device, next) = if state.authenticated {
+                (device, None)
             } else {
                 match self.prove_again(asked, claim, account, device, &state) {
-                    Ok((device, next)) => (StatusCode::OK, device, next),
+                    Ok(proven) => proven,
                     Err(refused) => {
-                        outcome = Ok(*refused);
+                        denied = Some(refused);
                         return Ok(Verdict::Rollback);
                     }
                 }
             };
+            let header_code = StatusCode::OK;
             self.execute(tx, asked, limits, row, state, device, header_code, next, claim, account, &mut outcome)
-        };
-        if known {
-            self.step(account, work)?;
+        })?;
+        match (denied, outcome) {
+            (Some(denied), _) => self.demand(asked, denied).map(Some),
+            (None, Err(Refusal::SessionGone)) => Ok(None),
+            (None, outcome) => outcome.map(Some),
         }
-        match (outcome, claim) {
-            // A new session at an old address; it must authenticate like any other.
-            (Err(Refusal::SessionGone), Some(claim)) => self.admit_slowly(asked, limits, claim),
-            (Err(Refusal::SessionGone), None) if asked.header.msg_id.0 == 1 => {
-                self.demand(asked, StatusCode::MISSING_CREDENTIALS)
-            }
-            (outcome, _) => outcome,
+    }
+
+    /// The reply to a message that was answered before: it is given again even when there is too much to do for anything
+    /// else, or a device whose reply was lost would give the session up.
+    pub(super) fn answered_before(&self, asked: &Asked<'_>) -> Result<Option<Reply>, Refusal> {
+        let Some((account, token)) = self.token(asked) else { return Ok(None) };
+        let claim = match asked.presented() {
+            Ok(Some(presented)) => Some(self.claim(presented)?),
+            Ok(None) => None,
+            Err(_) => return Ok(None),
+        };
+        let mut found = None;
+        let look = self.store.look(account, &mut |tx| {
+            found = waiting(tx, SessionKey::Token(&token), asked.request.now)?
+                .and_then(|row| Some((read_state(&row)?, row)));
+            Ok(())
+        });
+        look.map_err(unavailable)?;
+        let Some((state, row)) = found.filter(|(state, _)| state.peer.0 == asked.header.source.uri) else {
+            return Ok(None);
+        };
+        if state.authenticated && !self.still_opens(&state, account)? {
+            return Ok(None);
+        }
+        match self.repeated(asked, &row, &state, claim.as_ref()) {
+            Some(Admission::Reply(reply)) => Ok(Some(reply)),
+            _ => Ok(None),
         }
     }
 
@@ -167,16 +185,15 @@ impl Server {
             return Ok(admission);
         }
         let Some(account) = claim.account else {
-            // The same work and the same answer as for a wrong secret.
-            let nonces = self.nonces.candidates(&asked.header.source, 0, None, asked.request.now);
+            // The same work and the same answer as for a wrong secret. A platform that is who it says, and asks for an
+            // account that it was not granted, is told no more.
+            let nonces = self.nonces.candidates(&asked.place(), 0, None, asked.request.now);
             let known: &[Verifier] = match claim.presented {
                 Presented::Device { .. } => &claim.verifiers,
                 _ => &[],
             };
-            let proven = verify(&claim.presented, known, &nonces.as_slices()).is_some();
-            // A platform that is who it says, and asks for an account that it was not granted, is told no more.
-            let _ = proven;
-            return self.demand(asked, StatusCode::INVALID_CREDENTIALS);
+            std::hint::black_box(verify(&claim.presented, known, &nonces.as_slices()));
+            return self.demand(asked, claim.denied());
         };
         let device_id = &asked.header.source.uri;
         let device = |tx: &mut dyn Tx| -> crate::store::Result<DeviceRow> {
@@ -190,30 +207,33 @@ impl Server {
             let session = waiting(tx, ids, asked.request.now)?;
             if !session.is_some_and(|row| row.last_digest == asked.digest || row.recent_digests.contains(&asked.digest))
             {
-                refused = self.prove(asked, Some(claim), account, device).err();
+                refused = self.prove(asked, claim, account, device).err();
             }
             Ok(())
         });
         look.map_err(unavailable)?;
         if let Some(refused) = refused {
-            return Ok(*refused);
+            return self.demand(asked, refused);
         }
+        let mark = self.mark(claim);
         let mut outcome = Err(Refusal::SessionGone);
+        let mut denied = None;
         self.step(account, &mut |tx| {
+            (outcome, denied) = (Err(Refusal::SessionGone), None);
             let device = device(tx)?;
             let session_id = asked.header.session_id.as_str();
             // The same bytes carry the credential that was good then; its nonce is used up since.
             if let Some(row) = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?
-                && let Some(state) = read_state(&row).filter(|state| state.proven)
+                && let Some(state) = read_state(&row).filter(|state| state.proven && state.trust.is_opened_by(&mark))
                 && let Some(known @ Admission::Reply(_)) = self.repeated(asked, &row, &state, Some(claim))
             {
                 outcome = Ok(known);
                 return Ok(Verdict::Rollback);
             }
-            let (mut device, next) = match self.prove(asked, Some(claim), account, device) {
+            let (mut device, next) = match self.prove(asked, claim, account, device) {
                 Ok(proven) => proven,
                 Err(refused) => {
-                    outcome = Ok(*refused);
+                    denied = Some(refused);
                     return Ok(Verdict::Rollback);
                 }
             };
@@ -231,6 +251,7 @@ impl Server {
                 // With another scheme it is another session (§5.3).
                 if goes_on(asked, &row, &state) && state.trust.keeps(scheme) {
                     state.proven = true;
+                    state.trust.open(claim.login(), mark);
                     let code = StatusCode::OK;
                     let claim = Some(claim);
                     return self.execute(
@@ -252,110 +273,15 @@ impl Server {
             let token = Token(self.tokens.derive(account.0, device.device.0, session_id, device.nonce_count));
             let (row, mut state) = self.new_session(asked, account, &device, token);
             state.trust.keep(scheme);
+            state.trust.open(claim.login(), mark);
             // A MAC is of one message: each has its own (§5.6).
             state.authenticated &= scheme != Scheme::Mac;
             let code = if state.authenticated { StatusCode::AUTHENTICATED } else { StatusCode::OK };
             self.execute(tx, asked, limits, row, state, device, code, next, Some(claim), account, &mut outcome)
         })?;
-        outcome
-    }
-
-    /// Checks a credential. On success the device's count is raised, so that the nonce works once.
-    pub(super) fn prove(
-        &self,
-        asked: &Asked<'_>,
-        claim: Option<&Claim<'_>>,
-        account: AccountNo,
-        mut device: DeviceRow,
-    ) -> Result<(DeviceRow, Option<Chal<'static>>), Box<Admission>> {
-        let source = &asked.header.source;
-        let now = asked.request.now;
-        let count = device.nonce_count;
-        let refused = |code, scheme| Box::new(Admission::Refused(code, Some(self.challenge(asked, scheme, count))));
-        let Some(claim) = claim else { return Err(refused(StatusCode::MISSING_CREDENTIALS, None)) };
-        let scheme = claim.presented.scheme();
-        let nonces = self.nonces.candidates(source, count, device.nonce_out.as_deref(), now);
-        let proof = verify(&claim.presented, &claim.verifiers, &nonces.as_slices());
-        match proof {
-            Some(_) if claim.account == Some(account) && self.policy().accepts(scheme, transport(asked)) => {
-                let accepted = self.nonces.accepted(source, count, now);
-                device.nonce_count = accepted.count;
-                device.nonce_out = Some(accepted.next.as_bytes().to_vec());
-                device.last_seen = now;
-                // Who presented a basic credential is shown the better way for next time.
-                let next = self.policy().challenge(Some(scheme), transport(asked));
-                let next = next.wants_nonce().then(|| Challenge::new(next, accepted.next.as_bytes()).to_chal());
-                Ok((device, next))
-            }
-            _ => Err(refused(StatusCode::INVALID_CREDENTIALS, Some(scheme))),
-        }
-    }
-
-    /// The same in a session that has begun: its scheme stays (§5.3).
-    fn prove_again(
-        &self,
-        asked: &Asked<'_>,
-        claim: Option<&Claim<'_>>,
-        account: AccountNo,
-        device: DeviceRow,
-        state: &State,
-    ) -> Result<(DeviceRow, Option<Chal<'static>>), Box<Admission>> {
-        let spoken = claim.map(|claim| claim.presented.scheme());
-        if spoken.is_none_or(|scheme| !state.trust.keeps(scheme)) {
-            let code = if claim.is_some() { StatusCode::INVALID_CREDENTIALS } else { StatusCode::MISSING_CREDENTIALS };
-            let scheme = state.trust.scheme().or(spoken);
-            let chal = self.challenge(asked, scheme, device.nonce_count);
-            return Err(Box::new(Admission::Refused(code, Some(chal))));
-        }
-        self.prove(asked, claim, account, device)
-    }
-
-    /// The header of the answer to a message that was let in by its MAC: made with the server's own secret, if it has one
-    /// for this device, else with the login's.
-    pub(super) fn sign(&self, asked: &Asked<'_>, claim: &Claim<'_>, account: AccountNo, body: &[u8]) -> Option<String> {
-        let (Presented::Mac { user, .. }, Some(request)) = (&claim.presented, &asked.mac) else { return None };
-        let own = self.host.identity(&Speaker { account, device_id: &asked.header.source.uri });
-        let (name, hash) = match own {
-            Some(ServerIdentity { name, secret }) => {
-                let hash = formulas::login_hash(&name, &secret);
-                (name, hash)
-            }
-            None => (user.to_string(), claim.verifiers.first()?.login_hash(user)?),
-        };
-        Some(MacHeader::answering(request, &name, &hash, body).to_string())
-    }
-
-    /// A challenge, without having looked at anybody.
-    fn demand(&self, asked: &Asked<'_>, code: StatusCode) -> Result<Admission, Refusal> {
-        let scheme = asked.presented().ok().flatten().map(|presented| presented.scheme());
-        // Who names an account that exists gets that device's own challenge, so that the next message can succeed.
-        let mut count = 0;
-        let login = match &asked.header.source.name {
-            Some(name) => self.store.directory().login(name).map_err(unavailable)?,
-            None => None,
-        };
-        if let Some(login) = login {
-            let look = self.store.look(login.account, &mut |tx| {
-                count = tx.device(&asked.header.source.uri)?.map_or(0, |device| device.nonce_count);
-                Ok(())
-            });
-            look.map_err(unavailable)?;
-        }
-        Ok(Admission::Refused(code, Some(self.challenge(asked, scheme, count))))
-    }
-
-    fn challenge(&self, asked: &Asked<'_>, scheme: Option<Scheme>, count: i64) -> Chal<'static> {
-        let nonce = self.nonces.challenge(&asked.header.source, count, asked.request.now);
-        let wanted = self.policy().challenge(scheme, transport(asked));
-        Challenge::new(wanted, nonce.as_bytes()).to_chal()
-    }
-
-    pub(super) const fn policy(&self) -> Policy {
-        Policy {
-            allow_basic: self.config.allow_basic,
-            allow_device: self.config.allow_device,
-            refuse_md5: self.config.refuse_md5,
-            require_mac: self.config.require_mac,
+        match denied {
+            Some(denied) => self.demand(asked, denied),
+            None => outcome,
         }
     }
 
@@ -536,14 +462,9 @@ fn read_state(row: &SessionRow) -> Option<State> {
     serde_json::from_slice(&row.state).ok()
 }
 
-fn token_parameter(uri: &str) -> Option<&str> {
-    uri.split_once('?')?.1.split('&').find_map(|pair| pair.strip_prefix("s="))
-}
-
-pub(super) const fn transport(asked: &Asked<'_>) -> Transport {
-    Transport { protected: asked.request.protected, loopback: asked.request.loopback }
-}
-
 pub(super) fn unavailable(error: StoreError) -> Refusal {
-    Refusal::Unavailable(error.to_string())
+    match error {
+        StoreError::Corrupt(_) | StoreError::TooNew { .. } | StoreError::NotFound(_) => Refusal::Failed(error),
+        passing => Refusal::Unavailable(passing),
+    }
 }

@@ -1,6 +1,6 @@
-//! Saying that there is too much to do (§3.11): nothing is looked at and nothing is stored.
+//! Saying that there is too much to do (§3.11): nothing is done and nothing is stored.
 
-use super::{Asked, Reply, Server, refusal};
+use super::{Asked, Refusal, Reply, Server, refusal, unanswerable};
 use crate::codec::Limits;
 use crate::session::Busy;
 use crate::store::AccountNo;
@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 impl Server {
-    /// Says what is not taken from now on: such messages are answered 101, whoever they are of. A device may send the same
-    /// message again; nothing was done for it, and no anchor moves.
+    /// Says what is not taken from now on: such messages are answered 101, whoever they are of, unless they were answered
+    /// before. A device may send the same message again; nothing was done for it, and no anchor moves.
     pub fn set_busy(&self, busy: Busy) {
         *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = busy;
     }
@@ -24,9 +24,9 @@ impl Server {
 }
 
 /// 101 for the header, and for an Alert 221 that asks whether it is still so; no Final.
-pub(super) fn reply(asked: &Asked<'_>, limits: &Limits) -> Reply {
-    let body = refusal::busy(asked, limits).unwrap_or_default();
-    Reply { content_type: asked.encoding.media_type(), body, mac: None, report: None }
+pub(super) fn reply(asked: &Asked<'_>, limits: &Limits) -> Result<Reply, Refusal> {
+    let body = refusal::busy(asked, limits).map_err(|error| unanswerable(&error))?;
+    Ok(Reply { content_type: asked.encoding.media_type(), body, mac: None, report: None })
 }
 
 /// Messages being worked on, by account.

@@ -1,16 +1,16 @@
 //! Who may open a book, and who this server is (§5.4, §5.5).
 
-use super::admit::transport;
 use super::step::Step;
 use super::{Asked, Server};
-use crate::auth::{Challenge, Identity, Nonces, Policy, Presented, Scheme, Transport, verify};
+use crate::auth::{Attempts, Challenge, Identity, Nonces, Policy, Presented, Scheme, Transport, Verifier, verify};
 use crate::message::{Alert, Command, Header, Location, Status, StatusCode, names};
 use crate::session::state::Package;
 use crate::session::trust::Wanted;
 use crate::session::{Host, ServerIdentity, Speaker};
 use crate::store::{AccountNo, BookNo};
+use std::sync::{Mutex, PoisonError};
 
-/// Credentials of books asked for in one session at most, and proofs of this server given.
+/// Credentials of a book asked for in one session at most, and proofs of this server given.
 const MAX_ASKED: u32 = 5;
 const MAX_PROOFS: u32 = 3;
 
@@ -22,18 +22,37 @@ pub(super) struct Door<'s> {
     policy: Policy,
     transport: Transport,
     account: AccountNo,
+    attempts: &'s Mutex<Attempts>,
+    address: &'s str,
 }
 
 impl Server {
-    pub(super) fn door(&self, asked: &Asked<'_>, account: AccountNo) -> Door<'_> {
-        let (host, nonces) = (&*self.host, &self.nonces);
-        Door { host, nonces, policy: self.policy(), transport: transport(asked), account }
+    pub(super) fn door<'s>(&'s self, asked: &Asked<'s>, account: AccountNo) -> Door<'s> {
+        Door {
+            host: &*self.host,
+            nonces: &self.nonces,
+            policy: self.policy(),
+            transport: asked.transport(),
+            account,
+            attempts: &self.attempts,
+            address: asked.request.address.unwrap_or_default(),
+        }
+    }
+
+    /// Whether a book has a password of its own.
+    pub(super) fn is_locked(&self, account: AccountNo, device_id: &str, book: BookNo) -> bool {
+        self.host.book_verifier(&Speaker { account, device_id }, book).is_some()
     }
 }
 
 impl Step<'_, '_> {
     fn speaker(&self) -> Speaker<'_> {
         Speaker { account: self.door.account, device_id: &self.device.device_id }
+    }
+
+    /// Whether a book has a password of its own that was not said in this session.
+    pub(super) fn is_locked(&self, book: BookNo) -> bool {
+        !self.state.trust.granted.contains(&book) && self.door.host.book_verifier(&self.speaker(), book).is_some()
     }
 
     /// Whether an Alert may open a book: `true` if its own credential did so just now. Else the Status and the challenge.
@@ -44,41 +63,60 @@ impl Step<'_, '_> {
         if self.state.trust.granted.contains(&book) {
             return Ok(false);
         }
-        let token: String = self.turn.token.0.iter().map(|octet| format!("{octet:02x}")).collect();
-        let place = Location::named(format!("book {book} of session {token}"), self.device.device_id.clone());
-        let presented = match &alert.cred {
+        let cred = alert.cred.as_ref();
+        let presented = match cred {
             Some(cred) => Presented::read(cred, &self.message.header.source),
             None => Ok(None),
         };
-        let candidates = self.door.nonces.candidates(&place, 0, None, self.now);
-        let (code, spoken) = match presented {
+        let code = match presented {
             Ok(Some(presented)) => {
-                let scheme = presented.scheme();
-                let good = verify(&presented, &[verifier], &candidates.as_slices()).is_some();
-                if good && self.door.policy.accepts(scheme, self.door.transport) && self.state.trust.times <= MAX_ASKED
-                {
+                let octets = cred.map_or(&[][..], |cred| &cred.data);
+                if self.is_good(&presented, octets, verifier, book) {
                     self.state.trust.granted.push(book);
                     self.state.trust.asked.retain(|asked| *asked != book);
                     return Ok(true);
                 }
-                (StatusCode::INVALID_CREDENTIALS, Some(scheme))
+                StatusCode::INVALID_CREDENTIALS
             }
-            Ok(None) => (StatusCode::MISSING_CREDENTIALS, None),
-            Err(error) => (error.status(), None),
+            Ok(None) => StatusCode::MISSING_CREDENTIALS,
+            Err(error) => error.status(),
         };
-        self.state.trust.times += 1;
         self.state.trust.asked.retain(|asked| *asked != book);
+        let Some(scheme) = self.door.policy.for_book().challenge_for_book(self.door.transport) else {
+            // Nothing that may be said here opens it.
+            return Err((StatusCode::FORBIDDEN, None));
+        };
         // Who goes on guessing is not waited for.
-        if self.state.trust.times <= MAX_ASKED {
+        if self.state.trust.count_try(book) <= MAX_ASKED {
             self.state.trust.asked.push(book);
         }
-        // A Cred in a message cannot be a MAC of it, and a DeviceID's is of a platform, not of a book.
-        let scheme = match self.door.policy.challenge(spoken, self.door.transport) {
-            scheme @ (Scheme::Basic | Scheme::Md5) => scheme,
-            Scheme::Mac | Scheme::Device(_) => Scheme::Md5,
-        };
-        let nonce = self.door.nonces.challenge(&place, 0, self.now);
+        let nonce = self.door.nonces.challenge(&self.place(book), 0, self.now);
         Err((code, Some(Wanted::new(&Challenge::new(scheme, nonce.as_bytes())))))
+    }
+
+    /// Checks the credential of a book. Guesses are counted as those at a login are, over all sessions.
+    fn is_good(&self, presented: &Presented<'_>, octets: &[u8], verifier: Verifier, book: BookNo) -> bool {
+        let Door { policy, transport, account, address, .. } = self.door;
+        let name = format!("book {book} of account {account}");
+        let attempts = || self.door.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.state.trust.tries(book) > MAX_ASKED || attempts().wait(&name, address, self.now).is_some() {
+            return false;
+        }
+        let candidates = self.door.nonces.candidates(&self.place(book), 0, None, self.now);
+        let good = verify(presented, &[verifier], &candidates.as_slices()).is_some()
+            && policy.for_book().accepts(presented.scheme(), transport);
+        if good {
+            attempts().succeeded(&name, address);
+        } else {
+            attempts().failed(&name, address, octets, self.now);
+        }
+        good
+    }
+
+    /// Whose the nonces of a book's credential are.
+    fn place(&self, book: BookNo) -> Location<'static> {
+        let token: String = self.turn.token.0.iter().map(|octet| format!("{octet:02x}")).collect();
+        Location::named(format!("book {book} of session {token}"), self.device.device_id.clone())
     }
 
     /// The device's word on our last header (§5.4): it wants to know who we are, or knows it.
@@ -93,17 +131,14 @@ impl Step<'_, '_> {
         let message = self.message;
         let Some(status) = message.body.iter().find_map(header_status).filter(|_| !self.first) else { return };
         let challenge = status.chal.as_ref().and_then(|chal| Challenge::read(chal).ok());
+        // A digest is all that is ever shown: whoever has an account may ask, and must not learn the secret by it.
+        let challenge = challenge.filter(|challenge| challenge.scheme == Scheme::Md5);
         let nonce = challenge.as_ref().map(|challenge| &challenge.nonce).filter(|nonce| !nonce.is_empty());
         match status.code {
             StatusCode::INVALID_CREDENTIALS | StatusCode::MISSING_CREDENTIALS => {
                 self.proving = true;
                 self.state.trust.proofs += 1;
-                let able = challenge.filter(|challenge| match challenge.scheme {
-                    Scheme::Md5 => true,
-                    scheme @ Scheme::Basic => self.door.policy.accepts(scheme, self.door.transport),
-                    Scheme::Mac | Scheme::Device(_) => false,
-                });
-                match able.filter(|_| self.state.trust.proofs <= MAX_PROOFS && self.identity().is_some()) {
+                match challenge.filter(|_| self.state.trust.proofs <= MAX_PROOFS && self.identity().is_some()) {
                     Some(challenge) => {
                         self.state.trust.proof = Some(Wanted::new(&challenge));
                         self.say_again();

@@ -5,6 +5,7 @@ mod busy;
 mod door;
 mod init;
 mod poll;
+mod prove;
 mod refusal;
 mod step;
 
@@ -12,11 +13,12 @@ use self::busy::Waiting;
 use super::large::LargeLimits;
 use super::{Busy, Host, Profiles, Report};
 use crate::auth::{Attempts, CredError, MacHeader, Nonces, Presented, Tokens};
-use crate::codec::{Encoding, Limits, decode_header};
-use crate::message::{Chal, Header, StatusCode, Timestamp, Version};
-use crate::store::{BookNo, Store};
+use crate::codec::{EncodeError, Encoding, Limits, decode_header};
+use crate::message::{Chal, Header, Location, StatusCode, Timestamp, Version};
+use crate::store::{BookNo, Store, StoreError};
 use crate::sync::DeletionGuard;
 use sha2::{Digest as _, Sha256};
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use thiserror::Error;
 
@@ -102,8 +104,8 @@ impl Default for ServerConfig {
     }
 }
 
-/// One request, and what the host's transport knows of it.
-#[derive(Clone, Copy, Debug)]
+/// One request, and what the host's transport knows of it. `Debug` shows neither contents nor credentials.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// Its Content-Type.
     pub content_type: &'a str,
@@ -123,8 +125,23 @@ pub struct Request<'a> {
     pub now: Timestamp,
 }
 
-/// The answer to a request.
-#[derive(Clone, Debug)]
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("content_type", &self.content_type)
+            .field("bytes", &self.body.len())
+            .field("has_token", &self.token.is_some())
+            .field("has_mac", &self.mac.is_some())
+            .field("protected", &self.protected)
+            .field("loopback", &self.loopback)
+            .field("address", &self.address)
+            .field("now", &self.now)
+            .finish()
+    }
+}
+
+/// The answer to a request. `Debug` does not show its contents.
+#[derive(Clone)]
 pub struct Reply {
     /// Its Content-Type.
     pub content_type: &'static str,
@@ -134,6 +151,17 @@ pub struct Reply {
     pub mac: Option<String>,
     /// What the session did, once it has ended.
     pub report: Option<Report>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("content_type", &self.content_type)
+            .field("bytes", &self.body.len())
+            .field("has_mac", &self.mac.is_some())
+            .field("report", &self.report)
+            .finish()
+    }
 }
 
 /// A request that gets no SyncML answer.
@@ -160,9 +188,15 @@ pub enum Refusal {
     /// Too many messages of this account wait for each other. HTTP 503; a SyncML 101 where that can be the answer.
     #[error("too much is being done for this account; send the message again later")]
     Overloaded,
-    /// The store cannot work now. HTTP 503.
-    #[error("the store cannot work now: {0}")]
-    Unavailable(String),
+    /// The store cannot work now; why is not the peer's affair. HTTP 503.
+    #[error("the message cannot be worked on now; send it again later")]
+    Unavailable(#[source] StoreError),
+    /// The store cannot work on it, and sending it again will not help. HTTP 500.
+    #[error("the server failed on this message; sending it again will not help")]
+    Failed(#[source] StoreError),
+    /// Its answer cannot be written. HTTP 400.
+    #[error("the message cannot be answered: {0}")]
+    Unanswerable(String),
 }
 
 impl Refusal {
@@ -172,8 +206,9 @@ impl Refusal {
         match self {
             Self::UnknownType(_) => 415,
             Self::TooLarge { .. } => 413,
-            Self::Unreadable(_) => 400,
+            Self::Unreadable(_) | Self::Unanswerable(_) => 400,
             Self::SessionGone => 408,
+            Self::Failed(_) => 500,
             Self::Overloaded | Self::Unavailable(_) => 503,
         }
     }
@@ -191,8 +226,8 @@ pub struct Server {
     waiting: Waiting,
 }
 
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("config", &self.config).finish_non_exhaustive()
     }
 }
@@ -251,18 +286,21 @@ impl Server {
         let digest = digest(request.body, mac.as_ref());
         let asked = Asked { request, encoding, header: &header, mac, digest };
         if let Some((code, versions)) = unspoken_version(&header) {
-            return Ok(self.refuse(&asked, &limits, code, None, Some(versions)));
+            return self.refuse(&asked, &limits, code, None, Some(versions));
         }
         if self.is_busy(&asked) {
-            return Ok(busy::reply(&asked, &limits));
+            return match self.answered_before(&asked)? {
+                Some(reply) => Ok(reply),
+                None => busy::reply(&asked, &limits),
+            };
         }
         match self.admit(&asked, &limits) {
             Ok(Admission::Reply(reply)) => Ok(reply),
-            Err(Refusal::Overloaded) => Ok(busy::reply(&asked, &limits)),
+            Err(Refusal::Overloaded) => busy::reply(&asked, &limits),
             Err(refusal) => Err(refusal),
             Ok(Admission::Refused(code, chal)) => {
                 let says = (code == StatusCode::PROTOCOL_NOT_SUPPORTED).then_some(PROTOCOLS);
-                Ok(self.refuse(&asked, &limits, code, chal, says))
+                self.refuse(&asked, &limits, code, chal, says)
             }
         }
     }
@@ -281,9 +319,9 @@ impl Server {
         code: StatusCode,
         chal: Option<Chal<'static>>,
         says: Option<&'static str>,
-    ) -> Reply {
-        let body = refusal::write(asked, limits, code, chal, says).unwrap_or_default();
-        Reply { content_type: asked.encoding.media_type(), body, mac: None, report: None }
+    ) -> Result<Reply, Refusal> {
+        let body = refusal::write(asked, limits, code, chal, says).map_err(|error| unanswerable(&error))?;
+        Ok(Reply { content_type: asked.encoding.media_type(), body, mac: None, report: None })
     }
 }
 
@@ -307,6 +345,14 @@ impl Asked<'_> {
         }
     }
 
+    /// Whose nonces count: the header's Source. A MAC names its user itself where that does not.
+    fn place(&self) -> Location<'_> {
+        let source = &self.header.source;
+        let said = source.name.as_deref().filter(|name| !name.trim().is_empty());
+        let name = said.or_else(|| self.mac.as_ref().map(|mac| &*mac.user));
+        Location { uri: (&*source.uri).into(), name: name.map(Into::into) }
+    }
+
     /// What a failed credential is remembered by.
     fn credential(&self) -> &[u8] {
         match &self.mac {
@@ -316,15 +362,21 @@ impl Asked<'_> {
     }
 }
 
+fn unanswerable(error: &EncodeError) -> Refusal {
+    Refusal::Unanswerable(error.to_string())
+}
+
 /// By what a request is known again: its bytes, and the credential that came beside them.
 fn digest(body: &[u8], mac: Option<&MacHeader<'_>>) -> [u8; 32] {
     let mut digest = Sha256::new();
-    digest.update(body);
+    let mut part = |part: &[u8]| {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    };
+    part(body);
     if let Some(mac) = mac {
-        for part in [&mac.user, &mac.mac] {
-            digest.update([0]);
-            digest.update(part.as_bytes());
-        }
+        part(mac.user.as_bytes());
+        part(mac.mac.as_bytes());
     }
     digest.finalize().into()
 }

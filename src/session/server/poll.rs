@@ -1,8 +1,9 @@
 //! Answering "has anything changed for me?" (see [`changes`](crate::session::changes)).
 
-use super::admit::{Claim, transport, unavailable};
+use super::admit::unavailable;
+use super::prove::{Claim, Denied};
 use super::step::Step;
-use super::{Admission, Asked, Refusal, Reply, Server};
+use super::{Admission, Asked, Refusal, Reply, Server, unanswerable};
 use crate::auth::{Presented, Proof, Scheme, verify};
 use crate::codec::{EncodeError, Limits, decode};
 use crate::message::{
@@ -46,17 +47,18 @@ impl Server {
     fn poll_account(&self, asked: &Asked<'_>, claim: &Claim<'_>, get: &Get<'_>) -> Result<Option<Admission>, Refusal> {
         let Some(account) = claim.account else { return Ok(None) };
         let mut outcome = None;
-        let ask = |tx: &mut dyn Tx, keep: bool, outcome: &mut Option<Admission>| -> StoreResult<Verdict> {
+        let locked = |book| self.is_locked(account, &asked.header.source.uri, book);
+        let ask = |tx: &mut dyn Tx, keep: bool, outcome: &mut Option<Result<Reply, Denied>>| -> StoreResult<Verdict> {
             let device_id = &asked.header.source.uri;
             let device = tx.device(device_id)?.unwrap_or_else(|| DeviceRow::new(device_id, asked.request.now));
-            let (device, chal) = match self.prove(asked, Some(claim), account, device) {
+            let (device, chal) = match self.prove(asked, claim, account, device) {
                 Ok(proven) => proven,
-                Err(refused) => {
-                    *outcome = Some(*refused);
+                Err(denied) => {
+                    *outcome = Some(Err(denied));
                     return Ok(Verdict::Rollback);
                 }
             };
-            let items = items_of(tx, &device)?;
+            let items = items_of(tx, &device, &locked)?;
             if keep {
                 tx.put_device(&device)?;
             }
@@ -64,15 +66,19 @@ impl Server {
             let reply = answer(asked, chal.filter(|_| keep), get, |_| items.clone(), 1);
             let mut reply = reply.map_err(crate::session::turn::broken)?;
             reply.mac = self.sign(asked, claim, account, &reply.body);
-            *outcome = Some(Admission::Reply(reply));
+            *outcome = Some(Ok(reply));
             Ok(Verdict::Commit)
         };
         // Whoever cannot prove himself waits for no writer, and whoever used up no nonce needs none.
         self.store.look(account, &mut |tx| ask(tx, false, &mut outcome).map(drop)).map_err(unavailable)?;
-        if claim.presented.scheme().wants_nonce() && matches!(outcome, Some(Admission::Reply(_))) {
+        if claim.presented.scheme().wants_nonce() && matches!(outcome, Some(Ok(_))) {
             self.step(account, &mut |tx| ask(tx, true, &mut outcome))?;
         }
-        Ok(outcome)
+        match outcome {
+            Some(Ok(reply)) => Ok(Some(Admission::Reply(reply))),
+            Some(Err(denied)) => self.demand(asked, denied).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn poll_all(
@@ -85,14 +91,15 @@ impl Server {
         let Presented::Device { device_id, .. } = &claim.presented else { return Ok(None) };
         let scheme: Scheme = claim.presented.scheme();
         let proven = verify(&claim.presented, &claim.verifiers, &[]) == Some(Proof::Static);
-        if !proven || !self.policy().accepts(scheme, transport(asked)) {
+        if !proven || !self.policy().accepts(scheme, asked.transport()) {
             return Ok(None);
         }
         let found = self.store.directory().dirty(device_id, after, PAGE).map_err(unavailable)?;
         let full = found.len() == PAGE;
         let items = |count: usize| {
             let told = &found[..count];
-            let mut items: Vec<_> = told.iter().filter_map(item_of).collect();
+            let open = |dirty: &&Dirty| !self.is_locked(dirty.account, device_id, dirty.book);
+            let mut items: Vec<_> = told.iter().filter(open).filter_map(item_of).collect();
             if (full || count < found.len())
                 && let Some(last) = told.last()
             {
@@ -101,8 +108,7 @@ impl Server {
             }
             items
         };
-        let reply = answer(asked, None, get, items, found.len())
-            .map_err(|error| Refusal::Unavailable(format!("the answer cannot be written: {error}")))?;
+        let reply = answer(asked, None, get, items, found.len()).map_err(|error| unanswerable(&error))?;
         Ok(Some(Admission::Reply(reply)))
     }
 }
@@ -111,7 +117,7 @@ impl Step<'_, '_> {
     /// Answers questions that came in a session, for its account. They are told what was so before this message.
     pub(super) fn write_news(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> StoreResult<()> {
         while let Some((msg_ref, cmd_ref)) = self.state.owed_news.first().cloned() {
-            let items = items_of(tx, &self.device)?;
+            let items = items_of(tx, &self.device, &|book| self.is_locked(book))?;
             let results = |cmd_id| Results {
                 cmd_id,
                 msg_ref: Some(msg_ref.into()),
@@ -153,10 +159,10 @@ fn only_question<'m, 'a>(message: &'m Message<'a>) -> Option<(&'m Get<'a>, Quest
     }
 }
 
-/// An Item for each book: two rows read by key.
-fn items_of(tx: &mut dyn Tx, device: &DeviceRow) -> StoreResult<Vec<Item<'static>>> {
+/// An Item for each book that is not locked: two rows read by key.
+fn items_of(tx: &mut dyn Tx, device: &DeviceRow, locked: &dyn Fn(BookNo) -> bool) -> StoreResult<Vec<Item<'static>>> {
     let mut items = Vec::with_capacity(DATASTORES.len());
-    for datastore in &DATASTORES {
+    for datastore in DATASTORES.iter().filter(|datastore| !locked(datastore.book)) {
         let head = tx.book(datastore.book)?.map_or(0, |row| row.head.0);
         let news = head > 0
             && tx

@@ -13,6 +13,7 @@ mod coding;
 mod retry;
 pub mod server;
 
+use crate::auth::token_parameter;
 use crate::message::Timestamp;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,7 +26,7 @@ pub const PATH: &str = "/syncml";
 /// The session's token: the `s` parameter of a URL's query.
 #[must_use]
 pub fn token(query: Option<&str>) -> Option<&str> {
-    query?.split('&').find_map(|pair| pair.strip_prefix("s=")).filter(|token| !token.is_empty())
+    token_parameter(query?)
 }
 
 /// The largest body to read, in bytes, when messages of `max_msg_size` bytes were announced. Real peers overshoot what
@@ -63,14 +64,31 @@ pub fn resolve(base: &str, location: &str) -> Option<String> {
     Some(format!("{scheme}://{authority}{folder}{location}"))
 }
 
-/// Where a session's next message goes: what the server asked for (RespURI), resolved against the address that the user
-/// gave. Another scheme, host or port is followed only with `other_hosts`; away from TLS never.
+/// Where the next message goes, or the same one again: what the server asked for (RespURI, a redirection), resolved against
+/// the address that answered. Another scheme, host or port is followed only with `other_hosts`; to TLS at the same host
+/// where both have their usual ports always, and away from it never.
 pub(crate) fn next_address(home: &str, wanted: &str, other_hosts: bool) -> Result<String, &'static str> {
     let next = resolve(home, wanted).ok_or("it leads away from HTTP or from TLS")?;
-    if other_hosts || place(home) == place(&next) {
+    let (from, to) = (place(home), place(&next));
+    let secured = from.0 == "http" && to.0 == "https" && from.1 == to.1 && from.2 == "80" && to.2 == "443";
+    if other_hosts || from == to || secured {
         return Ok(next);
     }
     Err("it is another scheme, host or port, which is not to see the credentials; enter that address")
+}
+
+/// An address as it may be shown: without user, password and query, which holds the token of a session.
+pub(crate) fn shown(uri: &str) -> String {
+    let uri = uri.split(['?', '#']).next().unwrap_or_default();
+    match uri.split_once("://") {
+        Some((scheme, rest)) => {
+            let end = rest.find('/').unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            format!("{scheme}://{authority}{path}")
+        }
+        None => uri.to_owned(),
+    }
 }
 
 /// An address' scheme, host and port.
@@ -160,7 +178,12 @@ mod tests {
             ("http://h/a/sync", "x", false, Some("http://h/a/x")),
             ("http://h/sync", "http://o/sync", false, None),
             ("http://h/sync", "http://h:81/sync", false, None),
-            ("http://h/sync", "https://h/sync", false, None),
+            ("http://h/sync", "https://h/sync", false, Some("https://h/sync")),
+            ("http://h:80/sync", "https://H:443/", false, Some("https://H:443/")),
+            ("http://h:81/sync", "https://h/sync", false, None),
+            ("http://h/sync", "https://h:444/sync", false, None),
+            ("http://h/sync", "https://o/sync", false, None),
+            ("https://h/sync", "http://h/sync", false, None),
             ("http://h/sync", "http://h@o/sync", false, None),
             ("http://h/sync", "//o/sync", false, None),
             ("http://h/sync", "http://o/sync", true, Some("http://o/sync")),
@@ -170,6 +193,21 @@ mod tests {
         ] {
             let found = next_address(home, wanted, other_hosts).ok();
             assert_eq!(found.as_deref(), expected, "{home} → {wanted}");
+        }
+    }
+
+    #[test]
+    fn shows_no_secrets() {
+        for (uri, expected) in [
+            ("http://h:1/a?s=token", "http://h:1/a"),
+            ("http://h?s=token", "http://h"),
+            ("https://u:p@h/a", "https://h/a"),
+            ("https://u:p@x@h", "https://h"),
+            ("http://h/a@b", "http://h/a@b"),
+            ("/a?s=token", "/a"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(shown(uri), expected, "{uri}");
         }
     }
 

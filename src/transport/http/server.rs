@@ -8,6 +8,7 @@ use super::coding::{self, Coding, Unpacking};
 use super::{MAC_HEADER, body_limit, now, token};
 use crate::codec::Encoding;
 use crate::session::{Refusal, Reply, Report, Request as Message, Server};
+use crate::store::StoreError;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
@@ -37,6 +38,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Called with the report of every session that ends.
 pub type OnReport = dyn Fn(&Report) + Send + Sync;
 
+/// Called with what this side failed of ([`Refusal::Unavailable`], [`Refusal::Failed`]): the peer is not told why.
+pub type OnFailure = dyn Fn(&StoreError) + Send + Sync;
+
 /// What the host knows about its HTTP side. The default suits a plain listener.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -48,8 +52,14 @@ pub struct Options {
     pub header_timeout: Duration,
     /// How long a message's body may take to arrive.
     pub body_timeout: Duration,
-    /// Called with the report of every session that ends, on a thread that may block.
+    /// The header in which the proxy in front says whose request it is, such as `x-forwarded-for`; the last name in it
+    /// counts, which is the one the proxy itself wrote. Without it all who come by a proxy are slowed down together when
+    /// one of them guesses at a password.
+    pub address_header: Option<HeaderName>,
+    /// Called with the report of every session that ends, on a thread that may block. The answer does not wait for it.
     pub on_report: Option<Arc<OnReport>>,
+    /// Called on a thread that may block; see [`OnFailure`].
+    pub on_failure: Option<Arc<OnFailure>>,
 }
 
 impl Default for Options {
@@ -58,7 +68,9 @@ impl Default for Options {
             protected: false,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(120),
+            address_header: None,
             on_report: None,
+            on_failure: None,
         }
     }
 }
@@ -69,7 +81,9 @@ impl fmt::Debug for Options {
             .field("protected", &self.protected)
             .field("header_timeout", &self.header_timeout)
             .field("body_timeout", &self.body_timeout)
+            .field("address_header", &self.address_header)
             .field("on_report", &self.on_report.is_some())
+            .field("on_failure", &self.on_failure.is_some())
             .finish()
     }
 }
@@ -161,7 +175,8 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
             Some(Err(why)) => return not_unpacked(why, limit),
         };
         let protected = binding.options.protected;
-        let address = peer.map(|ip| ip.to_string());
+        let address = forwarded(&parts.headers, binding.options.address_header.as_ref());
+        let address = address.or_else(|| peer.map(|ip| ip.to_string()));
         let mac = text(&parts.headers, &HeaderName::from_static(MAC_HEADER));
         let message = Message {
             content_type: &content_type,
@@ -173,19 +188,38 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
             address: address.as_deref(),
             now: now(),
         };
-        let answer = binding.server.answer(&message);
-        if let (Ok(Reply { report: Some(report), .. }), Some(tell)) = (&answer, &binding.options.on_report) {
-            tell(report);
-        }
-        match answer {
-            Ok(reply) => answered(reply, unpacks),
-            Err(refusal) => refused(&refusal),
+        match binding.server.answer(&message) {
+            Ok(mut reply) => {
+                let report = reply.report.take();
+                let response = answered(reply, unpacks);
+                if let (Some(report), Some(tell)) = (report, binding.options.on_report.clone()) {
+                    // Whoever is told may be slow, or fail: that is no reason to keep the device waiting.
+                    tokio::task::spawn_blocking(move || tell(&report));
+                }
+                response
+            }
+            Err(refusal) => {
+                if let (Refusal::Unavailable(why) | Refusal::Failed(why), Some(tell)) =
+                    (&refusal, &binding.options.on_failure)
+                {
+                    tell(why);
+                }
+                refused(&refusal)
+            }
         }
     });
     match answering.await {
         Ok(response) => response,
         Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "The server failed on this message.\n".to_owned()),
     }
+}
+
+/// The last name that a proxy's header gives: those before are the peer's to make up.
+fn forwarded(headers: &HeaderMap, name: Option<&HeaderName>) -> Option<String> {
+    let last = headers.get_all(name?).iter().next_back()?;
+    let text = String::from_utf8_lossy(last.as_bytes()).into_owned();
+    let text = text.rsplit(',').next().unwrap_or_default().trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Reads the body. What announces itself as too large is refused before a byte of it is read.
@@ -279,6 +313,36 @@ mod tests {
         assert_eq!(read_with(&[], Body::from(vec![0; 10])).map(|body| body.len()), Ok(10));
         assert_eq!(read_with(&[], Body::from(vec![0; 11])), Err(413));
         assert_eq!(read_with(&[(&CONTENT_LENGTH, "11")], Body::empty()), Err(413), "without reading");
+    }
+
+    #[test]
+    fn a_proxy_says_whose_request_it_is() {
+        let name = HeaderName::from_static("x-forwarded-for");
+        for (values, expected) in [
+            (&[][..], None),
+            (&["192.0.2.1"], Some("192.0.2.1")),
+            (&["made up, 192.0.2.1"], Some("192.0.2.1")),
+            (&["made up", "192.0.2.1 "], Some("192.0.2.1")),
+            (&["192.0.2.1,"], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(&name, value.parse().unwrap());
+            }
+            assert_eq!(forwarded(&headers, Some(&name)).as_deref(), expected, "{values:?}");
+            assert_eq!(forwarded(&headers, None), None);
+        }
+    }
+
+    #[test]
+    fn what_the_store_says_is_not_told_to_strangers() {
+        let why = || StoreError::Failed("/var/lib/secret.db is locked".to_owned());
+        for (refusal, status) in [(Refusal::Unavailable(why()), 503), (Refusal::Failed(why()), 500)] {
+            let response = refused(&refusal);
+            assert_eq!(response.status().as_u16(), status);
+            let body = Runtime::new().unwrap().block_on(axum::body::to_bytes(response.into_body(), 1000)).unwrap();
+            assert!(!String::from_utf8_lossy(&body).contains("secret"), "{body:?}");
+        }
     }
 
     fn reply(size: usize) -> Reply {

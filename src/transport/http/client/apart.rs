@@ -1,6 +1,6 @@
 //! An exchange in a thread of its own, so that nobody has to wait for its end.
 
-use super::{Cancel, HttpError};
+use super::{Cancel, HttpError, shown};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(super) fn apart<T: Send + 'static>(
         let done = exchange(&mut |bytes| drop(says.send(Said::Came(bytes))));
         drop(says.send(Said::Done(done)));
     };
-    let broken = |reason: String| HttpError::Broken { uri: uri.to_owned(), reason };
+    let broken = |reason: String| HttpError::Broken { uri: shown(uri), reason };
     thread::Builder::new().name("syncml-post".to_owned()).spawn(work).map_err(|error| broken(error.to_string()))?;
     loop {
         match hears.recv_timeout(LOOK) {

@@ -1,8 +1,8 @@
 //! A session from its first message to its last.
 
 use super::{Answer, HttpClient, HttpError};
-use crate::session::{BookReport, Client, ClientError, Outgoing, Report};
-use crate::transport::http::{next_address, now};
+use crate::session::{BookReport, Client, ClientError, Outgoing, Poll, Report};
+use crate::transport::http::{next_address, now, shown};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -104,11 +104,12 @@ impl Watch for () {}
 pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Result<(), RunError> {
     let deadline = http.options().deadline.and_then(|whole| Instant::now().checked_add(whole));
     let mut number = 0;
-    let (mut home, mut polite) = (None, false);
+    // Where the session is: the address that answered, once one did.
+    let (mut home, mut polite) = (None::<String>, false);
     while let Some(mut request) = client.outgoing() {
-        let home = home.get_or_insert_with(|| request.uri.clone());
-        request.uri = next_address(home, &request.uri, http.options().other_hosts)
-            .map_err(|reason| HttpError::Elsewhere { uri: home.clone(), location: request.uri.clone(), reason })?;
+        let from = home.as_deref().unwrap_or(request.uri.as_str());
+        request.uri = next_address(from, &request.uri, http.options().other_hosts)
+            .map_err(|reason| HttpError::Elsewhere { uri: shown(from), location: shown(&request.uri), reason })?;
         if !polite && http.options().cancel.is_suspending() {
             polite = true;
             client.suspend();
@@ -131,6 +132,7 @@ pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Res
             Err(HttpError::Status { status, .. }) if request.opens && client.unanswered(status, now())? => continue,
             other => other?,
         };
+        home.get_or_insert_with(|| answer.uri.clone());
         let taken = client.received_with_mac(&answer.content_type, &answer.body, answer.mac.as_deref(), now());
         let report = client.report();
         watch.received(number, &answer, &report);
@@ -139,6 +141,23 @@ pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Res
     }
     if polite && !client.report().clean {
         return Err(RunError::Stopped);
+    }
+    Ok(())
+}
+
+/// Asks a server whether anything has changed: posts what `poll` has to say and hands it the answers. What it said is then
+/// [`Poll::news`].
+///
+/// # Errors
+/// [`RunError`].
+pub fn ask(poll: &mut Poll, http: &HttpClient) -> Result<(), RunError> {
+    while let Some(request) = poll.outgoing() {
+        if http.options().cancel.wait(request.wait) {
+            return Err(RunError::Stopped);
+        }
+        let mac = request.mac.as_deref();
+        let answer = http.post_until_answered(&request.uri, request.content_type, &request.body, mac)?;
+        poll.received_with_mac(&answer.content_type, &answer.body, answer.mac.as_deref())?;
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! Why a message got no answer.
 
+use super::shown;
 use std::io;
 use std::time::Duration;
 use thiserror::Error;
 use ureq::Timeout;
 
-/// Why a message got no SyncML answer.
+/// Why a message got no SyncML answer. Addresses are without user, password and query, which holds a session's token.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HttpError {
@@ -157,7 +158,7 @@ const fn advice(status: u16) -> &'static str {
 }
 
 pub(super) fn failed(uri: &str, error: ureq::Error) -> HttpError {
-    let uri = uri.to_owned();
+    let uri = shown(uri);
     let reason = error.to_string();
     match error {
         ureq::Error::HostNotFound => HttpError::Unreachable { uri, reason: "there is no host of that name".to_owned() },

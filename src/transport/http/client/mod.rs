@@ -8,7 +8,7 @@ mod apart;
 mod drive;
 mod error;
 
-pub use self::drive::{Event, RunError, Watch, run};
+pub use self::drive::{Event, RunError, Watch, ask, run};
 pub use self::error::HttpError;
 pub use super::cancel::Cancel;
 pub use super::retry::Retry;
@@ -17,11 +17,12 @@ use self::apart::apart;
 use self::error::failed;
 use super::coding::{self, Coding, Unpacking};
 use super::retry::retry_after;
-use super::{MAC_HEADER, authority, body_limit, host, resolve};
+use super::{MAC_HEADER, authority, body_limit, next_address, shown};
 use crate::codec::Encoding;
 use crate::session::Outgoing;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,8 +36,8 @@ const MAX_REDIRECTS: usize = 5;
 /// How much of an answer is read between two looks at [`Options::cancel`] and the limit, in bytes.
 const CHUNK: usize = 16 * 1024;
 
-/// How a client posts.
-#[derive(Clone, Debug)]
+/// How a client posts. `Debug` does not show the proxy's address, which may hold a password.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// How long to wait for a connection.
@@ -55,8 +56,8 @@ pub struct Options {
     pub proxy: Option<String>,
     /// Whether packed answers are asked for, and messages packed for servers that say they take it.
     pub gzip: bool,
-    /// Whether redirections to another host are followed, and a server that wants the next message at one (RespURI). The
-    /// messages hold credentials and cards.
+    /// Whether redirections to another scheme, host or port are followed, and a server that wants the next message at one
+    /// (RespURI). The messages hold credentials and cards. To TLS at the same host is followed in any case.
     pub other_hosts: bool,
     /// The largest message announced to the server, in bytes; answers may overshoot it somewhat, unpacked.
     pub max_msg_size: u64,
@@ -84,9 +85,28 @@ impl Default for Options {
     }
 }
 
-/// A server's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
+            .field("deadline", &self.deadline)
+            .field("retry", &self.retry)
+            .field("roots", &self.roots.is_some())
+            .field("proxy", &self.proxy.is_some())
+            .field("gzip", &self.gzip)
+            .field("other_hosts", &self.other_hosts)
+            .field("max_msg_size", &self.max_msg_size)
+            .field("user_agent", &self.user_agent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A server's answer. `Debug` does not show its contents.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
+    /// Where it came from, redirections followed.
+    pub uri: String,
     /// Its Content-Type.
     pub content_type: String,
     /// Its bytes, unpacked.
@@ -95,13 +115,30 @@ pub struct Answer {
     pub mac: Option<String>,
 }
 
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("uri", &shown(&self.uri))
+            .field("content_type", &self.content_type)
+            .field("bytes", &self.body.len())
+            .field("has_mac", &self.mac.is_some())
+            .finish()
+    }
+}
+
 /// Posts messages. Keeps connections, not cookies.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpClient {
     agent: Agent,
     options: Arc<Options>,
     /// Servers that said they take gzip.
     unpackers: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 /// What is posted: the same bytes however often.
@@ -234,7 +271,7 @@ impl HttpClient {
                 Step::Elsewhere(next) => uri = next,
             }
         }
-        Err(HttpError::Redirect { location: uri.clone(), uri, reason: "there were too many" })
+        Err(HttpError::Redirect { location: shown(&uri), uri: shown(&uri), reason: "there were too many" })
     }
 
     /// The message as it is posted there.
@@ -293,16 +330,16 @@ impl HttpClient {
         let read = self.read(uri, &mut response, packing.as_deref(), came);
         if status != StatusCode::OK {
             let text = first_line(&answer_type, &read.unwrap_or_default());
-            return Err(HttpError::Status { uri: uri.to_owned(), status: status.as_u16(), text, retry_after: retry });
+            return Err(HttpError::Status { uri: shown(uri), status: status.as_u16(), text, retry_after: retry });
         }
         let body = read?;
         if Encoding::from_content_type(&answer_type).is_none() {
-            return Err(HttpError::ContentType { uri: uri.to_owned(), content_type: answer_type });
+            return Err(HttpError::ContentType { uri: shown(uri), content_type: answer_type });
         }
         if self.options.gzip && takes.is_some_and(|takes| coding::takes_gzip(&takes)) {
             self.unpackers.lock().unwrap_or_else(PoisonError::into_inner).insert(authority(uri).to_owned());
         }
-        Ok(Step::Done(Answer { content_type: answer_type, body, mac }))
+        Ok(Step::Done(Answer { uri: uri.to_owned(), content_type: answer_type, body, mac }))
     }
 
     /// Reads a body and unpacks it, both up to the limit.
@@ -314,8 +351,8 @@ impl HttpClient {
         came: &mut dyn FnMut(u64),
     ) -> Result<Vec<u8>, HttpError> {
         let limit = body_limit(self.options.max_msg_size);
-        let too_large = || HttpError::TooLarge { uri: uri.to_owned(), limit };
-        let undone = |coding: &str| HttpError::Coding { uri: uri.to_owned(), coding: coding.to_owned() };
+        let too_large = || HttpError::TooLarge { uri: shown(uri), limit };
+        let undone = |coding: &str| HttpError::Coding { uri: shown(uri), coding: coding.to_owned() };
         let coding = Coding::from_header(packing).map_err(|coding| undone(&coding))?;
         if response.body().content_length().is_some_and(|length| length > limit as u64) {
             return Err(too_large());
@@ -331,7 +368,7 @@ impl HttpClient {
                 Ok(n) if n > limit - body.len() => return Err(too_large()),
                 Ok(n) => body.extend_from_slice(&chunk[..n]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(HttpError::Broken { uri: uri.to_owned(), reason: error.to_string() }),
+                Err(error) => return Err(HttpError::Broken { uri: shown(uri), reason: error.to_string() }),
             }
             came(body.len() as u64);
         }
@@ -344,15 +381,12 @@ impl HttpClient {
     }
 
     fn redirected(&self, uri: &str, status: StatusCode, location: &str) -> Result<Step, HttpError> {
-        let refuse = |reason| HttpError::Redirect { uri: uri.to_owned(), location: location.to_owned(), reason };
+        let refuse = |reason| HttpError::Redirect { uri: shown(uri), location: shown(location), reason };
         // 301 and 302 turn other posts into page views; a message is a message wherever the server has gone.
         if !matches!(status.as_u16(), 301 | 302 | 307 | 308) {
             return Err(refuse("it leads to a page, not to a server; enter the address itself"));
         }
-        let next = resolve(uri, location).ok_or_else(|| refuse("it leads away from HTTP or from TLS"))?;
-        if !self.options.other_hosts && !host(uri).eq_ignore_ascii_case(host(&next)) {
-            return Err(refuse("it leads to another host, which is not to see the credentials; enter that address"));
-        }
+        let next = next_address(uri, location, self.options.other_hosts).map_err(refuse)?;
         Ok(Step::Elsewhere(next))
     }
 }

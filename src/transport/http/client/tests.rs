@@ -105,6 +105,22 @@ fn follows_old_redirections_too_but_to_no_page_and_no_stranger() {
     assert_eq!((thread.join().unwrap().len(), other.join().unwrap().len()), (1, 1));
 }
 
+/// One rule for redirections and for what a server wants next: neither leads elsewhere.
+#[test]
+fn another_port_is_another_server() {
+    let (uri, thread) =
+        script(vec![response("307 Temporary Redirect", "Location: http://127.0.0.1:1/x?s=token\r\n", "")]);
+    let error = client().post(&format!("{uri}?s=secret"), XML, b"<q/>", None).unwrap_err();
+    assert!(matches!(error, HttpError::Redirect { .. }), "{error}");
+    for text in [error.to_string(), format!("{error:?}")] {
+        assert!(!text.contains("token") && !text.contains("secret"), "{text}");
+    }
+    thread.join().unwrap();
+    let with_password = with(|options| options.proxy = Some("http://user:hidden@127.0.0.1:1".to_owned()));
+    let text = format!("{with_password:?} {:?}", with_password.options());
+    assert!(!text.contains("hidden"), "{text}");
+}
+
 #[test]
 fn gives_up_a_chain_of_redirections() {
     let hop = response("307 Temporary Redirect", "Location: /elsewhere\r\n", "");
