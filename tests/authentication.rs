@@ -3,13 +3,16 @@
 
 mod common;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::{Device, PASSWORD, SERVER_URI, World, card, numbered, put, stores, token_of};
 use std::sync::Arc;
 use syncml::auth::{Challenge, Identity, MacHeader, Scheme, Secret, Verifier};
 use syncml::codec::{Encoding, decode, encode};
+use syncml::kit::phone::Phone;
 use syncml::message::{
-    Alert, AlertCode, Anchor, Command, Cred, Header, Item, Location, Message, Meta, MsgId, SessionId, StatusCode,
-    Version,
+    Alert, AlertCode, Anchor, CmdId, Command, Cred, Header, Item, Location, Message, Meta, MsgId, Op, SessionId,
+    StatusCode, Version,
 };
 use syncml::session::{
     Client, ClientBook, ClientError, Credentials, Host, Outgoing, Refusal, Reply, Request, Server, ServerConfig,
@@ -648,5 +651,39 @@ fn auth_13_over_http_packed_and_plain() {
         let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now()).unwrap();
         let error = run(&mut client, &http, &mut ()).unwrap_err();
         assert!(matches!(error, RunError::Client(ClientError::Unproven)), "{error}");
+    }
+}
+
+/// In a combined initialisation the credential of a book may stand in its Sync instead of its Alert (§5.5).
+#[test]
+fn a_books_credential_may_stand_in_its_sync() {
+    for (text, alert, sync, items) in [("hush", 212, 200, 1), ("wrong", 401, 404, 0)] {
+        for world in worlds(|| Site { notes: Some("hush"), ..Site::default() }, &ServerConfig::default()) {
+            let mut phone = Phone::new(&world.server, "phone", "alice", PASSWORD, world.now);
+            phone.datastore = "notes";
+            let note = phone.change(Op::Add, "1", "buy milk");
+            let Command::Sync(mut said) = phone.sync(vec![note]) else { unreachable!() };
+            let data = STANDARD.encode(format!("alice:{text}")).into_bytes();
+            let meta = Meta { format: Some("b64".into()), ..Meta::of_type("syncml:auth-basic") };
+            said.cred = Some(Cred { meta: Some(meta), data: data.into() });
+            let item = Item {
+                target: Some(Location::new("notes")),
+                source: Some(Location::new("./card")),
+                meta: Some(Meta { anchor: Some(Anchor { last: None, next: "1".into() }), ..Meta::default() }),
+                ..Item::default()
+            };
+            let begins = Alert {
+                cmd_id: CmdId::from(90),
+                no_resp: false,
+                cred: None,
+                code: Some(AlertCode::SLOW),
+                correlator: None,
+                items: vec![item],
+            };
+            let heard = phone.say(vec![Command::Alert(begins), Command::Sync(said)], true).unwrap();
+            assert_eq!((heard.status("Alert"), heard.status("Sync")), (Some(alert), Some(sync)), "{text}");
+            let store = world.server.store();
+            assert_eq!(common::items(store.as_ref(), world.account, BookNo::NOTES).len(), items, "{text}");
+        }
     }
 }

@@ -4,11 +4,14 @@
 
 mod common;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use common::{Device, PASSWORD, World, card, numbered};
 use std::sync::Arc;
 use syncml::kit::phone::{Heard, Phone};
 use syncml::message::{
-    AlertCode, CmdId, Command, Container, ContainerKind, Location, Mem, Meta, Op, StatusCode, Timestamp,
+    AlertCode, CmdId, Command, Container, ContainerKind, Data, DataStore, DevInf, Get, Item, Location, Mem, Meta, Op,
+    Put, StatusCode, StoreMemory, Timestamp,
 };
 use syncml::session::{Client, Server, ServerConfig};
 use syncml::store::memory::MemoryStore;
@@ -232,6 +235,40 @@ fn a_sequence_in_the_body_is_done_in_its_order() {
     }
 }
 
+/// What the Meta of a Sequence or a Sync says is meant of each item in it that does not say otherwise (§2.1).
+#[test]
+fn a_meta_covers_what_is_inside() {
+    let packed = |number: &str| STANDARD.encode(card("Ann", number));
+    let b64 = || Some(Meta { format: Some("b64".into()), ..Meta::default() });
+    for around_the_sync in [false, true] {
+        let world = World::new();
+        let mut phone = phone(&world.server);
+        let mut plain = phone.change(Op::Add, "3", &card("Ann", "+493"));
+        plain.meta = Some(Meta { format: Some("chr".into()), ..Meta::of_type("text/vcard") });
+        let mut bare = phone.change(Op::Add, "1", &packed("+491"));
+        bare.meta = None;
+        let typed = phone.change(Op::Add, "2", &packed("+492"));
+        let adds: Vec<Command<'static>> = [bare, typed, plain].into_iter().map(Command::Change).collect();
+        let Command::Sync(mut sync) = phone.sync(Vec::new()) else { unreachable!() };
+        let sequence = |commands| {
+            let (cmd_id, kind) = (CmdId::from(900), ContainerKind::Sequence);
+            Command::Container(Container { kind, cmd_id, no_resp: false, meta: b64(), commands })
+        };
+        let body = if around_the_sync {
+            sync.commands = adds;
+            sequence(vec![Command::Sync(sync)])
+        } else {
+            sync.commands = vec![sequence(adds)];
+            sync.meta = Some(Meta { format: Some("bin".into()), ..Meta::default() });
+            Command::Sync(sync)
+        };
+        let heard = say(&mut phone, AlertCode::SLOW, None, "1", vec![body]);
+        assert_eq!(heard.codes("Add"), [201; 3], "{around_the_sync}");
+        let cards = world.cards().concat();
+        assert!(["+491", "+492", "+493"].iter().all(|number| cards.contains(number)), "{around_the_sync}: {cards}");
+    }
+}
+
 #[test]
 fn mem_a_device_is_sent_no_more_than_it_has_room_for() {
     for world in World::each() {
@@ -254,6 +291,92 @@ fn mem_a_device_is_sent_no_more_than_it_has_room_for() {
             last = Some(next);
         }
         assert_eq!(sent, [2, 0, 1, 2], "two fit, none, one of about 110 bytes, and the rest");
+    }
+}
+
+/// A sync of everything cannot tell at once what is new, and still a book does not grow without end.
+#[test]
+fn mem_a_slow_sync_fills_no_book_beyond_its_limit() {
+    let full_at = |max_items, max_bytes, device: &str, here: usize, shown: std::ops::Range<usize>| {
+        let mut config = ServerConfig::default();
+        (config.max_items, config.max_bytes) = (max_items, max_bytes);
+        let world = World::with(Arc::new(MemoryStore::new([1; 32])), config);
+        for n in 0..here {
+            world.put(&numbered(n));
+        }
+        let mut phone = phone(&world.server);
+        device.clone_into(&mut phone.device_id);
+        let adds = shown.map(|n| phone.change(Op::Add, &n.to_string(), &numbered(n))).collect();
+        let sync = phone.sync(adds);
+        let heard = say(&mut phone, AlertCode::SLOW, None, "1", vec![sync]);
+        let codes = heard.codes("Add");
+        let taken = codes.iter().take_while(|code| **code == 201).count();
+        assert!(codes[taken..].iter().all(|code| *code == 420), "{codes:?}");
+        (taken, world.cards().len())
+    };
+    let size = numbered(0).len() as u64;
+    assert_eq!(full_at(Some(5), None, "a", 2, 0..7), (5, 5), "two are known and count");
+    assert_eq!(full_at(None, Some(3 * size), "b", 2, 2..9), (3, 5), "bytes of what is not known count");
+    assert_eq!(full_at(Some(5), None, "c", 8, 20..29), (2, 10), "no book is twice as large as it may be");
+}
+
+/// A client in a refresh from the server takes no more than it has room for, either.
+#[test]
+fn mem_a_client_is_refreshed_as_far_as_it_has_room() {
+    let mut world = World::new();
+    let mut device = Device::new("small");
+    device.put(&numbered(100));
+    (0..5).for_each(|n| drop(world.put(&numbered(n)).to_string()));
+    device.config.books[0].mode = AlertCode::REFRESH_FROM_SERVER;
+    let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
+    client.set_free_memory(BookNo::CONTACTS, Mem { shared: false, free_mem: 100_000, free_id: 2 });
+    while let Some(mut out) = client.outgoing() {
+        // The server does not hear of it.
+        let said = String::from_utf8(out.body).unwrap();
+        let heard = match (said.find("<Mem "), said.find("</Mem>")) {
+            (Some(from), Some(to)) => format!("{}{}", &said[..from], &said[to + "</Mem>".len()..]),
+            _ => said,
+        };
+        out.body = heard.into_bytes();
+        let reply = world.post(&out).unwrap();
+        client.received(reply.content_type, &reply.body, world.now).unwrap();
+    }
+    assert!(client.report().clean, "{:?}", client.report());
+    assert_eq!(device.cards().len(), 2);
+    assert_eq!(world.cards().len(), 5);
+    world.tick();
+    assert!(world.sync(&device).unwrap().clean);
+    assert_eq!(device.cards(), world.cards());
+}
+
+/// A device says how many items it holds at all (DSMem), and the server says it of a book that has a limit.
+#[test]
+fn mem_what_a_datastore_holds_at_all_is_told_and_heeded() {
+    for most in [Some(5), None] {
+        let mut config = ServerConfig::default();
+        config.max_items = most;
+        let world = World::with(Arc::new(MemoryStore::new([1; 32])), config);
+        (0..4).for_each(|n| drop(world.put(&numbered(n)).to_string()));
+        let mut phone = phone(&world.server);
+        let memory = StoreMemory { max_id: Some(3), ..StoreMemory::default() };
+        let store = DataStore { source_ref: "./card".into(), memory: Some(memory), ..DataStore::default() };
+        let own = DevInf { dev_id: "phone-1".into(), stores: vec![store], ..DevInf::default() };
+        let item = Item {
+            source: Some(Location::new("./devinf12")),
+            data: Some(Data::DevInf(Box::new(own))),
+            ..Item::default()
+        };
+        let (lang, cred, meta) = (None, None, Some(Meta::of_type("application/vnd.syncml-devinf+xml")));
+        let put = Put { cmd_id: CmdId::from(90), no_resp: false, lang, cred, meta: meta.clone(), items: vec![item] };
+        let item = Item { target: Some(Location::new("./devinf12")), ..Item::default() };
+        let (lang, cred) = (None, None);
+        let get = Get { cmd_id: CmdId::from(91), no_resp: false, lang, cred, meta, items: vec![item] };
+        let add = phone.change(Op::Add, "1", &numbered(100));
+        let sync = phone.sync(vec![add]);
+        let heard = say(&mut phone, AlertCode::SLOW, None, "1", vec![Command::Put(put), Command::Get(get), sync]);
+        assert_eq!(heard.changes.len(), 2, "it has one already");
+        let told = String::from_utf8_lossy(&heard.bytes).contains("<DSMem><MaxID>5</MaxID></DSMem>");
+        assert_eq!(told, most.is_some());
     }
 }
 

@@ -170,6 +170,32 @@ fn chunks_are_answered_by_the_book() {
     }
 }
 
+/// What a book has no room for is refused when its size is announced, before anything of it is kept.
+#[test]
+fn an_object_beyond_the_limit_of_a_book_is_refused_at_once() {
+    for store in common::stores() {
+        let mut config = ServerConfig::default();
+        config.max_bytes = Some(100_000);
+        let world = World::with(store, config);
+        let mut phone = Phone::new(&world.server, "phone", "alice", common::PASSWORD, world.now);
+        let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+        let adds = vec![phone.change(Op::Add, "1", &long("Ann", 20_000))];
+        let sync = phone.sync(adds);
+        let heard = phone.say_after(&heard, vec![sync], true).unwrap();
+        assert_eq!(heard.codes("Add"), [201]);
+        phone.say_after(&heard, Vec::new(), true).unwrap();
+        let mut heard = phone.begin(AlertCode::TWO_WAY, Some("1"), "2").unwrap();
+        // 416: never. 420: not now. What is there already may be said anew.
+        for (luid, size, code) in [("2", 100_001, 416), ("2", 90_000, 420), ("2", 10_000, 213), ("1", 90_000, 213)] {
+            let add = chunk(&mut phone, luid, "BEGIN:VCARD", Some(size), true);
+            let sync = phone.sync(vec![add]);
+            heard = phone.say_after(&heard, vec![sync], false).unwrap();
+            assert_eq!(heard.codes("Add"), [code], "{luid} {size}");
+            assert_eq!(large_bytes(&world) > 0, code == 213, "{luid} {size}");
+        }
+    }
+}
+
 const FOLDER: &str = "application/vnd.omads-folder+xml";
 
 /// A device that syncs its files.

@@ -685,3 +685,105 @@ fn who_wins_is_told_to_the_server() {
     assert_eq!(code, 2);
     assert!(err.contains("leave-to-client"), "{err}");
 }
+
+#[test]
+fn the_past_is_shown_compared_and_restored() {
+    let world = World::new(&[]);
+    let of = |args: &[&str]| {
+        let mut all = vec!["history"];
+        all.extend_from_slice(args);
+        let mut command = world.with_db(&all);
+        command.args(["--user", "ada"]);
+        run(&mut command)
+    };
+    let said = |args: &[&str]| {
+        let (code, out, err) = of(&[args, &["--json"]].concat());
+        assert_eq!(code, 0, "{out}{err}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    let put = |file: &str, content: &str, guid: &[&str]| {
+        world.write(file, content);
+        let (code, _, err) = run(world.with_db(&["item", "put", "--user", "ada"]).args(guid).arg(world.path(file)));
+        assert_eq!(code, 0, "{err}");
+    };
+    put("one.vcf", &card("Ada One", "TEL;TYPE=HOME:12\r\n"), &[]);
+    put("two.vcf", &card("Ada Two", ""), &[]);
+    fs::create_dir(world.path("folder")).unwrap();
+    assert_eq!(world.synced("folder", &[], 0)["report"]["books"][0]["received"]["added"], 2);
+    put("one.vcf", &card("Ada One", "TEL;TYPE=HOME:14\r\nNOTE:two\\nlines\r\n"), &["--guid", "1"]);
+    assert_eq!(run(&mut world.with_db(&["item", "delete", "--user", "ada", "--guid", "2"])).0, 0);
+
+    let log = said(&["list"]);
+    let told: Vec<_> =
+        log.as_array().unwrap().iter().map(|row| (row["revision"].clone(), row["what"].clone())).collect();
+    assert_eq!(
+        told,
+        [(4, "deleted"), (3, "changed"), (2, "added"), (1, "added")].map(|(n, what)| (n.into(), what.into()))
+    );
+    assert_eq!((&log[0]["name"], &log[0]["by"], &log[1]["until"]), (&"Ada Two".into(), &"host".into(), &Value::Null));
+    assert_eq!(said(&["list", "--name", "two", "--limit", "1"]).as_array().unwrap().len(), 1);
+    assert_eq!(said(&["list", "--before", "2"])[0]["until"], 3);
+    let (_, out, _) = of(&["list", "--guid", "1", "--limit", "1"]);
+    assert!(out.contains("Ada One") && out.contains("--before 3") && !out.contains("Ada Two"), "{out}");
+
+    // Shown byte for byte, by revision and by time.
+    let (code, out, _) = of(&["show", "--guid", "1", "--at", "2"]);
+    assert_eq!((code, out), (0, card("Ada One", "TEL;TYPE=HOME:12\r\n")));
+    let (code, out, _) = of(&["show", "--name", "ada one", "--at", "2100-01-01T00:00:00Z"]);
+    assert_eq!((code, out.contains("HOME:14")), (0, true), "{out}");
+    for (code, text, args) in [
+        (2, "was made later", &["show", "--guid", "1", "--at", "1999-12-31T23:59:59Z"][..]),
+        (2, "was deleted then: in revision 4", &["show", "--guid", "2"]),
+        (2, "at revision 4", &["show", "--guid", "2", "--at", "5"]),
+        (2, "neither a revision", &["show", "--guid", "2", "--at", "yesterday"]),
+        (2, "no contact is or was called \"eve\"", &["show", "--name", "eve"]),
+        (2, "2 contacts; say which by --guid: 1 Ada One, 2 Ada Two (deleted)", &["show", "--name", "ada"]),
+        (2, "say which item", &["show"]),
+        (2, "cannot be used with", &["show", "--guid", "1", "--name", "one"]),
+        (2, "a whole book by --book", &["restore", "--at", "2"]),
+        (5, "there is no book \"cars\"", &["restore", "--at", "2", "--book", "cars"]),
+        (2, "required", &["purge"]),
+    ] {
+        let (found, out, err) = of(args);
+        assert_eq!(found, code, "{args:?}: {out}{err}");
+        assert!(err.contains(text), "{args:?}: {err}");
+    }
+    let (_, out, _) = of(&["diff", "--guid", "1", "--from", "1"]);
+    assert!(out.contains("NOTE\n  + two / lines\nTEL\n  - HOME: 12\n  + HOME: 14\n"), "{out}");
+    let diff = said(&["diff", "--guid", "1", "--from", "1", "--to", "2"]);
+    assert_eq!((&diff["same"], &diff["differences"]), (&true.into(), &serde_json::json!([])));
+    assert_eq!(said(&["diff", "--guid", "2", "--from", "2"])["to"]["deleted"], true);
+
+    // A dry run says what would be; the restore goes to the folder by its next sync, and is undone again.
+    let plan = said(&["restore", "--at", "2", "--book", "contacts", "--dry-run"]);
+    assert_eq!((&plan["revived"], &plan["changed"], &plan["deleted"]), (&1.into(), &1.into(), &0.into()), "{plan}");
+    let (code, out, _) = of(&["restore", "--at", "2", "--guid", "2", "--dry-run"]);
+    assert_eq!((code, out.as_str()), (0, "contact 2 would come back\n"));
+    assert_eq!(world.server_names(), set(["Ada One"]));
+    world.synced("folder", &[], 0);
+    assert_eq!(world.names("folder"), set(["Ada One"]));
+    let done = said(&["restore", "--at", "2", "--book", "addressbook"]);
+    assert_eq!((&done["revived"], &done["changed"], &done["restore"]), (&1.into(), &1.into(), &4.into()), "{done}");
+    world.synced("folder", &[], 0);
+    assert_eq!(world.names("folder"), set(["Ada One", "Ada Two"]));
+    assert_eq!(said(&["list", "--limit", "1"])[0]["by"], "restore");
+    let (code, out, err) = of(&["restore", "--at", "4", "--book", "contacts"]);
+    assert!(code == 0 && out.contains("to undo it: syncml history restore --book contacts --at 6"), "{out}{err}");
+    world.synced("folder", &[], 0);
+    assert_eq!(world.names("folder"), set(["Ada One"]));
+    assert_eq!(said(&["restore", "--at", "2", "--name", "ada two"])["outcome"], "revived");
+    let (_, out, _) = run(&mut world.with_db(&["device", "list"]));
+    assert!(!out.contains("restore"), "{out}");
+
+    // The device has all there is: what is superseded may go.
+    world.synced("folder", &[], 0);
+    let kept = said(&["purge", "--keep-days", "1"]);
+    assert_eq!((&kept["removed"], kept["kept"].as_u64() > Some(4)), (&0.into(), true), "{kept}");
+    let kept = said(&["purge", "--keep-revisions", "1", "--keep-changes", "0"]);
+    assert_eq!(kept["kept"], 2, "{kept}");
+    let (code, _, err) = of(&["restore", "--at", "1", "--book", "contacts"]);
+    assert!(code == 2 && err.contains("not kept any more"), "{err}");
+    let (code, out, _) = run(world.with_db(&["history", "purge"]).args(["--keep-revisions", "0"]));
+    assert!(code == 0 && out.starts_with("2 superseded revisions removed, 0 kept"), "{out}");
+    assert_eq!(World::counts(&world.synced("folder", &[], 0)), [[0; 3]; 2]);
+}

@@ -226,6 +226,108 @@ fn res4_a_large_object_goes_on_in_the_middle() {
     }
 }
 
+/// RES-4: the server goes on with an object in the way that the peer understands; from its beginning, if in none.
+/// Catalogue: RES-4
+#[test]
+fn res4_a_large_object_is_sent_from_where_it_broke_off() {
+    let long = card("Ann", "+491").replace("END:", &format!("NOTE:{}\r\nEND:", "0123456789".repeat(6_000)));
+    for how in [Some("position"), Some("rest"), None] {
+        for store in common::stores() {
+            let then = how.map(|how| format!(r#", "resume_objects": "{how}""#)).unwrap_or_default();
+            let rule = format!(
+                r#"[{{ "name": "tested", "when": {{ "id": ["phone"] }}, "because": "a test",
+                      "then": {{ "large_objects": true{then} }} }}]"#
+            );
+            let mut config = ServerConfig::default();
+            config.profiles.read(&rule).unwrap();
+            let world = World::with(store, config);
+            world.put(&long);
+            let mut phone = phone(&world);
+            let heard = phone.begin(AlertCode::SLOW, None, "1").unwrap();
+            let sync = phone.sync(Vec::new());
+            let mut heard = phone.say_after(&heard, vec![sync], true).unwrap();
+            let mut had = String::new();
+            for _ in 0..2 {
+                had += &heard.changes[0].content;
+                let status = phone.status(&heard, &heard.changes[0], StatusCode(213));
+                heard = phone.say_after(&heard, vec![status], false).unwrap();
+            }
+            // The third chunk is lost with the connection.
+            assert_eq!(heard.changes.len(), 1);
+            let mut heard = phone.begin(AlertCode::RESUME, None, "2").unwrap();
+            let sync = phone.sync(Vec::new());
+            heard = phone.say_after(&heard, vec![sync], true).unwrap();
+            let said = String::from_utf8(heard.bytes.clone()).unwrap();
+            let (at, size) = (had.len(), long.len());
+            let mark = match how {
+                Some("position") => format!(">datapos={at}<"),
+                Some(_) => format!("<Size xmlns=\"syncml:metinf\">{}<", size - at),
+                None => format!("<Size xmlns=\"syncml:metinf\">{size}<"),
+            };
+            assert!(said.contains(&mark), "{how:?}: {mark} is not in {}", &said[..1_500]);
+            assert!(!(said.contains("<Size") && said.contains("datapos")), "one or the other");
+            if how.is_none() {
+                had.clear();
+            }
+            loop {
+                had += &heard.changes[0].content;
+                let more = String::from_utf8_lossy(&heard.bytes).contains("<MoreData");
+                let code = StatusCode(if more { 213 } else { 201 });
+                let status = phone.status(&heard, &heard.changes[0], code);
+                let map = (!more).then(|| phone.map(&[(&heard.changes[0].source, "100")]));
+                heard = phone.say_after(&heard, std::iter::once(status).chain(map).collect(), !more).unwrap();
+                if !more {
+                    break;
+                }
+            }
+            assert!(had == long, "{how:?}: {} bytes, not {size}", had.len());
+            let heard = phone.begin(AlertCode::TWO_WAY, Some("2"), "3").unwrap();
+            let sync = phone.sync(Vec::new());
+            assert!(phone.say_after(&heard, vec![sync], true).unwrap().changes.is_empty(), "{how:?}");
+        }
+    }
+}
+
+/// RES-4, both roles ours: what was acknowledged of an object is not sent again, whichever way it goes.
+/// Catalogue: RES-4
+#[test]
+fn res4_our_own_ends_go_on_in_the_middle() {
+    let long = card("Ann", "+491").replace("END:", &format!("NOTE:{}\r\nEND:", "0123456789".repeat(6_000)));
+    for here in [true, false] {
+        for at in [6, 9, 12] {
+            let mut config = ServerConfig::default();
+            config.max_msg_size = 6_000;
+            let mut world = World::with(common::stores().remove(0), config);
+            let mut device = Device::new("phone");
+            device.config.max_msg_size = 6_000;
+            let put = |text: &str| if here { device.put(text) } else { world.put(text) };
+            put(&long);
+            let now = world.now;
+            let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now).unwrap();
+            let mut messages = 0;
+            while let Some(out) = client.outgoing() {
+                messages += 1;
+                if messages == at {
+                    client.suspend();
+                }
+                let reply = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
+                client.received(reply.content_type, &reply.body, now).unwrap();
+            }
+            let report = world.sync(&device).unwrap();
+            assert!(report.clean, "{here} at {at}: {report:?}\n{}", world.outline());
+            assert_eq!((device.cards(), world.cards().len()), (world.cards(), 1), "{here} at {at}");
+            let sent: usize = world
+                .wire
+                .iter()
+                .map(|exchange| if here { &exchange.request } else { &exchange.reply })
+                .map(|bytes| String::from_utf8_lossy(bytes).matches("0123456789").count() * 10)
+                .sum();
+            assert!((10_000..=60_000 - (at - 5) * 4_000).contains(&sent), "{here} at {at}: {sent} bytes of it");
+            assert_eq!((world.sync(&device).unwrap().books[0].sent.added, device.cards().len()), (0, 1));
+        }
+    }
+}
+
 /// Both roles ours: a client breaks off wherever it can, and goes on. Nothing is doubled, nothing lost, and what was
 /// acknowledged is not sent again.
 /// Catalogue: SUS-1, RES-1, RES-5

@@ -55,14 +55,24 @@ CREATE INDEX item_print ON item (account, book, print, guid) WHERE deleted = 0;
 CREATE INDEX item_blob ON item (account, blob) WHERE blob IS NOT NULL;
 CREATE INDEX item_parent ON item (account, book, parent, guid) WHERE parent IS NOT NULL AND deleted = 0;
 
--- Superseded contents only. kind: what made them, 0 add, 1 replace, 2 delete.
+-- Superseded contents only. kind: what made them, 0 add, 1 replace, 2 delete. until: the revision that superseded them,
+-- and when that was.
 CREATE TABLE revision (
     account INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL, revision INTEGER NOT NULL,
-    kind INTEGER NOT NULL, parent INTEGER, media_type TEXT, origin INTEGER, at INTEGER NOT NULL, blob INTEGER,
-    size INTEGER, content BLOB NOT NULL
+    kind INTEGER NOT NULL, until INTEGER NOT NULL, until_at INTEGER NOT NULL, parent INTEGER, depth INTEGER NOT NULL,
+    media_type TEXT, origin INTEGER, at INTEGER NOT NULL, blob INTEGER, size INTEGER, content BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX revision_guid ON revision (account, book, guid, revision);
+CREATE UNIQUE INDEX revision_number ON revision (account, book, revision);
 CREATE INDEX revision_blob ON revision (account, blob) WHERE blob IS NOT NULL;
+
+-- Books set back to an earlier state. restore: the head when it began; cursor: how far it got; ended: NULL while it is not
+-- done.
+CREATE TABLE restore (
+    account INTEGER NOT NULL, book INTEGER NOT NULL, restore INTEGER NOT NULL, target INTEGER NOT NULL,
+    cursor INTEGER NOT NULL, begun INTEGER NOT NULL, ended INTEGER, revived INTEGER NOT NULL, changed INTEGER NOT NULL,
+    deleted INTEGER NOT NULL, PRIMARY KEY (account, book, restore)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE match_key (
     account INTEGER NOT NULL, book INTEGER NOT NULL, key INTEGER NOT NULL, guid INTEGER NOT NULL,

@@ -1,11 +1,13 @@
 //! What a card means.
 //!
 //! In come the bytes of an item as a peer sent them; out go a lossless reading of it ([`card`]), hashes that tell
-//! equal and related items ([`identity`]), unions of two versions of one contact ([`merge`]), and parts of one
+//! equal and related items ([`identity`]), unions of two versions of one contact ([`merge`]) and what tells them apart
+//! ([`diff`](mod@diff)), and parts of one
 //! ([`view`]). Cards are vCard 2.1, 3.0 and 4.0; every other kind of item stays verbatim and only has an identity. The
 //! room knows no protocol, keeps no state and never panics on what it is given.
 
 pub mod card;
+pub mod diff;
 pub mod identity;
 pub mod merge;
 pub mod view;

@@ -39,6 +39,25 @@ impl<'a> Meta<'a> {
         Self { media_type: Some(media_type.into()), ..Self::default() }
     }
 
+    /// This Meta within the scope of an outer one: what it does not say itself, that says (§2.1: element by element).
+    #[must_use]
+    pub fn within(self, outer: &Self) -> Self {
+        Self {
+            field_level: self.field_level || outer.field_level,
+            format: self.format.or_else(|| outer.format.clone()),
+            media_type: self.media_type.or_else(|| outer.media_type.clone()),
+            mark: self.mark.or_else(|| outer.mark.clone()),
+            size: self.size.or(outer.size),
+            anchor: self.anchor.or_else(|| outer.anchor.clone()),
+            version: self.version.or_else(|| outer.version.clone()),
+            next_nonce: self.next_nonce.or_else(|| outer.next_nonce.clone()),
+            max_msg_size: self.max_msg_size.or(outer.max_msg_size),
+            max_obj_size: self.max_obj_size.or(outer.max_obj_size),
+            emi: if self.emi.is_empty() { outer.emi.clone() } else { self.emi },
+            mem: self.mem.or(outer.mem),
+        }
+    }
+
     /// Whether nothing is said.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

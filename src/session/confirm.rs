@@ -96,26 +96,23 @@ pub(super) fn confirm(
                 maps.extend(entry.map(|entry| MapRow { agreed_revision: row.sent_revision, ..entry }));
                 done.push(row.guid);
             }
+            // It has nothing of it, whatever was sent before.
             (Confirmation::Lost, _) => {
                 maps.extend(entry.map(|entry| MapRow { state: MapState::Gone, ..entry }));
-                put.push(OutgoingRow { op: Op::Add, ..again(row, code) });
+                put.push(OutgoingRow { op: Op::Add, ..unsent(row, code) });
             }
             // It does not move; the same is said with a Replace next time (§3.15).
-            (Confirmation::Refused, Op::Move) => put.push(again(row, code)),
+            (Confirmation::Refused, Op::Move) => put.push(kept(row, code, OutgoingState::Unsent)),
             (Confirmation::Refused, _) => {
                 counts.refused += 1;
-                put.push(OutgoingRow { state: OutgoingState::Refused, ..again(row, code) });
+                put.push(kept(row, code, OutgoingState::Refused));
             }
             (Confirmation::Full, _) => {
                 open.state.full = true;
                 open.state.withheld += 1;
-                put.push(OutgoingRow { state: OutgoingState::Withheld, ..again(row, code) });
+                put.push(kept(row, code, OutgoingState::Withheld));
             }
-            // That this failed says nothing of what was sent before it.
-            (Confirmation::Retry, _) if row.state == OutgoingState::Resent => {
-                put.push(OutgoingRow { state: OutgoingState::Resent, ..again(row, code) });
-            }
-            (Confirmation::Retry, _) => put.push(again(row, code)),
+            (Confirmation::Retry, _) => put.push(kept(row, code, OutgoingState::Unsent)),
         }
         open.state.awaiting -= 1;
     }
@@ -125,7 +122,14 @@ pub(super) fn confirm(
     look_inside(tx, open, &added)
 }
 
-fn again(row: OutgoingRow, code: StatusCode) -> OutgoingRow {
+/// The row of what was not taken. That this failed says nothing of what was sent before it: the doubt about that stays,
+/// and it is sent again.
+fn kept(row: OutgoingRow, code: StatusCode, state: OutgoingState) -> OutgoingRow {
+    let state = if row.state == OutgoingState::Resent { row.state } else { state };
+    OutgoingRow { state, ..unsent(row, code) }
+}
+
+fn unsent(row: OutgoingRow, code: StatusCode) -> OutgoingRow {
     OutgoingRow { state: OutgoingState::Unsent, reason: code.0, session: None, sent_as: None, ..row }
 }
 

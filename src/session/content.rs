@@ -105,25 +105,32 @@ pub(super) fn is_twin(kind: Kind, item: &ItemRow<'_>, content: &Content<'_>) -> 
     matches!(likeness, Likeness::Equal | Likeness::Strong)
 }
 
-/// The value that Meta gives an item: its own, else the command's, else its Sync's (§2.1, element by element).
+/// The value that Meta gives an item: its own, else the command's, else what is around that (§2.1, element by element).
 pub(super) fn scoped<'a, T>(
     item: &'a Item<'_>,
     change: &'a Change<'_>,
-    sync: Option<&'a Meta<'_>>,
+    around: Option<&'a Meta<'_>>,
     pick: impl Fn(&'a Meta<'_>) -> Option<T>,
 ) -> Option<T> {
-    item.meta.as_ref().and_then(&pick).or_else(|| change.meta.as_ref().and_then(&pick)).or_else(|| sync.and_then(&pick))
+    item.meta
+        .as_ref()
+        .and_then(&pick)
+        .or_else(|| change.meta.as_ref().and_then(&pick))
+        .or_else(|| around.and_then(&pick))
+}
+
+/// Whether a Format says base64.
+pub(super) fn is_b64(format: Option<&str>) -> bool {
+    format.is_some_and(|format| format.trim().eq_ignore_ascii_case("b64"))
 }
 
 /// Undoes `Format b64`; any other format is taken as it is. `None` when it is no base64.
 pub(super) fn unpack<'a>(format: Option<&str>, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-    match format {
-        Some(format) if format.trim().eq_ignore_ascii_case("b64") => {
-            let packed: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-            STANDARD.decode(packed).ok().map(Cow::Owned)
-        }
-        _ => Some(Cow::Borrowed(bytes)),
+    if !is_b64(format) {
+        return Some(Cow::Borrowed(bytes));
     }
+    let packed: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(packed).ok().map(Cow::Owned)
 }
 
 /// An item as a peer wants it: its media type and its bytes, in the version the peer asked for, with CRLF line ends

@@ -1,15 +1,17 @@
 //! Device information: what we say of ourselves, and what a session needs to know of the peer (§3.19).
 
 use super::datastore::{self, DATASTORES, Datastore, same_place};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Queued};
+use super::receive::Quota;
 use super::state::State;
-use crate::codec::{EncodeError, Encoding};
+use crate::codec::{EncodeError, Encoding, encode_devinf};
 use crate::contact::identity::Kind;
 use crate::contact::view::NAMES;
 use crate::message::{
-    CmdId, Command, ContentType, Data, DataStore, DevInf, FilterCap, Item, Location, Meta, Results, SyncKind, Text,
-    Version,
+    CmdId, Command, ContentType, Data, DataStore, DevInf, FilterCap, Item, Location, Message, Meta, Results,
+    StatusCode, StoreMemory, SyncKind, Text, Version,
 };
+use crate::store::DeviceRow;
 use crate::sync::Role;
 use crate::sync::filter::GRAMMAR;
 
@@ -27,16 +29,24 @@ pub(super) struct Capability {
     pub number_of_changes: bool,
     /// Whether it has folders.
     pub folders: bool,
+    /// The most items that it holds (DSMem).
+    pub max_items: Option<u64>,
+    /// Whether it is one of this crate.
+    pub kin: bool,
 }
+
+/// How both ends of this crate name their maker.
+const MAN: &str = "syncml";
 
 /// Reads off a peer's device information what concerns one of its datastores.
 pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore) -> Capability {
     let number_of_changes = devinf.number_of_changes;
+    let kin = devinf.man.as_deref() == Some(MAN);
     let store = devinf.stores.iter().find(|store| same_place(&store.source_ref, there)).or(match &*devinf.stores {
         [only] => Some(only),
         _ => None,
     });
-    let Some(store) = store else { return Capability { number_of_changes, ..Capability::default() } };
+    let Some(store) = store else { return Capability { number_of_changes, kin, ..Capability::default() } };
     let media = store
         .rx_pref
         .iter()
@@ -44,16 +54,42 @@ pub(super) fn capability(devinf: &DevInf<'_>, there: &str, datastore: &Datastore
         .filter(|wanted| !datastore::is_folder_type(&wanted.media_type))
         .find(|wanted| datastore.types.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted.media_type.trim())))
         .map(|wanted| (wanted.media_type.trim().to_owned(), wanted.version.trim().to_owned()));
-    let folders = store.hierarchical;
-    Capability { media, max_guid: store.max_guid_size.filter(|max| *max > 0), number_of_changes, folders }
+    let max_guid = store.max_guid_size.filter(|max| *max > 0);
+    let max_items = store.memory.and_then(|memory| memory.max_id).filter(|max| *max > 0);
+    Capability { media, max_guid, number_of_changes, folders: store.hierarchical, max_items, kin }
+}
+
+/// Keeps what a peer says of itself, in Puts and Results. The Status of each item, with the place of its command.
+pub(super) fn keep(message: &Message<'_>, version: Version, device: &mut DeviceRow) -> Vec<(usize, Queued)> {
+    let mut statuses = Vec::new();
+    for (index, command) in message.body.iter().enumerate() {
+        let items = match command {
+            Command::Put(put) => &put.items,
+            Command::Results(results) => &results.items,
+            _ => continue,
+        };
+        for item in items {
+            let code = match &item.data {
+                Some(Data::DevInf(devinf)) => {
+                    device.devinf = encode_devinf(devinf, version, Encoding::Xml).ok();
+                    StatusCode::OK
+                }
+                _ => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            };
+            statuses.push((index, Queued::of(message, command, code).about(item)));
+        }
+    }
+    statuses
 }
 
 /// What we say of ourselves, with datastores by the names that the peer has for them; a server adds those that nobody
-/// asked for, if `whole`, and what contacts can be filtered by, if `filters`. Datastores hold every property, so none is declared (CTCap).
+/// asked for, if `whole`, and what contacts can be filtered by, if `filters`. Datastores hold every property, so none is
+/// declared (CTCap); what a book may hold is (DSMem), where that has a limit.
 pub(super) fn own(
     version: Version,
     device_id: &str,
     role: Role,
+    quota: Quota,
     whole: bool,
     filters: bool,
     named: &[(String, &'static Datastore)],
@@ -62,6 +98,8 @@ pub(super) fn own(
         let has = filters && role == Role::Server && datastore.kind == Kind::Contact;
         has.then_some(()).into_iter()
     };
+    let limit = |most: u64| (most < u64::MAX).then_some(most);
+    let memory = StoreMemory { shared: false, max_mem: limit(quota.bytes), max_id: limit(quota.items) };
     let described = |uri: String, datastore: &Datastore| {
         let spoken = |name: &str| version == Version::V12 || !datastore::is_folder_type(name);
         let types = || {
@@ -76,6 +114,7 @@ pub(super) fn own(
             rx: types().skip(1).collect(),
             tx_pref: types().take(1).collect(),
             tx: types().skip(1).collect(),
+            memory: (memory != StoreMemory::default()).then_some(memory),
             hierarchical: version == Version::V12 && datastore.folders,
             sync_kinds: (SyncKind::TWO_WAY.0..=SyncKind::REFRESH_FROM_SERVER.0).map(SyncKind).collect(),
             filter_rx: filters(datastore).map(|()| ContentType::new(GRAMMAR, "1.0")).collect(),
@@ -92,7 +131,7 @@ pub(super) fn own(
     let text = |text: &'static str| Some(Text::Borrowed(text));
     DevInf {
         ver_dtd: version.dtd().into(),
-        man: text("syncml"),
+        man: text(MAN),
         model: text(if role == Role::Server { "syncml server" } else { "syncml client" }),
         fwv: text(env!("CARGO_PKG_VERSION")),
         swv: text(env!("CARGO_PKG_VERSION")),
@@ -132,14 +171,19 @@ pub(super) fn is_uri(uri: &str) -> bool {
 
 /// Answers Gets of our device information with Results. What does not fit is left out: first what filters can ask for, then
 /// the datastores that nobody asked for (I8); what does not fit at all now comes in a later message, if it fits into any.
-pub(super) fn write_results(outbox: &mut Outbox, state: &mut State, encoding: Encoding) -> Result<(), EncodeError> {
+pub(super) fn write_results(
+    outbox: &mut Outbox,
+    state: &mut State,
+    quota: Quota,
+    encoding: Encoding,
+) -> Result<(), EncodeError> {
     let named: Vec<_> =
         state.stores.iter().filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?))).collect();
     let uri = outbox.version().devinf_uri();
     while let Some((msg_ref, cmd_ref)) = state.owed_results.first() {
         let mut written = None;
         for (whole, filters) in [(true, true), (true, false), (false, false)] {
-            let devinf = own(outbox.version(), &state.own, state.role, whole, filters, &named);
+            let devinf = own(outbox.version(), &state.own, state.role, quota, whole, filters, &named);
             let item = Item {
                 source: Some(Location::new(uri)),
                 data: Some(Data::DevInf(Box::new(devinf))),

@@ -11,7 +11,7 @@ use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Outgoin
 use crate::sync::Role;
 
 /// Folders in folders at most; what lies deeper is sent without its folder.
-const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 100;
 
 /// What is in a folder is read so many at a time.
 const PAGE: usize = 200;

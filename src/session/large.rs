@@ -5,12 +5,12 @@
 //! leaves nothing behind but its answer: until the next object, or a session that does not go on, it is kept with what the
 //! last chunk was, for a peer that never got it and says that chunk once more (§3.13).
 
-use super::content::{Content, scoped};
+use super::content::{Content, is_b64, scoped};
 use super::state::StoreState;
 use crate::contact::identity::{Kind, is_large};
-use crate::message::{Change, Data, Item, Meta, StatusCode};
+use crate::message::{Change, Data, Item, Meta, Op, StatusCode};
 use crate::store::large::finished;
-use crate::store::{Blob, BlobNo, BookNo, DeviceNo, Direction, PartialRow, Result, Tx};
+use crate::store::{Blob, BlobNo, BookNo, DeviceNo, Direction, MapState, PartialRow, Result, Tx};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub(super) struct LargeLimits {
     pub card: u64,
     /// What all large contents of an account may take together, in bytes.
     pub account: u64,
+    /// What the book takes.
+    pub book: BookRoom,
 }
 
 impl LargeLimits {
@@ -36,6 +38,18 @@ impl LargeLimits {
             _ => self.object,
         }
     }
+}
+
+/// What a book takes of new content, in bytes: now, and if it were empty.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BookRoom {
+    pub now: u64,
+    pub ever: u64,
+}
+
+impl BookRoom {
+    /// No limit.
+    pub(super) const ENDLESS: Self = Self { now: u64::MAX, ever: u64::MAX };
 }
 
 /// What became of an item that may be a chunk.
@@ -149,7 +163,7 @@ impl Said {
     fn read<'b>(&mut self, bytes: &'b [u8]) -> Option<Cow<'b, [u8]>> {
         self.before = self.read.clone();
         let kept = match self.format.as_deref() {
-            Some(format) if format.trim().eq_ignore_ascii_case("b64") => Cow::Owned(self.read.unpack(bytes)?),
+            format if is_b64(format) => Cow::Owned(self.read.unpack(bytes)?),
             _ => Cow::Borrowed(bytes),
         };
         self.read.len += kept.len() as u64;
@@ -227,12 +241,30 @@ pub(super) fn take<'m>(
     if declared > max || bytes.len() as u64 > max {
         return Ok(Taken::Refused(StatusCode::SIZE_TOO_BIG));
     }
+    let format = scoped(item, change, sync, |meta| meta.format.as_deref());
+    let undone = if is_b64(format) { declared / 4 * 3 } else { declared };
+    if undone > limits.book.ever {
+        return Ok(Taken::Refused(StatusCode::SIZE_TOO_BIG));
+    }
+    // In a sync of everything, and under an id that is known, it may be here already.
+    if change.op == Op::Add
+        && undone > limits.book.now
+        && store.old_epoch.is_none()
+        && tx
+            .maps_by_luid(device, book, store.epoch, &[uri])?
+            .iter()
+            .flatten()
+            .all(|entry| entry.state == MapState::Gone)
+    {
+        store.received.refused += 1;
+        return Ok(Taken::Refused(StatusCode::DEVICE_FULL));
+    }
     discard(tx, device, book)?;
     if declared > limits.account.saturating_sub(tx.blob_bytes()?) {
         return Ok(Taken::Refused(StatusCode::DEVICE_FULL));
     }
     let mut said = Said {
-        format: scoped(item, change, sync, |meta| meta.format.as_deref()).map(str::to_owned),
+        format: format.map(str::to_owned),
         media_type: scoped(item, change, sync, |meta| meta.media_type.as_deref()).map(str::to_owned),
         field_level: scoped(item, change, sync, |meta| meta.field_level.then_some(())).is_some(),
         read: Read::default(),

@@ -4,10 +4,13 @@
 //! chunk waits for the Status of the one before. Large content is read from the store in the range that a chunk needs.
 
 use super::content::{Content, render};
-use super::outbox::Outbox;
+use super::outbox::{Fit, Outbox, SMALLEST_CHUNK};
+use super::profile::ResumeObjects;
 use super::receive::OpenBook;
 use crate::message::{Change, Data, Item, Meta, Op};
-use crate::store::{Blob, Guid, ItemRow, Result, Revision, SentRef, Tx};
+use crate::store::{
+    Blob, BlobNo, Direction, Guid, ItemRow, OutgoingRow, PartialRow, Result, Revision, RevisionRow, SentRef, Token, Tx,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -27,23 +30,118 @@ pub(super) struct LargeOut {
     pub sent_as: (u32, u32),
     /// Whether that has its Status.
     pub acknowledged: bool,
+    /// How the next chunk says where it goes on, when the one before was sent in another session.
+    pub resumed: Option<ResumeObjects>,
+}
+
+/// What is remembered of an object on its way, beside what the row of it says.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    revision: Revision,
+    session: [u8; 16],
+    sent_as: (u32, u32),
 }
 
 impl LargeOut {
-    /// After a chunk that was not the last.
-    pub(super) const fn after(placed: &Placed, guid: Guid, revision: Revision, op: Op) -> Self {
+    /// After a chunk, which was not the last. For a peer that lets it go on in another session, that is remembered.
+    pub(super) fn after(
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        placed: &Placed,
+        (guid, revision, op): (Guid, Revision, Op),
+    ) -> Result<Option<Self>> {
+        let (device, book) = (open.device, open.book());
         let sent_as = (placed.sent_as.msg_id, placed.sent_as.cmd_id);
-        Self { guid, revision, op, sent: placed.sent, sent_as, acknowledged: false }
+        if open.state.resume_objects.is_some() {
+            if placed.more() {
+                let told = Told { revision, session: open.token.0, sent_as };
+                let row = PartialRow {
+                    direction: Direction::Out,
+                    uri: guid.to_string(),
+                    op,
+                    meta: serde_json::to_vec(&told).unwrap_or_default(),
+                    declared: placed.of,
+                    received: placed.sent,
+                    unconfirmed: placed.bytes,
+                    // The item has them.
+                    blob: BlobNo(0),
+                    last_status: None,
+                };
+                tx.put_partial(device, book, &row)?;
+            } else if placed.sent > placed.bytes {
+                tx.drop_partial(device, book, Direction::Out)?;
+            }
+        }
+        let large = Self { guid, revision, op, sent: placed.sent, sent_as, acknowledged: false, resumed: None };
+        Ok(placed.more().then_some(large))
+    }
+
+    /// An object that a session before this one broke off, if this one goes on where that was, and the peer can be told so.
+    /// The chunk whose Status did not come is sent once more.
+    pub(super) fn resumed(
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        row: &OutgoingRow,
+        item: &ItemRow<'_>,
+        op: Op,
+    ) -> Result<Option<Self>> {
+        let (device, book) = (open.device, open.book());
+        if !open.state.resuming || open.state.resume_objects.is_none() || !row.state.is_unanswered() {
+            return Ok(None);
+        }
+        let Some(partial) = tx.partial(device, book, Direction::Out)? else { return Ok(None) };
+        if partial.uri != row.guid.to_string() {
+            return Ok(None);
+        }
+        tx.drop_partial(device, book, Direction::Out)?;
+        let Ok(told) = serde_json::from_slice::<Told>(&partial.meta) else { return Ok(None) };
+        let (msg_id, cmd_id) = told.sent_as;
+        let same = partial.op == op
+            && told.revision == item.revision
+            && row.session == Some(Token(told.session))
+            && row.sent_as == Some(SentRef { msg_id, cmd_id });
+        let sent = partial.received.saturating_sub(partial.unconfirmed);
+        let (guid, revision, resumed) = (row.guid, item.revision, open.state.resume_objects);
+        let (sent_as, acknowledged) = (told.sent_as, true);
+        Ok(same.then_some(Self { guid, revision, op, sent, sent_as, acknowledged, resumed }))
+    }
+
+    /// The Meta of the next chunk: only the first says how large the whole is, and one that goes on where another session
+    /// broke off says where that was (§3.13).
+    pub(super) fn meta<'m>(&self, meta: Meta<'m>, body: &Body) -> Meta<'m> {
+        match self.resumed.filter(|_| self.sent > 0) {
+            Some(ResumeObjects::Position) => Meta { emi: vec![format!("datapos={}", self.sent).into()], ..meta },
+            Some(ResumeObjects::Rest) => Meta { size: body.len().checked_sub(self.sent), ..meta },
+            None => meta,
+        }
     }
 }
 
 /// A chunk in a message.
 pub(super) struct Placed {
     pub sent_as: SentRef,
-    /// Bytes of the object sent with it and before it.
+    /// Bytes of the object sent with it, and with it and before it.
+    pub bytes: u64,
     pub sent: u64,
-    /// Whether more follow.
-    pub more: bool,
+    /// And all that there are.
+    pub of: u64,
+}
+
+impl Placed {
+    /// Whether more chunks follow.
+    const fn more(&self) -> bool {
+        self.sent < self.of
+    }
+}
+
+/// Whether a chunk found room.
+pub(super) enum Chunk {
+    /// It is in.
+    In(Placed),
+    /// Not worth beginning in this message.
+    NotNow,
+    /// No message to this peer holds even the smallest.
+    Never,
 }
 
 /// The bytes of an item as they go to the peer.
@@ -94,16 +192,23 @@ pub(super) fn place_chunk(
     meta: &Meta<'_>,
     body: &Body,
     from: u64,
-) -> Result<Option<Placed>> {
-    let Some(left) = body.len().checked_sub(from) else { return Ok(None) };
-    let range = body.range(tx, from, outbox.room())?;
-    let size = (from == 0).then_some(body.len());
+) -> Result<Chunk> {
+    let Some(left) = body.len().checked_sub(from) else { return Ok(Chunk::Never) };
+    let range = body.range(tx, from, outbox.room().max(SMALLEST_CHUNK))?;
+    let size = if from == 0 { Some(body.len()) } else { meta.size };
     let meta = Meta { size, ..meta.clone() };
     let chunk = outbox.chunk(&range, left, body.unit(), |cmd_id, bytes, more_data| {
         let item = Item { data: Some(Data::Bytes(bytes.into())), more_data, ..address.clone() };
         Change { meta: Some(meta.clone()), ..Change::new(op, cmd_id, item) }
     });
-    Ok(chunk.map(|(sent_as, count)| Placed { sent_as, sent: from + count as u64, more: (count as u64) < left }))
+    Ok(match chunk {
+        (Fit::Yes(sent_as), count) => {
+            let bytes = count as u64;
+            Chunk::In(Placed { sent_as, bytes, sent: from + bytes, of: body.len() })
+        }
+        (Fit::NotNow, _) => Chunk::NotNow,
+        (Fit::Never, _) => Chunk::Never,
+    })
 }
 
 /// An item as it was at a revision, or `None` when nobody knows any more.
@@ -114,10 +219,19 @@ pub(super) fn item_at(
     revision: Revision,
 ) -> Result<Option<ItemRow<'static>>> {
     let found = tx.revisions(open.book(), &[(item.guid, revision)])?.pop().flatten();
-    let Some(row) = found.filter(|row| !row.deleted) else { return Ok(None) };
+    found.filter(|row| !row.deleted).map(|row| item_of(tx, open, item, row)).transpose()
+}
+
+/// An item as a revision of it has it.
+pub(super) fn item_of(
+    tx: &mut dyn Tx,
+    open: &OpenBook<'_, '_>,
+    item: &ItemRow<'_>,
+    row: RevisionRow,
+) -> Result<ItemRow<'static>> {
     let (guid, revision, parent, origin, at) = (row.guid, row.revision, row.parent, row.origin, row.at);
     let content = Content::of_revision(tx, open.kind, row)?;
-    Ok(Some(ItemRow {
+    Ok(ItemRow {
         guid,
         revision,
         deleted: false,
@@ -130,7 +244,7 @@ pub(super) fn item_at(
         keys: Cow::Owned(content.keys),
         origin,
         at,
-    }))
+    })
 }
 
 /// The Meta of each chunk of an item, and its bytes as they go to the peer.

@@ -39,6 +39,6 @@ pub use client::{
 pub use held::{Decided, Held, HeldDecision, decide_held, held};
 pub use host::{Busy, Host, ServerIdentity, Speaker};
 pub use plan::{BookPlan, plan};
-pub use profile::{Manners, ProfileError, Profiles};
+pub use profile::{Manners, ProfileError, Profiles, ResumeObjects};
 pub use report::{BookReport, ConflictNote, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

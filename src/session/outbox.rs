@@ -21,7 +21,7 @@ const UNSTATED_MAX: u64 = 20_000;
 const FIRST_CHANGE: u32 = 4;
 
 /// Smaller chunks than this, in bytes, wait for the next message.
-const SMALLEST_CHUNK: usize = 256;
+pub(super) const SMALLEST_CHUNK: usize = 256;
 
 /// Kept free for what every message may need after its items: an Alert 222, the end of a Sync.
 const RESERVE: usize = 1024;
@@ -318,22 +318,24 @@ impl Outbox {
     }
 
     /// As much of a large object as this message holds, inside the open Sync: a change made of the first of `rest`, and
-    /// whether more follow of the `left` bytes that there are. Chunks are multiples of `unit`. Gives the reference and how
-    /// many bytes are in, or `None` when it is not worth beginning.
+    /// whether more follow of the `left` bytes that there are. Chunks are multiples of `unit`. Gives how many bytes are in
+    /// with the reference; otherwise none are, for this message or for any is too small for a chunk worth beginning.
     pub(super) fn chunk<'b>(
         &mut self,
         rest: &'b [u8],
         left: u64,
         unit: usize,
         make: impl Fn(CmdId<'static>, &'b [u8], bool) -> Change<'b>,
-    ) -> Option<(SentRef, usize)> {
+    ) -> (Fit, usize) {
         if self.overflows() || self.chunked {
-            return None;
+            return (Fit::NotNow, 0);
         }
         let before = self.encoder.checkpoint();
+        let size = self.encoder.len_if_closed(true);
         let number = self.next_cmd;
+        let smallest = rest.len().min(SMALLEST_CHUNK);
         let text = self.encoding == Encoding::Xml;
-        let mut count = rest.len().min(self.budget);
+        let mut count = rest.len().min(self.budget.max(SMALLEST_CHUNK));
         loop {
             // XML is text: a character stays whole.
             while text && count < rest.len() && rest.get(count).is_some_and(|byte| byte & 0xC0 == 0x80) {
@@ -343,9 +345,6 @@ impl Outbox {
             if more {
                 count -= count % unit;
             }
-            if (count as u64) < left.min(SMALLEST_CHUNK as u64) {
-                return None;
-            }
             let written = self.encoder.command(&Command::Change(make(CmdId::from(number), &rest[..count], more)));
             let total = self.encoder.len_if_closed(true);
             if written.is_ok() && total <= self.budget {
@@ -354,12 +353,19 @@ impl Outbox {
                 if let Some((_, _, holds)) = &mut self.sync {
                     *holds = true;
                 }
-                return Some((SentRef { msg_id: self.msg_id, cmd_id: number }, count));
+                return (Fit::Yes(SentRef { msg_id: self.msg_id, cmd_id: number }), count);
             }
             self.encoder.rollback(before);
-            written.ok()?;
+            if written.is_err() {
+                return (Fit::Never, 0);
+            }
+            if count <= smallest {
+                // Would it fit into a message of its own?
+                let never = self.bare + (total - size) > self.budget || number <= FIRST_CHANGE;
+                return (if never { Fit::Never } else { Fit::NotNow }, 0);
+            }
             // Each byte taken away saves at least one, and several where XML escapes it.
-            count = count.saturating_sub(total - self.budget).max(count / 2);
+            count = count.saturating_sub(total - self.budget).max(count / 2).max(smallest);
         }
     }
 
@@ -448,6 +454,12 @@ impl Queued {
             idle: false,
             chal: None,
         }
+    }
+
+    /// A Status for a command of a message, without addresses.
+    pub(super) fn of(message: &Message<'_>, command: &Command<'_>, code: StatusCode) -> Self {
+        let cmd_id = command.cmd_id().map(|id| id.as_str()).unwrap_or_default();
+        Self::new(&message.header.msg_id.to_string(), cmd_id, command.name(), code)
     }
 
     /// With the addresses of an item.

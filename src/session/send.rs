@@ -4,22 +4,26 @@
 //! First the open rows of earlier sessions, each looked at anew; then items changed since the cursor. Nothing newer than
 //! the head that was frozen when the package began, and nothing twice in a session (I12).
 
+use super::confirm::confirm;
 use super::content::render;
 use super::datastore::is_folder_type;
 use super::filtered::{all_changes, due, passes, shown};
 use super::folders::{Parent, Reach, UNPLACED, reach, was_moved};
 use super::guid;
-use super::large_out::{LargeOut, item_at, place_chunk, rendered};
+use super::large_out::{Chunk, LargeOut, Placed, item_at, item_of, place_chunk, rendered};
 use super::outbox::{Fit, Outbox};
 use super::receive::OpenBook;
-use super::state::Position;
-use crate::message::{Change, Item, Location, Meta, Op};
+use super::state::{Position, Room};
+use crate::message::{Change, Item, Location, Meta, Op, StatusCode};
 use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, OutgoingState, PairRow, Result, Revision, Tx};
 use crate::sync::{Role, SyncType};
 use std::collections::HashMap;
 
 /// Rows looked at at a time.
 const PAGE: usize = 64;
+
+/// Map entries counted at a time.
+const COUNTED: usize = 500;
 
 /// Fills the outbox with changes of one book; `true` when all of them are in.
 ///
@@ -151,6 +155,15 @@ fn send_open_rows(
             // Changed since our package began: next time.
             (_, Some(item)) if item.revision > open.state.upto => {}
             (Some(op), Some(item)) if row.state != OutgoingState::Refused || item.revision > row.sent_revision => {
+                if let Some(large) = LargeOut::resumed(tx, open, &row, &item, op)? {
+                    // It is nobody's but the object's turn; the page is looked at again behind it.
+                    put.push(OutgoingRow { session: Some(open.token), sent_as: None, ..row });
+                    tx.put_outgoing(device, book, &put)?;
+                    tx.drop_outgoing(device, book, &settled)?;
+                    (open.state.large_out, open.state.position) = (Some(large), Position::Open(guid));
+                    open.state.awaiting += 1;
+                    return go_on(tx, open, outbox);
+                }
                 match send_in_place(tx, open, outbox, &item, entry.as_ref(), op, &mut put)? {
                     Some(sent) => {
                         put.push(again(Some(&row), sent));
@@ -176,12 +189,14 @@ fn send_open_rows(
     Ok(all)
 }
 
-/// The row of what is sent once more: what was sent before may be there, until there is an answer to both.
+/// The row of what is sent once more: what was sent before may be there, until there is an answer to both. What is not
+/// sent for now leaves word of that as it is.
 fn again(before: Option<&OutgoingRow>, sent: OutgoingRow) -> OutgoingRow {
-    let doubted = before.is_some_and(|row| row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped);
-    match sent.state {
-        OutgoingState::Sent if doubted => OutgoingRow { state: OutgoingState::Resent, ..sent },
-        _ => sent,
+    let doubted = |row: &&OutgoingRow| row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
+    match (sent.state, before.filter(doubted)) {
+        (OutgoingState::Sent, Some(_)) => OutgoingRow { state: OutgoingState::Resent, ..sent },
+        (_, Some(before)) => OutgoingRow { reason: sent.reason, ..before.clone() },
+        (_, None) => sent,
     }
 }
 
@@ -254,14 +269,14 @@ fn send_as_it_was(
     let guids: Vec<Guid> = page.iter().map(|item| item.guid).collect();
     let rows = tx.outgoing(device, book, &guids)?;
     let entries = tx.maps_by_guid(device, book, open.state.epoch, &guids)?;
-    for ((item, row), entry) in page.into_iter().zip(rows).zip(entries) {
+    let before = tx.as_of(book, open.state.upto, &guids)?;
+    for (((item, row), entry), before) in page.into_iter().zip(rows).zip(entries).zip(before) {
         let of_this = |row: &OutgoingRow| row.session == Some(open.token) && row.state != OutgoingState::Unsent;
         let sent = row.as_ref().is_some_and(of_this);
-        let old = item.guid.0 <= open.state.upto.0;
-        if old
-            && !sent
+        if !sent
             && entry.is_none()
-            && let Some(was) = as_it_was(tx, open, &item)?
+            && let Some(before) = before.filter(|before| !before.deleted)
+            && let was = item_of(tx, open, &item, before)?
             && passes(open, &was, None)
         {
             let mut put = Vec::new();
@@ -276,15 +291,6 @@ fn send_as_it_was(
         open.state.position = Position::Since(item.revision);
     }
     Ok(true)
-}
-
-/// A live item as it was when our package began; `None` if it was deleted then, or nobody knows any more.
-fn as_it_was(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, item: &ItemRow<'_>) -> Result<Option<ItemRow<'static>>> {
-    let history = tx.history(open.book(), item.guid, usize::MAX)?;
-    match history.into_iter().find(|row| row.revision <= open.state.upto) {
-        Some(row) => item_at(tx, open, item, row.revision),
-        None => Ok(None),
-    }
 }
 
 /// Sends the next chunk of the object that is on its way; `true` when it needs no more of them. Each waits for the
@@ -312,12 +318,21 @@ fn go_on(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, outbox: &mut Outbox) -> R
         parent.put(open.role, &mut address);
     }
     let (meta, body) = rendered(open, outbox, &shown(open, &was));
-    let Some(placed) = place_chunk(tx, outbox, large.op, &address, &meta, &body, large.sent)? else {
-        return Ok(false);
+    let meta = large.meta(meta, &body);
+    let placed = match place_chunk(tx, outbox, large.op, &address, &meta, &body, large.sent)? {
+        Chunk::In(placed) => placed,
+        Chunk::NotNow => return Ok(false),
+        Chunk::Never => {
+            // The peer takes less than it did: the whole is looked at anew another time.
+            open.state.large_out = None;
+            confirm(tx, open, vec![(row, StatusCode::ENTITY_TOO_LARGE)])?;
+            return Ok(true);
+        }
     };
     tx.put_outgoing(device, book, &[OutgoingRow { sent_as: Some(placed.sent_as), ..row }])?;
-    open.state.large_out = placed.more.then(|| LargeOut::after(&placed, large.guid, large.revision, large.op));
-    Ok(!placed.more)
+    let which = (large.guid, large.revision, large.op);
+    open.state.large_out = LargeOut::after(tx, open, &placed, which)?;
+    Ok(open.state.large_out.is_none())
 }
 
 /// The item of a change without its data, and the temporary GUID if it has one.
@@ -369,6 +384,22 @@ fn send_in_place(
     send_item(tx, open, outbox, item, entry, op, &parent)
 }
 
+/// A device that does not say what still fits, but how many items it holds at all (DSMem), has room for the others.
+fn learn_room(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>) -> Result<()> {
+    let Some(max) = open.state.max_items.filter(|_| open.role == Role::Server && open.state.room.is_none()) else {
+        return Ok(());
+    };
+    let (mut after, mut held) = (Guid(0), 0);
+    while held < max {
+        let page = tx.map_page(open.device, open.book(), open.state.epoch, after, COUNTED)?;
+        let Some(last) = page.last() else { break };
+        after = last.guid;
+        held += page.iter().filter(|entry| entry.state == MapState::Live).count() as u64;
+    }
+    open.state.room = Some(Room { items: max.saturating_sub(held), bytes: u64::MAX });
+    Ok(())
+}
+
 /// Puts one change into the outbox and gives its row for the ledger; `None` when this message is full.
 fn send_item(
     tx: &mut dyn Tx,
@@ -414,6 +445,9 @@ fn send_item(
             open.state.sent.refused += 1;
             return Ok(Some(OutgoingRow { state: OutgoingState::Withheld, reason: 416, session: None, ..row }));
         }
+        if op == Op::Add {
+            learn_room(tx, open)?;
+        }
         // It has said what still fits (§3.18): the rest waits for the next sync.
         if op == Op::Add && open.state.room.is_some_and(|room| room.items == 0 || room.bytes < size) {
             (open.state.full, open.state.withheld) = (true, open.state.withheld + 1);
@@ -431,31 +465,30 @@ fn send_item(
         true => outbox.change(|cmd_id| Change { meta, ..Change::new(op, cmd_id, data) }),
         false => Fit::Never,
     };
-    if op == Op::Add
-        && fit != Fit::NotNow
-        && let Some(room) = &mut open.state.room
-    {
-        room.take(size);
-    }
-    match fit {
-        Fit::Yes(sent_as) => {
-            row.sent_as = Some(sent_as);
-            open.state.awaiting += 1;
-            Ok(Some(row))
-        }
-        Fit::NotNow => Ok(None),
+    let placed = match fit {
+        Fit::Yes(sent_as) => Chunk::In(Placed { sent_as, bytes: size, sent: size, of: size }),
+        Fit::NotNow => Chunk::NotNow,
         Fit::Never if open.state.chunks && !matches!(op, Op::Delete | Op::Move) => {
             let (mut address, _) = address(open, item.guid, entry, op);
             parent.put(open.role, &mut address);
             let (meta, body) = rendered(open, outbox, item);
-            let Some(placed) = place_chunk(tx, outbox, op, &address, &meta, &body, 0)? else { return Ok(None) };
+            place_chunk(tx, outbox, op, &address, &meta, &body, 0)?
+        }
+        Fit::Never => Chunk::Never,
+    };
+    match placed {
+        Chunk::In(placed) => {
+            if let Some(room) = open.state.room.as_mut().filter(|_| op == Op::Add) {
+                room.take(size);
+            }
             row.sent_as = Some(placed.sent_as);
             open.state.awaiting += 1;
-            open.state.large_out = placed.more.then(|| LargeOut::after(&placed, item.guid, item.revision, op));
+            open.state.large_out = LargeOut::after(tx, open, &placed, (item.guid, item.revision, op))?;
             Ok(Some(row))
         }
+        Chunk::NotNow => Ok(None),
         // Too large for any message to this peer: kept back, with the reason, until that changes.
-        Fit::Never => {
+        Chunk::Never => {
             open.state.sent.refused += 1;
             Ok(Some(OutgoingRow { state: OutgoingState::Withheld, reason: 413, session: None, ..row }))
         }

@@ -30,7 +30,9 @@ pub(super) fn settle(
             Settling::Start => {
                 let deletes = tx.count_staged(device, book, Op::Delete)?;
                 if guard.holds(deletes, live(open)) {
-                    open.state.refusing = storm(open, HoldReason::Deletes, deletes) == Reaction::Refuse;
+                    let reaction = storm(open, HoldReason::Deletes, deletes);
+                    open.state.refusing = reaction == Reaction::Refuse;
+                    open.state.holding = reaction == Reaction::Hold;
                 }
                 open.state.settling = Settling::Indexing;
             }

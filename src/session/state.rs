@@ -1,6 +1,7 @@
 //! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
 
 use super::large_out::LargeOut;
+use super::profile::ResumeObjects;
 use super::trust::Trust;
 use super::{BookReport, ConflictNote, Counts, Report};
 use crate::message::{Mem, StatusCode, Version};
@@ -192,10 +193,12 @@ pub(super) struct StoreState {
     pub start_live: i64,
     /// Whether changes were staged.
     pub staged: bool,
-    /// Deletes that the guard keeps back.
+    /// Deletes that the guard keeps back, of this session and of an earlier one that it settled.
     pub held: u64,
     /// Whether deletes of this session are not obeyed.
     pub refusing: bool,
+    /// Whether the guard keeps back those of this session.
+    pub holding: bool,
     /// On a server: an earlier session's changes that are still to be settled before those of this one.
     pub left_over: Option<Box<Self>>,
     /// In a sync of everything: the book was empty when it began and nobody else has written it since, so that whatever
@@ -210,6 +213,8 @@ pub(super) struct StoreState {
     /// Whether the peer takes objects in chunks, and the largest it takes, in bytes.
     pub chunks: bool,
     pub max_obj: Option<u64>,
+    /// How it is told where one goes on that the session before broke off; `None` if it must not be.
+    pub resume_objects: Option<ResumeObjects>,
     /// The object that is going to the peer in chunks.
     pub large_out: Option<LargeOut>,
     /// Whether one is coming; its chunks are in the store.
@@ -223,14 +228,16 @@ pub(super) struct StoreState {
     /// Whether the book has folders that can be spoken of in this session, and whether the peer has them too (§3.15).
     pub folders: bool,
     pub tree: bool,
-    /// What still fits there, as the peer said.
+    /// What still fits there, as the peer said, and the most items that it says to hold at all.
     pub room: Option<Room>,
+    pub max_items: Option<u64>,
     /// Client: what still fits here, as we say.
     pub own_room: Option<Room>,
     /// Items kept back because the peer is full.
     pub withheld: u64,
-    /// Adds that were staged.
+    /// Adds that were staged, and their bytes.
     pub staged_adds: u64,
+    pub staged_bytes: u64,
     /// The media type and version the peer wants, once known.
     pub media: Option<(String, String)>,
     /// The longest GUID the peer keeps.
@@ -280,13 +287,6 @@ impl State {
             messages: 0,
             bytes_in: 0,
             bytes_out: 0,
-        }
-    }
-
-    /// The peer lost the object that it was being sent: nothing more of it is, and the whole comes again another time.
-    pub(super) fn break_off(&mut self) {
-        for store in &mut self.stores {
-            store.large_out = None;
         }
     }
 
@@ -352,6 +352,7 @@ impl StoreState {
             staged: false,
             held: 0,
             refusing: false,
+            holding: false,
             left_over: None,
             alone: false,
             seen_head: Revision(0),
@@ -359,6 +360,7 @@ impl StoreState {
             awaiting: 0,
             chunks: false,
             max_obj: None,
+            resume_objects: None,
             large_out: None,
             large_in: false,
             large_resumed: false,
@@ -367,9 +369,11 @@ impl StoreState {
             folders: false,
             tree: false,
             room: None,
+            max_items: None,
             own_room: None,
             withheld: 0,
             staged_adds: 0,
+            staged_bytes: 0,
             media: None,
             max_guid: None,
             failed: None,

@@ -107,7 +107,7 @@ fn put_in(
 }
 
 /// The draft of an item whose content is in the store already.
-fn large_draft(tx: &mut dyn Tx, kind: Kind, blob: BlobNo) -> Result<Draft<'static>> {
+pub(super) fn large_draft(tx: &mut dyn Tx, kind: Kind, blob: BlobNo) -> Result<Draft<'static>> {
     let (content, blob, fingerprint) = finished(tx, blob)?;
     let keys = identify(kind, &content).keys.iter().map(|key| key.0).collect();
     Ok(Draft { content: content.into(), blob: Some(blob), fingerprint, keys, ..Draft::default() })

@@ -26,6 +26,13 @@ macro_rules! tx_methods {
             fn changes(book: BookNo, after: Revision, upto: Revision, limit: usize) -> Vec<ItemRow<'static>>;
             fn revisions(book: BookNo, which: &[(Guid, Revision)]) -> Vec<Option<RevisionRow>>;
             fn history(book: BookNo, guid: Guid, limit: usize) -> Vec<RevisionRow>;
+            fn as_of(book: BookNo, at: Revision, guids: &[Guid]) -> Vec<Option<RevisionRow>>;
+            fn states(book: BookNo, at: Revision, after: Guid, limit: usize) -> Vec<(Guid, Option<RevisionRow>)>;
+            fn log(book: BookNo, of: Option<Guid>, before: Revision, limit: usize) -> Vec<RevisionRow>;
+            fn superseded(book: BookNo, after: Revision, newest: usize, limit: usize) -> Vec<PastRow>;
+            fn purge(book: BookNo, which: &[(Guid, Revision)]) -> (), writes which.len();
+            fn restores(book: BookNo, limit: usize) -> Vec<RestoreRow>;
+            fn put_restore(book: BookNo, row: &RestoreRow) -> (), writes 1;
             fn by_fingerprint(book: BookNo, prints: &[[u8; 16]], limit: usize) -> Vec<Vec<Guid>>;
             fn by_match_key(book: BookNo, keys: &[u64], limit: usize) -> Vec<Vec<Guid>>;
             fn children(book: BookNo, parent: Guid, after: Guid, limit: usize) -> Vec<Guid>;

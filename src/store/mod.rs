@@ -11,6 +11,7 @@ mod blob;
 mod draft;
 mod error;
 pub mod fault;
+pub mod history;
 pub mod large;
 pub mod memory;
 mod methods;
@@ -24,8 +25,8 @@ mod writer;
 pub use error::StoreError;
 pub use rows::{
     AccountNo, Blob, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, Hold, HoldReason, ItemRow,
-    Keys, LensNo, Login, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase,
-    Principal, PrincipalKind, Revision, RevisionRow, SentRef, SessionRow, StagedRow, Token, ViewFp,
+    Keys, LensNo, Login, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, PastRow, Phase,
+    Principal, PrincipalKind, RestoreRow, Revision, RevisionRow, SentRef, SessionRow, StagedRow, Token, ViewFp,
 };
 pub use writer::{BookWriter, Draft};
 
@@ -163,6 +164,19 @@ pub enum SessionKey<'a> {
     Ids(DeviceNo, &'a str),
 }
 
+/// The number under which a program or service of the host writes: an origin with a name ([`DeviceRow::local`]), made
+/// when it is not there yet. To be asked for before books are locked.
+///
+/// # Errors
+/// The store's own failure.
+pub fn local_origin(tx: &mut dyn Tx, name: &str, now: Timestamp) -> Result<DeviceNo> {
+    let row = DeviceRow::local(name, now);
+    match tx.device(&row.device_id)? {
+        Some(known) => Ok(known.device),
+        None => tx.put_device(&row),
+    }
+}
+
 /// One transaction of one account. Slices in, vectors aligned with them out.
 ///
 /// Every method fails with the store's own failure only; what is not there is `None`. After a failure the step cannot
@@ -232,6 +246,31 @@ pub trait Tx {
     fn revisions(&mut self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>>;
     /// Superseded revisions of an item, newest first.
     fn history(&mut self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>>;
+    /// What items held when the book was at revision `at`, tombstones included; `None` for what was not there yet or is
+    /// purged.
+    fn as_of(&mut self, book: BookNo, at: Revision, guids: &[Guid]) -> Result<Vec<Option<RevisionRow>>>;
+    /// The items that were there, or had been, when the book was at revision `at`, with what they held then as in
+    /// [`as_of`](Self::as_of): ascending by guid after `after`, at most `limit`.
+    fn states(
+        &mut self,
+        book: BookNo,
+        at: Revision,
+        after: Guid,
+        limit: usize,
+    ) -> Result<Vec<(Guid, Option<RevisionRow>)>>;
+    /// The revisions of an item, or of all of the book, current and superseded, before `before`: newest first, at most
+    /// `limit`.
+    fn log(&mut self, book: BookNo, of: Option<Guid>, before: Revision, limit: usize) -> Result<Vec<RevisionRow>>;
+    /// Superseded revisions of a book after `after`, ascending by number, at most `limit`. Those of each item's `newest`
+    /// last ones are marked.
+    fn superseded(&mut self, book: BookNo, after: Revision, newest: usize, limit: usize) -> Result<Vec<PastRow>>;
+    /// Removes superseded revisions of a locked book, with the large contents that nothing refers to any more. Whoever
+    /// does that raises [`BookRow::purged_upto`].
+    fn purge(&mut self, book: BookNo, which: &[(Guid, Revision)]) -> Result<()>;
+    /// The restores of a book, newest first, at most `limit`.
+    fn restores(&mut self, book: BookNo, limit: usize) -> Result<Vec<RestoreRow>>;
+    /// Inserts or updates a restore by its id.
+    fn put_restore(&mut self, book: BookNo, row: &RestoreRow) -> Result<()>;
     /// Live items with exactly this fingerprint, at most `limit` each, ascending by guid.
     fn by_fingerprint(&mut self, book: BookNo, prints: &[[u8; 16]], limit: usize) -> Result<Vec<Vec<Guid>>>;
     /// Live items that have the match key, at most `limit` each, ascending by guid. Complete only once the book is

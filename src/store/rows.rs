@@ -158,6 +158,19 @@ impl DeviceRow {
             last_seen: now,
         }
     }
+
+    /// The row under which a program or service of the host writes: an origin with a name. No SyncML device is called
+    /// like that.
+    #[must_use]
+    pub fn local(name: &str, now: Timestamp) -> Self {
+        Self::new(&format!("{name}:"), now)
+    }
+
+    /// Whether it is a program or service of the host, and none that speaks SyncML.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.device_id.strip_suffix(':').is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()))
+    }
 }
 
 /// A session's 128-bit token, carried in the RespURI.
@@ -215,7 +228,8 @@ pub struct BookRow {
     pub live_items: i64,
     /// Bytes of live items.
     pub live_bytes: i64,
-    /// Revisions up to here may have lost their superseded contents.
+    /// States of the book before this revision are not whole any more: retention has removed contents that were
+    /// superseded up to it ([`history::purge`](super::history::purge)).
     pub purged_upto: Revision,
     /// Whether all match keys are in the index.
     pub indexed: bool,
@@ -262,7 +276,8 @@ pub struct ItemRow<'a> {
     pub fingerprint: [u8; 16],
     /// Match keys of the content.
     pub keys: Cow<'a, [u64]>,
-    /// The device that made this revision; `None` is the host itself.
+    /// The device that made this revision, or a named program or service of the host ([`DeviceRow::is_local`]); `None` is
+    /// the host itself.
     pub origin: Option<DeviceNo>,
     /// When.
     pub at: Timestamp,
@@ -306,16 +321,65 @@ pub struct RevisionRow {
     pub deleted: bool,
     /// Its folder then.
     pub parent: Option<Guid>,
+    /// How deep it was put then.
+    pub depth: u32,
     /// Its media type, where it is not the book's own.
     pub media_type: Option<String>,
     /// Its content then; of large content the beginning.
     pub content: Vec<u8>,
     /// Where large content is as a whole.
     pub blob: Option<Blob>,
-    /// Who made it.
+    /// Who made it: a device, or a program or service of the host that has a row of its own
+    /// ([`DeviceRow::is_local`]); `None` is the host itself.
     pub origin: Option<DeviceNo>,
     /// When.
     pub at: Timestamp,
+    /// The revision of the item that superseded it, and when; `None` while it is current.
+    pub until: Option<(Revision, Timestamp)>,
+}
+
+impl RevisionRow {
+    /// The length of its content in bytes.
+    #[must_use]
+    pub fn content_len(&self) -> u64 {
+        self.blob.map_or(self.content.len() as u64, |blob| blob.len)
+    }
+}
+
+/// A superseded revision without its content, for retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastRow {
+    /// The item.
+    pub guid: Guid,
+    /// The revision.
+    pub revision: Revision,
+    /// The revision of the item that superseded it.
+    pub until: Revision,
+    /// When that was.
+    pub until_at: Timestamp,
+    /// Whether it is among the newest superseded revisions of its item, as many as were asked for.
+    pub recent: bool,
+}
+
+/// A book that is being set back to an earlier state, or was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoreRow {
+    /// Its id: the head of the book when it began. Going back to that state undoes it.
+    pub id: Revision,
+    /// The state that the book is set back to.
+    pub target: Revision,
+    /// Items whose revision was up to here when it began are done.
+    pub cursor: Revision,
+    /// When it began.
+    pub begun: Timestamp,
+    /// When it was done. What is not done, and not the newest of its book, was given up for another.
+    pub ended: Option<Timestamp>,
+    /// Items that were deleted and are there again.
+    pub revived: u64,
+    /// Items that were changed back.
+    pub changed: u64,
+    /// Items that were not there then, and are deleted.
+    pub deleted: u64,
 }
 
 /// Where a device's sync of a book stands.

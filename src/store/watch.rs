@@ -102,6 +102,9 @@ one_row!(
     (ItemRow<'static>, Option<MapRow>),
     BlobRow,
     PartialRow,
+    PastRow,
+    RestoreRow,
+    (Guid, Option<RevisionRow>),
     (i64, Vec<u8>)
 );
 

@@ -46,7 +46,8 @@ impl Draft<'_> {
 }
 
 impl<'a> BookWriter<'a> {
-    /// A writer for a book that this step has locked.
+    /// A writer for a book that this step has locked. `origin` is the device that wants it, or a program or service of the
+    /// host that gave itself a name ([`local_origin`](super::local_origin)); `None` is the host itself.
     #[must_use]
     pub const fn new(row: BookRow, origin: Option<DeviceNo>, now: Timestamp) -> Self {
         Self { row, origin, now, inserts: Vec::new(), updates: Vec::new(), changed: false }

@@ -27,7 +27,7 @@ pub struct AlertFacts<'a> {
 /// Why a slow sync is held although none was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlowReason {
-    /// This peer and book never finished a sync.
+    /// This peer and book never finished a sync, or a refresh of all that the peer has was begun and did not end.
     FirstSync,
     /// The peer says it has no anchor: absent, empty, or one of the reset patterns.
     NoAnchor,
@@ -44,7 +44,7 @@ impl SlowReason {
     #[must_use]
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::FirstSync => "this is the first sync of this device and book",
+            Self::FirstSync => "this is the first sync of this device and book, or a refresh of it did not end",
             Self::NoAnchor => "the peer has no anchor of an earlier sync",
             Self::Mismatch => "the peer's anchor is not the one of the last sync",
             Self::Purged => "the last sync is longer ago than history is kept",

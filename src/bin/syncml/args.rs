@@ -2,7 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, conformance, demo, device, held, import, item, list, notify, plan, platform, poll, serve, sync, wire,
+    account, conformance, demo, device, held, history, import, item, list, notify, plan, platform, poll, serve, sync,
+    wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -39,6 +40,9 @@ enum Command {
     /// Change single items of a book
     #[command(subcommand)]
     Item(item::Command),
+    /// See what books held before, and set items or whole books back
+    #[command(subcommand)]
+    History(history::Command),
     /// Bring files of cards into a book
     Import(import::Args),
     /// Say what a first sync of a book with some cards would do, and why, without doing it
@@ -68,6 +72,7 @@ impl Cli {
             Command::Held(command) => command.json(),
             Command::List(args) => args.json,
             Command::Item(command) => command.json(),
+            Command::History(command) => command.json(),
             Command::Import(args) => args.json,
             Command::Match(args) => args.json,
             Command::Conformance(args) => args.json,
@@ -87,6 +92,7 @@ impl Cli {
             Command::Held(command) => held::run(&command),
             Command::List(args) => list::run(&args),
             Command::Item(command) => item::run(&command),
+            Command::History(command) => history::run(&command),
             Command::Import(args) => import::run(&args),
             Command::Match(args) => plan::run(&args),
             Command::Notify(args) => notify::run(&args),

@@ -6,7 +6,7 @@ use crate::failure::Result;
 use crate::output::{self, Table, moment};
 use serde::Serialize;
 use syncml::message::Timestamp;
-use syncml::store::{AccountNo, Guid, Store, StoreError, Tx, Verdict, replica};
+use syncml::store::{AccountNo, Guid, Store, StoreError, Tx, Verdict};
 
 /// Map entries per step.
 const PAGE: usize = 1_000;
@@ -103,7 +103,7 @@ fn devices(store: &dyn Store, name: &str, account: AccountNo) -> std::result::Re
     let mut shown = Vec::new();
     store.step(account, &mut |tx| {
         shown.clear();
-        for row in tx.devices()?.into_iter().filter(|row| row.device_id != replica::DEVICE_ID) {
+        for row in tx.devices()?.into_iter().filter(|row| !row.is_local()) {
             let mut of_device = Vec::new();
             for kind in books::all() {
                 let (Some(pair), Some(book)) = (tx.pair(row.device, kind.book)?, tx.book(kind.book)?) else { continue };

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use syncml::session::ClientError;
 use syncml::store::StoreError;
+use syncml::store::history::HistoryError;
 use syncml::store::replica::ReplicaError;
 use syncml::transport::http::client::{HttpError, RunError};
 
@@ -104,6 +105,15 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::NotFound(_) => Self::usage(error.to_string()),
             _ => Self::new(Exit::Database, error.to_string()),
+        }
+    }
+}
+
+impl From<HistoryError> for Failure {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Store(error) => error.into(),
+            _ => Self::usage(error.to_string()),
         }
     }
 }

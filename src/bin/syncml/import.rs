@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use syncml::store::{AccountNo, BookWriter, Draft, Store, StoreError, Verdict};
+use syncml::store::{AccountNo, BookWriter, DeviceNo, Draft, Store, StoreError, Verdict, local_origin};
 use syncml::transport::http::now;
 
 /// Items per step.
@@ -83,6 +83,7 @@ pub(crate) fn import(
 ) -> Result<Imported> {
     let mut done = Imported { dry, ..Imported::default() };
     let mut waiting = Vec::new();
+    let origin = origin(store, account)?;
     for path in files(book, paths)? {
         let content = match fs::read(&path) {
             Ok(content) => content,
@@ -98,11 +99,11 @@ pub(crate) fn import(
         waiting.extend(items.into_iter().map(Cow::into_owned));
         while waiting.len() >= PAGE {
             let rest = waiting.split_off(PAGE);
-            add(store, account, book, &waiting, &mut done)?;
+            add(store, (account, origin), book, &waiting, &mut done)?;
             waiting = rest;
         }
     }
-    add(store, account, book, &waiting, &mut done)?;
+    add(store, (account, origin), book, &waiting, &mut done)?;
     Ok(done)
 }
 
@@ -132,10 +133,20 @@ fn takes_part(book: &BookKind, path: &Path) -> bool {
     !hidden && book.ending.is_none_or(|ending| path.extension().is_some_and(|it| it.eq_ignore_ascii_case(ending)))
 }
 
+/// Under which name it is in the history.
+fn origin(store: &dyn Store, account: AccountNo) -> std::result::Result<DeviceNo, StoreError> {
+    let mut origin = DeviceNo::NEW;
+    store.step(account, &mut |tx| {
+        origin = local_origin(tx, "import", now())?;
+        Ok(Verdict::Commit)
+    })?;
+    Ok(origin)
+}
+
 /// Adds what the book does not hold yet.
 fn add(
     store: &dyn Store,
-    account: AccountNo,
+    (account, origin): (AccountNo, DeviceNo),
     book: &BookKind,
     contents: &[Vec<u8>],
     done: &mut Imported,
@@ -165,7 +176,7 @@ fn add(
         };
         let twins = tx.by_fingerprint(book.book, &prints, 1)?;
         let mut seen = HashSet::new();
-        let mut writer = BookWriter::new(row, None, now());
+        let mut writer = BookWriter::new(row, Some(origin), now());
         for (draft, twins) in drafts.iter().zip(twins) {
             if twins.is_empty() && seen.insert(draft.fingerprint) {
                 writer.add(draft.clone());

@@ -16,6 +16,7 @@ mod device;
 mod failure;
 mod folder;
 mod held;
+mod history;
 mod import;
 mod item;
 mod list;

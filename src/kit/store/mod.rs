@@ -146,6 +146,12 @@ cases! {
         changes_in_pages: "Pages of changes, put together, are the changes, whatever was written before.",
         revisions: "A revision is answered whether current or superseded, and nothing else is.",
         history: "Superseded revisions are listed newest first.",
+        as_of: "What items held at any revision of their book is known, one by one and in pages.",
+        log: "Revisions of an item or a book, current and superseded, are listed newest first.",
+        log_in_pages: "Pages of the log, put together, are every revision once.",
+        superseded: "Superseded revisions are listed by number, with what ended them.",
+        purged: "Superseded revisions are removed, and large contents with the last that refers to them.",
+        restores: "Restores come back as they were put, newest first.",
     }
     search {
         fingerprints: "Live items are found by their exact fingerprint, ascending.",
@@ -218,6 +224,7 @@ macro_rules! store_kit_tests {
             devices session_rows session_newest session_superseded session_expiry statuses
             book_rows book_unlocked item_rows item_conflicts writer_numbers ten_thousand
             changes_in_order changes_in_pages revisions history
+            as_of log log_in_pages superseded purged restores
             fingerprints match_keys match_keys_while_indexing children
             pairs map_rows maps_stay_one_to_one maps_retired maps_carried maps_dropped map_pages
             maps_unconfirmed differences differences_in_pages
@@ -231,7 +238,7 @@ macro_rules! store_kit_tests {
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 60);
+            assert_eq!($crate::kit::store::CASES.len(), 66);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

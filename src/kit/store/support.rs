@@ -4,8 +4,8 @@ use crate::auth::Verifier;
 use crate::message::{Op, Timestamp};
 use crate::store::{
     self, AccountNo, BlobNo, BookNo, BookWriter, DeviceNo, DeviceRow, Direction, Draft, Guid, Hold, HoldReason,
-    ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase, Revision,
-    SentRef, SessionRow, Store, StoreError, Token, Tx, Verdict,
+    ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase, RestoreRow,
+    Revision, SentRef, SessionRow, Store, StoreError, Token, Tx, Verdict,
 };
 use std::fmt::Debug;
 
@@ -253,6 +253,19 @@ pub(super) fn staged_change(epoch: i64, luid: &str, op: Op, content: &str) -> Ne
     }
 }
 
+pub(super) fn restore_row(id: i64) -> RestoreRow {
+    RestoreRow {
+        id: Revision(id),
+        target: Revision(id - 1),
+        cursor: Revision(id),
+        begun: NOW,
+        ended: None,
+        revived: 1,
+        changed: 2,
+        deleted: u64::MAX >> 1,
+    }
+}
+
 pub(super) fn partial_row(uri: &str) -> PartialRow {
     PartialRow {
         direction: Direction::In,
@@ -295,6 +308,13 @@ pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
         for guid in &guids {
             say("history", &tx.history(book, *guid, usize::MAX)?);
         }
+        say("log", &tx.log(book, None, ALL, usize::MAX)?);
+        say("superseded", &tx.superseded(book, Revision(0), 1, usize::MAX)?);
+        for at in (1..=12).map(Revision) {
+            say("states", &tx.states(book, at, Guid(0), usize::MAX)?);
+            say("as of", &tx.as_of(book, at, &guids)?);
+        }
+        say("restores", &tx.restores(book, usize::MAX)?);
         say("prints", &tx.by_fingerprint(book, &prints, 32)?);
         say("keys", &tx.by_match_key(book, &[b'o', b'e', b't', b'u'].map(u64::from), 32)?);
         for device in (1..=3).map(DeviceNo) {
@@ -341,6 +361,7 @@ pub(super) fn fill(tx: &mut dyn Tx) -> store::Result<()> {
         replace(tx, book, added[0].guid, "uno")?;
         tx.index_more(book, 100)?;
         delete(tx, book, added[1].guid)?;
+        tx.put_restore(book, &restore_row(3))?;
         tx.put_pair(&pair_row(phone, book))?;
         let unconfirmed = MapRow { state: MapState::Unconfirmed, ..map_row(2, "2", 3) };
         tx.put_maps(phone, book, &[map_row(2, "1", 1), map_row(2, "a", 2), unconfirmed])?;
@@ -370,6 +391,9 @@ pub(super) fn disturb(tx: &mut dyn Tx) -> store::Result<()> {
         let mut writer = writer(tx, book)?;
         writer.replace(&old, draft("two"));
         writer.flush(tx)?;
+        tx.purge(book, &[(Guid(1), Revision(1))])?;
+        tx.put_restore(book, &restore_row(3))?;
+        tx.put_restore(book, &RestoreRow { ended: Some(NOW), ..restore_row(4) })?;
         tx.put_pair(&PairRow::new(phone, book))?;
         tx.put_maps(phone, book, &[MapRow { state: MapState::Gone, ..map_row(2, "1", 1) }, map_row(1, "b", 7)])?;
         tx.carry_maps(phone, book, 2, 1)?;

@@ -1,6 +1,6 @@
 //! What a client does when the server is busy (§3.11).
 
-use super::step::alert;
+use super::open::alert;
 use super::{Client, ClientError};
 use crate::message::{AlertCode, Command, Item, Location, Message, StatusCode, Timestamp};
 use crate::session::outbox::Outbox;

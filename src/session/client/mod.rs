@@ -6,6 +6,9 @@ mod called;
 mod credential;
 mod exchange;
 mod fallback;
+mod heard;
+mod maps;
+mod open;
 mod poll;
 mod server;
 mod step;
@@ -18,14 +21,12 @@ pub use poll::{News, Poll, PollConfig};
 use self::credential::Answered;
 use self::server::Believed;
 use self::step::Step;
-use super::datastore;
-use super::large::LargeLimits;
+use super::large::{BookRoom, LargeLimits};
 use super::receive::Quota;
 use super::state::{State, StoreState};
 use super::turn::Turn;
 use super::{Profiles, Report, ServerIdentity};
 use crate::codec::Encoding;
-use crate::contact::identity::Kind;
 use crate::message::{AlertCode, Mem, StatusCode, Timestamp, Version};
 use crate::store::{AccountNo, BookNo, DeviceRow, HoldReason, Store, StoreError, Token, Tx, Verdict};
 use crate::sync::filter::{Filter, FilterError, FilterType};
@@ -70,7 +71,7 @@ pub struct BookFilter {
 impl BookFilter {
     /// As a session of this version uses it.
     fn for_book(&self, book: BookNo, version: Version) -> Result<Option<Filter>, FilterError> {
-        let kind = datastore::by_number(book).map_or(Kind::Other, |datastore| datastore.kind);
+        let kind = book.kind();
         let fields = self.fields.iter().map(String::as_str);
         match version {
             Version::V12 => Filter::new(kind, self.record.as_deref(), fields, self.filter_type),
@@ -120,7 +121,7 @@ pub struct ClientConfig {
 impl ClientConfig {
     /// What this client takes of large objects.
     const fn large(&self) -> LargeLimits {
-        LargeLimits { object: self.max_obj_size, card: self.max_card_size, account: u64::MAX }
+        LargeLimits { object: self.max_obj_size, card: self.max_card_size, account: u64::MAX, book: BookRoom::ENDLESS }
     }
 }
 

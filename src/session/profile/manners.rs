@@ -4,7 +4,7 @@ use crate::message::{AlertCode, StatusCode};
 use crate::session::datastore::{self, DATASTORES};
 use crate::store::BookNo;
 use crate::sync::{SyncType, Treatment};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// However little of a message a rule lets us fill, this many bytes are ours (§11.1).
@@ -12,6 +12,17 @@ const LEAST: u64 = 1_800;
 
 /// All books of which nothing else is said.
 const EVERY: &str = "*";
+
+/// How a peer is told where a large object goes on that broke off with the session before (§3.13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ResumeObjects {
+    /// By the offset of the chunk in the object: `datapos=N` in an `EMI` of its Meta.
+    Position,
+    /// By the size of what is left, in the `Size` of its Meta.
+    Rest,
+}
 
 /// What is done differently for a peer. Everything unset is as the standard wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -37,7 +48,7 @@ pub struct Manners {
     pub namespace: Option<bool>,
     /// Whether items are written as CDATA in XML (else escaped).
     pub cdata: Option<bool>,
-    /// Whether what it sends in a Sync is answered one by one.
+    /// Whether what it sends in a Sync is answered one by one. If not, only what was not done is, and chunks are.
     pub item_statuses: Option<bool>,
     /// Whether Statuses of commands other than Alerts may have an Item.
     pub status_items: Option<bool>,
@@ -49,6 +60,9 @@ pub struct Manners {
     pub number_of_changes: Option<bool>,
     /// Whether it takes objects in chunks, whatever it says.
     pub large_objects: Option<bool>,
+    /// How it is told where an object in chunks goes on that a session broke off. Without this it is sent from its beginning,
+    /// unless the peer is one of this crate.
+    pub resume_objects: Option<ResumeObjects>,
     /// The media types and versions it is sent, whatever it prefers: of each datastore the first that it has.
     pub media: Option<Vec<(String, String)>>,
     /// How many challenges of a server are answered before its word is taken; 1 to 10.
@@ -69,7 +83,8 @@ impl Manners {
             *known = known.or(*treatment);
         }
         first!(fill_percent max_msg_size max_announced max_guid alerts idle_alerts zero_anchor namespace cdata
-            item_statuses status_items statuses silence_is_success number_of_changes large_objects media auth_tries);
+            item_statuses status_items statuses silence_is_success number_of_changes large_objects
+            resume_objects media auth_tries);
     }
 
     /// What is wrong with it: a setting and the reason.

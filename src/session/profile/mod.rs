@@ -6,7 +6,7 @@
 mod manners;
 mod pattern;
 
-pub use manners::Manners;
+pub use manners::{Manners, ResumeObjects};
 
 use crate::message::{DevInf, Text};
 use crate::sync::Treatment;

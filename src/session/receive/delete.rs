@@ -86,7 +86,7 @@ impl<'m> Overlay<'m> {
         let reaction = match open.role {
             Role::Client if when == When::Arriving => one_more(open),
             _ if open.state.refusing => Reaction::Refuse,
-            _ if open.state.held > 0 => Reaction::Hold,
+            _ if open.state.holding => Reaction::Hold,
             _ => Reaction::Proceed,
         };
         if reaction == Reaction::Refuse {

@@ -4,12 +4,10 @@ use super::overlay::Overlay;
 use super::{Key, OpenBook, Outcome, Place, Received, Verb, When};
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder};
+use crate::session::folders::MAX_DEPTH;
 use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Revision, Tx, ViewFp};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
-
-/// Folders in folders at most.
-const MAX_DEPTH: u32 = 100;
 
 /// What is in a folder is read so many at a time.
 const PAGE: usize = 64;
@@ -74,7 +72,7 @@ impl<'m> Overlay<'m> {
             Err(Unplaced::Unknown) => match when {
                 // Its folder may be among what waits for the whole set: then it waits too.
                 When::Arriving if open.compares() && item.is_none() => {
-                    if self.no_room_to_stage(open) {
+                    if self.no_room_to_stage(open, content.len(), false) {
                         return refused(StatusCode::DEVICE_FULL);
                     }
                     let Key::Peer(luid) = received.key else { return refused(StatusCode::NOT_FOUND) };
@@ -239,11 +237,20 @@ impl<'m> Overlay<'m> {
         }
     }
 
-    /// Whether so much is staged already that the book could not hold it.
-    pub(super) fn no_room_to_stage(&self, open: &mut OpenBook<'_, 'm>) -> bool {
-        let full = open.state.staged_adds >= open.quota.items;
-        open.state.staged_adds += u64::from(!full);
-        open.state.received.refused += u64::from(full);
+    /// Whether so much came already that the book could not hold it. What of it is here before is not known until all of it
+    /// came. So the limit is first that of what the peer shows; and whatever it is, an item that is not `known` never makes
+    /// the book more than twice as large as it may be. A client has room for what it says, and no more.
+    pub(super) fn no_room_to_stage(&self, open: &mut OpenBook<'_, 'm>, bytes: u64, known: bool) -> bool {
+        let (quota, state) = (open.quota, &mut *open.state);
+        let shown = state.staged_adds + state.received.matched + state.received.added;
+        let after = u64::try_from(state.start_live).unwrap_or(0).saturating_add(state.staged_adds);
+        let full = shown >= quota.items
+            || state.staged_bytes.saturating_add(bytes) > quota.bytes
+            || (!known && after >= quota.items.saturating_mul(2))
+            || state.own_room.as_mut().is_some_and(|room| !room.take(bytes));
+        state.staged_adds += u64::from(!full);
+        state.staged_bytes += if full { 0 } else { bytes };
+        state.received.refused += u64::from(full);
         full
     }
 }

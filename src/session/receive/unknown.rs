@@ -62,7 +62,7 @@ impl<'m> Overlay<'m> {
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
         if full && when == When::Arriving {
-            if self.no_room_to_stage(open) {
+            if self.no_room_to_stage(open, content.len(), claims) {
                 return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
             }
             self.stage(open, received.op, luid, Some(content), received.place.as_ref());

@@ -4,6 +4,7 @@ use super::step::Step;
 use super::{Asked, Server};
 use crate::auth::{Attempts, Challenge, Identity, Nonces, Policy, Presented, Scheme, Transport, Verifier, verify};
 use crate::message::{Alert, Command, Header, Location, Status, StatusCode, names};
+use crate::session::datastore;
 use crate::session::state::Package;
 use crate::session::trust::Wanted;
 use crate::session::{Host, ServerIdentity, Speaker};
@@ -55,7 +56,8 @@ impl Step<'_, '_> {
         !self.state.trust.granted.contains(&book) && self.door.host.book_verifier(&self.speaker(), book).is_some()
     }
 
-    /// Whether an Alert may open a book: `true` if its own credential did so just now. Else the Status and the challenge.
+    /// Whether an Alert may open a book: `true` if its own credential did so just now. Else the Status and the challenge. The
+    /// credential may stand in the book's Sync, where that comes in the same message (§3.14).
     ///
     /// Nonces are of this session and book alone: what was overheard opens nothing in another one.
     pub(super) fn opens(&mut self, alert: &Alert<'_>, book: BookNo) -> Result<bool, (StatusCode, Option<Wanted>)> {
@@ -63,7 +65,13 @@ impl Step<'_, '_> {
         if self.state.trust.granted.contains(&book) {
             return Ok(false);
         }
-        let cred = alert.cred.as_ref();
+        let in_sync = || {
+            self.message.body.iter().find_map(|command| match command {
+                Command::Sync(sync) => sync.cred.as_ref().filter(|_| names_book(sync.target.as_ref(), book)),
+                _ => None,
+            })
+        };
+        let cred = alert.cred.as_ref().or_else(in_sync);
         let presented = match cred {
             Some(cred) => Presented::read(cred, &self.message.header.source),
             None => Ok(None),
@@ -204,4 +212,8 @@ fn header_status<'m, 'a>(command: &'m Command<'a>) -> Option<&'m Status<'a>> {
         Command::Status(status) if status.cmd == names::SYNC_HDR && status.cmd_ref.as_str() == "0" => Some(status),
         _ => None,
     }
+}
+
+fn names_book(target: Option<&Location<'_>>, book: BookNo) -> bool {
+    target.and_then(|target| datastore::by_uri(&target.uri)).is_some_and(|datastore| datastore.book == book)
 }

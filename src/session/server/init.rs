@@ -44,7 +44,7 @@ impl Step<'_, '_> {
                 }
                 Some(AlertCode::SUSPEND) if self.state.version == Version::V12 => StatusCode::OK,
                 Some(AlertCode::NO_END_OF_DATA) => {
-                    self.state.break_off();
+                    self.turn.break_off(tx, &mut self.state)?;
                     StatusCode::OK
                 }
                 Some(AlertCode::NEXT_MESSAGE | AlertCode::DISPLAY) => StatusCode::OK,
@@ -175,6 +175,11 @@ impl Step<'_, '_> {
             pair.phase = Phase::Idle;
         }
         pair.sync_type = sync.alert().0;
+        if sync == SyncType::RefreshFromServer {
+            // The device may empty itself before it hears anything (§3.5): until this has ended, no anchor of before says
+            // what it has.
+            (pair.peer_next, pair.peer_prev) = (None, None);
+        }
         if !resumed {
             pair.start_head = row.head;
         }
@@ -191,7 +196,7 @@ impl Step<'_, '_> {
             store.refilter = true;
             pair.filter_hash = Some(Vec::new());
         }
-        store.first = pair.peer_next.is_none() && pair.cursor == Revision(0);
+        store.first = pair.peer_next.is_none() && pair.own_next.is_none();
         store.start_head = pair.start_head;
         store.start_live = row.live_items;
         store.held = left_over.held;

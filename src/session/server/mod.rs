@@ -10,7 +10,7 @@ mod refusal;
 mod step;
 
 use self::busy::Waiting;
-use super::large::LargeLimits;
+use super::large::{BookRoom, LargeLimits};
 use super::{Busy, Host, Profiles, Report};
 use crate::auth::{Attempts, CredError, MacHeader, Nonces, Presented, Tokens};
 use crate::codec::{EncodeError, Encoding, Limits, decode_header};
@@ -54,7 +54,9 @@ pub struct ServerConfig {
     pub public_uri: Option<String>,
     /// When deletes that a device causes are held instead of obeyed.
     pub guard: DeletionGuard,
-    /// The most live items that devices may fill a book with; more are answered 420, and stay where they are (§3.18).
+    /// The most live items that devices may fill a book with; more are answered 420, and stay where they are (§3.18). In a
+    /// sync of everything it is what the device shows that counts, for it may be here already; but never does a book get
+    /// larger than twice its limit.
     pub max_items: Option<u64>,
     /// The same in bytes of content.
     pub max_bytes: Option<u64>,
@@ -75,7 +77,12 @@ pub struct ServerConfig {
 impl ServerConfig {
     /// What this server takes of large objects.
     pub(super) const fn large(&self) -> LargeLimits {
-        LargeLimits { object: self.max_obj_size, card: self.max_card_size, account: self.max_large_bytes }
+        LargeLimits {
+            object: self.max_obj_size,
+            card: self.max_card_size,
+            account: self.max_large_bytes,
+            book: BookRoom::ENDLESS,
+        }
     }
 }
 

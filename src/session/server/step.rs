@@ -2,8 +2,8 @@
 
 use super::ServerConfig;
 use super::door::Door;
-use crate::codec::{Encoding, Limits, decode_devinf, encode_devinf};
-use crate::message::{AlertCode, Chal, Command, Data, Header, Location, Message, Meta, StatusCode, Timestamp, Version};
+use crate::codec::{Encoding, Limits, decode_devinf};
+use crate::message::{AlertCode, Chal, Command, Header, Location, Message, Meta, StatusCode, Timestamp, Version};
 use crate::session::changes::Question;
 use crate::session::confirm::take_map;
 use crate::session::devinf;
@@ -103,41 +103,24 @@ impl Step<'_, '_> {
 
     /// A Status for the command at `index`, without addresses.
     pub(super) fn queued(&self, index: usize, code: StatusCode) -> Queued {
-        let command = &self.message.body[index];
-        let cmd_id = command.cmd_id().map(|id| id.as_str()).unwrap_or_default();
-        Queued::new(&self.message.header.msg_id.to_string(), cmd_id, command.name(), code)
+        Queued::of(self.message, &self.message.body[index], code)
     }
 
-    /// Finds the profile rules about the device, by its id and what it said of itself, now or in an earlier session.
+    /// Finds the profile rules about the device, by its id and what it said of itself.
     fn choose_manners(&mut self) {
-        let bytes = self.device.devinf.as_deref();
-        let devinf = bytes.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
-        self.state.rules = self.config.profiles.about(&self.device.device_id, devinf.as_ref());
-        self.turn.manners = self.config.profiles.manners(&self.state.rules);
+        let (profiles, id) = (&self.config.profiles, &self.device.device_id);
+        self.turn.choose_manners(profiles, id, &self.device, &mut self.state);
         self.device.profile = (!self.state.rules.is_empty()).then(|| self.state.rules.join(" "));
     }
 
     /// Put and Results: the device says what it is. Before everything else, since alerts depend on it.
     fn take_devinf(&mut self) {
-        let message = self.message;
-        for (index, command) in message.body.iter().enumerate() {
-            let items = match command {
-                Command::Put(put) => &put.items,
-                Command::Results(results) => &results.items,
-                _ => continue,
-            };
-            for item in items {
-                let code = match &item.data {
-                    Some(Data::DevInf(devinf)) => {
-                        self.device.devinf = encode_devinf(devinf, self.state.version, Encoding::Xml).ok();
-                        self.choose_manners();
-                        StatusCode::OK
-                    }
-                    _ => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                };
-                let queued = self.queued(index, code).about(item);
-                self.answer(index, queued);
-            }
+        let statuses = devinf::keep(self.message, self.state.version, &mut self.device);
+        if !statuses.is_empty() {
+            self.choose_manners();
+        }
+        for (index, queued) in statuses {
+            self.answer(index, queued);
         }
     }
 
@@ -420,7 +403,7 @@ impl Step<'_, '_> {
             .map_err(broken)?;
         let statuses = std::mem::take(&mut self.statuses);
         write_statuses(tx, &self.turn.token, &mut outbox, statuses.into_iter().flatten())?;
-        devinf::write_results(&mut outbox, &mut self.state, self.encoding).map_err(broken)?;
+        devinf::write_results(&mut outbox, &mut self.state, self.turn.quota, self.encoding).map_err(broken)?;
         self.write_news(tx, &mut outbox)?;
         self.write_alerts(&mut outbox).map_err(broken)?;
         write_broken(&mut outbox, &mut self.state)?;

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::Lock;
+use super::history::as_revision;
 use super::tables::{Changes, Tables};
 use super::tx::{FIRST, LAST, MemoryTx};
 use std::ops::Bound::{Excluded, Included};
@@ -95,7 +96,9 @@ impl MemoryTx<'_> {
                 };
                 check_newer(tables, changes, book, row)?;
                 Self::index(tables, changes, book, &old, false);
-                changes.superseded.put((book, old.guid, old.revision), as_of(&old));
+                let past = RevisionRow { until: Some((row.revision, row.at)), ..as_revision(&old) };
+                changes.superseded.put((book, old.guid, old.revision), past);
+                changes.past_by_revision.put((book, old.revision), old.guid);
                 Self::index(tables, changes, book, row, true);
                 changes.items.put((book, row.guid), row.clone().into_owned());
             }
@@ -114,30 +117,6 @@ impl MemoryTx<'_> {
             let range = (Excluded((book, after)), Included((book, upto)));
             let guids = changes.by_revision.scan(&tables.by_revision, range.0, range.1).take(limit);
             guids.filter_map(|(_, guid)| changes.items.get(&tables.items, &(book, *guid)).cloned()).collect()
-        }))
-    }
-
-    pub(super) fn revisions(&mut self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>> {
-        Ok(self.with(|tables, changes| {
-            let held = |&(guid, revision): &(Guid, Revision)| {
-                let item = changes.items.get(&tables.items, &(book, guid))?;
-                if item.revision == revision {
-                    return Some(as_of(item));
-                }
-                changes.superseded.get(&tables.superseded, &(book, guid, revision)).cloned()
-            };
-            which.iter().map(held).collect()
-        }))
-    }
-
-    pub(super) fn history(&mut self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>> {
-        Ok(self.with(|tables, changes| {
-            let range = (Included((book, guid, Revision(i64::MIN))), Included((book, guid, Revision(i64::MAX))));
-            let rows = changes.superseded.scan(&tables.superseded, range.0, range.1).map(|(_, row)| row.clone());
-            let mut rows = rows.collect::<Vec<_>>();
-            rows.reverse();
-            rows.truncate(limit);
-            rows
         }))
     }
 
@@ -237,19 +216,4 @@ fn check_newer(tables: &Tables, changes: &Changes, book: BookNo, row: &ItemRow<'
     }
     let ItemRow { guid, revision, .. } = row;
     Err(StoreError::Corrupt(format!("item {guid} of book {book} shall get revision {revision} below head {head}")))
-}
-
-/// What a current item holds, as its revision.
-fn as_of(item: &ItemRow<'_>) -> RevisionRow {
-    RevisionRow {
-        guid: item.guid,
-        revision: item.revision,
-        deleted: item.deleted,
-        parent: item.parent,
-        media_type: item.media_type.as_deref().map(str::to_owned),
-        content: item.content.to_vec(),
-        blob: item.blob,
-        origin: item.origin,
-        at: item.at,
-    }
 }

@@ -7,6 +7,7 @@
 
 mod blobs;
 mod directory;
+mod history;
 mod items;
 mod ledger;
 mod maps;

@@ -3,7 +3,7 @@
 use super::super::blob::Piece;
 use super::super::{
     BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, MapRow, NewStaged, OutgoingRow, PairRow,
-    PartialRow, Revision, RevisionRow, SessionRow, Token, ViewFp,
+    PartialRow, RestoreRow, Revision, RevisionRow, SessionRow, Token, ViewFp,
 };
 use super::table::{Layer, Table};
 
@@ -57,6 +57,9 @@ tables! {
     /// Live items only, so far as they are indexed.
     by_match_key: (BookNo, u64, Guid) => (),
     superseded: (BookNo, Guid, Revision) => RevisionRow,
+    past_by_revision: (BookNo, Revision) => Guid,
+    /// By the restore's id.
+    restores: (BookNo, Revision) => RestoreRow,
     pairs: (DeviceNo, BookNo) => PairRow,
     maps: (DeviceNo, BookNo, i64, String) => MapRow,
     /// Entries that are not retired.

@@ -190,16 +190,7 @@ impl<'a> Replica<'a> {
                 device = row.device;
                 return Ok(Verdict::Rollback);
             }
-            device = tx.put_device(&DeviceRow {
-                device: DeviceNo::NEW,
-                device_id: DEVICE_ID.to_owned(),
-                devinf: None,
-                profile: None,
-                nonce_count: 0,
-                nonce_out: None,
-                nonce_in: None,
-                last_seen: now,
-            })?;
+            device = tx.put_device(&DeviceRow::new(DEVICE_ID, now))?;
             Ok(Verdict::Commit)
         })?;
         Ok(Self { store, account, book, device, now })

@@ -92,10 +92,10 @@ impl SqliteTx<'_> {
         let mut keys =
             self.prepare("SELECT keys FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND deleted = 0")?;
         let mut supersede = self.prepare(
-            "INSERT INTO revision (account, book, guid, revision, kind, parent, media_type, origin, at, content,
-              blob, size)
+            "INSERT INTO revision (account, book, guid, revision, kind, until, until_at, parent, depth, media_type,
+              origin, at, content, blob, size)
              SELECT account, book, guid, revision, CASE WHEN deleted THEN 2 WHEN revision = guid THEN 0 ELSE 1 END,
-              parent, media_type, origin, at, content, blob, size
+              ?4, ?5, parent, depth, media_type, origin, at, content, blob, size
              FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision < ?4",
         )?;
         let mut update = self.prepare(
@@ -115,7 +115,7 @@ impl SqliteTx<'_> {
                     self.index(&mut index, book, row.guid, new)?;
                 }
             }
-            if supersede.execute((id.0, id.1, id.2, row.revision.0)).or_failure()? == 0 {
+            if supersede.execute((id.0, id.1, id.2, row.revision.0, row.at.0)).or_failure()? == 0 {
                 let (guid, revision) = (row.guid, row.revision);
                 return Err(StoreError::Corrupt(format!("item {guid} of book {book} is not older than {revision}")));
             }
@@ -158,30 +158,6 @@ impl SqliteTx<'_> {
                               AND revision <= ?4 AND revision <> guid ORDER BY revision LIMIT 1 OFFSET ?5";
         let values = (self.account, book.0, after.0, upto.0, count - 1);
         Ok(self.one(BOUND, values, |row| row.get(0).map(Revision))?.unwrap_or(upto))
-    }
-
-    pub(super) fn revisions(&self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>> {
-        const CURRENT: &str =
-            "SELECT guid, revision, deleted, parent, media_type, origin, at, content, blob, size FROM item
-              WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4";
-        const SUPERSEDED: &str =
-            "SELECT guid, revision, kind = 2, parent, media_type, origin, at, content, blob, size FROM revision
-              WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4";
-        let (mut current, mut superseded) = (self.prepare(CURRENT)?, self.prepare(SUPERSEDED)?);
-        let mut held = |guid: Guid, revision: Revision| {
-            let id = (self.account, book.0, guid.0, revision.0);
-            match current.query_row(id, rows::revision).optional()? {
-                Some(row) => Ok(Some(row)),
-                None => superseded.query_row(id, rows::revision).optional(),
-            }
-        };
-        which.iter().map(|(guid, revision)| held(*guid, *revision).or_failure()).collect()
-    }
-
-    pub(super) fn history(&self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>> {
-        let sql = "SELECT guid, revision, kind = 2, parent, media_type, origin, at, content, blob, size FROM revision
-                   WHERE account = ?1 AND book = ?2 AND guid = ?3 ORDER BY revision DESC LIMIT ?4";
-        self.all(sql, (self.account, book.0, guid.0, rows_at_most(limit)), rows::revision)
     }
 
     pub(super) fn by_fingerprint(&self, book: BookNo, prints: &[[u8; 16]], limit: usize) -> Result<Vec<Vec<Guid>>> {

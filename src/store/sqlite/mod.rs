@@ -6,6 +6,7 @@
 mod blobs;
 mod directory;
 mod failure;
+mod history;
 mod items;
 mod ledger;
 mod maps;
@@ -108,7 +109,10 @@ impl SqliteStore {
              GROUP BY i.account, i.book HAVING max(i.revision) > ifnull(max(b.head), 0)
              UNION ALL
             SELECT i.account, i.book, 'a large content is missing' FROM item AS i WHERE i.blob IS NOT NULL
-               AND NOT EXISTS (SELECT 1 FROM blob AS p WHERE p.account = i.account AND p.blob = i.blob)) LIMIT 5";
+               AND NOT EXISTS (SELECT 1 FROM blob AS p WHERE p.account = i.account AND p.blob = i.blob)
+             UNION ALL
+            SELECT r.account, r.book, 'a large content of the past is missing' FROM revision AS r WHERE r.blob IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM blob AS p WHERE p.account = r.account AND p.blob = r.blob)) LIMIT 5";
         self.writer.alone(|conn| {
             for sql in ["PRAGMA integrity_check(5)", FINDINGS] {
                 let mut statement = conn.prepare(sql).or_failure()?;

@@ -87,7 +87,24 @@ pub(super) fn unpack_keys(bytes: &[u8]) -> Vec<u64> {
     keys.iter().map(|key| u64::from_le_bytes(*key)).collect()
 }
 
-/// Reads `guid, revision, deleted, parent, media_type, origin, at, content, blob, size`.
+/// The columns of a revision that is current, of `item`, in the order of [`revision`], of which guid and revision are left
+/// out.
+macro_rules! current_columns {
+    () => {
+        "deleted, parent, media_type, origin, at, content, blob, size, depth, NULL, NULL"
+    };
+}
+pub(super) use current_columns;
+
+/// The columns of one that is superseded, of `revision`, likewise.
+macro_rules! past_columns {
+    () => {
+        "kind = 2, parent, media_type, origin, at, content, blob, size, depth, until, until_at"
+    };
+}
+pub(super) use past_columns;
+
+/// Reads `guid, revision` and the columns of a revision.
 pub(super) fn revision(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
     Ok(RevisionRow {
         guid: Guid(row.get(0)?),
@@ -99,6 +116,33 @@ pub(super) fn revision(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
         at: Timestamp(row.get(6)?),
         content: row.get(7)?,
         blob: blob(row, 8)?,
+        depth: row.get(10)?,
+        until: row.get::<_, Option<i64>>(11)?.map(Revision).zip(row.get::<_, Option<i64>>(12)?.map(Timestamp)),
+    })
+}
+
+/// Reads `guid, revision, until, until_at`.
+pub(super) fn past(row: &Row<'_>) -> rusqlite::Result<PastRow> {
+    Ok(PastRow {
+        guid: Guid(row.get(0)?),
+        revision: Revision(row.get(1)?),
+        until: Revision(row.get(2)?),
+        until_at: Timestamp(row.get(3)?),
+        recent: false,
+    })
+}
+
+/// Reads `restore, target, cursor, begun, ended, revived, changed, deleted`.
+pub(super) fn restore(row: &Row<'_>) -> rusqlite::Result<RestoreRow> {
+    Ok(RestoreRow {
+        id: Revision(row.get(0)?),
+        target: Revision(row.get(1)?),
+        cursor: Revision(row.get(2)?),
+        begun: Timestamp(row.get(3)?),
+        ended: row.get::<_, Option<i64>>(4)?.map(Timestamp),
+        revived: row.get::<_, i64>(5)?.cast_unsigned(),
+        changed: row.get::<_, i64>(6)?.cast_unsigned(),
+        deleted: row.get::<_, i64>(7)?.cast_unsigned(),
     })
 }
 

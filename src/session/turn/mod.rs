@@ -1,0 +1,198 @@
+//! One message's work, for both roles: what the peer's commands do here, what its answers settle, and what is said to it.
+
+mod answers;
+mod incoming;
+mod outgoing;
+
+pub(super) use self::answers::sent_ref;
+pub(super) use self::incoming::{out_of_place, refuse_all, unfold};
+pub(super) use self::outgoing::{keep_overflow, write_broken, write_statuses};
+
+use super::datastore::{self, same_place};
+use super::devinf;
+use super::large::LargeLimits;
+use super::profile::{Manners, Profiles};
+use super::receive::{OpenBook, Quota};
+use super::settle::settle;
+use super::state::{State, StoreState};
+use crate::codec::{Limits, decode_devinf};
+use crate::message::{AlertCode, DevInf, Location, Timestamp, Version};
+use crate::store::{
+    BookNo, BookRow, BookWriter, DeviceNo, DeviceRow, PairRow, Phase, Result, Revision, StoreError, Token, Tx,
+};
+use crate::sync::{DeletionGuard, Role, SyncType};
+use std::collections::BTreeMap;
+
+/// Statuses taken out of the queue at a time.
+const QUEUE_PAGE: usize = 500;
+
+/// One message's work: who it is with, and the books it holds.
+pub(super) struct Turn {
+    /// Which end this is.
+    pub role: Role,
+    /// The peer.
+    pub device: DeviceNo,
+    /// The session.
+    pub token: Token,
+    /// Now.
+    pub now: Timestamp,
+    /// What is taken of large objects.
+    pub large: LargeLimits,
+    /// When deletes are too many.
+    pub guard: DeletionGuard,
+    /// What a book may hold.
+    pub quota: Quota,
+    /// The books whose deleted items can be read again from their history.
+    pub archives: Vec<BookNo>,
+    /// What is done differently for the peer.
+    pub manners: Manners,
+    /// The locked books.
+    pub rows: BTreeMap<BookNo, BookRow>,
+    /// The peer's pairs with them.
+    pub pairs: BTreeMap<BookNo, PairRow>,
+}
+
+impl Turn {
+    /// Finds the profile rules about the peer, by its name and what it said of itself, now or in an earlier session.
+    pub(super) fn choose_manners(&mut self, profiles: &Profiles, peer: &str, device: &DeviceRow, state: &mut State) {
+        let bytes = device.devinf.as_deref();
+        let devinf = bytes.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        state.rules = profiles.about(peer, devinf.as_ref());
+        self.manners = profiles.manners(&state.rules);
+    }
+
+    /// Locks the session's books, in ascending order, and loads the peer's pairs with them.
+    pub(super) fn lock(&mut self, tx: &mut dyn Tx, books: impl IntoIterator<Item = BookNo>) -> Result<()> {
+        let mut books: Vec<BookNo> = books.into_iter().filter(|book| !self.rows.contains_key(book)).collect();
+        books.sort_unstable();
+        books.dedup();
+        if books.is_empty() {
+            return Ok(());
+        }
+        for row in tx.lock_books(&books)? {
+            let pair = tx.pair(self.device, row.book)?.unwrap_or_else(|| PairRow::new(self.device, row.book));
+            self.pairs.insert(row.book, pair);
+            self.rows.insert(row.book, row);
+        }
+        Ok(())
+    }
+
+    /// Opens a locked book for writing.
+    pub(super) fn open<'m, R>(
+        &mut self,
+        state: &mut StoreState,
+        work: impl FnOnce(&mut OpenBook<'_, 'm>, &mut PairRow) -> Result<R>,
+    ) -> Result<R> {
+        let book = state.book;
+        let missing = || StoreError::Corrupt(format!("book {book} is used without its lock"));
+        let row = self.rows.get(&book).ok_or_else(missing)?.clone();
+        let pair = self.pairs.get_mut(&book).ok_or_else(missing)?;
+        let kind = book.kind();
+        // What a client receives was made by the server; what a server receives, by the device.
+        state.alone &= state.seen_head == row.head;
+        let writer = BookWriter::new(row, Some(self.device), self.now);
+        if pair.phase == Phase::Idle {
+            pair.phase = Phase::Receiving;
+        }
+        let (role, device, token, quota) = (self.role, self.device, self.token, self.quota);
+        let treatment = self.manners.treatment(book);
+        let (guard, holds) = (treatment.guard(self.guard), Vec::new());
+        let mut open = OpenBook { role, device, token, kind, state, writer, quota, treatment, guard, holds };
+        let result = work(&mut open, pair)?;
+        open.holds.drain(..).for_each(|hold| pair.add_hold(hold));
+        let row = open.writer.row().clone();
+        open.state.seen_head = row.head;
+        self.rows.insert(book, row);
+        Ok(result)
+    }
+
+    /// Settles what an earlier session received and did not come to settle, by the map that it left. It was acknowledged;
+    /// and only so it is known what the device had before this session tells what it has now. Returns what is left of the
+    /// budget, or `None` when it ran out first.
+    pub(super) fn settle_left_over(
+        &mut self,
+        tx: &mut dyn Tx,
+        state: &mut StoreState,
+        budget: usize,
+    ) -> Result<Option<usize>> {
+        if tx.staged(self.device, state.book, 0, 1)?.is_empty() {
+            return Ok(Some(budget));
+        }
+        let guard = self.guard;
+        let phase = self.pairs.get(&state.book).map(|pair| pair.phase);
+        let left = self.open(state, |open, _| settle(tx, open, guard, budget))?;
+        if let (Some(phase), Some(pair)) = (phase, self.pairs.get_mut(&state.book)) {
+            pair.phase = phase;
+        }
+        Ok(left)
+    }
+
+    /// Whether the books' folders can be spoken of, which takes 1.2 and a peer that has them (§3.15). `devinf` is what the
+    /// peer said of itself.
+    pub(super) fn learn_folders(&self, state: &mut State, devinf: Option<&[u8]>) {
+        let has_folders = |store: &StoreState| datastore::by_number(store.book).is_some_and(|one| one.folders);
+        if state.version != Version::V12 || !state.stores.iter().any(has_folders) {
+            return;
+        }
+        let caps = devinf.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        for store in state.stores.iter_mut().filter(|store| has_folders(store)) {
+            let there = |caps: &DevInf<'_>| {
+                datastore::by_number(store.book).is_some_and(|one| devinf::capability(caps, &store.there, one).folders)
+            };
+            store.folders = true;
+            store.tree = caps.as_ref().is_some_and(there);
+        }
+    }
+
+    /// The session ends: anchors of the datastores that ended cleanly move, in this transaction.
+    pub(super) fn finish(&mut self, tx: &mut dyn Tx, stores: &mut [StoreState]) -> Result<()> {
+        for store in stores {
+            let Some(pair) = self.pairs.get_mut(&store.book) else { continue };
+            store.finish(self.role, pair);
+            if store.clean && store.old_epoch.is_some() {
+                tx.drop_maps(self.device, store.book, pair.epoch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the pairs back.
+    pub(super) fn put_pairs(&self, tx: &mut dyn Tx) -> Result<()> {
+        self.pairs.values().try_for_each(|pair| tx.put_pair(pair))
+    }
+}
+
+/// The datastore of the session that a Sync or Map speaks of, by the peer's words for it.
+pub(super) fn find_store(
+    stores: &[StoreState],
+    target: Option<&Location<'_>>,
+    source: Option<&Location<'_>>,
+) -> Option<usize> {
+    let here = |store: &StoreState| target.is_some_and(|target| same_place(&target.uri, &store.here));
+    let there = |store: &StoreState| source.is_some_and(|source| same_place(&source.uri, &store.there));
+    stores
+        .iter()
+        .position(|store| here(store) && there(store))
+        .or_else(|| stores.iter().position(here))
+        .or_else(|| if target.is_none() { stores.iter().position(there) } else { None })
+}
+
+/// An earlier sync of everything broke off: what it bound is true, and what it did not reach is as before. But an item may
+/// have lost its id to another one, without a row on the ledger: so all that is not agreed is looked for, however old.
+pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()> {
+    let full = SyncType::from_alert(AlertCode(pair.sync_type)).is_some_and(SyncType::is_full);
+    if pair.phase != Phase::Idle && full {
+        let new = pair.epoch + 1;
+        tx.carry_maps(pair.device, pair.book, pair.epoch, new)?;
+        tx.drop_maps(pair.device, pair.book, new)?;
+        pair.epoch = new;
+        pair.cursor = Revision(0);
+    }
+    pair.phase = Phase::Idle;
+    Ok(())
+}
+
+/// A reply that cannot be written is a fault of this engine; nothing of the message stays.
+pub(super) fn broken(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Failed(format!("the message cannot be written: {error}"))
+}

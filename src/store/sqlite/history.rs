@@ -1,0 +1,203 @@
+//! What items held before, and what is done with that.
+
+use super::super::*;
+use super::failure::OrFailure;
+use super::rows::{self, current_columns, past_columns};
+use super::tx::{SqliteTx, rows_at_most};
+use rusqlite::OptionalExtension;
+
+impl SqliteTx<'_> {
+    pub(super) fn revisions(&self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>> {
+        const CURRENT: &str = concat!(
+            "SELECT guid, revision, ",
+            current_columns!(),
+            " FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4"
+        );
+        const SUPERSEDED: &str = concat!(
+            "SELECT guid, revision, ",
+            past_columns!(),
+            " FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4"
+        );
+        let (mut current, mut superseded) = (self.prepare(CURRENT)?, self.prepare(SUPERSEDED)?);
+        let mut held = |guid: Guid, revision: Revision| {
+            let id = (self.account, book.0, guid.0, revision.0);
+            match current.query_row(id, rows::revision).optional()? {
+                Some(row) => Ok(Some(row)),
+                None => superseded.query_row(id, rows::revision).optional(),
+            }
+        };
+        which.iter().map(|(guid, revision)| held(*guid, *revision).or_failure()).collect()
+    }
+
+    pub(super) fn history(&self, book: BookNo, guid: Guid, limit: usize) -> Result<Vec<RevisionRow>> {
+        self.past_of(book, guid, Revision(i64::MAX), limit)
+    }
+
+    pub(super) fn as_of(&self, book: BookNo, at: Revision, guids: &[Guid]) -> Result<Vec<Option<RevisionRow>>> {
+        const CURRENT: &str = concat!(
+            "SELECT guid, revision, ",
+            current_columns!(),
+            " FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision <= ?4"
+        );
+        let mut current = self.prepare(CURRENT)?;
+        let mut held = |guid: &Guid| match current
+            .query_row((self.account, book.0, guid.0, at.0), rows::revision)
+            .optional()
+            .or_failure()?
+        {
+            Some(row) => Ok(Some(row)),
+            None => self.past_as_of(book, at, *guid),
+        };
+        guids.iter().map(&mut held).collect()
+    }
+
+    pub(super) fn states(
+        &self,
+        book: BookNo,
+        at: Revision,
+        after: Guid,
+        limit: usize,
+    ) -> Result<Vec<(Guid, Option<RevisionRow>)>> {
+        const PAGE: &str = concat!(
+            "SELECT guid, revision, ",
+            current_columns!(),
+            " FROM item WHERE account = ?1 AND book = ?2 AND guid > ?3 AND guid <= ?4 ORDER BY guid LIMIT ?5"
+        );
+        let page = self.all(PAGE, (self.account, book.0, after.0, at.0, rows_at_most(limit)), rows::revision)?;
+        let state = |row: RevisionRow| match row.revision <= at {
+            true => Ok((row.guid, Some(row))),
+            false => Ok((row.guid, self.past_as_of(book, at, row.guid)?)),
+        };
+        page.into_iter().map(state).collect()
+    }
+
+    /// The superseded revision of an item that was in force, unless that one is gone.
+    fn past_as_of(&self, book: BookNo, at: Revision, guid: Guid) -> Result<Option<RevisionRow>> {
+        const LAST: &str = concat!(
+            "SELECT guid, revision, ",
+            past_columns!(),
+            " FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision <= ?4
+              ORDER BY revision DESC LIMIT 1"
+        );
+        let last = self.one(LAST, (self.account, book.0, guid.0, at.0), rows::revision)?;
+        Ok(last.filter(|row| row.until.is_some_and(|(until, _)| until > at)))
+    }
+
+    pub(super) fn log(
+        &self,
+        book: BookNo,
+        of: Option<Guid>,
+        before: Revision,
+        limit: usize,
+    ) -> Result<Vec<RevisionRow>> {
+        match of {
+            _ if limit == 0 => Ok(Vec::new()),
+            Some(guid) => self.log_of(book, guid, before, limit),
+            None => self.log_of_all(book, before, limit),
+        }
+    }
+
+    fn log_of(&self, book: BookNo, guid: Guid, before: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
+        const CURRENT: &str = concat!(
+            "SELECT guid, revision, ",
+            current_columns!(),
+            " FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision < ?4"
+        );
+        let mut rows = self.all(CURRENT, (self.account, book.0, guid.0, before.0), rows::revision)?;
+        rows.extend(self.past_of(book, guid, before, limit - rows.len())?);
+        Ok(rows)
+    }
+
+    fn past_of(&self, book: BookNo, guid: Guid, before: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
+        const PAST: &str = concat!(
+            "SELECT guid, revision, ",
+            past_columns!(),
+            " FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision < ?4
+              ORDER BY revision DESC LIMIT ?5"
+        );
+        self.all(PAST, (self.account, book.0, guid.0, before.0, rows_at_most(limit)), rows::revision)
+    }
+
+    fn log_of_all(&self, book: BookNo, before: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
+        // As in `changes`: items that were never changed are found by their guid. The bound keeps that search from running
+        // past the page over a long row of changed items.
+        const BOUNDS: [&str; 2] = [
+            "SELECT revision FROM item WHERE account = ?1 AND book = ?2 AND revision < ?3 AND revision <> guid
+              ORDER BY revision DESC LIMIT 1 OFFSET ?4",
+            "SELECT revision FROM revision WHERE account = ?1 AND book = ?2 AND revision < ?3
+              ORDER BY revision DESC LIMIT 1 OFFSET ?4",
+        ];
+        const PAGE: &str = concat!(
+            "SELECT guid, guid AS revision, ",
+            current_columns!(),
+            " FROM item WHERE account = ?1 AND book = ?2 AND guid >= ?3 AND guid < ?4 AND revision = guid
+              UNION ALL SELECT guid, revision, ",
+            current_columns!(),
+            " FROM item WHERE account = ?1 AND book = ?2 AND revision >= ?3 AND revision < ?4 AND revision <> guid
+              UNION ALL SELECT guid, revision, ",
+            past_columns!(),
+            " FROM revision WHERE account = ?1 AND book = ?2 AND revision >= ?3 AND revision < ?4
+              ORDER BY 2 DESC LIMIT ?5"
+        );
+        let limit = rows_at_most(limit);
+        let mut from = i64::MIN;
+        for bound in BOUNDS {
+            let values = (self.account, book.0, before.0, limit - 1);
+            from = from.max(self.one(bound, values, |row| row.get(0))?.unwrap_or(i64::MIN));
+        }
+        self.all(PAGE, (self.account, book.0, from, before.0, limit), rows::revision)
+    }
+
+    pub(super) fn superseded(
+        &self,
+        book: BookNo,
+        after: Revision,
+        newest: usize,
+        limit: usize,
+    ) -> Result<Vec<PastRow>> {
+        const PAGE: &str = "SELECT guid, revision, until, until_at FROM revision
+              WHERE account = ?1 AND book = ?2 AND revision > ?3 ORDER BY revision LIMIT ?4";
+        const NTH: &str = "SELECT revision FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3
+              ORDER BY revision DESC LIMIT 1 OFFSET ?4";
+        let mut page = self.all(PAGE, (self.account, book.0, after.0, rows_at_most(limit)), rows::past)?;
+        let Some(offset) = newest.checked_sub(1) else { return Ok(page) };
+        for row in &mut page {
+            let which = (self.account, book.0, row.guid.0, rows_at_most(offset));
+            let oldest = self.one(NTH, which, |row| row.get(0))?.unwrap_or(i64::MIN);
+            row.recent = row.revision.0 >= oldest;
+        }
+        Ok(page)
+    }
+
+    pub(super) fn purge(&mut self, book: BookNo, which: &[(Guid, Revision)]) -> Result<()> {
+        self.locked(book)?;
+        let sql =
+            "DELETE FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4 RETURNING blob";
+        let mut blobs = Vec::new();
+        for (guid, revision) in which {
+            let values = (self.account, book.0, guid.0, revision.0);
+            let blob = self.one(sql, values, |row| row.get::<_, Option<i64>>(0))?;
+            blobs.extend(blob.flatten().map(BlobNo));
+        }
+        self.drop_blobs(&blobs)
+    }
+
+    pub(super) fn restores(&self, book: BookNo, limit: usize) -> Result<Vec<RestoreRow>> {
+        let sql = "SELECT restore, target, cursor, begun, ended, revived, changed, deleted FROM restore
+                   WHERE account = ?1 AND book = ?2 ORDER BY restore DESC LIMIT ?3";
+        self.all(sql, (self.account, book.0, rows_at_most(limit)), rows::restore)
+    }
+
+    pub(super) fn put_restore(&mut self, book: BookNo, row: &RestoreRow) -> Result<()> {
+        self.locked(book)?;
+        let sql =
+            "INSERT OR REPLACE INTO restore (account, book, restore, target, cursor, begun, ended, revived, changed,
+                    deleted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        let counts = [row.revived, row.changed, row.deleted].map(u64::cast_signed);
+        let [revived, changed, deleted] = counts;
+        let ended = row.ended.map(|at| at.0);
+        let (id, target, cursor, begun) = (row.id.0, row.target.0, row.cursor.0, row.begun.0);
+        let values = (self.account, book.0, id, target, cursor, begun, ended, revived, changed, deleted);
+        self.run(sql, values).map(drop)
+    }
+}
