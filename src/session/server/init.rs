@@ -10,7 +10,7 @@ use crate::session::large::{discard, resume};
 use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
-use crate::store::{BookNo, HoldReason, Phase, Result, Revision, Tx};
+use crate::store::{BookNo, HoldReason, Phase, Result, Tx};
 use crate::sync::filter::{Filter, FilterError};
 use crate::sync::{
     AlertDecision, AlertFacts, Reaction, Role, SlowReason, SyncType, decide_alert, is_no_anchor, next_anchor,
