@@ -78,7 +78,7 @@ fn first_sync(n: usize) -> Outcome<(Duration, Duration)> {
         guard: DeletionGuard::default(),
         profiles: Profiles::shipped(),
     };
-    let server = Server::new(store.clone(), ServerConfig::default())?;
+    let server = Server::new(store, ServerConfig::default())?;
     let start = Instant::now();
     let mut client = Client::begin(device, local, config, NOW)?;
     while let Some(out) = client.outgoing() {

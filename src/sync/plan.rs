@@ -378,7 +378,7 @@ mod tests {
     #[test]
     fn pairs_are_one_to_one() {
         let same = person("Same", "+4930100");
-        let plan = plan(&[same.clone(), same.clone()], &[same.clone(), same.clone(), same.clone()]);
+        let plan = plan(&vec![same.clone(); 2], &vec![same; 3]);
         assert_eq!(plan.there[..2], [Planned::Matched(0), Planned::Matched(1)]);
         assert!(matches!(plan.there[2], Planned::Added(Some((0, Near { double: true, why: Why::SameMeaning })))));
         assert_eq!(
@@ -391,7 +391,7 @@ mod tests {
     fn row1_what_is_odd_is_said() {
         let odd = card(&["NOTE:nobody"]);
         assert_eq!(
-            plan(&[], &[odd.clone()]).suspicious,
+            plan(&[], &[odd]).suspicious,
             [Suspicion::Empty(Side::Here, 1), Suspicion::Faceless(Side::There, 0),]
         );
         let many = |name: &str| (0..20).map(|n| person(&format!("{name}{n}"), &n.to_string())).collect::<Vec<_>>();

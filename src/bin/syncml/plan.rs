@@ -63,7 +63,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if skipped.is_empty() { Ok(()) } else { Err(Failure::told(Exit::Problems)) }
 }
 
-fn read(book: &BookKind, paths: &[PathBuf]) -> Result<(Vec<Theirs>, Vec<(String, String)>)> {
+/// A file that was left out, and why.
+type Skipped = (String, String);
+
+fn read(book: &BookKind, paths: &[PathBuf]) -> Result<(Vec<Theirs>, Vec<Skipped>)> {
     let (mut theirs, mut skipped) = (Vec::new(), Vec::new());
     for path in import::files(book, paths)? {
         let file = path.display().to_string();
@@ -175,7 +178,7 @@ impl Shown<'_> {
         }
     }
 
-    fn json(&self, skipped: &[(String, String)]) {
+    fn json(&self, skipped: &[Skipped]) {
         let plan = &self.planned.plan;
         let cards: Vec<_> = plan
             .there
