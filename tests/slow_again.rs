@@ -241,3 +241,27 @@ fn row6_two_people_stay_two() {
         }
     }
 }
+
+/// A device that was set up anew from a copy that cuts texts: what it has not is no wish to have it cut everywhere. What a card
+/// has once is made whole; of what it may have several times, the whole one stays beside the cut one.
+#[test]
+fn row25_cut_texts_of_another_device_lose_nothing() {
+    for world in World::each() {
+        let (mut world, _) = synced(world);
+        let before = common::lines(&world.cards());
+        let fresh = Device::new("fresh");
+        for card in book() {
+            fresh.put(&truncated(&card));
+        }
+        assert!(fresh.cards().concat().contains("TITLE:Head of \n"), "it is cut");
+        for _ in 0..2 {
+            sync(&mut world, &fresh, AlertCode::TWO_WAY);
+            for cards in [world.cards(), fresh.cards()] {
+                let after = common::lines(&cards);
+                let lost: Vec<_> = before.iter().filter(|(line, count)| after.get(*line) != Some(*count)).collect();
+                assert!(lost.is_empty(), "{lost:?}");
+                assert_eq!(cards.concat().matches("TITLE:").count(), 1);
+            }
+        }
+    }
+}

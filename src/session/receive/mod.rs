@@ -23,7 +23,7 @@ use crate::sync::{DeletionGuard, Incoming, Reception, Role, Terms, Treatment};
 use std::borrow::Cow;
 
 /// Candidates looked at for one key.
-pub(super) const MAX_CANDIDATES: usize = 32;
+pub(super) const MAX_CANDIDATES: usize = crate::sync::MAX_CANDIDATES;
 
 /// Items of equal meaning looked at: many cards may say just the same, and each has its partner.
 const MAX_TWINS: usize = 256;
