@@ -59,7 +59,7 @@ impl Canon {
                     let single = names.single.as_deref().unwrap_or_default();
                     this.line(at, "FN", &labels, property, &mut params, |out| push_nfc(single, out));
                 }
-                _ if shape(name) == Shape::List => {
+                _ if shape(name) == Shape::List && !property.is_binary() => {
                     for item in Self::items(&property.text()) {
                         this.line(at, name, &labels, property, &mut params, |out| push_nfc(item, out));
                     }
@@ -339,7 +339,11 @@ impl Labels {
                 hash.update((text.len() as u64).to_be_bytes());
                 hash.update(text);
             }
-            let digest = (!labels.is_empty()).then(|| Fingerprint::finish(hash).0);
+            let mut digest = (!labels.is_empty()).then(|| Fingerprint::finish(hash).0);
+            // A line begins its value where it would begin its label, if it has none.
+            if let Some([first, ..]) = digest.as_mut().filter(|label| label[0] == Canon::PART) {
+                *first = !Canon::PART;
+            }
             groups.push((
                 group[0].0.clone(),
                 digest,

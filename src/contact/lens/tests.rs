@@ -362,6 +362,18 @@ fn a_lens_is_stored_in_few_bytes() {
     assert_eq!(Size::Chars(3), Size::Chars(3));
 }
 
+/// A label whose hash begins as an empty one does is a label all the same: lists under it stay apart.
+#[test]
+fn labels_are_told_apart_whatever_their_hash() {
+    let one = declares(&[
+        property("N"),
+        property("X-ABLabel"),
+        DeclaredProperty { max_occur: Some(1), ..property("NICKNAME") },
+    ]);
+    let both = card(&["N:A;B;;;", "item1.NICKNAME:x", "item1.X-ABLabel:qP( ==ysGDPxUzH", "NICKNAME:y"]);
+    assert_eq!(inner(&view(&both, &one).unwrap()), "N:A;B;;;|item1.NICKNAME:x|item1.X-ABLabel:qP( ==ysGDPxUzH");
+}
+
 /// What a phone declares is a stranger's word: it is bounded.
 #[test]
 fn declarations_are_bounded() {

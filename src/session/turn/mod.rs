@@ -104,8 +104,12 @@ impl Turn {
         let seen = state.fields().filter(|_| role == Role::Client);
         let lens = if seen.is_some() { Rc::new(held.with_fields(seen)) } else { held };
         let lenses = std::mem::take(&mut self.lenses);
-        let mut open = OpenBook { role, device, token, kind, lens, lenses, state, writer, quota };
+        let treatment = self.manners.treatment(book);
+        let (guard, holds) = (treatment.guard(self.guard), Vec::new());
+        let mut open =
+            OpenBook { role, device, token, kind, lens, lenses, state, writer, quota, treatment, guard, holds };
         let result = work(&mut open, pair)?;
+        open.holds.drain(..).for_each(|hold| pair.add_hold(hold));
         let row = open.writer.row().clone();
         open.state.seen_head = row.head;
         self.lenses = open.lenses;
