@@ -152,14 +152,19 @@ impl Gadget {
 
     /// A sync; what the server sent, by operation.
     fn sync(&mut self, world: &mut World) -> Vec<(Op, String)> {
+        let code = if self.anchor.is_some() { AlertCode::TWO_WAY } else { AlertCode::SLOW };
+        self.sync_as(world, code)
+    }
+
+    fn sync_as(&mut self, world: &mut World, code: AlertCode) -> Vec<(Op, String)> {
         world.tick();
         self.syncs += 1;
         let mut phone = Phone::new(&world.server, self.id, "alice", PASSWORD, world.now);
         phone.devinf.clone_from(&self.devinf);
         let next = format!("{}", self.syncs);
-        let code = if self.anchor.is_some() { AlertCode::TWO_WAY } else { AlertCode::SLOW };
         let heard = phone.begin(code, self.anchor.as_deref(), &next).unwrap();
-        let slow = heard.alerts.first().is_some_and(|(code, ..)| *code == AlertCode::SLOW);
+        let all = [AlertCode::SLOW, AlertCode::REFRESH_FROM_CLIENT];
+        let slow = heard.alerts.first().is_some_and(|(code, ..)| all.contains(code));
         let touched = std::mem::take(&mut self.touched);
         let told: Vec<String> = self.cards.keys().filter(|luid| slow || touched.contains(*luid)).cloned().collect();
         let changes = told.iter().map(|luid| phone.change(Op::Replace, luid, &self.cards[luid])).collect();
@@ -167,7 +172,8 @@ impl Gadget {
         let mut heard = phone.say_after(&heard, vec![sync], true).unwrap();
         assert!(heard.codes("Replace").iter().all(|code| (200..300).contains(code)), "{heard:?}");
         let mut got = Vec::new();
-        loop {
+        // A refresh from the device ends with the answers to its changes.
+        while code != AlertCode::REFRESH_FROM_CLIENT {
             let answers = self.take(&mut phone, &heard, &mut got);
             let last = heard.last;
             heard = phone.say_after(&heard, answers, true).unwrap();
@@ -291,6 +297,28 @@ fn row16_row20_what_a_device_cannot_hold_survives_its_edits() {
         phone.anchor = None;
         assert!(phone.sync(&mut world).is_empty());
         assert_eq!(server(&world), expected);
+    }
+}
+
+/// Nor where the device's word replaces what is here: a refresh from it, with all its ids new.
+#[test]
+fn what_a_device_cannot_hold_survives_a_refresh_from_it() {
+    for anew in [false, true] {
+        for (mut world, mut phone) in met(&[field("N"), field("FN"), field("TEL")]) {
+            phone.edit("Meier", "TEL;TYPE=HOME:+493022222", "TEL;TYPE=HOME:+493099999");
+            if anew {
+                let luid = phone.find("Meier");
+                let card = phone.cards.remove(&luid).unwrap();
+                phone.cards.insert("77".to_owned(), card);
+            }
+            phone.sync_as(&mut world, AlertCode::REFRESH_FROM_CLIENT);
+            let mut expected: Vec<&str> = ANN.to_vec();
+            expected.retain(|line| !line.contains("22222"));
+            expected.push("TEL;TYPE=HOME:+493099999");
+            assert_eq!(server(&world), expected, "ids anew: {anew}");
+            assert!(phone.sync(&mut world).is_empty());
+            assert_eq!(server(&world), expected, "ids anew: {anew}");
+        }
     }
 }
 

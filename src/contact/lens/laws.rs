@@ -407,8 +407,15 @@ fn l2_to_l4_edits(case: &Case) -> Result<(), TestCaseError> {
 
     // L2: what the device shows is to be seen of the result.
     let visible = said(&now_seen);
+    // What came back untouched is what it was (L1), though with the types that the device now can hold it may be cut.
+    let (untouched, all) = (lines(&held), lines(&result));
+    let stays = |line: &[u8]| {
+        case.then != case.now
+            && untouched.iter().any(|held| held.is == line)
+            && all.iter().any(|more| extends(&more.is, line, labels))
+    };
     for line in said(&shown_lines) {
-        let lands = visible.contains(line) || visible.iter().any(|more| extends(more, line, labels));
+        let lands = visible.contains(line) || visible.iter().any(|more| extends(more, line, labels)) || stays(line);
         prop_assert!(lands, "L2: {} does not land", show(line));
     }
     // And nothing else but what was hidden, as it was.
@@ -524,8 +531,13 @@ fn l5_more(case: &Case) -> Result<(), TestCaseError> {
     let visible = said(&visible);
     let labels = case.then.holds_labels() && case.now.holds_labels();
     let all: Vec<&[u8]> = kept.iter().map(|it| &**it).chain(visible.iter().copied()).collect();
+    let held = case.held();
+    let held = Card::parse(&held).unwrap();
     for line in lines(&shown_card) {
-        let lands = all.contains(&&*line.is) || all.iter().any(|more| extends(more, &line.is, labels));
+        let name = canonical_name(shown_card.properties()[line.at].name());
+        // What a card has once, and has out of the device's sight with a label, keeps that.
+        let hidden = is_single(name) && !held.properties().iter().any(|it| canonical_name(it.name()) == name);
+        let lands = all.contains(&&*line.is) || all.iter().any(|more| extends(more, &line.is, labels && !hidden));
         prop_assert!(lands, "L5: {} is not kept", show(&line.is));
     }
     // And nothing is doubled.
