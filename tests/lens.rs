@@ -173,7 +173,11 @@ impl Gadget {
         assert!(heard.codes("Replace").iter().all(|code| (200..300).contains(code)), "{heard:?}");
         let mut got = Vec::new();
         // A refresh from the device ends with the answers to its changes.
-        while code != AlertCode::REFRESH_FROM_CLIENT {
+        let ends = code == AlertCode::REFRESH_FROM_CLIENT;
+        loop {
+            if ends {
+                break;
+            }
             let answers = self.take(&mut phone, &heard, &mut got);
             let last = heard.last;
             heard = phone.say_after(&heard, answers, true).unwrap();
