@@ -269,7 +269,18 @@ pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row<'_>) -> rusqlite::R
         filter_hash: row.get(9)?,
         sync_type: row.get(10)?,
         phase: numbered(&PHASES, row, 11)?,
+        holds: row.get::<_, Option<String>>(12)?.map_or_else(|| Ok(Vec::new()), |text| holds(&text))?,
     })
+}
+
+/// What is held, as it is stored: nothing is the rule.
+pub(super) fn holds_text(holds: &[Hold]) -> Option<String> {
+    if holds.is_empty() { None } else { serde_json::to_string(holds).ok() }
+}
+
+fn holds(text: &str) -> rusqlite::Result<Vec<Hold>> {
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(12, rusqlite::types::Type::Text, Box::new(error)))
 }
 
 /// A LUID as it is stored: a number where it is written like one, which makes rows small and comparing cheap.
