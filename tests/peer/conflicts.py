@@ -7,7 +7,7 @@
     conflicts.py --markdown   prints the table that the README keeps; --check FILE: the file holds it; --self-test: the judge is judged; these run nothing
 
 Towards our server both books must be equal (compare.py) after every sync and must have come to what OURS says; what lost must be in `syncml history` with who said it, and
-the conflict in what `syncml serve --json` tells of the session. What its own server does is recorded and said in the same words; a
+what `syncml serve --json` tells of the session must name the card, the field and the revision that has the loser. What its own server does is recorded and said in the same words; a
 run that passes proves our column. Exit 0 = all as expected, 1 = not, 2 = could not run."""
 import argparse, concurrent.futures, json, os, re, shutil, sys, time, traceback
 import cards, compare, lab, matrix, scenarios, verdict
@@ -77,12 +77,13 @@ def books_agree(pair):
 
 
 def traced(pair, scenario, state, reports):
-    """What our server keeps and tells: every value that was said is in the history, by who said it, and the session's report counts the conflict."""
+    """What our server keeps and tells: every value that was said is in the history, by who said it; the session's report names the card, the field and the
+    revision that has what lost."""
     books = [b for r in reports for b in r["books"]]
     if not reports or not all(r["clean"] for r in reports):
         raise Failed("of %d syncs the server tells: %s" % (len(reports), reports))
     counted = sum(b["received"]["conflicts"] for b in books)
-    notes = [n for b in books for n in b.get("conflicts") or []]
+    notes = [n for b in books for n in b["conflicts"]]
     if scenario.number not in SAID:
         if counted or notes:
             raise Failed("the report tells of a conflict where none is: %s" % books)
@@ -95,9 +96,11 @@ def traced(pair, scenario, state, reports):
         if origin not in by:
             raise Failed("the history does not have %s by %s, but by %s" % (line, origin, sorted(by)))
     lost = loser(scenario.number, state)
+    if len(notes) != len(lost):
+        raise Failed("%d edits lost, and the report tells of %d conflicts: %s" % (len(lost), len(notes), notes))
     for note in notes:
         row = next((r for r in rows if r["revision"] == note["lost"]), None)
-        if not lost or note["fields"] != ["TITLE"] or str(note["guid"]) != str(guid) or row is None or lost[0] not in verdict.lines_of("addressbook", row["content"].encode()):
+        if note["fields"] != ["TITLE"] or str(note["guid"]) != str(guid) or row is None or lost[0] not in verdict.lines_of("addressbook", row["content"].encode()):
             raise Failed("the report says of the conflict: %s" % note)
     return Trace(bool(lost), counted)
 
