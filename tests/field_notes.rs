@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use common::{Device, World, card, numbered};
 use syncml::codec::Encoding;
 use syncml::contact::card::Card;
@@ -412,4 +415,40 @@ fn row37_undeclared_latin_1_is_no_stranger() {
         b"BEGIN:VCARD\r\nVERSION:2.1\r\nN:G\xfcnther;J\xf6rg;;;\r\nFN:J\xf6rg G\xfcnther\r\nTEL;CELL:+491701234567\r\nEND:VCARD\r\n",
         b"BEGIN:VCARD\r\nVERSION:2.1\r\nN;CHARSET=UTF-8:G\xfcnther;J\xf6rg;;;\r\nTEL;CELL:+491701234567\r\nEND:VCARD\r\n",
     ]);
+}
+
+/// Each row that is required of contacts is named by a test, here or beside the code, as `rowN_what_it_says`; or by a card
+/// in `fixtures/cards`, all of which are read, written and converted.
+#[test]
+fn every_row_has_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = BTreeSet::new();
+    let mut folders = vec![root.join("src"), root.join("tests"), root.join("fixtures/cards")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension().and_then(|it| it.to_str()) {
+                _ if path.is_dir() => folders.push(path),
+                Some("rs") => {
+                    for line in std::fs::read_to_string(path).unwrap().lines() {
+                        // A function, or a row of a table.
+                        let text = line.trim_start().trim_start_matches(['(', '"']).trim_start_matches("fn ");
+                        named.extend(rows(text));
+                    }
+                }
+                Some("vcf") => named.extend(rows(path.file_name().unwrap().to_str().unwrap())),
+                _ => {}
+            }
+        }
+    }
+    let wanted = (1..=8).chain(16..=23).chain(25..=35).chain(37..=38);
+    let missing: Vec<u32> = wanted.filter(|row| !named.contains(row)).collect();
+    assert!(missing.is_empty(), "no test names the rows {missing:?}");
+}
+
+/// The rows that a name begins with: `row7_…`, `row9-…`, `rows1_and_6_…`, `row4_and_row34_…`.
+fn rows(name: &str) -> Vec<u32> {
+    let Some(rest) = name.strip_prefix("row") else { return Vec::new() };
+    let parts = rest.strip_prefix('s').unwrap_or(rest).split(['_', '-']).filter(|part| *part != "and");
+    parts.map_while(|part| part.trim_start_matches("row").parse().ok()).collect()
 }
