@@ -2,10 +2,10 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use syncml::store::postgres::{PostgresOptions, PostgresStore};
 use syncml::store::{AccountNo, Directory, Keys, Result, Store, Tx, Verdict};
 
@@ -30,11 +30,23 @@ as() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=nobody --regid=nogroup --clea
 cd "$dir" && as "$bin/pg_ctl" -D "$dir/data" -w -m "$how" -l "$dir/data/log" restart >/dev/null 2>&1
 "#;
 
+/// Empties a database by its indexes, so that who counts walks over tables counts only what the store does.
+const EMPTY: &str = r#"SET enable_seqscan = off; SET enable_bitmapscan = off; SET search_path = syncml;
+DELETE FROM account; DELETE FROM login; DELETE FROM principal; DELETE FROM principal_verifier; DELETE FROM "grant";
+DELETE FROM dirty; DELETE FROM book WHERE account > 0; DELETE FROM item WHERE account > 0;
+DELETE FROM revision WHERE account > 0; DELETE FROM restore WHERE account > 0; DELETE FROM match_key WHERE account > 0;
+DELETE FROM blob WHERE account > 0; DELETE FROM device WHERE account > 0; DELETE FROM pair WHERE account > 0;
+DELETE FROM map WHERE account > 0; DELETE FROM outgoing WHERE account > 0; DELETE FROM staged WHERE account > 0;
+DELETE FROM partial WHERE account > 0; DELETE FROM session WHERE account > 0;
+DELETE FROM status_queue WHERE account > 0"#;
+
 pub struct Cluster {
     bin: PathBuf,
     dir: PathBuf,
-    #[allow(dead_code)] // holds the script's input open
+    /// Its input is held open.
     script: Child,
+    /// Databases that are empty again.
+    free: Mutex<Vec<String>>,
 }
 
 /// The programs of PostgreSQL, which Debian keeps out of the way.
@@ -71,7 +83,7 @@ impl Cluster {
         let mut said = String::new();
         BufReader::new(script.stdout.take().unwrap()).read_line(&mut said).unwrap();
         assert_eq!(said, "ready\n", "the cluster did not start");
-        let cluster = Self { bin, dir, script };
+        let cluster = Self { bin, dir, script, free: Mutex::default() };
         cluster.sql("postgres", "CREATE DATABASE template");
         drop(cluster.open("template"));
         Some(cluster)
@@ -92,10 +104,6 @@ impl Cluster {
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
     }
 
-    pub fn folder(&self) -> &Path {
-        &self.dir
-    }
-
     pub fn url(&self, database: &str) -> String {
         format!("postgres://syncml@/{database}?host={}", self.dir.display())
     }
@@ -107,6 +115,9 @@ impl Cluster {
     /// An empty database.
     pub fn database(&self) -> Database<'_> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
+        if let Some(name) = self.free.lock().unwrap().pop() {
+            return Database { cluster: self, name };
+        }
         let name = format!("t{}", COUNT.fetch_add(1, Ordering::SeqCst));
         self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template"));
         Database { cluster: self, name }
@@ -115,12 +126,19 @@ impl Cluster {
     /// An empty database, as any number of nodes have it.
     pub fn nodes(&self, count: usize) -> Nodes<'_> {
         let database = self.database();
-        let nodes = (0..count).map(|_| database.open()).collect();
+        let nodes = (0..count).map(|_| Arc::new(database.open())).collect();
         Nodes { nodes, next: AtomicUsize::new(0), database }
     }
 }
 
-/// A database that goes when this does.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        drop(self.script.wait());
+    }
+}
+
+/// A database that is emptied for another test when this goes.
 pub struct Database<'c> {
     cluster: &'c Cluster,
     pub name: String,
@@ -139,19 +157,25 @@ impl Database<'_> {
 impl Drop for Database<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.cluster.sql("postgres", &format!("DROP DATABASE {} WITH (FORCE)", self.name));
+            self.sql(EMPTY);
+            self.cluster.free.lock().unwrap().push(std::mem::take(&mut self.name));
         }
     }
 }
 
 /// Nodes of one database, asked in turn: any of them takes the next step.
 pub struct Nodes<'c> {
-    nodes: Vec<PostgresStore>,
+    nodes: Vec<Arc<PostgresStore>>,
     next: AtomicUsize,
     pub database: Database<'c>,
 }
 
 impl Nodes<'_> {
+    /// One of them.
+    pub fn node(&self, number: usize) -> Arc<PostgresStore> {
+        Arc::clone(&self.nodes[number])
+    }
+
     fn next(&self) -> &PostgresStore {
         &self.nodes[self.next.fetch_add(1, Ordering::SeqCst) % self.nodes.len()]
     }

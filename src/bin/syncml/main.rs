@@ -22,6 +22,7 @@ mod list;
 mod network;
 mod notify;
 mod output;
+mod passfile;
 mod platform;
 mod poll;
 mod profiles;

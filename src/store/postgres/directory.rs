@@ -181,11 +181,8 @@ impl Directory for PostgresDirectory {
                     WHERE d.device_id = $1 AND (d.account, d.book) > ($2, $3) ORDER BY d.account, d.book LIMIT $4";
         let values: Values<'_> = &[&escape(device_id), &after.0.0, &after.1.0, &rows_at_most(limit)];
         self.all(sql, values, |row| {
-            let (name, account, book): (&str, i64, i64) = (
-                row.try_get(0).or_failure()?,
-                row.try_get(1).or_failure()?,
-                row.try_get(2).or_failure()?,
-            );
+            let (name, account, book): (&str, i64, i64) =
+                (row.try_get(0).or_failure()?, row.try_get(1).or_failure()?, row.try_get(2).or_failure()?);
             Ok(Dirty { name: unescape(name), account: AccountNo(account), book: BookNo(book) })
         })
     }

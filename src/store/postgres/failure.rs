@@ -7,7 +7,10 @@ use ::postgres::error::SqlState;
 /// The answer to what PostgreSQL said: its message without the detail, which may hold what is stored.
 pub(super) fn failure(error: &Error) -> StoreError {
     let Some(said) = error.as_db_error() else {
-        let text = || std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source()).map(ToString::to_string);
+        let text = || {
+            std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+                .map(ToString::to_string)
+        };
         let text = text().collect::<Vec<_>>().join(": ");
         return if is_lost(error) { StoreError::Busy(text) } else { StoreError::Failed(text) };
     };

@@ -29,7 +29,8 @@ impl PostgresTx<'_> {
               AS h"
         );
         let account = self.account;
-        let (guids, revisions): (Vec<i64>, Vec<i64>) = which.iter().map(|(guid, revision)| (guid.0, revision.0)).unzip();
+        let (guids, revisions): (Vec<i64>, Vec<i64>) =
+            which.iter().map(|(guid, revision)| (guid.0, revision.0)).unzip();
         self.each(which.len(), HELD, &[&account, &book.0, &guids, &revisions], placed)
     }
 
@@ -152,9 +153,7 @@ impl PostgresTx<'_> {
         };
         match newest.checked_sub(1) {
             None => self.all(NONE, &[&account, &book.0, &after.0, &limit], read),
-            Some(offset) => {
-                self.all(PAGE, &[&account, &book.0, &after.0, &limit, &rows_at_most(offset)], read)
-            }
+            Some(offset) => self.all(PAGE, &[&account, &book.0, &after.0, &limit, &rows_at_most(offset)], read),
         }
     }
 
@@ -163,7 +162,8 @@ impl PostgresTx<'_> {
              WHERE r.account = $1 AND r.book = $2 AND r.guid = n.guid AND r.revision = n.revision RETURNING r.blob";
         self.locked(book)?;
         let account = self.account;
-        let (guids, revisions): (Vec<i64>, Vec<i64>) = which.iter().map(|(guid, revision)| (guid.0, revision.0)).unzip();
+        let (guids, revisions): (Vec<i64>, Vec<i64>) =
+            which.iter().map(|(guid, revision)| (guid.0, revision.0)).unzip();
         let blobs: Vec<Option<i64>> =
             self.all(PURGE, &[&account, &book.0, &guids, &revisions], |row| row.try_get(0).or_failure())?;
         self.drop_blobs(&blobs.into_iter().flatten().map(BlobNo).collect::<Vec<_>>())

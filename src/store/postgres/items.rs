@@ -38,7 +38,8 @@ impl PostgresTx<'_> {
             ", pg_advisory_xact_lock_shared($3) FROM book WHERE account = $1 AND book = ANY ($2)
               ORDER BY book FOR UPDATE"
         );
-        const CREATE: &str = "INSERT INTO book (account, book, stamp, head, live_items, live_bytes, purged_upto, indexed,
+        const CREATE: &str =
+            "INSERT INTO book (account, book, stamp, head, live_items, live_bytes, purged_upto, indexed,
               indexed_upto) SELECT $1, book, floor(random() * 4294967296)::bigint, 0, 0, 0, 0, false,
                -9223372036854775808 FROM unnest($2::bigint[]) AS n (book) ORDER BY book ON CONFLICT DO NOTHING";
         let account = self.account;

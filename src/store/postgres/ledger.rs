@@ -104,7 +104,8 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn put_outgoing(&mut self, device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> Result<()> {
-        const PUT: &str = "INSERT INTO outgoing (account, device, book, guid, op, sent_revision, sent_view_fp, temp_guid,
+        const PUT: &str =
+            "INSERT INTO outgoing (account, device, book, guid, op, sent_revision, sent_view_fp, temp_guid,
               state, reason, session, msg_id, cmd_id)
              SELECT $1, $2, $3, n.* FROM unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[], $8::text[],
               $9::bigint[], $10::bigint[], $11::bytea[], $12::bigint[], $13::bigint[]) AS n

@@ -26,7 +26,8 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn put_pair(&mut self, row: &PairRow) -> Result<()> {
-        const PUT: &str = "INSERT INTO pair (account, device, book, peer_next, peer_prev, own_next, own_prev, cursor, upto,
+        const PUT: &str =
+            "INSERT INTO pair (account, device, book, peer_next, peer_prev, own_next, own_prev, cursor, upto,
               start_head, epoch, lens, filter_hash, sync_type, phase)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
              ON CONFLICT (account, device, book) DO UPDATE SET peer_next = excluded.peer_next,
@@ -91,7 +92,8 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn put_maps(&mut self, device: DeviceNo, book: BookNo, rows: &[MapRow]) -> Result<()> {
-        const PUT: &str = "INSERT INTO map (account, device, book, epoch, luid, guid, agreed_revision, lens, view_fp, state)
+        const PUT: &str =
+            "INSERT INTO map (account, device, book, epoch, luid, guid, agreed_revision, lens, view_fp, state)
              SELECT $1, $2, $3, n.epoch, n.luid, n.guid, n.agreed_revision, n.lens, n.view_fp, n.state
              FROM unnest($4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bytea[], $10::bigint[])
               WITH ORDINALITY AS n (epoch, luid, guid, agreed_revision, lens, view_fp, state, place) ORDER BY n.place
@@ -119,7 +121,8 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn carry_maps(&mut self, device: DeviceNo, book: BookNo, from: i64, to: i64) -> Result<()> {
-        const CARRY: &str = "INSERT INTO map (account, device, book, epoch, luid, guid, agreed_revision, lens, view_fp, state)
+        const CARRY: &str =
+            "INSERT INTO map (account, device, book, epoch, luid, guid, agreed_revision, lens, view_fp, state)
              SELECT account, device, book, $5, luid, guid, agreed_revision, lens, view_fp, state FROM map AS old
              WHERE account = $1 AND device = $2 AND book = $3 AND epoch = $4
               AND NOT EXISTS (SELECT 1 FROM map AS new WHERE new.account = $1 AND new.device = $2 AND new.book = $3
@@ -185,8 +188,7 @@ impl PostgresTx<'_> {
             return Ok(Vec::new());
         }
         let account = self.account;
-        let values: Values<'_> =
-            &[&account, &device.0, &book.0, &epoch, &after.0, &upto.0, &rows_at_most(limit)];
+        let values: Values<'_> = &[&account, &device.0, &book.0, &epoch, &after.0, &upto.0, &rows_at_most(limit)];
         self.all(PAGE, values, |row| rows::difference(epoch, row))
     }
 

@@ -32,10 +32,10 @@ mod tx;
 
 use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
 use crate::auth::Secret;
+use ::postgres::config::SslMode;
 use directory::PostgresDirectory;
 use failure::{OrFailure, failure, is_lost};
 use pool::{Conn, Pool};
-use ::postgres::config::SslMode;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -158,11 +158,7 @@ enum Run {
 
 impl Shared {
     /// Runs a step until it is done.
-    fn change(
-        &self,
-        account: AccountNo,
-        work: &mut dyn FnMut(&mut PostgresTx<'_>) -> Result<Verdict>,
-    ) -> Result<()> {
+    fn change(&self, account: AccountNo, work: &mut dyn FnMut(&mut PostgresTx<'_>) -> Result<Verdict>) -> Result<()> {
         self.insist(|| self.change_once(account, work))
     }
 
@@ -207,11 +203,7 @@ impl Shared {
         }
     }
 
-    fn change_once(
-        &self,
-        account: AccountNo,
-        work: &mut dyn FnMut(&mut PostgresTx<'_>) -> Result<Verdict>,
-    ) -> Run {
+    fn change_once(&self, account: AccountNo, work: &mut dyn FnMut(&mut PostgresTx<'_>) -> Result<Verdict>) -> Run {
         let mut taken = match self.pool.take() {
             Ok(taken) => taken,
             Err(error) => return unreached(error),
@@ -298,7 +290,9 @@ impl Shared {
                 _ => std::thread::sleep(QUESTION_PAUSE),
             }
         }
-        Run::Done(Err(StoreError::Busy("PostgreSQL went away in a COMMIT; whether it was done is not known".to_owned())))
+        Run::Done(Err(StoreError::Busy(
+            "PostgreSQL went away in a COMMIT; whether it was done is not known".to_owned(),
+        )))
     }
 }
 

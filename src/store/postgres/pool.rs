@@ -20,12 +20,20 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn query(&mut self, sql: &'static str, values: Values<'_>) -> std::result::Result<Vec<Row>, postgres::Error> {
+    pub(super) fn query(
+        &mut self,
+        sql: &'static str,
+        values: Values<'_>,
+    ) -> std::result::Result<Vec<Row>, postgres::Error> {
         let statement = self.prepare(sql)?;
         self.client.query(&statement, values)
     }
 
-    pub(super) fn execute(&mut self, sql: &'static str, values: Values<'_>) -> std::result::Result<u64, postgres::Error> {
+    pub(super) fn execute(
+        &mut self,
+        sql: &'static str,
+        values: Values<'_>,
+    ) -> std::result::Result<u64, postgres::Error> {
         let statement = self.prepare(sql)?;
         self.client.execute(&statement, values)
     }

@@ -1,10 +1,10 @@
 //! Columns as rows, and texts as columns.
 
 use super::super::blob::Piece;
+use super::super::sql::{self, DIRECTIONS, OPS, PHASES};
 pub(super) use super::super::sql::{
     direction_number, map_state_number, op_number, outgoing_state_number, pack_keys, phase_number, print, unpack_keys,
 };
-use super::super::sql::{self, DIRECTIONS, OPS, PHASES};
 use super::super::*;
 use super::failure::OrFailure;
 use crate::contact::identity::LargePrint;

@@ -52,7 +52,9 @@ fn version(conn: &mut Conn) -> Result<i64> {
     let (tables, ours): (i64, bool) = (row.try_get(0).or_failure()?, row.try_get(1).or_failure()?);
     let encoding: String = row.try_get(2).or_failure()?;
     if encoding != "UTF8" {
-        return Err(StoreError::Failed(format!("the database is encoded in {encoding}; make one with ENCODING 'UTF8'")));
+        return Err(StoreError::Failed(format!(
+            "the database is encoded in {encoding}; make one with ENCODING 'UTF8'"
+        )));
     }
     match (tables, ours) {
         (0, _) => return Ok(0),

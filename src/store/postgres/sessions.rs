@@ -94,8 +94,7 @@ impl PostgresTx<'_> {
                 if locks {
                     self.rows(OF_TOKEN, &[&account, &token])?;
                 }
-                let sql =
-                    if locks { session_where!("token = $2 FOR UPDATE") } else { session_where!("token = $2") };
+                let sql = if locks { session_where!("token = $2 FOR UPDATE") } else { session_where!("token = $2") };
                 self.one(sql, &[&account, &token], rows::session)
             }
             SessionKey::Ids(device, session_id) => {
