@@ -593,6 +593,99 @@ fn help_lists_the_exit_codes() {
     }
 }
 
+/// Catalogue: S5
+#[test]
+fn a_first_sync_is_planned_before_it_is_held() {
+    let world = World::new(&[]);
+    world.write("book/a.vcf", &card("Ada Doe", "TEL:+4930111\r\n"));
+    world.write("book/b.vcf", &card("Bob Near", "TEL:+4930222\r\n"));
+    let (code, out, err) = run(world.with_db(&["import", "--user", "ada", "--dry-run"]).arg(world.path("book")));
+    assert_eq!((code, out.trim()), (0, "2 would be added, 0 are there already"), "{err}");
+    assert!(world.server_names().is_empty(), "nothing was written");
+    assert_eq!(run(world.with_db(&["import", "--user", "ada"]).arg(world.path("book"))).0, 0);
+
+    world.write("phone/1.vcf", &card("Ada Doe", "TEL:+49 30 111\r\n"));
+    world.write("phone/2.vcf", &card("Bob Near", "TEL:+4930999\r\n"));
+    world.write("phone/3.vcf", &card("Cy New", "TEL:+4930333\r\n"));
+    let plan = |json: &[&str]| run(world.with_db(&["match", "--user", "ada"]).args(json).arg(world.path("phone")));
+    let (code, out, err) = plan(&["--json"]);
+    assert_eq!(code, 0, "{err}");
+    let plan_json: Value = serde_json::from_str(&out).unwrap();
+    let counts = serde_json::json!({ "matched": 1, "merged": 0, "added": 2, "doubles": 1, "sent": 1 });
+    assert_eq!(plan_json["counts"], counts);
+    assert_eq!(plan_json["cards"][1]["verdict"], "double");
+    assert_eq!(plan_json["cards"][1]["why"], "names are equal, numbers and addresses differ");
+    let (_, out, _) = plan(&[]);
+    assert!(out.contains("perhaps a double") && out.contains("1 are the same"), "{out}");
+    assert_eq!(world.server_names().len(), 2, "nothing was written");
+
+    // The other side's dry run: it asks nobody and changes nothing.
+    let report = world.synced("phone", &["--dry-run"], 0);
+    assert_eq!(report["collected"]["added"], 3);
+    assert!(!world.path("phone/.syncml.db").exists());
+    world.synced("phone", &[], 0);
+    assert_eq!(world.names("phone"), set(["Ada Doe", "Bob Near", "Cy New"]), "{:?}", world.names("phone"));
+    assert_eq!(
+        fs::read_dir(world.path("phone"))
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|e| e == "vcf"))
+            .count(),
+        4
+    );
+    fs::remove_file(world.path("phone/3.vcf")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.synced("phone", &["--dry-run"], 0)["collected"]["deleted"], 1, "and again");
+    }
+}
+
+/// Catalogue: X5
+#[test]
+fn what_is_held_is_shown_and_decided() {
+    let world = World::new(&[]);
+    for n in 0..30 {
+        world.write(&format!("phone/{n}.vcf"), &card(&format!("Name{n:02} Doe"), &format!("TEL:+4930{n:03}\r\n")));
+    }
+    world.synced("phone", &[], 0);
+    for n in 0..25 {
+        fs::remove_file(world.path(&format!("phone/{n}.vcf"))).unwrap();
+    }
+    world.synced("phone", &["--allow-mass-delete"], 0);
+    assert_eq!(world.server_names().len(), 30, "held");
+    let list = || {
+        let (code, out, err) = run(world.with_db(&["held", "list", "--user", "ada"]).arg("--json"));
+        assert_eq!(code, 0, "{err}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    let shown = list();
+    assert_eq!((shown[0]["reason"].as_str(), shown[0]["items"].as_array().map(Vec::len)), (Some("deletes"), Some(25)));
+    assert!(shown[0]["snapshot"].as_i64().unwrap() >= 30);
+    let (_, out, _) = run(&mut world.with_db(&["held", "list"]));
+    assert!(out.contains("do not look like somebody's wish") && out.contains("and 15 more"), "{out}");
+    let (code, out, err) = run(&mut world.with_db(&["held", "release", "--user", "ada"]));
+    assert_eq!((code, out.trim()), (0, "25 deleted, 0 stay and go back to the device"), "{err}");
+    assert_eq!(world.server_names().len(), 5);
+    assert_eq!(list(), serde_json::json!([]));
+    assert_eq!(run(&mut world.with_db(&["held", "discard", "--user", "ada", "--device", "nobody"])).0, 2);
+}
+
+/// Mission X2: separately for devices, by profile rules, and for all others by an option.
+#[test]
+fn who_wins_is_told_to_the_server() {
+    let world = World::new(&["--conflicts", "server-wins"]);
+    world.write("phone/ada.vcf", &card("Ada Doe", "TEL:+4930111\r\nTITLE:agreed\r\n"));
+    world.synced("phone", &[], 0);
+    let (_, out, _) = run(world.with_db(&["list", "--user", "ada", "--json"]).args(["--book", "contacts"]));
+    let guid = serde_json::from_str::<Value>(&out).unwrap()[0]["guid"].to_string();
+    world.write("edit.vcf", &card("Ada Doe", "TEL:+4930111\r\nTITLE:server\r\n"));
+    assert_eq!(run(world.with_db(&["item", "put", "--user", "ada", "--guid", &guid]).arg(world.path("edit.vcf"))).0, 0);
+    world.write("phone/ada.vcf", &card("Ada Doe", "TEL:+4930111\r\nTITLE:phone\r\n"));
+    world.synced("phone", &[], 0);
+    assert!(world.read("phone/ada.vcf").contains("TITLE:server"), "{}", world.read("phone/ada.vcf"));
+    let (code, _, err) = run(world.sync("phone").args(["--conflicts", "sometimes"]));
+    assert_eq!(code, 2);
+    assert!(err.contains("leave-to-client"), "{err}");
+}
+
 #[test]
 fn the_past_is_shown_compared_and_restored() {
     let world = World::new(&[]);

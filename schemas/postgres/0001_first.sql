@@ -95,12 +95,13 @@ CREATE TABLE device (
 ) PARTITION BY HASH (account);
 CREATE UNIQUE INDEX device_id ON device (account, device_id);
 
+-- holds: what waits for a person's decision, as JSON; its items are map entries in state 5.
 -- phase: 0 idle, 1 receiving, 2 settling, 3 sending, 4 confirming
 CREATE TABLE pair (
     account BIGINT NOT NULL, device BIGINT NOT NULL, book BIGINT NOT NULL, peer_next TEXT, peer_prev TEXT,
     own_next TEXT, own_prev TEXT, cursor BIGINT NOT NULL, upto BIGINT NOT NULL, start_head BIGINT NOT NULL,
     epoch BIGINT NOT NULL, lens BIGINT, filter_hash BYTEA, sync_type BIGINT NOT NULL, phase BIGINT NOT NULL,
-    PRIMARY KEY (account, device, book)
+    holds TEXT, PRIMARY KEY (account, device, book)
 ) PARTITION BY HASH (account);
 
 -- state: 0 live, 1 gone, 2 filtered, 3 soft-deleted, 4 refused, 5 held, 6 unconfirmed, 7 leaving

@@ -104,11 +104,12 @@ CREATE TABLE device (
 ) STRICT;
 CREATE UNIQUE INDEX device_id ON device (account, device_id);
 
+-- holds: what waits for a person's decision, as JSON; its items are map entries in state 5.
 -- phase: 0 idle, 1 receiving, 2 settling, 3 sending, 4 confirming
 CREATE TABLE pair (
     account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, peer_next TEXT, peer_prev TEXT,
     own_next TEXT, own_prev TEXT, cursor INTEGER NOT NULL, upto INTEGER NOT NULL, start_head INTEGER NOT NULL,
-    epoch INTEGER NOT NULL, lens INTEGER, filter_hash BLOB, sync_type INTEGER NOT NULL, phase INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, lens INTEGER, filter_hash BLOB, sync_type INTEGER NOT NULL, phase INTEGER NOT NULL, holds TEXT,
     PRIMARY KEY (account, device, book)
 ) STRICT, WITHOUT ROWID;
 
@@ -123,7 +124,7 @@ CREATE TABLE map (
 CREATE UNIQUE INDEX map_guid ON map (account, device, book, epoch, guid) WHERE state <> 1;
 CREATE INDEX map_unconfirmed ON map (account, device, book, epoch, guid) WHERE state = 6;
 
--- op: 0 add, 1 replace, 2 delete, 3 copy, 4 move (also in staged and held).
+-- op: 0 add, 1 replace, 2 delete, 3 copy, 4 move (also in staged).
 -- state: 0 unsent, 1 sent, 2 acknowledged but unmapped, 3 withheld, 4 refused, 5 sent again otherwise
 CREATE TABLE outgoing (
     account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL,
@@ -144,12 +145,6 @@ CREATE TABLE staged (
 CREATE UNIQUE INDEX staged_luid ON staged (account, device, book, luid, epoch);
 CREATE INDEX staged_seq ON staged (account, device, book, seq);
 CREATE INDEX staged_blob ON staged (account, blob) WHERE blob IS NOT NULL;
-
-CREATE TABLE held (
-    account INTEGER NOT NULL, book INTEGER NOT NULL, hold INTEGER NOT NULL, device INTEGER NOT NULL,
-    guid INTEGER NOT NULL, luid TEXT, base INTEGER, reason INTEGER NOT NULL, at INTEGER NOT NULL, decision INTEGER,
-    PRIMARY KEY (account, book, hold)
-) STRICT;
 
 CREATE TABLE partial (
     account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, direction INTEGER NOT NULL,

@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// A moment in UTC, in milliseconds since 1970-01-01T00:00:00Z. The host hands it in; nothing below reads a clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {

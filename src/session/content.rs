@@ -202,16 +202,43 @@ fn with_crlf(content: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The merge of what is here with what a peer told, where the kind can be merged: three ways against what both last
-/// agreed on, or, where they never did, the union. Where only one value can be, the peer's stands; ours is in history.
-pub(super) fn merged<'m>(kind: Kind, base: Option<&[u8]>, here: &[u8], told: &ItemRow<'m>) -> Content<'m> {
+/// agreed on, or, where they never did, the union. Where only one value can be, the peer's stands; ours is in history. Also
+/// the names of the fields in which that was so.
+pub(super) fn merged<'m>(
+    kind: Kind,
+    base: Option<&[u8]>,
+    here: &[u8],
+    told: &ItemRow<'m>,
+) -> (Content<'m>, Vec<String>) {
     let merged = match (kind, base) {
         (Kind::Contact, Some(base)) => merge::merge3(base, here, &told.content, merge::Prefer::Incoming),
-        (Kind::Contact, None) => merge::union(&told.content, here),
+        (Kind::Contact, None) => longer_union(here, &told.content),
         _ => None,
     };
     match merged {
-        Some(merged) => Content::new(kind, told.media_type.clone(), Cow::Owned(merged.content)),
-        None => Content::of(told),
+        Some(merged) => {
+            let fields = merged.conflicts.into_iter().map(|conflict| conflict.property).collect();
+            (Content::new(kind, told.media_type.clone(), Cow::Owned(merged.content)), fields)
+        }
+        None => (Content::of(told), Vec::new()),
+    }
+}
+
+/// The union, the peer's first; but where all in which it differs from ours is ours cut short, ours is the card (row 25).
+fn longer_union(here: &[u8], told: &[u8]) -> Option<merge::Merged> {
+    let theirs = merge::union(told, here)?;
+    if theirs.conflicts.is_empty() {
+        return Some(theirs);
+    }
+    let decoded = (card::decode_document(here), card::decode_document(told));
+    let (whole, cut) = (card::Card::parse(&decoded.0).ok()?, card::Card::parse(&decoded.1).ok()?);
+    let is_cut = |conflict: &merge::Conflict| match (whole.text(&conflict.property), cut.text(&conflict.property)) {
+        (Some(whole), Some(cut)) => !cut.is_empty() && whole.starts_with(&*cut),
+        _ => false,
+    };
+    match merge::union(here, told).filter(|ours| ours.conflicts.iter().all(is_cut)) {
+        Some(ours) => Some(merge::Merged { conflicts: Vec::new(), ..ours }),
+        None => Some(theirs),
     }
 }
 

@@ -14,11 +14,14 @@ pub mod datastore;
 mod devinf;
 mod filtered;
 mod folders;
+mod guarded;
 pub mod guid;
+mod held;
 mod host;
 mod large;
 mod large_out;
 mod outbox;
+mod plan;
 mod profile;
 mod receive;
 mod report;
@@ -33,7 +36,9 @@ pub use client::{
     BookFilter, Called, CalledAlert, Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing,
     Patience, Poll, PollConfig,
 };
+pub use held::{Decided, Held, HeldDecision, decide_held, held};
 pub use host::{Busy, Host, ServerIdentity, Speaker};
+pub use plan::{BookPlan, plan};
 pub use profile::{Manners, ProfileError, Profiles, ResumeObjects};
-pub use report::{BookReport, Counts, Report};
+pub use report::{BookReport, ConflictNote, Counts, Report};
 pub use server::{Refusal, Reply, Request, Server, ServerConfig};

@@ -1,6 +1,8 @@
 //! What a session did, for people and machines.
 
 use crate::message::StatusCode;
+use crate::store::{Guid, Hold, Revision};
+use crate::sync::Role;
 use serde::Serialize;
 
 /// What a session did.
@@ -42,8 +44,29 @@ pub struct BookReport {
     pub sent: Counts,
     /// Deletes that the peer caused and the guard held back: too many to be meant.
     pub held: u64,
+    /// Why, and the snapshot of before.
+    pub hold: Option<Hold>,
+    /// Conflicts, the first few of them; [`Counts::conflicts`] counts all.
+    pub conflicts: Vec<ConflictNote>,
+    /// Items that the peer added in a sync of changes and that were here already, from others: perhaps the same cards come
+    /// by a second path, too (field note 2). Nothing is doubled by that.
+    pub elsewhere: u64,
     /// Items that were not sent because the peer is full (§3.18). They are sent when it has room again.
     pub withheld: u64,
+}
+
+/// A conflict and who won it. It says no more of the card than its number and the names of fields: what lost is in the
+/// history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct ConflictNote {
+    /// The item here.
+    pub guid: Guid,
+    /// The fields that both sides said differently where only one can stand; none: the card as a whole.
+    pub fields: Vec<String>,
+    /// Who won; nobody where both were kept.
+    pub won: Option<Role>,
+    /// The revision of the item that holds what lost.
+    pub lost: Option<Revision>,
 }
 
 /// Counts of one direction.

@@ -5,11 +5,12 @@
 use super::content::{Content, Folder};
 use super::datastore::is_folder_type;
 use super::filtered::is_about;
+use super::guarded::{held_entry, storm};
 use super::receive::{Key, MAX_CANDIDATES, OpenBook, Outcome, Place, Received, Verb, When, own_entry, receive};
 use super::state::Settling;
 use crate::message::Op;
-use crate::store::{Guid, ItemRow, MapRow, MapState, Result, Revision, StagedRow, Tx};
-use crate::sync::{DeletionGuard, Incoming, Role};
+use crate::store::{Guid, HoldReason, ItemRow, MapRow, MapState, Result, Revision, StagedRow, Tx};
+use crate::sync::{DeletionGuard, Incoming, Reaction, Role};
 
 /// Staged rows decided at a time.
 const PAGE: usize = 200;
@@ -23,13 +24,15 @@ pub(super) fn settle(
     mut budget: usize,
 ) -> Result<Option<usize>> {
     let (device, book) = (open.device, open.book());
+    let guard = open.treatment.guard(guard);
     loop {
         match open.state.settling {
             Settling::Start => {
                 let deletes = tx.count_staged(device, book, Op::Delete)?;
                 if guard.holds(deletes, live(open)) {
-                    open.state.holding = true;
-                    open.state.held += deletes;
+                    let reaction = storm(open, HoldReason::Deletes, deletes);
+                    open.state.refusing = reaction == Reaction::Refuse;
+                    open.state.holding = reaction == Reaction::Hold;
                 }
                 open.state.settling = Settling::Indexing;
             }
@@ -88,7 +91,7 @@ pub(super) fn settle(
                     None => weigh(open, guard, rest),
                 };
             }
-            Settling::Deleting(after) => {
+            Settling::Deleting(after) | Settling::Holding(after) => {
                 if budget == 0 {
                     return Ok(None);
                 }
@@ -98,10 +101,12 @@ pub(super) fn settle(
                     open.state.settling = Settling::End;
                     continue;
                 };
-                open.state.settling = Settling::Deleting(last.revision);
+                let holds = matches!(open.state.settling, Settling::Holding(_));
+                let after = last.revision;
+                open.state.settling = if holds { Settling::Holding(after) } else { Settling::Deleting(after) };
                 budget -= page.len().min(budget);
                 let unseen: Vec<&ItemRow<'_>> = unseen(open, &page).collect();
-                delete_unseen(tx, open, &unseen)?;
+                delete_unseen(tx, open, &unseen, holds)?;
             }
             Settling::End => return Ok(Some(budget)),
         }
@@ -110,11 +115,14 @@ pub(super) fn settle(
 
 /// Whether what the other side of a refresh has not is deleted: not if that is too much to be meant.
 fn weigh(open: &mut OpenBook<'_, '_>, guard: DeletionGuard, rest: u64) -> Settling {
-    if guard.holds(rest, live(open)) {
-        open.state.held += rest;
-        return Settling::End;
+    let reaction =
+        if guard.holds(rest, live(open)) { storm(open, HoldReason::Vanished, rest) } else { Reaction::Proceed };
+    match reaction {
+        Reaction::Proceed => Settling::Deleting(Revision(0)),
+        Reaction::Hold => Settling::Holding(Revision(0)),
+        // It has no entry and so is sent again.
+        Reaction::Refuse => Settling::End,
     }
-    Settling::Deleting(Revision(0))
 }
 
 /// The items of a page that a refresh is about and the other side has not.
@@ -126,25 +134,30 @@ fn unseen<'p>(
     missing.map(|(item, _)| item).filter(|item| is_about(open, item))
 }
 
-/// Deletes what the peer does not show, but for what it could not: folders, where it has none, and what it has freed
+/// Deletes, or holds, what the peer does not show, but for what it could not: folders, where it has none, and what it has freed
 /// and keeps here (§3.12).
-fn delete_unseen(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, unseen: &[&ItemRow<'_>]) -> Result<()> {
+fn delete_unseen(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, unseen: &[&ItemRow<'_>], holds: bool) -> Result<()> {
     let (device, book) = (open.device, open.book());
     let guids: Vec<Guid> = unseen.iter().map(|item| item.guid).collect();
     let before = match open.state.old_epoch.filter(|_| open.role == Role::Server) {
         Some(old) => tx.maps_by_guid(device, book, old, &guids)?,
         None => vec![None; guids.len()],
     };
-    let mut freed = Vec::new();
+    let (mut freed, mut held) = (Vec::new(), Vec::new());
     for (item, entry) in unseen.iter().zip(before) {
         if let Some(entry) = entry.filter(|entry| entry.state == MapState::SoftDeleted) {
             freed.push(entry);
         } else if open.state.tree || !item.media_type.as_deref().is_some_and(is_folder_type) {
+            if holds {
+                held.push(held_entry(open, item));
+                continue;
+            }
             open.writer.delete(item);
             open.state.received.deleted += 1;
         }
     }
     open.writer.flush(tx)?;
+    tx.put_maps(device, book, &held)?;
     // An id that the device uses for another item now does not name this one any more.
     let luids: Vec<&str> = freed.iter().map(|entry| entry.luid.as_str()).collect();
     let used = tx.maps_by_luid(device, book, open.state.epoch, &luids)?;

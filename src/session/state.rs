@@ -3,11 +3,11 @@
 use super::large_out::LargeOut;
 use super::profile::ResumeObjects;
 use super::trust::Trust;
-use super::{BookReport, Counts, Report};
+use super::{BookReport, ConflictNote, Counts, Report};
 use crate::message::{Mem, StatusCode, Version};
-use crate::store::{BookNo, Guid, PairRow, Phase, Revision};
+use crate::store::{BookNo, Guid, Hold, PairRow, Phase, Revision};
 use crate::sync::filter::Filter;
-use crate::sync::{Role, SyncType};
+use crate::sync::{Occasion, Role, SyncType};
 use serde::{Deserialize, Serialize};
 
 /// The version of [`State`] that this release writes; it reads this one only.
@@ -113,6 +113,8 @@ pub(super) enum Settling {
     Weighing(Revision, u64),
     /// What the peer did not show is deleted, after this revision.
     Deleting(Revision),
+    /// The same, but too much to be meant: it is held.
+    Holding(Revision),
     /// All is decided.
     End,
 }
@@ -193,6 +195,8 @@ pub(super) struct StoreState {
     pub staged: bool,
     /// Deletes that the guard keeps back, of this session and of an earlier one that it settled.
     pub held: u64,
+    /// Whether deletes of this session are not obeyed.
+    pub refusing: bool,
     /// Whether the guard keeps back those of this session.
     pub holding: bool,
     /// On a server: an earlier session's changes that are still to be settled before those of this one.
@@ -242,6 +246,13 @@ pub(super) struct StoreState {
     pub failed: Option<u16>,
     /// Whether anchors have moved.
     pub clean: bool,
+    /// Whether this pair never ended a sync.
+    pub first: bool,
+    /// What the guard holds back, and conflicts for the report: the first few.
+    pub hold: Option<Hold>,
+    pub notes: Vec<ConflictNote>,
+    /// Items that the peer added and others had added before.
+    pub elsewhere: u64,
     /// What was done here because of the peer.
     pub received: Counts,
     /// What was done there because of us.
@@ -340,6 +351,7 @@ impl StoreState {
             start_live: 0,
             staged: false,
             held: 0,
+            refusing: false,
             holding: false,
             left_over: None,
             alone: false,
@@ -366,6 +378,10 @@ impl StoreState {
             max_guid: None,
             failed: None,
             clean: false,
+            first: false,
+            hold: None,
+            notes: Vec::new(),
+            elsewhere: 0,
             received: Counts::default(),
             sent: Counts::default(),
         }
@@ -399,6 +415,15 @@ impl StoreState {
         }
     }
 
+    /// On which occasion conflicts come up.
+    pub(super) const fn occasion(&self) -> Occasion {
+        match (self.sync.is_full(), self.first) {
+            (false, _) => Occasion::Normal,
+            (true, true) => Occasion::First,
+            (true, false) => Occasion::Slow,
+        }
+    }
+
     /// Whether our changes are sent, to the last chunk.
     pub(super) fn has_sent_all(&self) -> bool {
         self.position == Position::End && self.large_out.is_none()
@@ -429,6 +454,10 @@ impl StoreState {
             pair.filter_hash = self.filter.as_ref().map(Filter::digest);
         }
         if self.old_epoch.is_some() {
+            if self.hold.is_none() {
+                // Everything was compared: what was held went back.
+                pair.holds.retain(|hold| !hold.reason.is_about_deletes());
+            }
             pair.epoch = self.epoch;
             // Who sent nothing may still have to, in a later sync.
             pair.cursor = if self.sync.sends(role) { self.upto } else { Revision(0) };
@@ -446,6 +475,9 @@ impl StoreState {
             received: self.received,
             sent: self.sent,
             held: self.held,
+            hold: self.hold.clone(),
+            conflicts: self.notes.clone(),
+            elsewhere: self.elsewhere,
             withheld: self.withheld,
         }
     }

@@ -28,9 +28,9 @@ mod writer;
 
 pub use error::StoreError;
 pub use rows::{
-    AccountNo, Blob, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, Keys, LensNo,
-    Login, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, PastRow, Phase, Principal,
-    PrincipalKind, RestoreRow, Revision, RevisionRow, SentRef, SessionRow, StagedRow, Token, ViewFp,
+    AccountNo, Blob, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, Hold, HoldReason, ItemRow,
+    Keys, LensNo, Login, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, PastRow, Phase,
+    Principal, PrincipalKind, RestoreRow, Revision, RevisionRow, SentRef, SessionRow, StagedRow, Token, ViewFp,
 };
 pub use writer::{BookWriter, Draft};
 

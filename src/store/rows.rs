@@ -2,6 +2,7 @@
 
 use crate::auth::Verifier;
 use crate::message::{Op, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -428,6 +429,79 @@ pub struct PairRow {
     pub sync_type: u16,
     /// Where the open sync stands.
     pub phase: Phase,
+    /// What waits for a person's decision.
+    pub holds: Vec<Hold>,
+}
+
+/// Why something waits for a person's decision (mission X5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldReason {
+    /// More deletes in one sync than anybody means. Their map entries are [`MapState::Held`].
+    Deletes,
+    /// What the other side of a refresh did not show is more than anybody means: it is held likewise.
+    Vanished,
+    /// A slow sync that nobody asked for.
+    SlowSync,
+}
+
+impl HoldReason {
+    /// Whether items wait, or a whole sync.
+    #[must_use]
+    pub const fn is_about_deletes(self) -> bool {
+        !matches!(self, Self::SlowSync)
+    }
+
+    /// A sentence for people, without its full stop.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Deletes => "so many deletes in one sync do not look like somebody's wish",
+            Self::Vanished => "the other side of a refresh showed hardly anything",
+            Self::SlowSync => "everything would be compared although nobody asked for it",
+        }
+    }
+}
+
+/// Something that waits for a person's decision. Of deletes there is one, and of slow syncs: what comes later joins it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Why.
+    pub reason: HoldReason,
+    /// Since when.
+    pub at: Timestamp,
+    /// The snapshot: the book's head before it. The history shows the book as it was then.
+    pub snapshot: Revision,
+    /// How many items it is about.
+    pub items: u64,
+    /// Live items then.
+    pub live: u64,
+    /// What is known of the cause, such as which anchor was missing.
+    pub cause: Option<String>,
+    /// Whether it was decided that it may happen, once, when it comes again.
+    pub released: bool,
+}
+
+impl PairRow {
+    /// What is held for that reason.
+    #[must_use]
+    pub fn hold(&self, reason: HoldReason) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.reason == reason)
+    }
+
+    /// Holds something, too; the first moment and snapshot of what is held for that reason stay.
+    pub fn add_hold(&mut self, hold: Hold) {
+        let joins = |known: &&mut Hold| known.reason.is_about_deletes() == hold.reason.is_about_deletes();
+        match self.holds.iter_mut().find(joins) {
+            Some(known) => known.items += hold.items,
+            None => self.holds.push(hold),
+        }
+    }
+
+    /// Nothing is held for that reason any more.
+    pub fn drop_hold(&mut self, reason: HoldReason) {
+        self.holds.retain(|hold| hold.reason != reason);
+    }
 }
 
 impl PairRow {
@@ -449,6 +523,7 @@ impl PairRow {
             filter_hash: None,
             sync_type: 0,
             phase: Phase::Idle,
+            holds: Vec::new(),
         }
     }
 }

@@ -38,6 +38,11 @@ pub(super) fn outgoing_state_number(state: OutgoingState) -> i64 {
     number(&OutgoingState::ALL, &state)
 }
 
+/// What is held, as it is stored: nothing is the rule.
+pub(super) fn holds_text(holds: &[Hold]) -> Option<String> {
+    if holds.is_empty() { None } else { serde_json::to_string(holds).ok() }
+}
+
 /// The first 31 bits of a fingerprint: enough to tell most contents of a book apart, in an index half as big.
 pub(super) fn print(fingerprint: &[u8; 16]) -> i64 {
     let [a, b, c, d, ..] = *fingerprint;

@@ -53,6 +53,12 @@ impl<'a> BookWriter<'a> {
         Self { row, origin, now, inserts: Vec::new(), updates: Vec::new(), changed: false }
     }
 
+    /// When this is written.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// The book as it will be after [`flush`](Self::flush).
     #[must_use]
     pub const fn row(&self) -> &BookRow {

@@ -6,14 +6,18 @@
 mod alert;
 pub mod filter;
 mod guard;
-mod incoming;
 mod kind;
 mod outgoing;
+mod plan;
+mod policy;
+mod reconcile;
 mod status;
 
 pub use alert::{AlertDecision, AlertFacts, SlowReason, decide_alert, is_no_anchor, next_anchor};
 pub use guard::DeletionGuard;
-pub use incoming::{Action, Decision, Entry, Incoming, ItemNow, Policy, Twin, decide_incoming};
 pub use kind::{Role, SyncType};
 pub use outgoing::{Confirmation, decide_outgoing};
+pub use plan::{MAX_CANDIDATES, Near, Plan, PlanCounts, Planned, Planner, Side, Suspicion};
+pub use policy::{Occasion, Policy, Reaction, Treatment};
+pub use reconcile::{Action, Decision, Entry, Incoming, ItemNow, Reception, Terms, Twin, decide_incoming};
 pub use status::{OnAlert, OnHeader, STATUS_POLICIES, StatusPolicy, decide_confirmation, status_policy};

@@ -106,7 +106,7 @@ pub const STATUS_POLICIES: &[StatusPolicy] = &[
     row(416, [Refused, Refused, Refused], OnAlert::Ended, OnHeader::Ended, "something is too large for it; allow it less or smaller items"),
     row(417, [Retry, Retry, Retry], OnAlert::Ended, OnHeader::Ended, "it asks to be left alone for a while; sync again later"),
     row(418, [Done, Done, Retry], OnAlert::Ended, OnHeader::Ended, "it has that already; a slow sync sorts it out"),
-    row(419, [Done, Done, Done], OnAlert::Ended, OnHeader::Ended, "both sides changed the same and it did not decide; sync again"),
+    row(419, [Done, Done, Done], OnAlert::Ended, OnHeader::Ended, "both sides changed the same; the server's version stands"),
     row(420, [Full, Full, Full], OnAlert::Ended, OnHeader::Ended, "there is no room left; delete something there, or get more room"),
     row(421, [Retry, Retry, Retry], OnAlert::Ended, OnHeader::Ended, "it does not understand a filter or an address; check the book's remote name"),
     row(422, [Retry, Retry, Retry], OnAlert::Ended, OnHeader::Ended, "it does not understand a filter or an address; check the book's remote name"),

@@ -444,9 +444,11 @@ class OurProgram:
 class OurServer(OurProgram):
     """`syncml serve` on SQLite, and the commands that open the same database."""
 
-    def __init__(self, program, home, accounts=(("alice", "secret"),), basic=False):
+    def __init__(self, program, home, accounts=(("alice", "secret"),), basic=False, reporting=False):
+        """`reporting`: it tells what each session did as JSON, for `reports`."""
         super().__init__(program, home)
-        self.db, self.basic, self.process, self.exports = "sqlite:%s/server.db" % self.home, basic, None, 0
+        self.db, self.process, self.exports = "sqlite:%s/server.db" % self.home, None, 0
+        self.options = (["--allow-basic"] if basic else []) + (["--json"] if reporting else [])
         self.port, self.path, self.url = None, "syncml", None
         for name, password in accounts:
             self.command("account", "add", name, "--db", self.db, "--password-file", self.secret("account-" + name, password)).must()
@@ -456,13 +458,13 @@ class OurServer(OurProgram):
         self.command("platform", "add", device, "--db", self.db, "--secret-file", self.secret("platform-" + device, secret), *args).must()
 
     def start(self, port=0):
-        args = [self.program, "serve", "--db", self.db, "--listen", "127.0.0.1:%d" % port] + (["--allow-basic"] if self.basic else [])
+        args = [self.program, "serve", "--db", self.db, "--listen", "127.0.0.1:%d" % port] + self.options
         self.process = Process(args, self.env, self.home + "/server.log")
 
         def ready():
             if self.process.popen.poll() is not None:
                 raise Failed("syncml serve ended with %d: %s" % (self.process.popen.returncode, self.process.output().strip()[-300:]))
-            return re.search(r"listening on http://127\.0\.0\.1:(\d+)/", self.process.output())
+            return re.search(r'listening(?: on |": ?")http://127\.0\.0\.1:(\d+)/', self.process.output())
         try:
             self.port = int(wait_for('"listening on" from syncml serve', ready, 20).group(1))
         except BaseException:
@@ -481,6 +483,17 @@ class OurServer(OurProgram):
             self.process = None
             if died is not None:
                 raise Failed("syncml serve had ended by itself with %d (log %s)" % (code, self.home + "/server.log"))
+
+    def reports(self):
+        """What it told of each session so far."""
+        lines = [json.loads(x) for x in self.process.output().splitlines() if x.startswith('{"session"')]
+        return [x["session"] for x in lines]
+
+    def history(self, guid, user="alice", book="contacts"):
+        """All revisions of a card, the newest first: the rows of `syncml history list`, each with the content that `history show` has of it."""
+        where = ["--db", self.db, "--user", user, "--book", book, "--guid", guid, "--json"]
+        rows = self.command("history", "list", *where).must().json()
+        return [dict(r, content=self.command("history", "show", *where, "--at", r["revision"]).must().json()["content"]) for r in rows if r["what"] != "deleted"]
 
     def devices(self):
         return self.command("device", "list", "--db", self.db, "--json").must().json()

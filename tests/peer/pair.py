@@ -33,12 +33,15 @@ class Side:
 
 
 class Pair:
-    """`kinds` is a pair of "peer" (SyncEvolution) or "ours": who is the client, who the server."""
+    """`kinds` is a pair of "peer" (SyncEvolution) or "ours": who is the client, who the server.
 
-    def __init__(self, folder, tools, program, kinds, variant, stores, log=2):
+    `declares`: whether SyncEvolution's client tells in its DevInf which fields it holds (CTCap). `reporting`: our server tells what its sessions did."""
+
+    def __init__(self, folder, tools, program, kinds, variant, stores, log=2, declares=True, reporting=False):
         self.kinds, self.stores, self.closing, self.variant = kinds, stores, [], variant
         shutil.rmtree(folder, ignore_errors=True)
         self.folder, encoding, proto = folder, *VARIANTS[variant]
+        self.reporting, self.counted = reporting, None
         endings = {s: "vcf" if s == "addressbook" else "txt" if s == "memo" else "ics" for s in stores}
         try:
             self.host = self.their_server(tools, log, endings) if kinds[1] == "peer" else self.our_server(program)
@@ -48,7 +51,8 @@ class Pair:
             self.closing.append(self.tap.close)
             url = self.tap.url("syncevolution" if kinds[1] == "peer" else "syncml")
             if kinds[0] == "peer":
-                self.guest = SyncEvolutionClient(folder + "/client", tools, url, USER, PASSWORD, DEVICE, encoding, proto, loglevel=log, RetryInterval=20, RetryDuration=25)
+                self.guest = SyncEvolutionClient(folder + "/client", tools, url, USER, PASSWORD, DEVICE, encoding, proto + ("" if declares else ",NOCTCAP"),
+                                                 loglevel=log, RetryInterval=20, RetryDuration=25)
                 books = {s: self.guest.book if s == "addressbook" else self.guest.add_store("peer@cli", s, STORES[s][1]) for s in stores}
             else:
                 self.guest = {s: OurFolder(program, "%s/client-%s" % (folder, s), url, USER, PASSWORD, DEVICE, encoding, proto, book=STORES[s][0], remote_book=s) for s in stores}
@@ -65,7 +69,7 @@ class Pair:
         return host
 
     def our_server(self, program):
-        host = OurServer(program, self.folder + "/server", [(USER, PASSWORD)])
+        host = OurServer(program, self.folder + "/server", [(USER, PASSWORD)], reporting=self.reporting)
         self.server = {s: Side.ours(host, STORES[s][0]) for s in self.stores}
         return host
 
@@ -141,6 +145,7 @@ class Pair:
             properties.update(RetryInterval=5, RetryDuration=max(patience, 1))
         properties = {k: v for k, v in properties.items() if v is not None}
         r = self.guest.sync(MODES[mode], timeout, running.append, **properties)
+        self.counted = r.conflicts
         return r.code, r.text
 
     def our_sync(self, mode, max_msg, password, uri, patience, sure, running, timeout):

@@ -2,7 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, conformance, demo, device, history, import, item, list, notify, platform, poll, serve, sync, wire,
+    account, conformance, demo, device, held, history, import, item, list, notify, plan, platform, poll, serve, sync,
+    wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -31,6 +32,9 @@ enum Command {
     Sync(Box<sync::Args>),
     /// Ask a server whether anything changed, without syncing
     Poll(Box<poll::Args>),
+    /// What the guard keeps back until somebody decides: deletes that are too many to be meant, slow syncs nobody asked for
+    #[command(subcommand)]
+    Held(held::Command),
     /// Show or export a book of an account
     List(list::Args),
     /// Change single items of a book
@@ -41,6 +45,8 @@ enum Command {
     History(history::Command),
     /// Bring files of cards into a book
     Import(import::Args),
+    /// Say what a first sync of a book with some cards would do, and why, without doing it
+    Match(plan::Args),
     /// Write the notification that asks a device to sync; how it gets there is up to you
     Notify(Box<notify::Args>),
     /// Ask a server whether it keeps the rules of the protocol; writes test cards into an empty book and removes them
@@ -63,10 +69,12 @@ impl Cli {
             Command::Device(command) => command.json(),
             Command::Sync(args) => args.json,
             Command::Poll(args) => args.json,
+            Command::Held(command) => command.json(),
             Command::List(args) => args.json,
             Command::Item(command) => command.json(),
             Command::History(command) => command.json(),
             Command::Import(args) => args.json,
+            Command::Match(args) => args.json,
             Command::Conformance(args) => args.json,
             Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
         }
@@ -81,10 +89,12 @@ impl Cli {
             Command::Device(command) => device::run(&command),
             Command::Sync(args) => sync::run(&args),
             Command::Poll(args) => poll::run(&args),
+            Command::Held(command) => held::run(&command),
             Command::List(args) => list::run(&args),
             Command::Item(command) => item::run(&command),
             Command::History(command) => history::run(&command),
             Command::Import(args) => import::run(&args),
+            Command::Match(args) => plan::run(&args),
             Command::Notify(args) => notify::run(&args),
             Command::Conformance(args) => conformance::run(&args),
             Command::Decode(args) => wire::decode(&args),

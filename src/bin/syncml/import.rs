@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// Files, and folders of files; a file may hold many cards
     #[arg(required = true)]
     paths: Vec<PathBuf>,
+    /// Only say what would be added; `syncml match` says more
+    #[arg(long)]
+    dry_run: bool,
     /// Output for machines
     #[arg(long)]
     pub(crate) json: bool,
@@ -40,21 +43,27 @@ pub(crate) struct Imported {
     /// Already in the book, in the same words or others that mean the same.
     pub(crate) known: usize,
     pub(crate) skipped: Vec<(String, String)>,
+    /// Whether nothing is written, and what would have been.
+    dry: bool,
+    dreamt: HashSet<[u8; 16]>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let book = books::named(&args.book)?;
     let store = args.db.open()?;
     let account = database::account(store.as_ref(), &args.user)?;
-    let done = import(store.as_ref(), account, book, &args.paths)?;
+    let done = import(store.as_ref(), account, book, &args.paths, args.dry_run)?;
     if args.json {
         output::json(&serde_json::json!({
             "ok": done.skipped.is_empty(),
+            "dry_run": args.dry_run,
             "added": done.added,
             "known": done.known,
             "skipped": done.skipped.iter().map(|(file, reason)| serde_json::json!({ "file": file, "reason": reason }))
                 .collect::<Vec<_>>(),
         }));
+    } else if args.dry_run {
+        println!("{} would be added, {} are there already", done.added, done.known);
     } else {
         println!("{} added, {} were there already", done.added, done.known);
     }
@@ -64,9 +73,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if done.skipped.is_empty() { Ok(()) } else { Err(Failure::told(Exit::Problems)) }
 }
 
-/// Brings files into a book, a page of items per step.
-pub(crate) fn import(store: &dyn Store, account: AccountNo, book: &BookKind, paths: &[PathBuf]) -> Result<Imported> {
-    let mut done = Imported::default();
+/// Brings files into a book, a page of items per step; or, dry, says what would be added.
+pub(crate) fn import(
+    store: &dyn Store,
+    account: AccountNo,
+    book: &BookKind,
+    paths: &[PathBuf],
+    dry: bool,
+) -> Result<Imported> {
+    let mut done = Imported { dry, ..Imported::default() };
     let mut waiting = Vec::new();
     let origin = origin(store, account)?;
     for path in files(book, paths)? {
@@ -92,7 +107,8 @@ pub(crate) fn import(store: &dyn Store, account: AccountNo, book: &BookKind, pat
     Ok(done)
 }
 
-fn files(book: &BookKind, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// The files that paths mean, those of a folder in their order.
+pub(crate) fn files(book: &BookKind, paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -140,6 +156,18 @@ fn add(
     }
     let drafts: Vec<_> = contents.iter().map(|content| Draft::of(book.book, content.as_slice())).collect();
     let prints: Vec<_> = drafts.iter().map(|draft| draft.fingerprint).collect();
+    if done.dry {
+        let mut known = Vec::new();
+        store.look(account, &mut |tx| {
+            known = tx.by_fingerprint(book.book, &prints, 1)?;
+            Ok(())
+        })?;
+        let new = known.iter().zip(prints).filter(|(twins, print)| twins.is_empty() && done.dreamt.insert(*print));
+        let added = new.count();
+        done.added += added;
+        done.known += drafts.len() - added;
+        return Ok(());
+    }
     let mut added = 0;
     store.step(account, &mut |tx| {
         added = 0;

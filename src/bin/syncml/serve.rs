@@ -3,7 +3,7 @@
 use crate::database::DatabaseArgs;
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{self, bytes};
-use crate::profiles::ProfileArgs;
+use crate::profiles::{ProfileArgs, TreatmentArgs};
 use crate::progress::short;
 use crate::secret::server_identity;
 use std::future::Future;
@@ -49,6 +49,8 @@ pub(crate) struct Args {
     max_obj_size: Option<u64>,
     #[command(flatten)]
     profiles: ProfileArgs,
+    #[command(flatten)]
+    treatment: TreatmentArgs,
     /// Output for machines: one object per line
     #[arg(long)]
     pub(crate) json: bool,
@@ -62,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let own = server_identity(args.server_name.as_deref(), args.server_secret_file.as_deref())?;
     config.max_msg_size = args.max_msg_size.unwrap_or(config.max_msg_size);
     config.max_obj_size = args.max_obj_size.unwrap_or(config.max_obj_size);
-    config.profiles = args.profiles.read()?;
+    config.profiles = args.profiles.read()?.treat(args.treatment.read());
     let store = args.db.create()?;
     let json = args.json;
     let mut options = Options::default();
@@ -169,6 +171,15 @@ fn tell(report: &Report, json: bool) {
             short(&book.received),
             short(&book.sent)
         ));
+    }
+    for book in report.books.iter().filter(|book| book.elsewhere > 0) {
+        let (count, name) = (book.elsewhere, &book.book);
+        output::line(&format!("notice: {count} of {name} came by another way before; is there a second path?"));
+    }
+    for (book, hold) in report.books.iter().filter_map(|book| Some((&book.book, book.hold.as_ref()?))) {
+        let why = hold.reason.sentence();
+        let (items, snapshot) = (hold.items, hold.snapshot);
+        output::line(&format!("held: {items} of {book}, snapshot {snapshot}: {why}. Say `syncml held`"));
     }
     output::line(&format!("session: {} in, {} out", bytes(report.bytes_received), bytes(report.bytes_sent)));
     if !report.profile.is_empty() {

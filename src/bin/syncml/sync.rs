@@ -6,7 +6,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::folder::Folder;
 use crate::network::{self, NetworkArgs};
 use crate::output::{self, Table, bytes};
-use crate::profiles::ProfileArgs;
+use crate::profiles::{ProfileArgs, TreatmentArgs};
 use crate::progress::{self, Progress};
 use crate::secret::{self, PasswordArgs, server_identity};
 use crate::trace::Trace;
@@ -20,8 +20,9 @@ use syncml::message::{AlertCode, Version};
 use syncml::session::{
     BookFilter, Client, ClientBook, ClientConfig, Counts, Credentials, Patience, Profiles, Report, ServerIdentity,
 };
+use syncml::store::memory::MemoryStore;
 use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
-use syncml::store::{AccountNo, Store};
+use syncml::store::{AccountNo, Directory, Keys, Store, Tx, Verdict};
 use syncml::sync::DeletionGuard;
 use syncml::sync::filter::FilterType;
 use syncml::transport::http::client::{self, HttpClient};
@@ -83,6 +84,12 @@ pub(crate) struct Args {
     profiles: ProfileArgs,
     #[command(flatten)]
     network: NetworkArgs,
+    #[command(flatten)]
+    treatment: TreatmentArgs,
+    /// Only say what this side would send; nobody is contacted, and nothing is changed. What the server would make of it,
+    /// `syncml match` says there
+    #[arg(long)]
+    dry_run: bool,
     /// The largest message to take, in bytes
     #[arg(long, value_name = "N", default_value_t = 150_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     max_msg_size: u64,
@@ -136,6 +143,9 @@ enum Auth {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let book = books::named(&args.book)?;
+    if args.dry_run {
+        return dry_run(args, book);
+    }
     let mut http = args.network.options(&args.to, progress::interrupted())?;
     http.max_msg_size = args.max_msg_size;
     let trace = args.trace.as_deref().map(Trace::into).transpose()?;
@@ -166,7 +176,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         credentials: credentials(args)?,
         server: server_identity(args.server_name.as_deref(), args.server_secret_file.as_deref())?,
         allow_mass_delete: args.allow_mass_delete,
-        profiles: args.profiles.read()?,
+        profiles: args.profiles.read()?.treat(args.treatment.read()),
         http,
     };
     if matches!(args.auth, Auth::Basic | Auth::Device) {
@@ -186,6 +196,55 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(failure) => Err(failure),
         None if outcome.clean() => Ok(()),
         None => Err(Failure::told(Exit::Problems)),
+    }
+}
+
+/// Says what the folder's user did since the last sync.
+fn dry_run(args: &Args, book: &'static BookKind) -> Result<()> {
+    let mut folder = Folder::open(&args.dir, book)?;
+    let state = folder.state();
+    let store: Arc<dyn Store> = match state.exists() {
+        true => Arc::new(Dry(database::open(&state)?)),
+        false => Arc::new(MemoryStore::new([0; 32])),
+    };
+    let own = Own::of(store.as_ref(), args.device_id.as_deref())?;
+    own.holds_only(store.as_ref(), book)?;
+    let options = ReplicaOptions::default().allow_mass_delete(args.allow_mass_delete);
+    let collected = collect(store.as_ref(), own.account, book.book, &mut folder, &options, now())?;
+    let skipped: Vec<_> = collected.skipped.iter().chain(folder.unusable()).cloned().collect();
+    if args.json {
+        let skipped: Vec<_> =
+            skipped.iter().map(|(file, reason)| serde_json::json!({ "file": file, "reason": reason })).collect();
+        let ok = skipped.is_empty();
+        output::json(&serde_json::json!({ "ok": ok, "dry_run": true, "collected": collected, "skipped": skipped }));
+    } else {
+        let ReplicaReport { added, changed, deleted, .. } = collected;
+        println!("would send: {added} added, {changed} changed, {deleted} deleted");
+        for (file, reason) in &skipped {
+            eprintln!("skipped {file}: {reason}");
+        }
+    }
+    if skipped.is_empty() { Ok(()) } else { Err(Failure::told(Exit::Problems)) }
+}
+
+/// A store that forgets what is written.
+struct Dry(Arc<dyn Store>);
+
+impl Store for Dry {
+    fn step(
+        &self,
+        account: AccountNo,
+        work: &mut dyn FnMut(&mut dyn Tx) -> syncml::store::Result<Verdict>,
+    ) -> syncml::store::Result<()> {
+        self.0.step(account, &mut |tx| work(tx).map(|_| Verdict::Rollback))
+    }
+
+    fn directory(&self) -> &dyn Directory {
+        self.0.directory()
+    }
+
+    fn keys(&self) -> syncml::store::Result<Keys> {
+        self.0.keys()
     }
 }
 
@@ -390,7 +449,7 @@ impl Own {
                     other = Some(kind.name);
                 }
             }
-            Ok(syncml::store::Verdict::Rollback)
+            Ok(Verdict::Rollback)
         })?;
         match other {
             Some(name) => Err(Failure::usage(format!("this folder is the book {name}; use another for {}", book.name))),

@@ -386,3 +386,16 @@ fn row37_and_row46_no_damage_makes_a_panic() {
     let numbers: Vec<usize> = failures.iter().map(|(case, _)| *case).collect();
     assert!(numbers.is_empty(), "{} cases: {numbers:?}", numbers.len());
 }
+
+/// What such damage has shown.
+#[test]
+fn row37_damage_of_old() {
+    for card in [
+        &b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:A\r\nTEL;TYPE=\"\x00home,fax\":1\r\nEND:VCARD\r\n"[..],
+        b"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:A\r\nTEL;TYPE=\"home,wor\x17\":1\r\nEND:VCARD\r\n",
+        b"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:A\r\nTEL;TYPE,=\"home,voice\":1\r\nEND:VCARD\r\n",
+        b"BEGIN:VCARD\nVERSION:3.0\nFN:A\nNICKNAME:data:;base64,mkr\nEND:VCARD\n",
+    ] {
+        endure(card, b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:A\r\nEND:VCARD\r\n");
+    }
+}

@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::charset::to_text;
 use super::decode;
 use super::lex::{find, is_marker};
+use super::write::clean;
 use super::{Card, Charset, Error, Limits, Version};
 
 /// How the bytes of a value are wrapped for transfer.
@@ -411,7 +412,8 @@ impl<'p> Param<'p> {
     /// Its values: split at commas outside quotes, quotes removed, `^n ^^ ^'` decoded (RFC 6868). A quoted list of types
     /// is a list all the same: RFC 6350 §6.4.1 itself writes `TYPE="voice,home"`.
     pub fn values(self) -> impl Iterator<Item = Cow<'p, str>> {
-        let types = if self.is("TYPE") { quoted_types(self.value) } else { None };
+        // By the name that will be written, as when a property is converted.
+        let types = quoted_types(self.value).filter(|_| clean(self.name).eq_ignore_ascii_case("TYPE"));
         let mut rest = Some(types.unwrap_or(self.value));
         let quoting = self.quoting && types.is_none();
         std::iter::from_fn(move || {
@@ -424,10 +426,13 @@ impl<'p> Param<'p> {
     }
 }
 
-/// What stands in the quotes, if it is a list of words as types are. A label of the user's own may hold a comma.
+/// What stands in the quotes, if it is a list of words as types are. A label of the user's own may hold a comma. Control
+/// characters do not count: nobody sees them.
 fn quoted_types(value: &str) -> Option<&str> {
     let list = value.strip_prefix('"')?.strip_suffix('"')?;
-    let word = |it: &str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let letter = |char: char| char.is_ascii_alphanumeric() || char == '-';
+    let word =
+        |it: &str| it.contains(letter) && it.chars().all(|char| letter(char) || char.is_control() && char != '\t');
     (list.contains(',') && list.split(',').all(word)).then_some(list)
 }
 

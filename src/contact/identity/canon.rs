@@ -56,7 +56,7 @@ impl Canon {
                     let single = names.single.as_deref().unwrap_or_default();
                     this.line(at, "FN", &labels, property, &mut params, |out| push_nfc(single, out));
                 }
-                _ if shape(name) == Shape::List => {
+                _ if shape(name) == Shape::List && !property.is_binary() => {
                     for item in Self::items(&property.text()) {
                         this.line(at, name, &labels, property, &mut params, |out| push_nfc(item, out));
                     }

@@ -118,6 +118,20 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// Each name form, number and address on its own.
+    pub(super) fn loose_keys(&self) -> Vec<MatchKey> {
+        let names = self.forms.iter().map(|form| MatchKey::new(Class::Name, &[form]));
+        let numbers = self.numbers.iter().map(|it| MatchKey::new(Class::Number, &[tail(it, NUMBER_DIGITS)]));
+        let emails = self.emails.iter().map(|email| MatchKey::new(Class::Email, &[email]));
+        let mut keys: Vec<MatchKey> =
+            names.take(MAX_KEYS / 2).chain(numbers.take(MAX_NUMBERS)).chain(emails.take(MAX_EMAILS)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
 fn push_form(forms: &mut Vec<String>, text: &str) {
     let form = words(text);
     if !form.is_empty() && !forms.contains(&form) {

@@ -174,6 +174,18 @@ pub fn identify_card(card: &Card<'_>) -> Identity {
     Identity { fingerprint: fingerprint(card), keys: facts.keys(), label: facts.label }
 }
 
+/// What near twins share, those too that are not the same: name, number or address alone, each as a key. For reports, not for
+/// matching; they are not stored. At most [`MAX_KEYS`]; of other kinds than contacts their match keys.
+pub fn loose_keys(kind: Kind, content: &[u8]) -> Vec<MatchKey> {
+    if kind == Kind::Contact {
+        let content = decode_document(content);
+        if let Ok(card) = Card::parse(&content) {
+            return keys::Facts::of(&card).loose_keys();
+        }
+    }
+    identify(kind, content).keys
+}
+
 /// The fingerprint of a card.
 pub fn fingerprint(card: &Card<'_>) -> Fingerprint {
     Canon::of(card).fingerprint()

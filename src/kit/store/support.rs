@@ -3,9 +3,9 @@
 use crate::auth::Verifier;
 use crate::message::{Op, Timestamp};
 use crate::store::{
-    self, AccountNo, BlobNo, BookNo, BookWriter, DeviceNo, DeviceRow, Direction, Draft, Guid, ItemRow, LensNo, MapRow,
-    MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase, RestoreRow, Revision, SentRef,
-    SessionRow, Store, StoreError, Token, Tx, Verdict,
+    self, AccountNo, BlobNo, BookNo, BookWriter, DeviceNo, DeviceRow, Direction, Draft, Guid, Hold, HoldReason,
+    ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase, RestoreRow,
+    Revision, SentRef, SessionRow, Store, StoreError, Token, Tx, Verdict,
 };
 use std::fmt::Debug;
 
@@ -201,6 +201,15 @@ pub(super) fn pair_row(device: DeviceNo, book: BookNo) -> PairRow {
         filter_hash: Some(vec![0, 255]),
         sync_type: 201,
         phase: Phase::Confirming,
+        holds: vec![Hold {
+            reason: HoldReason::Deletes,
+            at: NOW,
+            snapshot: Revision(4),
+            items: 21,
+            live: 40,
+            cause: Some("a \"storm\"".to_owned()),
+            released: true,
+        }],
     }
 }
 

@@ -3,11 +3,12 @@
 use super::step::Step;
 use crate::message::{AlertCode, Command, Message, StatusCode};
 use crate::session::devinf;
+use crate::session::guarded::weigh_slow_sync;
 use crate::session::large::give_up;
 use crate::session::outbox::{Extra, Queued};
 use crate::session::state::StoreState;
 use crate::session::turn::{find_store, fold_open_epoch, out_of_place, refuse_all, sent_ref};
-use crate::store::{PairRow, Result, Tx};
+use crate::store::{HoldReason, PairRow, Result, Tx};
 use crate::sync::{OnAlert, Role, SyncType, status_policy};
 
 impl Step<'_> {
@@ -50,8 +51,22 @@ impl Step<'_> {
                     store.peer_next = anchor.map(|anchor| anchor.next.to_string());
                     store.max_obj = item.meta.as_ref().and_then(|meta| meta.max_obj_size);
                     store.peer_last = anchor.and_then(|anchor| anchor.last.as_deref()).map(str::to_owned);
-                    let pair = self.turn.pairs.get_mut(&store.book);
-                    (take_alert(tx, store, pair, sync)?, store.peer_next.clone())
+                    let treatment = self.turn.manners.treatment(store.book);
+                    let known = (self.turn.pairs.get_mut(&store.book), self.turn.rows.get(&store.book));
+                    let held = match known {
+                        (Some(pair), Some(row)) if surprises(store, sync) => {
+                            weigh_slow_sync(treatment, pair, row, self.now, WANTED_BY_SERVER)
+                        }
+                        _ => None,
+                    };
+                    if held.is_some() {
+                        store.failed = Some(StatusCode::FORBIDDEN.0);
+                        store.reason = Some(HoldReason::SlowSync.sentence().to_owned());
+                        (StatusCode::FORBIDDEN, None)
+                    } else {
+                        let pair = self.turn.pairs.get_mut(&store.book);
+                        (take_alert(tx, store, pair, sync)?, store.peer_next.clone())
+                    }
                 }
             };
             let status = Queued::of(message, command, code).about(item);
@@ -169,6 +184,14 @@ impl Step<'_> {
     }
 }
 
+/// Why a client compares everything that did not ask for it.
+const WANTED_BY_SERVER: &str = "the server wants everything compared";
+
+/// Whether the server's Alert turns a sync of changes into one of everything.
+fn surprises(store: &StoreState, sync: SyncType) -> bool {
+    sync != store.sync && sync == store.sync.full() && !store.resuming && store.old_epoch.is_none()
+}
+
 /// What the server's Alert makes of a book's sync, and the answer to it.
 fn take_alert(
     tx: &mut dyn Tx,
@@ -202,7 +225,7 @@ fn take_alert(
         store.failed = Some(StatusCode::FORBIDDEN.0);
         return Ok(StatusCode::FORBIDDEN);
     }
-    store.escalate("the server wants everything compared", pair.epoch);
+    store.escalate(WANTED_BY_SERVER, pair.epoch);
     pair.sync_type = store.sync.alert().0;
     Ok(StatusCode::OK)
 }

@@ -28,7 +28,7 @@ use super::turn::Turn;
 use super::{Profiles, Report, ServerIdentity};
 use crate::codec::Encoding;
 use crate::message::{AlertCode, Mem, StatusCode, Timestamp, Version};
-use crate::store::{AccountNo, BookNo, DeviceRow, Store, StoreError, Token, Tx, Verdict};
+use crate::store::{AccountNo, BookNo, DeviceRow, HoldReason, Store, StoreError, Token, Tx, Verdict};
 use crate::sync::filter::{Filter, FilterError, FilterType};
 use crate::sync::{DeletionGuard, Role, status_policy};
 use sha2::{Digest as _, Sha256};
@@ -526,6 +526,10 @@ fn problem(store: &StoreState) -> Option<String> {
         Some(404) => Some(format!("the server has no book {name:?}: check the book's remote name")),
         Some(code @ (406 | 421 | 422)) if store.filter.is_some() => Some(format!(
             "the server does not do this filter of {name:?} ({code}): sync without it, or with a simpler one"
+        )),
+        Some(403) if store.reason.as_deref() == Some(HoldReason::SlowSync.sentence()) => Some(format!(
+            "{name:?} was not synced: {}. `syncml held release` lets it happen",
+            HoldReason::SlowSync.sentence()
         )),
         Some(code) => {
             Some(format!("the sync of {name:?} ended with status {code}: {}", status_policy(StatusCode(code)).advice))

@@ -44,6 +44,7 @@ impl Step<'_> {
                 true => resume(tx, self.turn.device, &mut store)?,
                 false => give_up(tx, self.turn.device, &mut store)?,
             }
+            store.first = pair.own_next.is_none();
             store.start_head = head;
             store.start_live = live;
             store.here.clone_from(&book.local_uri);

@@ -1,12 +1,17 @@
 //! What is done differently for a peer.
 
 use crate::message::{AlertCode, StatusCode};
-use crate::sync::SyncType;
+use crate::session::datastore::{self, DATASTORES};
+use crate::store::BookNo;
+use crate::sync::{SyncType, Treatment};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// However little of a message a rule lets us fill, this many bytes are ours (§11.1).
 const LEAST: u64 = 1_800;
+
+/// All books of which nothing else is said.
+const EVERY: &str = "*";
 
 /// How a peer is told where a large object goes on that broke off with the session before (§3.13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +67,9 @@ pub struct Manners {
     pub media: Option<Vec<(String, String)>>,
     /// How many challenges of a server are answered before its word is taken; 1 to 10.
     pub auth_tries: Option<u32>,
+    /// Who wins conflicts and what is done about accidents, by the book's name (`contacts`); `*` for all others. See
+    /// [`treatment`](Self::treatment).
+    pub books: Option<BTreeMap<String, Treatment>>,
 }
 
 impl Manners {
@@ -69,6 +77,10 @@ impl Manners {
     pub(super) fn add(&mut self, later: &Self) {
         macro_rules! first {
             ($($field:ident)*) => { $( if self.$field.is_none() { self.$field.clone_from(&later.$field); } )* };
+        }
+        for (book, treatment) in later.books.iter().flatten() {
+            let known = self.books.get_or_insert_default().entry(book.clone()).or_default();
+            *known = known.or(*treatment);
         }
         first!(fill_percent max_msg_size max_announced max_guid alerts idle_alerts zero_anchor namespace cdata
             item_statuses status_items statuses silence_is_success number_of_changes large_objects
@@ -89,6 +101,10 @@ impl Manners {
                 return Err((setting, reason));
             }
         }
+        let book = |name: &String| name == EVERY || DATASTORES.iter().any(|datastore| datastore.name == name);
+        if self.books.as_ref().is_some_and(|books| !books.keys().all(book)) {
+            return Err(("books", "must name datastores (contacts, calendar, tasks, notes, bookmarks, files) or *"));
+        }
         let known = |code: &u16| SyncType::from_alert(AlertCode(*code)).is_some();
         if self.alerts.as_ref().is_some_and(|alerts| !alerts.values().all(known)) {
             return Err(("alerts", "must lead to 200 to 205"));
@@ -98,6 +114,22 @@ impl Manners {
             return Err(("statuses", "must lead to 100 to 599"));
         }
         Ok(())
+    }
+
+    /// What is wanted of a book: what is said of it, then what is said of all.
+    #[must_use]
+    pub fn treatment(&self, book: BookNo) -> Treatment {
+        let name = datastore::by_number(book).map_or("", |datastore| datastore.name);
+        let of = |name: &str| self.books.as_ref().and_then(|books| books.get(name)).copied().unwrap_or_default();
+        of(name).or(of(EVERY))
+    }
+
+    /// What is wanted of all books where nothing is said.
+    pub(super) fn treat_others(&mut self, treatment: Treatment) {
+        if treatment != Treatment::default() {
+            let every = self.books.get_or_insert_default().entry(EVERY.to_owned()).or_default();
+            *every = every.or(treatment);
+        }
     }
 
     /// How much of a message to the peer may be filled, given what it says it takes; `None` if neither says anything.

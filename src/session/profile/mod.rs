@@ -9,6 +9,7 @@ mod pattern;
 pub use manners::{Manners, ResumeObjects};
 
 use crate::message::{DevInf, Text};
+use crate::sync::Treatment;
 use pattern::matches;
 use serde::Deserialize;
 use std::sync::LazyLock;
@@ -96,6 +97,7 @@ pub enum ProfileError {
 pub struct Profiles {
     own: Vec<Rule>,
     bare: bool,
+    treatment: Treatment,
 }
 
 impl Profiles {
@@ -108,7 +110,7 @@ impl Profiles {
     /// No rules: every peer is treated alike.
     #[must_use]
     pub const fn none() -> Self {
-        Self { own: Vec::new(), bare: true }
+        Self { own: Vec::new(), bare: true, treatment: Treatment::UNSAID }
     }
 
     /// Puts the rules of a file (JSON, as `rules.json`) before those in force.
@@ -120,6 +122,14 @@ impl Profiles {
         rules.append(&mut self.own);
         self.own = rules;
         Ok(())
+    }
+
+    /// What a host wants done with all peers and books of which no rule says something else
+    /// ([`Manners::treatment`](Manners::treatment)).
+    #[must_use]
+    pub fn treat(mut self, treatment: Treatment) -> Self {
+        self.treatment = treatment.or(self.treatment);
+        self
     }
 
     fn rules(&self) -> impl Iterator<Item = &Rule> {
@@ -151,6 +161,7 @@ impl Profiles {
                 manners.add(&rule.then);
             }
         }
+        manners.treat_others(self.treatment);
         manners
     }
 }

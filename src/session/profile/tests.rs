@@ -1,4 +1,6 @@
 use super::*;
+use crate::store::BookNo;
+use crate::sync::{Occasion, Policy};
 
 fn phone<'a>(man: &'a str, model: &'a str) -> DevInf<'a> {
     DevInf { man: Some(man.into()), model: Some(model.into()), dev_type: "phone".into(), ..DevInf::default() }
@@ -116,4 +118,27 @@ fn budgets() {
     ] {
         assert_eq!(manners(percent, max).budget(declared), expected, "{percent:?} {max:?} {declared:?}");
     }
+}
+
+/// Mission X2: separately for each occasion, book and device.
+#[test]
+fn policies_are_of_a_book_and_a_device() {
+    let rules = r#"[{ "name": "sim", "when": { "id": ["SIM-*"] }, "because": "holds two fields", "continue": true,
+        "then": { "books": { "contacts": { "normal": "server-wins" }, "*": { "normal": "keep-both", "slow": "newest" } } } }]"#;
+    let mut profiles = Profiles::shipped().treat(Treatment::conflicts(Policy::ClientWins));
+    profiles.read(rules).unwrap();
+    let policy =
+        |id: &str, book, occasion| profiles.manners(&profiles.about(id, None)).treatment(book).policy(occasion);
+    for (id, book, occasion, expected, why) in [
+        ("SIM-1", BookNo::CONTACTS, Occasion::Normal, Policy::ServerWins, "said of the book"),
+        ("SIM-1", BookNo::NOTES, Occasion::Normal, Policy::KeepBoth, "said of all books"),
+        ("SIM-1", BookNo::CONTACTS, Occasion::Slow, Policy::Newest, "said of all books"),
+        ("SIM-1", BookNo::CONTACTS, Occasion::First, Policy::ClientWins, "said of all devices"),
+        ("phone", BookNo::CONTACTS, Occasion::Normal, Policy::ClientWins, "said of all devices"),
+    ] {
+        assert_eq!(policy(id, book, occasion), expected, "{id} {book}: {why}");
+    }
+    assert_eq!(Profiles::shipped().manners(&[]).treatment(BookNo::CONTACTS), Treatment::default());
+    let unknown = r#"[{ "name": "x", "when": { "id": ["*"] }, "because": "", "then": { "books": { "people": {} } } }]"#;
+    assert!(matches!(profiles.read(unknown), Err(ProfileError::Invalid { setting: "books", .. })));
 }

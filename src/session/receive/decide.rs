@@ -1,13 +1,14 @@
 //! One change against the rows it touches: what is done, and what is answered.
 
+use super::conflict::Claim;
 use super::overlay::Overlay;
 use super::place::{Resolved, heard, is_soft, lens_after};
 use super::{OpenBook, Outcome, Received, Verb, When, own_entry};
 use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
-use crate::session::content::{Content, Folder, merged};
+use crate::session::content::{Content, Folder};
 use crate::store::{Guid, ItemRow, LensNo, MapRow, MapState, OutgoingRow, Result, Tx};
-use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, Twin, decide_incoming};
+use crate::sync::{Action, Entry, Incoming, ItemNow, Reception, Role, Terms, Twin, decide_incoming};
 use std::borrow::Cow;
 
 impl<'m> Overlay<'m> {
@@ -58,7 +59,7 @@ impl<'m> Overlay<'m> {
             (Incoming::Delete, Some(entry)) if is_soft(&received, open.role) => self.soft_delete(entry),
             (Incoming::Delete, Some(entry)) => self.delete(tx, open, received, entry, when),
             (Incoming::Delete, None) => Ok(Outcome::Done(
-                decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Policy::default()).status,
+                decide_incoming(Incoming::Delete, Entry::Unknown { twin: Twin::None }, Terms::PLAIN).status,
             )),
             // The device says again what it had deleted, before that was decided or while the guard keeps it: it has it again,
             // or its id is somebody else's now.
@@ -113,7 +114,7 @@ impl<'m> Overlay<'m> {
             }
         };
         if open.mirrors() {
-            let code = decide_incoming(received.op, Entry::Unknown { twin: Twin::Exact }, Policy::default()).status;
+            let code = decide_incoming(received.op, Entry::Unknown { twin: Twin::Exact }, Terms::PLAIN).status;
             self.mirror(open, Cow::Owned(entry.luid), entry.guid, whole, (view, lens))?;
             return Ok(Outcome::Done(code));
         }
@@ -129,7 +130,8 @@ impl<'m> Overlay<'m> {
                 ItemNow::Deleted => !self.may_be_edit_of(tx, open, &entry, &content.bytes)?,
                 _ => !may_be_an_edit(open.kind, &item.content, &content.bytes),
             };
-        let decision = decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, Policy::default());
+        let decision =
+            decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, open.terms(Reception::Changes));
         let (item, guid) = (item.clone(), entry.guid);
         let luid = Cow::Owned(entry.luid.clone());
         match decision.action {
@@ -145,34 +147,20 @@ impl<'m> Overlay<'m> {
             {
                 self.bind_under(open, luid, guid, (item.revision, view, lens));
             }
+            Action::Merge | Action::Overrule | Action::Fork | Action::Split => {
+                let claim = Claim { entry, item, whole, view: (view, lens), same, moved };
+                return self.carry_out(tx, open, claim, decision);
+            }
+            Action::Update if now == ItemNow::Changed => {
+                let claim = Claim { entry, item, whole, view: (view, lens), same, moved };
+                return self.carry_out(tx, open, claim, decision);
+            }
             Action::Update => {
                 let added = u64::from(item.deleted);
                 let new = self.replace(open, &item, whole);
                 self.bind_under(open, luid, guid, (new.revision, view, lens));
                 open.state.received.added += added;
                 open.state.received.changed += 1 - added;
-            }
-            Action::Merge | Action::Overrule => {
-                let folder = whole.folder;
-                let told = self.replace(open, &item, whole);
-                self.bind_under(open, luid, guid, (told.revision, view, lens));
-                let result = if decision.action == Action::Merge {
-                    let base = tx.revisions(open.book(), &[(guid, entry.agreed_revision)])?.pop().flatten();
-                    match folder {
-                        // Moved there and changed here, or the other way round: both are done.
-                        Folder::Is(_) if same => Content::of(&item),
-                        Folder::Is(_) if entry.view_fp == item.fingerprint => Content::of(&told),
-                        _ => merged(open.kind, base.as_ref().map(|base| &*base.content), &item.content, &told),
-                    }
-                } else {
-                    Content::of(&item)
-                };
-                let here = decision.action == Action::Overrule || !moved;
-                self.rewrite(open, &told, result, if here { item.parent } else { told.parent });
-                open.state.received.conflicts += 1;
-                if decision.action == Action::Merge {
-                    return Ok(Outcome::Merged(guid));
-                }
             }
             Action::CreateAnew => {
                 self.hand_over(open, &entry, before, &item);
@@ -236,7 +224,7 @@ impl<'m> Overlay<'m> {
 
 /// The status of a change that was simply done.
 pub(super) const fn done(op: Incoming) -> StatusCode {
-    decide_incoming(op, Entry::Unknown { twin: Twin::Exact }, Policy::Merge).status
+    decide_incoming(op, Entry::Unknown { twin: Twin::Exact }, Terms::PLAIN).status
 }
 
 /// What became of an item since it was agreed.

@@ -5,8 +5,9 @@ use super::overlay::Overlay;
 use super::{Key, OpenBook, Outcome, Received, When};
 use crate::message::StatusCode;
 use crate::session::filtered::print_under;
+use crate::session::guarded::one_more;
 use crate::store::{MapRow, MapState, OutgoingRow, Result, Tx};
-use crate::sync::{Action, Entry, Incoming, ItemNow, Policy, Role, decide_incoming};
+use crate::sync::{Action, Entry, Incoming, ItemNow, Reaction, Reception, Role, decide_incoming};
 use std::borrow::Cow;
 
 impl<'m> Overlay<'m> {
@@ -82,7 +83,23 @@ impl<'m> Overlay<'m> {
         if when != When::Arriving && entry.state != MapState::Leaving {
             return Ok(Outcome::Done(StatusCode::OK));
         }
-        if open.state.holding {
+        let reaction = match open.role {
+            Role::Client if when == When::Arriving => one_more(open),
+            _ if open.state.refusing => Reaction::Refuse,
+            _ if open.state.holding => Reaction::Hold,
+            _ => Reaction::Proceed,
+        };
+        if reaction == Reaction::Refuse {
+            // It was an accident: the item goes back.
+            let item = self.item(entry.guid)?;
+            if !item.deleted {
+                self.owed.push(OutgoingRow::unsent(item));
+                open.state.received.refused += 1;
+            }
+            self.retire(&entry);
+            return Ok(Outcome::Done(StatusCode::OK));
+        }
+        if reaction == Reaction::Hold {
             self.learn_and_write(MapRow { state: MapState::Held, ..entry });
             return Ok(Outcome::Done(StatusCode::OK));
         }
@@ -108,7 +125,7 @@ impl<'m> Overlay<'m> {
             now = ItemNow::Changed;
         }
         let known = Entry::Known { item: now, echo: false, stranger: false };
-        let decision = decide_incoming(Incoming::Delete, known, Policy::default());
+        let decision = decide_incoming(Incoming::Delete, known, open.terms(Reception::Changes));
         match decision.action {
             Action::Remove => {
                 if let Some(room) = &mut open.state.own_room {

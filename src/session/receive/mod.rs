@@ -5,6 +5,7 @@
 //! In a sync of everything, an item is bound at once where there is no doubt; all others wait.
 
 mod agreement;
+mod conflict;
 mod decide;
 mod delete;
 mod overlay;
@@ -17,12 +18,12 @@ use crate::contact::identity::Kind;
 use crate::message::StatusCode;
 use crate::session::content::Content;
 use crate::session::state::StoreState;
-use crate::store::{BookNo, BookWriter, DeviceNo, Guid, Result, Token, Tx};
-use crate::sync::{Incoming, Role};
+use crate::store::{BookNo, BookWriter, DeviceNo, Guid, Hold, Result, Token, Tx};
+use crate::sync::{DeletionGuard, Incoming, Reception, Role, Terms, Treatment};
 use std::borrow::Cow;
 
 /// Candidates looked at for one key.
-pub(super) const MAX_CANDIDATES: usize = 32;
+pub(super) const MAX_CANDIDATES: usize = crate::sync::MAX_CANDIDATES;
 
 /// Items of equal meaning looked at: many cards may say just the same, and each has its partner.
 const MAX_TWINS: usize = 256;
@@ -115,6 +116,12 @@ pub(super) struct OpenBook<'s, 'm> {
     pub writer: BookWriter<'m>,
     /// What the book may hold.
     pub quota: Quota,
+    /// What the host wants done where it may choose.
+    pub treatment: Treatment,
+    /// When deletes are too many.
+    pub guard: DeletionGuard,
+    /// What is held in this step.
+    pub holds: Vec<Hold>,
 }
 
 /// What a book may hold, whoever fills it.
@@ -152,6 +159,20 @@ impl OpenBook<'_, '_> {
             || own_room.is_some_and(|room| !room.take(bytes))
     }
 
+    /// On what terms a change is decided.
+    pub(super) fn terms(&self, reception: Reception) -> Terms {
+        Terms { role: self.role, policy: self.treatment.policy(self.state.occasion()), reception }
+    }
+
+    /// What is made of an id not known yet.
+    fn reception(&self) -> Reception {
+        match (self.mirrors(), self.compares()) {
+            (true, _) => Reception::Mirror,
+            (_, true) => Reception::Everything,
+            _ => Reception::Changes,
+        }
+    }
+
     /// Whether everything is received and compared.
     const fn compares(&self) -> bool {
         self.state.old_epoch.is_some() && self.state.compares(self.role)
@@ -177,6 +198,8 @@ pub(super) enum Outcome {
     Done(StatusCode),
     /// Merged with what was here.
     Merged(Guid),
+    /// Both were kept; this is the other one.
+    Duplicated(Guid),
     /// Left for a later pass (only when settling without strong matches).
     Undecided,
 }

@@ -219,7 +219,7 @@ impl<'m> Overlay<'m> {
         }
     }
 
-    fn depth_in(&self, parent: Option<Guid>) -> u32 {
+    pub(super) fn depth_in(&self, parent: Option<Guid>) -> u32 {
         parent.map_or(0, |parent| self.items.get(&parent).map_or(0, |folder| folder.depth).saturating_add(1))
     }
 

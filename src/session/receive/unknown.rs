@@ -1,14 +1,16 @@
 //! A change under an id that the map in force has not: whom it may mean.
 
+use super::conflict::Claim;
+use super::decide::item_now;
 use super::overlay::{Overlay, nothing_to_match};
 use super::place::{heard, lens_after};
 use super::{Key, OpenBook, Outcome, Received, When, own_entry};
 use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
-use crate::session::content::{Content, Folder, merged};
+use crate::session::content::{Content, Folder};
 use crate::session::folders::UNPLACED;
 use crate::store::{Guid, MapRow, MapState, OutgoingRow, Result, Tx};
-use crate::sync::{Entry, Policy, Role, Twin, decide_incoming};
+use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Terms, Twin, decide_incoming};
 use std::borrow::Cow;
 
 impl<'m> Overlay<'m> {
@@ -30,7 +32,7 @@ impl<'m> Overlay<'m> {
             Key::Own(guid) => return self.own_without_entry(tx, open, guid, received),
         };
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
-        let status = |twin| decide_incoming(received.op, Entry::Unknown { twin }, Policy::default()).status;
+        let status = |twin| decide_incoming(received.op, Entry::Unknown { twin }, Terms::PLAIN).status;
         let there = |old: &&MapRow| matches!(old.state, MapState::Live | MapState::SoftDeleted | MapState::Held);
         let old = self.old_entries.get(&*luid).filter(there);
         let old = old.filter(|old| !self.taken.contains(&old.guid)).cloned();
@@ -55,6 +57,7 @@ impl<'m> Overlay<'m> {
         }
         if !claims && let Some(guid) = self.exact_twin(&luid, &content) {
             open.state.received.matched += 1;
+            self.notice_elsewhere(open, guid)?;
             self.bind_twin(open, luid, guid, &content)?;
             return Ok(Outcome::Done(status(Twin::Exact)));
         }
@@ -73,15 +76,13 @@ impl<'m> Overlay<'m> {
             return Ok(Outcome::Done(status(Twin::Strong)));
         }
         if let Some(guid) = self.strong_twin(open.kind, &content)? {
-            let item = self.item(guid)?.clone();
-            let told = self.replace(open, &item, content.clone());
-            self.bind(open, luid, guid, told.revision, content.print);
-            if !open.mirrors() {
-                let result = merged(open.kind, None, &item.content, &told);
-                self.rewrite(open, &told, result, told.parent);
+            let entry = Entry::Unknown { twin: Twin::Strong };
+            let decision = decide_incoming(received.op, entry, open.terms(open.reception()));
+            if decision.action != Action::Create {
+                self.notice_elsewhere(open, guid)?;
+                self.bind_strong(open, luid, guid, content, decision.action)?;
+                return Ok(Outcome::Done(decision.status));
             }
-            open.state.received.matched += 1;
-            return Ok(Outcome::Done(status(Twin::Strong)));
         }
         if when == When::Arriving && open.is_full(content.len()) {
             open.state.received.refused += 1;
@@ -210,18 +211,25 @@ impl<'m> Overlay<'m> {
             return Ok(false);
         }
         let item = self.item(old.guid)?.clone();
-        let changed = item.revision > old.agreed_revision && !item.deleted;
         let agreed = (old.agreed_revision, old.view_fp, old.lens);
         let (whole, lens) = self.whole(tx, open, old.guid, agreed, content.clone())?;
-        let told = self.replace(open, &item, whole);
         let lens = lens_after(old, content, lens);
-        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (told.revision, content.print, lens));
-        if changed {
-            let result = merged(open.kind, Some(&base.content), &item.content, &told);
-            self.rewrite(open, &told, result, told.parent);
-            open.state.received.conflicts += 1;
-        } else {
-            open.state.received.changed += 1;
+        let now = item_now(old, &item, item.parent, Some(&whole));
+        let entry = Entry::Known { item: now, echo: false, stranger: false };
+        let decision = decide_incoming(Incoming::Replace, entry, open.terms(open.reception()));
+        let luid = || Cow::Owned(old.luid.clone());
+        match decision.action {
+            Action::Agree => self.bind_under(open, luid(), old.guid, (item.revision, content.print, lens)),
+            Action::Update if now == ItemNow::AsAgreed => {
+                let told = self.replace(open, &item, whole);
+                self.bind_under(open, luid(), old.guid, (told.revision, content.print, lens));
+                open.state.received.changed += 1;
+            }
+            _ => {
+                let view = (content.print, lens);
+                let claim = Claim { entry: old.clone(), item, whole, view, same: false, moved: true };
+                self.carry_out(tx, open, claim, decision)?;
+            }
         }
         Ok(true)
     }

@@ -5,13 +5,16 @@ use crate::codec::EncodeError;
 use crate::message::{Alert, AlertCode, Command, Get, Item, Location, Meta, StatusCode, Version};
 use crate::session::datastore::{self, Datastore};
 use crate::session::devinf;
+use crate::session::guarded::weigh_slow_sync;
 use crate::session::large::{discard, resume};
 use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
-use crate::store::{BookNo, Phase, Result, Tx};
+use crate::store::{BookNo, HoldReason, Phase, Result, Tx};
 use crate::sync::filter::{Filter, FilterError};
-use crate::sync::{AlertDecision, AlertFacts, Role, SyncType, decide_alert, is_no_anchor, next_anchor};
+use crate::sync::{
+    AlertDecision, AlertFacts, Reaction, Role, SlowReason, SyncType, decide_alert, is_no_anchor, next_anchor,
+};
 
 /// How often a device may say its package 1 again in one session (§9.4).
 const MAX_RESTARTS: u8 = 8;
@@ -137,6 +140,18 @@ impl Step<'_, '_> {
             AlertDecision::Escalate { sync, reason } => (sync, false, Some(reason.sentence().to_owned())),
             AlertDecision::Refuse(code) => return refuse(self, code),
         };
+        let treatment = self.turn.manners.treatment(datastore.book);
+        if let Some(cause) = unexpected(&decision)
+            && let Some(reaction) = weigh_slow_sync(treatment, pair, row, self.now, cause)
+        {
+            let code = match reaction {
+                Reaction::Hold => StatusCode::SERVICE_UNAVAILABLE,
+                Reaction::Proceed | Reaction::Refuse => StatusCode::FORBIDDEN,
+            };
+            let queued = self.queued(index, code).about(item);
+            self.answer(index, queued.saying(Extra::Text(HoldReason::SlowSync.sentence().to_owned())));
+            return Ok(());
+        }
         let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
         let mut settled = true;
         // Where nothing was said after the alerts there is nothing to go on with: the same sync is held from its start.
@@ -181,9 +196,11 @@ impl Step<'_, '_> {
             store.refilter = true;
             pair.filter_hash = Some(Vec::new());
         }
+        store.first = pair.peer_next.is_none() && pair.own_next.is_none();
         store.start_head = pair.start_head;
         store.start_live = row.live_items;
         store.held = left_over.held;
+        (store.hold, store.notes) = (left_over.hold.clone(), left_over.notes.clone());
         store.alone = sync.is_full() && row.live_items == 0 && !resumed;
         if resumed {
             resume(tx, self.turn.device, &mut store)?;
@@ -270,6 +287,14 @@ impl Step<'_, '_> {
             self.state.asked_devinf = asked.is_some();
         }
         Ok(())
+    }
+}
+
+/// Why everything would be compared although nobody asked for it; `None` if it would not, or if it is the first time.
+fn unexpected(decision: &AlertDecision) -> Option<&'static str> {
+    match decision {
+        AlertDecision::Escalate { reason, .. } if *reason != SlowReason::FirstSync => Some(reason.sentence()),
+        _ => None,
     }
 }
 

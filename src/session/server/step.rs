@@ -339,6 +339,7 @@ impl Step<'_, '_> {
                 Some(left) => {
                     self.budget = left;
                     (store.held, store.received) = (left_over.held, left_over.received);
+                    (store.hold, store.notes) = (left_over.hold, left_over.notes);
                     let (Some(row), Some(pair)) =
                         (self.turn.rows.get(&store.book), self.turn.pairs.get_mut(&store.book))
                     else {

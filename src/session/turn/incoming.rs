@@ -115,6 +115,12 @@ impl Turn {
                             }
                             StatusCode::CONFLICT_MERGED
                         }
+                        Some(Outcome::Duplicated(guid)) => {
+                            if let (Role::Server, Some(luid)) = (self.role, queued.sources.first().cloned()) {
+                                queued = queued.saying(Extra::Merged(guid::to_text(guid, stamp), luid));
+                            }
+                            StatusCode::CONFLICT_DUPLICATED
+                        }
                         Some(Outcome::Undecided) | None => StatusCode::COMMAND_FAILED,
                     };
                     if code == StatusCode::DEVICE_FULL {

@@ -95,8 +95,11 @@ impl Turn {
             pair.phase = Phase::Receiving;
         }
         let (role, device, token, quota) = (self.role, self.device, self.token, self.quota);
-        let mut open = OpenBook { role, device, token, kind, state, writer, quota };
+        let treatment = self.manners.treatment(book);
+        let (guard, holds) = (treatment.guard(self.guard), Vec::new());
+        let mut open = OpenBook { role, device, token, kind, state, writer, quota, treatment, guard, holds };
         let result = work(&mut open, pair)?;
+        open.holds.drain(..).for_each(|hold| pair.add_hold(hold));
         let row = open.writer.row().clone();
         open.state.seen_head = row.head;
         self.rows.insert(book, row);

@@ -20,7 +20,7 @@ macro_rules! differing {
 impl PostgresTx<'_> {
     pub(super) fn pair(&mut self, device: DeviceNo, book: BookNo) -> Result<Option<PairRow>> {
         let sql = "SELECT peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash,
-                    sync_type, phase FROM pair WHERE account = $1 AND device = $2 AND book = $3";
+                    sync_type, phase, holds FROM pair WHERE account = $1 AND device = $2 AND book = $3";
         let account = self.account;
         self.one(sql, &[&account, &device.0, &book.0], |row| rows::pair(device, book, row))
     }
@@ -28,13 +28,13 @@ impl PostgresTx<'_> {
     pub(super) fn put_pair(&mut self, row: &PairRow) -> Result<()> {
         const PUT: &str =
             "INSERT INTO pair (account, device, book, peer_next, peer_prev, own_next, own_prev, cursor, upto,
-              start_head, epoch, lens, filter_hash, sync_type, phase)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+              start_head, epoch, lens, filter_hash, sync_type, phase, holds)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
              ON CONFLICT (account, device, book) DO UPDATE SET peer_next = excluded.peer_next,
               peer_prev = excluded.peer_prev, own_next = excluded.own_next, own_prev = excluded.own_prev,
               cursor = excluded.cursor, upto = excluded.upto, start_head = excluded.start_head, epoch = excluded.epoch,
               lens = excluded.lens, filter_hash = excluded.filter_hash, sync_type = excluded.sync_type,
-              phase = excluded.phase";
+              phase = excluded.phase, holds = excluded.holds";
         let account = self.account;
         self.run(
             PUT,
@@ -54,6 +54,7 @@ impl PostgresTx<'_> {
                 &row.filter_hash,
                 &i64::from(row.sync_type),
                 &rows::phase_number(row.phase),
+                &rows::holds_text(&row.holds),
             ],
         )
         .map(drop)

@@ -3,7 +3,8 @@
 use super::super::blob::Piece;
 use super::super::sql::{self, DIRECTIONS, OPS, PHASES};
 pub(super) use super::super::sql::{
-    direction_number, map_state_number, op_number, outgoing_state_number, pack_keys, phase_number, print, unpack_keys,
+    direction_number, holds_text, map_state_number, op_number, outgoing_state_number, pack_keys, phase_number, print,
+    unpack_keys,
 };
 use super::super::*;
 use super::failure::OrFailure;
@@ -225,7 +226,7 @@ pub(super) fn piece(row: &Row) -> Result<Piece> {
 }
 
 /// Reads `peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash, sync_type,
-/// phase`.
+/// phase, holds`.
 pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row) -> Result<PairRow> {
     let mut columns = Columns::from(row, 0);
     Ok(PairRow {
@@ -243,6 +244,12 @@ pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row) -> Result<PairRow>
         filter_hash: columns.next()?,
         sync_type: columns.small()?,
         phase: columns.numbered(&PHASES)?,
+        holds: match columns.next::<Option<&str>>()? {
+            Some(text) => {
+                serde_json::from_str(text).map_err(|_| wrong("a list of what is held that cannot be read"))?
+            }
+            None => Vec::new(),
+        },
     })
 }
 

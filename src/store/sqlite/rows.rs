@@ -8,7 +8,8 @@ use rusqlite::types::{FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, Val
 use rusqlite::{Row, Statement, params};
 
 pub(super) use super::super::sql::{
-    direction_number, map_state_number, op_number, outgoing_state_number, pack_keys, phase_number, print, unpack_keys,
+    direction_number, holds_text, map_state_number, op_number, outgoing_state_number, pack_keys, phase_number, print,
+    unpack_keys,
 };
 
 /// The columns of an item, in the order of [`item`], of which guid and revision are left out.
@@ -225,7 +226,13 @@ pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row<'_>) -> rusqlite::R
         filter_hash: row.get(9)?,
         sync_type: row.get(10)?,
         phase: numbered(&PHASES, row, 11)?,
+        holds: row.get::<_, Option<String>>(12)?.map_or_else(|| Ok(Vec::new()), |text| holds(&text))?,
     })
+}
+
+fn holds(text: &str) -> rusqlite::Result<Vec<Hold>> {
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(12, rusqlite::types::Type::Text, Box::new(error)))
 }
 
 /// A LUID as it is stored: a number where it is written like one, which makes rows small and comparing cheap.

@@ -1,0 +1,131 @@
+//! How long a first sync takes: `cargo run --release --example first_sync -- [N]`.
+//!
+//! N cards here meet N cards there, half of them the same, in memory, once with N and once with twice as many; three times
+//! each, the best counts. What is said to be linear must not take more than about twice as long. Then the same as a plan.
+
+#![allow(clippy::disallowed_methods)] // a program: it reads its arguments and the clock
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use syncml::auth::{Secret, Verifier};
+use syncml::codec::Encoding;
+use syncml::message::{AlertCode, Timestamp, Version};
+use syncml::session::{
+    Client, ClientBook, ClientConfig, Credentials, Patience, Profiles, Request, Server, ServerConfig, plan,
+};
+use syncml::store::memory::MemoryStore;
+use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Store, Verdict};
+use syncml::sync::DeletionGuard;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+const ROUNDS: usize = 3;
+
+fn main() -> Outcome<()> {
+    let n: usize = std::env::args().nth(1).map_or(Ok(10_000), |text| text.parse())?;
+    let mut times = Vec::new();
+    for count in [n, 2 * n] {
+        let (mut sync, mut dry) = (Duration::MAX, Duration::MAX);
+        for _ in 0..ROUNDS {
+            let (one, other) = first_sync(count)?;
+            (sync, dry) = (sync.min(one), dry.min(other));
+        }
+        println!(
+            "{count} against {count}, half the same: sync {:.2} s, plan {:.2} s",
+            sync.as_secs_f64(),
+            dry.as_secs_f64()
+        );
+        times.push((sync, dry));
+    }
+    let ratio = |of: fn(&(Duration, Duration)) -> Duration| of(&times[1]).as_secs_f64() / of(&times[0]).as_secs_f64();
+    println!("twice as many take {:.2} times as long, planned {:.2}", ratio(|it| it.0), ratio(|it| it.1));
+    Ok(())
+}
+
+fn first_sync(n: usize) -> Outcome<(Duration, Duration)> {
+    let (store, device) = (Arc::new(MemoryStore::new([1; 32])), Arc::new(MemoryStore::new([2; 32])));
+    let account = store.directory().put_login("alice", &Verifier::Password(Secret::new("secret".to_owned())))?;
+    let local = device.directory().put_login("local", &Verifier::Md5([0; 16]))?;
+    let theirs: Vec<Vec<u8>> = (n / 2..n / 2 + n).map(card).collect();
+    fill(store.as_ref(), account, (0..n).map(card))?;
+    fill(device.as_ref(), local, theirs.iter().cloned())?;
+    let start = Instant::now();
+    let planned = plan(store.as_ref(), account, BookNo::CONTACTS, &theirs)?;
+    let dry = start.elapsed();
+    assert_eq!(planned.plan.counts().matched, n / 2);
+
+    let config = ClientConfig {
+        server_uri: "http://sync.example.com/syncml".to_owned(),
+        device_id: "phone".to_owned(),
+        credentials: Credentials::Basic { user: "alice".to_owned(), password: Secret::new("secret".to_owned()) },
+        book_credentials: Vec::new(),
+        server: None,
+        patience: Patience::default(),
+        books: vec![ClientBook {
+            book: BookNo::CONTACTS,
+            local_uri: "./contacts".to_owned(),
+            remote_uri: "contacts".to_owned(),
+            mode: AlertCode::TWO_WAY,
+            filter: None,
+        }],
+        encoding: Encoding::Wbxml,
+        version: Version::V12,
+        max_msg_size: 150_000,
+        max_obj_size: 4_000_000,
+        max_card_size: 4_000_000,
+        guard: DeletionGuard::default(),
+        profiles: Profiles::shipped(),
+    };
+    let server = Server::new(store, ServerConfig::default())?;
+    let start = Instant::now();
+    let mut client = Client::begin(device, local, config, NOW)?;
+    while let Some(out) = client.outgoing() {
+        let request = Request {
+            content_type: out.content_type,
+            body: &out.body,
+            token: out.uri.split_once("?s=").map(|(_, token)| token),
+            mac: None,
+            protected: true,
+            loopback: true,
+            address: None,
+            now: NOW,
+        };
+        let reply = server.answer(&request).map_err(|refusal| refusal.to_string())?;
+        client.received(reply.content_type, &reply.body, NOW)?;
+    }
+    let took = start.elapsed();
+    let report = client.report();
+    assert!(report.clean, "{report:?}");
+    assert_eq!(report.books[0].received.added, (n / 2) as u64);
+    Ok((took, dry))
+}
+
+fn fill(store: &dyn Store, account: AccountNo, cards: impl Iterator<Item = Vec<u8>>) -> Outcome<()> {
+    let cards: Vec<Vec<u8>> = cards.collect();
+    for page in cards.chunks(1_000) {
+        store.step(account, &mut |tx| {
+            let Some(row) = tx.lock_books(&[BookNo::CONTACTS])?.pop() else { return Ok(Verdict::Rollback) };
+            let mut writer = BookWriter::new(row, None, NOW);
+            for card in page {
+                writer.add(Draft::of(BookNo::CONTACTS, card.clone()));
+            }
+            writer.flush(tx)?;
+            Ok(Verdict::Commit)
+        })?;
+    }
+    Ok(())
+}
+
+/// A card of about 500 bytes.
+fn card(n: usize) -> Vec<u8> {
+    let note = "what one remembers of somebody one meets once a year ".repeat(5);
+    format!(
+        "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Family{};Given{n};;;\r\nFN:Given{n} Family{}\r\nTEL;TYPE=CELL:+49170{n:07}\r\n\
+         EMAIL:given{n}@example.org\r\nADR;TYPE=HOME:;;Main Street {n};Town;;12345;Land\r\nNOTE:{note}\r\nEND:VCARD\r\n",
+        n % 500,
+        n % 500,
+    )
+    .into_bytes()
+}
