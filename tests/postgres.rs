@@ -40,7 +40,7 @@ fn the_store_kit_passes() {
     kit(1);
 }
 
-/// Catalogue: X1, X8
+/// Catalogue: X1
 #[test]
 fn the_store_kit_passes_by_two_nodes() {
     kit(2);
@@ -89,7 +89,7 @@ fn contacts(numbers: std::ops::Range<usize>) -> Vec<String> {
     cards
 }
 
-/// Catalogue: X8
+/// Catalogue: X1
 #[test]
 fn two_nodes_answer_the_same_message_at_once() {
     let Some(cluster) = cluster() else { return };
@@ -121,7 +121,7 @@ fn two_nodes_answer_the_same_message_at_once() {
     }
 }
 
-/// Catalogue: X8
+/// Catalogue: X1
 #[test]
 fn a_session_changes_nodes_with_every_message() {
     let Some(cluster) = cluster() else { return };
@@ -147,7 +147,7 @@ fn a_session_changes_nodes_with_every_message() {
     assert_eq!(phone.cards(), contacts(0..120));
 }
 
-/// Catalogue: X6
+/// Catalogue: X1
 #[test]
 fn a_restarted_server_costs_no_more_than_a_retry() {
     let Some(cluster) = Cluster::start() else { return };

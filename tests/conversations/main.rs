@@ -61,8 +61,6 @@ fn replay_all(encoding: Encoding) {
 }
 
 /// By two nodes that take turns.
-///
-/// Catalogue: X8
 #[cfg(feature = "postgres")]
 #[test]
 fn conversations_replay_on_postgresql() {
