@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench store [-- CONTACTS]`, 10,000 by default. CPU time is the thread's, from Linux's
 //! `/proc/thread-self/schedstat`; elsewhere only the elapsed time is shown. The best of some rounds, since
-//! others use the machine, too.
+//! others use the machine, too. With the feature `postgres`, `SYNCML_BENCH_POSTGRES=URL` names an empty database to add.
 
 // A bench reads clocks, arguments and files, and stops at the first failure.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)]
@@ -56,8 +56,12 @@ fn draft(number: usize, content: &[u8]) -> Draft<'_> {
     Draft { content: content.into(), fingerprint: print(number), keys: keys.into(), ..Draft::default() }
 }
 
-fn commit(store: &dyn Store, mut work: impl FnMut(&mut dyn Tx) -> syncml::store::Result<()>) {
-    store.step(ACCOUNT, &mut |tx| work(tx).map(|()| Verdict::Commit)).unwrap();
+fn commit(store: &dyn Store, work: impl FnMut(&mut dyn Tx) -> syncml::store::Result<()>) {
+    commit_for(store, ACCOUNT, work);
+}
+
+fn commit_for(store: &dyn Store, account: AccountNo, mut work: impl FnMut(&mut dyn Tx) -> syncml::store::Result<()>) {
+    store.step(account, &mut |tx| work(tx).map(|()| Verdict::Commit)).unwrap();
 }
 
 fn writer<'a>(tx: &mut dyn Tx) -> syncml::store::Result<BookWriter<'a>> {
@@ -171,7 +175,7 @@ fn costs(store: &dyn Store, count: usize) -> Vec<(&'static str, Cost)> {
     found
 }
 
-/// Sessions without changes, of three steps with replies of 2 KB, in so many threads.
+/// Sessions without changes, of three steps with replies of 2 KB, in so many threads, each with an account of its own.
 fn sessions(store: &dyn Store, threads: usize, each: usize) {
     std::thread::scope(|scope| {
         for thread in 0..threads {
@@ -180,7 +184,7 @@ fn sessions(store: &dyn Store, threads: usize, each: usize) {
                     let mut token = Token([thread as u8; 16]);
                     token.0[..8].copy_from_slice(&(number as u64).to_le_bytes());
                     for message in 1..=3 {
-                        commit(store, |tx| {
+                        commit_for(store, AccountNo(thread as i64 + 1), |tx| {
                             tx.session(SessionKey::Token(&token))?;
                             let row = tx.lock_books(&[BOOK])?.remove(0);
                             tx.changes(BOOK, row.head, row.head, PER_STEP)?;
@@ -241,5 +245,28 @@ fn main() {
         let each = 1024 / threads;
         let (_, elapsed) = measure(|| sessions(&store, threads, each));
         println!("sqlite: sessions without changes, {threads:2} at a time: {:8.0} a second", 1024.0 / elapsed);
+    }
+    #[cfg(feature = "postgres")]
+    if let Ok(url) = std::env::var("SYNCML_BENCH_POSTGRES") {
+        postgres(&url, count);
+    }
+}
+
+/// The same in a PostgreSQL database, which should be empty.
+#[cfg(feature = "postgres")]
+fn postgres(url: &str, count: usize) {
+    use syncml::store::postgres::{PostgresOptions, PostgresStore};
+    let mut options = PostgresOptions::default();
+    options.connections = 64;
+    let store = PostgresStore::open(url, options).unwrap();
+    for (what, (cpu, elapsed)) in costs(&store, count) {
+        let what = format!("postgres: {what}");
+        println!("{what:48} {:8.2} {:8.2}", cpu * 1e6 / count as f64, elapsed * 1e6 / count as f64);
+    }
+    // Connections, plans and pages are there from then on.
+    sessions(&store, 64, 8);
+    for threads in [1, 8, 64] {
+        let (_, elapsed) = measure(|| sessions(&store, threads, 1024 / threads));
+        println!("postgres: sessions without changes, {threads:2} at a time: {:8.0} a second", 1024.0 / elapsed);
     }
 }

@@ -302,17 +302,7 @@ fn res4_our_own_ends_go_on_in_the_middle() {
             device.config.max_msg_size = 6_000;
             let put = |text: &str| if here { device.put(text) } else { world.put(text) };
             put(&long);
-            let now = world.now;
-            let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now).unwrap();
-            let mut messages = 0;
-            while let Some(out) = client.outgoing() {
-                messages += 1;
-                if messages == at {
-                    client.suspend();
-                }
-                let reply = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
-                client.received(reply.content_type, &reply.body, now).unwrap();
-            }
+            suspended(&world, &device, at);
             let report = world.sync(&device).unwrap();
             assert!(report.clean, "{here} at {at}: {report:?}\n{}", world.outline());
             assert_eq!((device.cards(), world.cards().len()), (world.cards(), 1), "{here} at {at}");
@@ -326,6 +316,22 @@ fn res4_our_own_ends_go_on_in_the_middle() {
             assert_eq!((world.sync(&device).unwrap().books[0].sent.added, device.cards().len()), (0, 1));
         }
     }
+}
+
+/// A session that the client suspends with its message of that number, if there are so many; with the number it came to.
+fn suspended(world: &World, device: &Device, at: usize) -> (Client, usize) {
+    let now = world.now;
+    let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now).unwrap();
+    let mut messages = 0;
+    while let Some(out) = client.outgoing() {
+        messages += 1;
+        if messages == at {
+            client.suspend();
+        }
+        let reply = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
+        client.received(reply.content_type, &reply.body, now).unwrap();
+    }
+    (client, messages)
 }
 
 /// Both roles ours: a client breaks off wherever it can, and goes on. Nothing is doubled, nothing lost, and what was
@@ -343,17 +349,7 @@ fn a_client_suspends_at_any_message_and_goes_on() {
             let mut config = ServerConfig::default();
             config.max_msg_size = 4_000;
             let mut world = World { server: Server::new(world.server.store().clone(), config).unwrap(), ..world };
-            let now = world.now;
-            let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now).unwrap();
-            let mut messages = 0;
-            while let Some(out) = client.outgoing() {
-                messages += 1;
-                if messages == at {
-                    client.suspend();
-                }
-                let reply = world.server.answer(&world.request(&out.uri, out.content_type, &out.body)).unwrap();
-                client.received(reply.content_type, &reply.body, now).unwrap();
-            }
+            let (client, messages) = suspended(&world, &device, at);
             let done = client.report().books.first().map_or(0, |book| book.sent.added);
             let report = world.sync(&device).unwrap();
             assert!(report.clean, "{version:?} at {at}: {report:?}\n{}", world.outline());

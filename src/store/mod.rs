@@ -15,8 +15,12 @@ pub mod history;
 pub mod large;
 pub mod memory;
 mod methods;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod replica;
 mod rows;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod watch;

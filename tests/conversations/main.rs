@@ -7,6 +7,9 @@
 #![allow(unreachable_pub, clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods)] // the environment asks for goldens to be written
 
+#[cfg(feature = "postgres")]
+#[path = "../common/cluster.rs"]
+mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
 mod fixture;
@@ -53,6 +56,25 @@ fn replay_all(encoding: Encoding) {
                 break;
             }
         }
+    }
+    assert!(wrong.is_empty(), "{} things are not as expected:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// By two nodes that take turns.
+#[cfg(feature = "postgres")]
+#[test]
+fn conversations_replay_on_postgresql() {
+    let Some(cluster) = cluster::cluster() else { return };
+    bless();
+    let mut wrong = Vec::new();
+    for (place, conversation) in Conversation::all().iter().enumerate() {
+        let encoding = if place % 2 == 0 { Encoding::Xml } else { Encoding::Wbxml };
+        let name = if encoding == Encoding::Xml { "xml" } else { "wbxml" };
+        let encoding = match conversation.encodings.iter().any(|can| can == name) {
+            true => encoding,
+            false => Encoding::Xml,
+        };
+        wrong.extend(replay(conversation, encoding, Arc::new(cluster.nodes(2)), false, &mut |_, _| {}));
     }
     assert!(wrong.is_empty(), "{} things are not as expected:\n{}", wrong.len(), wrong.join("\n"));
 }

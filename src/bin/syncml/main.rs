@@ -23,6 +23,7 @@ mod list;
 mod network;
 mod notify;
 mod output;
+mod passfile;
 mod plan;
 mod platform;
 mod poll;

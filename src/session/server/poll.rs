@@ -3,12 +3,10 @@
 use super::admit::unavailable;
 use super::prove::{Claim, Denied};
 use super::step::Step;
-use super::{Admission, Asked, Refusal, Reply, Server, unanswerable};
+use super::{Admission, Asked, Refusal, Reply, Server, refusal, unanswerable};
 use crate::auth::{Presented, Proof, Scheme, verify};
 use crate::codec::{EncodeError, Limits, decode};
-use crate::message::{
-    Chal, CmdId, Command, Data, Get, Header, Item, Location, Message, Meta, Results, StatusCode, Version,
-};
+use crate::message::{Chal, CmdId, Command, Data, Get, Item, Location, Message, Meta, Results, StatusCode};
 use crate::session::changes::{MEDIA_TYPE, Question, URI};
 use crate::session::datastore::{DATASTORES, by_number};
 use crate::session::outbox::{Outbox, Queued};
@@ -19,9 +17,6 @@ const MAX_QUESTION: usize = 4096;
 
 /// Books told in one answer at most.
 const PAGE: usize = 500;
-
-/// Bound of an answer to a peer that states no MaxMsgSize, in bytes.
-const MAX_SIZE: u64 = 20_000;
 
 impl Server {
     /// Answers a message that asks for changes and nothing else; `None` for all others, and where the credential does
@@ -195,16 +190,7 @@ fn answer(
     mut count: usize,
 ) -> Result<Reply, EncodeError> {
     let request = asked.header;
-    let version = request.version().unwrap_or(Version::V12);
-    let header = Header::new(
-        version,
-        request.session_id.clone(),
-        request.msg_id,
-        Location { uri: request.source.uri.clone(), name: request.source.name.clone() },
-        Location::new(request.target.uri.clone()),
-    );
-    let size = request.meta.as_ref().and_then(|meta| meta.max_msg_size).unwrap_or(MAX_SIZE);
-    let mut outbox = Outbox::new(&header, asked.encoding, version, Some(size))?;
+    let mut outbox = refusal::begin(asked)?;
     let msg_ref = request.msg_id.to_string();
     let (target, source) = (&request.target.uri, &request.source.uri);
     outbox.header_status(&msg_ref, target, source, StatusCode::OK, chal.take(), None)?;

@@ -1,4 +1,4 @@
-//! An answer that does nothing.
+//! An answer outside of any session: a refusal, or one that does nothing.
 
 use super::Asked;
 use crate::codec::{EncodeError, Limits, decode};
@@ -6,7 +6,7 @@ use crate::message::{AlertCode, Chal, Command, Header, Location, StatusCode, Ver
 use crate::session::outbox::{Extra, Outbox};
 use crate::session::turn::refuse_all;
 
-/// Bound of a refusal to a peer that states no MaxMsgSize, in bytes.
+/// Bound of such an answer to a peer that states no MaxMsgSize, in bytes.
 const MAX_SIZE: u64 = 20_000;
 
 /// The header's Status with its challenge, and the same code for every command that could be read (§5.3): as many as
@@ -50,7 +50,8 @@ pub(super) fn busy(asked: &Asked<'_>, limits: &Limits) -> Result<Vec<u8>, Encode
     Ok(outbox.finish(false))
 }
 
-fn begin(asked: &Asked<'_>) -> Result<Outbox, EncodeError> {
+/// Begins such an answer, with its header.
+pub(super) fn begin(asked: &Asked<'_>) -> Result<Outbox, EncodeError> {
     let request = asked.header;
     let version = request.version().unwrap_or(Version::V12);
     let header = Header::new(

@@ -77,7 +77,7 @@ impl SqliteTx<'_> {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
         let (mut insert, mut index) = (self.prepare(sql)?, self.prepare(INDEX)?);
         for row in rows {
-            newer_than_head(&locked, row)?;
+            locked.takes(row)?;
             rows::execute_with_item(&mut insert, self.account, book, row).or_failure()?;
             if locked.indexes(row.guid) && !row.deleted {
                 self.index(&mut index, book, row.guid, &row.keys)?;
@@ -104,7 +104,7 @@ impl SqliteTx<'_> {
              WHERE account = ?1 AND book = ?2 AND guid = ?3",
         )?;
         for row in rows {
-            newer_than_head(&locked, row)?;
+            locked.takes(row)?;
             let id = (self.account, book.0, row.guid.0);
             if locked.indexes(row.guid) {
                 let old = keys.query_row(id, |row| Ok(rows::unpack_keys(row.get_ref(0)?.as_blob()?)));
@@ -224,16 +224,4 @@ impl SqliteTx<'_> {
         }
         Ok(())
     }
-}
-
-/// Refuses revisions that are not newer than all that is committed (I11).
-fn newer_than_head(locked: &LockedBook, row: &ItemRow<'_>) -> Result<()> {
-    if row.revision > locked.head {
-        return Ok(());
-    }
-    let LockedBook { book, head, .. } = locked;
-    Err(StoreError::Corrupt(format!(
-        "item {} of book {book} shall get revision {} below head {head}",
-        row.guid, row.revision
-    )))
 }

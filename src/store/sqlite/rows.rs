@@ -1,10 +1,16 @@
 //! Rows as columns, and columns as rows.
 
 use super::super::blob::Piece;
+use super::super::sql::{self, DIRECTIONS, OPS, PHASES};
 use super::super::*;
 use crate::contact::identity::LargePrint;
 use rusqlite::types::{FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, Value, ValueRef};
 use rusqlite::{Row, Statement, params};
+
+pub(super) use super::super::sql::{
+    direction_number, holds_text, map_state_number, op_number, outgoing_state_number, pack_keys, phase_number, print,
+    unpack_keys,
+};
 
 /// The columns of an item, in the order of [`item`], of which guid and revision are left out.
 macro_rules! item_columns {
@@ -68,23 +74,6 @@ fn blob(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Blob>> {
 /// Reads `seq, before, bytes`.
 pub(super) fn piece(row: &Row<'_>) -> rusqlite::Result<Piece> {
     Ok(Piece { seq: row.get(0)?, before: LargePrint(row.get(1)?), bytes: row.get(2)? })
-}
-
-/// The first 31 bits of a fingerprint: enough to tell most contents of a book apart, in an index half as big.
-pub(super) fn print(fingerprint: &[u8; 16]) -> i64 {
-    let [a, b, c, d, ..] = *fingerprint;
-    i64::from(u32::from_le_bytes([a, b, c, d]) >> 1)
-}
-
-/// Match keys as the octets of an item's row.
-pub(super) fn pack_keys(keys: &[u64]) -> Vec<u8> {
-    keys.iter().flat_map(|key| key.to_le_bytes()).collect()
-}
-
-/// The match keys of an item's row.
-pub(super) fn unpack_keys(bytes: &[u8]) -> Vec<u64> {
-    let (keys, _) = bytes.as_chunks::<8>();
-    keys.iter().map(|key| u64::from_le_bytes(*key)).collect()
 }
 
 /// The columns of a revision that is current, of `item`, in the order of [`revision`], of which guid and revision are left
@@ -211,40 +200,8 @@ pub(super) fn book(row: &Row<'_>) -> rusqlite::Result<BookRow> {
     })
 }
 
-const PHASES: [Phase; 5] = [Phase::Idle, Phase::Receiving, Phase::Settling, Phase::Sending, Phase::Confirming];
-const DIRECTIONS: [Direction; 2] = [Direction::In, Direction::Out];
-const OPS: [Op; 5] = [Op::Add, Op::Replace, Op::Delete, Op::Copy, Op::Move];
-
-/// The number of one of a fixed list of values.
-fn number<T: PartialEq>(all: &[T], value: &T) -> i64 {
-    // Every value of these types is in its list.
-    all.iter().position(|known| known == value).unwrap_or_default() as i64
-}
-
 fn numbered<T: Copy>(all: &[T], row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let number: i64 = row.get(column)?;
-    let known = usize::try_from(number).ok().and_then(|number| all.get(number)).copied();
-    known.ok_or_else(|| wrong(column, Type::Integer, "an unknown number"))
-}
-
-pub(super) fn op_number(op: Op) -> i64 {
-    number(&OPS, &op)
-}
-
-pub(super) fn direction_number(direction: Direction) -> i64 {
-    number(&DIRECTIONS, &direction)
-}
-
-pub(super) fn phase_number(phase: Phase) -> i64 {
-    number(&PHASES, &phase)
-}
-
-pub(super) fn map_state_number(state: MapState) -> i64 {
-    number(&MapState::ALL, &state)
-}
-
-pub(super) fn outgoing_state_number(state: OutgoingState) -> i64 {
-    number(&OutgoingState::ALL, &state)
+    sql::numbered(all, row.get(column)?).ok_or_else(|| wrong(column, Type::Integer, "an unknown number"))
 }
 
 fn wrong(column: usize, kind: Type, what: &str) -> rusqlite::Error {
@@ -271,11 +228,6 @@ pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row<'_>) -> rusqlite::R
         phase: numbered(&PHASES, row, 11)?,
         holds: row.get::<_, Option<String>>(12)?.map_or_else(|| Ok(Vec::new()), |text| holds(&text))?,
     })
-}
-
-/// What is held, as it is stored: nothing is the rule.
-pub(super) fn holds_text(holds: &[Hold]) -> Option<String> {
-    if holds.is_empty() { None } else { serde_json::to_string(holds).ok() }
 }
 
 fn holds(text: &str) -> rusqlite::Result<Vec<Hold>> {
@@ -418,12 +370,5 @@ mod tests {
             assert_eq!(matches!(value, ValueRef::Integer(_)), number, "{text:?}");
             assert_eq!(super::luid(value).unwrap(), text);
         }
-    }
-
-    #[test]
-    fn keys_come_back() {
-        let keys = [0, 1, u64::MAX, 1 << 63];
-        assert_eq!(unpack_keys(&pack_keys(&keys)), keys);
-        assert_eq!(pack_keys(&[1])[..], [1, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

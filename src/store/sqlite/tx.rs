@@ -1,6 +1,7 @@
 //! A step of an SQLite store: statements prepared once, run per row.
 
 use super::super::methods::{tx_by_own_methods, tx_methods};
+pub(super) use super::super::sql::{LockedBook, rows_at_most};
 use super::super::*;
 use super::failure::OrFailure;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
@@ -9,22 +10,6 @@ pub(super) struct SqliteTx<'a> {
     conn: &'a Connection,
     pub(super) account: i64,
     pub(super) locked: Vec<LockedBook>,
-}
-
-/// What is known of a book under the lock.
-#[derive(Clone, Copy)]
-pub(super) struct LockedBook {
-    pub(super) book: BookNo,
-    pub(super) head: Revision,
-    pub(super) indexed: bool,
-    pub(super) indexed_upto: Guid,
-}
-
-impl LockedBook {
-    /// Whether the item's match keys are in the index, or shall be.
-    pub(super) const fn indexes(&self, guid: Guid) -> bool {
-        self.indexed || guid.0 <= self.indexed_upto.0
-    }
 }
 
 impl<'a> SqliteTx<'a> {
@@ -62,14 +47,8 @@ impl<'a> SqliteTx<'a> {
 
     /// The lock of a book that is to be written.
     pub(super) fn locked(&mut self, book: BookNo) -> Result<&mut LockedBook> {
-        let locked = self.locked.iter_mut().find(|locked| locked.book == book);
-        locked.ok_or_else(|| StoreError::Corrupt(format!("book {book} is written without its lock")))
+        sql::locked(&mut self.locked, book)
     }
-}
-
-/// A limit as SQL has it.
-pub(super) fn rows_at_most(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 tx_methods!(tx_by_own_methods(SqliteTx<'_>));

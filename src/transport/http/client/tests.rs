@@ -185,8 +185,8 @@ fn tells_what_happens() {
     thread.join().unwrap();
 }
 
-#[test]
-fn stops_when_it_is_told_to() {
+/// A client that was stopped while it waited an hour for the next try, and where it posted to.
+fn stopped_in_a_pause(stop: fn(&Cancel) -> bool) -> (HttpClient, String) {
     let cancel = Cancel::new();
     let long = with(|options| {
         options.retry.pause = Duration::from_secs(3600);
@@ -196,12 +196,18 @@ fn stops_when_it_is_told_to() {
     let (uri, thread) = script(vec![response("503 Service Unavailable", "", "")]);
     let mut tell = |event: Event<'_>| {
         if matches!(event, Event::Waiting { .. }) {
-            cancel.cancel();
+            stop(&cancel);
         }
     };
     let error = long.deliver(&opening(&uri, true), None, &mut tell).unwrap_err();
     assert!(matches!(error, HttpError::Cancelled), "{error}");
     thread.join().unwrap();
+    (long, uri)
+}
+
+#[test]
+fn stops_when_it_is_told_to() {
+    let (long, uri) = stopped_in_a_pause(Cancel::cancel);
     let error = long.deliver(&opening(&uri, true), None, &mut |_| ()).unwrap_err();
     assert!(matches!(error, HttpError::Cancelled), "and begins nothing new: {error}");
 }
@@ -406,19 +412,5 @@ fn a_server_that_says_nothing_holds_up_nobody_who_stops() {
 
 #[test]
 fn a_pause_ends_when_the_session_is_to_be_broken_off() {
-    let cancel = Cancel::new();
-    let long = with(|options| {
-        options.retry.pause = Duration::from_secs(3600);
-        options.retry.longest = options.retry.pause;
-        options.cancel = cancel.clone();
-    });
-    let (uri, thread) = script(vec![response("503 Service Unavailable", "", "")]);
-    let mut tell = |event: Event<'_>| {
-        if matches!(event, Event::Waiting { .. }) {
-            cancel.suspend();
-        }
-    };
-    let error = long.deliver(&opening(&uri, true), None, &mut tell).unwrap_err();
-    assert!(matches!(error, HttpError::Cancelled), "{error}");
-    thread.join().unwrap();
+    stopped_in_a_pause(Cancel::suspend);
 }

@@ -1,0 +1,179 @@
+-- The tables of schemas/sqlite, for many nodes on one database. Every table below the directory begins with the account
+-- and is partitioned by it; all statements of a step name one account. Texts compare by their octets.
+
+-- The directory -------------------------------------------------------------------------------------------------------
+
+CREATE TABLE keys (name TEXT COLLATE "C" PRIMARY KEY, value BYTEA NOT NULL);
+INSERT INTO keys SELECT name, sha256((gen_random_uuid()::text || gen_random_uuid() || gen_random_uuid())::bytea)
+  FROM unnest(ARRAY['nonce', 'token']) AS n (name);
+
+CREATE TABLE account (
+    account BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name TEXT COLLATE "C" NOT NULL UNIQUE
+);
+
+CREATE TABLE login (
+    name TEXT COLLATE "C" PRIMARY KEY, account BIGINT NOT NULL, scheme TEXT NOT NULL, verifier BYTEA NOT NULL
+);
+
+-- kind: 0 handset, 1 platform
+CREATE TABLE principal (device_id TEXT COLLATE "C" PRIMARY KEY, kind BIGINT NOT NULL);
+
+CREATE TABLE principal_verifier (
+    device_id TEXT COLLATE "C" NOT NULL, seq BIGINT NOT NULL, scheme TEXT NOT NULL, verifier BYTEA NOT NULL,
+    PRIMARY KEY (device_id, seq)
+);
+
+CREATE TABLE "grant" (device_id TEXT COLLATE "C" NOT NULL, account BIGINT NOT NULL, PRIMARY KEY (device_id, account));
+CREATE INDEX grant_account ON "grant" (account);
+
+-- Which books of which accounts have news for a device that was granted them: what a platform asks for at once.
+CREATE TABLE dirty (
+    device_id TEXT COLLATE "C" NOT NULL, account BIGINT NOT NULL, book BIGINT NOT NULL,
+    PRIMARY KEY (device_id, account, book)
+);
+
+-- Books ---------------------------------------------------------------------------------------------------------------
+
+-- The lock; head + 1 is the next revision. indexed_upto: the last item whose match keys are indexed, while not all are.
+CREATE TABLE book (
+    account BIGINT NOT NULL, book BIGINT NOT NULL, stamp BIGINT NOT NULL, head BIGINT NOT NULL,
+    live_items BIGINT NOT NULL, live_bytes BIGINT NOT NULL, purged_upto BIGINT NOT NULL, indexed BOOLEAN NOT NULL,
+    indexed_upto BIGINT NOT NULL, PRIMARY KEY (account, book)
+) PARTITION BY HASH (account);
+
+-- Current items. print: the fingerprint's first bits, for a small index. keys: match keys, eight octets each, little
+-- endian. blob: where large content is, and size its length; content is then its beginning.
+CREATE TABLE item (
+    account BIGINT NOT NULL, book BIGINT NOT NULL, guid BIGINT NOT NULL, revision BIGINT NOT NULL,
+    deleted BOOLEAN NOT NULL, parent BIGINT, depth BIGINT NOT NULL, media_type TEXT, origin BIGINT, at BIGINT NOT NULL,
+    print BIGINT NOT NULL, blob BIGINT, size BIGINT, fingerprint BYTEA NOT NULL, keys BYTEA NOT NULL,
+    content BYTEA NOT NULL, PRIMARY KEY (account, book, guid)
+) PARTITION BY HASH (account);
+CREATE UNIQUE INDEX item_revision ON item (account, book, revision);
+CREATE INDEX item_print ON item (account, book, print, guid) WHERE NOT deleted;
+CREATE INDEX item_blob ON item (account, blob) WHERE blob IS NOT NULL;
+CREATE INDEX item_parent ON item (account, book, parent, guid) WHERE parent IS NOT NULL AND NOT deleted;
+
+-- Superseded contents only. kind: what made them, 0 add, 1 replace, 2 delete. until: the revision that superseded them,
+-- and when that was.
+CREATE TABLE revision (
+    account BIGINT NOT NULL, book BIGINT NOT NULL, guid BIGINT NOT NULL, revision BIGINT NOT NULL, kind BIGINT NOT NULL,
+    until BIGINT NOT NULL, until_at BIGINT NOT NULL, parent BIGINT, depth BIGINT NOT NULL, media_type TEXT,
+    origin BIGINT, at BIGINT NOT NULL, blob BIGINT, size BIGINT, content BYTEA NOT NULL,
+    PRIMARY KEY (account, book, guid, revision)
+) PARTITION BY HASH (account);
+CREATE UNIQUE INDEX revision_number ON revision (account, book, revision);
+CREATE INDEX revision_blob ON revision (account, blob) WHERE blob IS NOT NULL;
+
+-- Books set back to an earlier state. restore: the head when it began; cursor: how far it got; ended: NULL while it is
+-- not done.
+CREATE TABLE restore (
+    account BIGINT NOT NULL, book BIGINT NOT NULL, restore BIGINT NOT NULL, target BIGINT NOT NULL,
+    cursor BIGINT NOT NULL, begun BIGINT NOT NULL, ended BIGINT, revived BIGINT NOT NULL, changed BIGINT NOT NULL,
+    deleted BIGINT NOT NULL, PRIMARY KEY (account, book, restore)
+) PARTITION BY HASH (account);
+
+CREATE TABLE match_key (
+    account BIGINT NOT NULL, book BIGINT NOT NULL, key BIGINT NOT NULL, guid BIGINT NOT NULL,
+    PRIMARY KEY (account, book, key, guid)
+) PARTITION BY HASH (account);
+
+-- Large contents in pieces of 64 KB, the last may be shorter. before: the fingerprint's state before the piece. What no
+-- item, revision, staged change or partial object refers to is removed.
+CREATE TABLE blob (
+    account BIGINT NOT NULL, blob BIGINT NOT NULL, seq BIGINT NOT NULL, before BYTEA NOT NULL, bytes BYTEA NOT NULL,
+    PRIMARY KEY (account, blob, seq)
+) PARTITION BY HASH (account);
+
+-- Devices -------------------------------------------------------------------------------------------------------------
+
+-- A row is also the lock of all that is done with the device.
+CREATE TABLE device (
+    account BIGINT NOT NULL, device BIGINT NOT NULL, device_id TEXT COLLATE "C" NOT NULL, profile TEXT,
+    nonce_count BIGINT NOT NULL, nonce_out BYTEA, nonce_in BYTEA, last_seen BIGINT NOT NULL, devinf BYTEA,
+    PRIMARY KEY (account, device)
+) PARTITION BY HASH (account);
+CREATE UNIQUE INDEX device_id ON device (account, device_id);
+
+-- holds: what waits for a person's decision, as JSON; its items are map entries in state 5.
+-- phase: 0 idle, 1 receiving, 2 settling, 3 sending, 4 confirming
+CREATE TABLE pair (
+    account BIGINT NOT NULL, device BIGINT NOT NULL, book BIGINT NOT NULL, peer_next TEXT, peer_prev TEXT,
+    own_next TEXT, own_prev TEXT, cursor BIGINT NOT NULL, upto BIGINT NOT NULL, start_head BIGINT NOT NULL,
+    epoch BIGINT NOT NULL, lens BIGINT, filter_hash BYTEA, sync_type BIGINT NOT NULL, phase BIGINT NOT NULL,
+    holds TEXT, PRIMARY KEY (account, device, book)
+) PARTITION BY HASH (account);
+
+-- state: 0 live, 1 gone, 2 filtered, 3 soft-deleted, 4 refused, 5 held, 6 unconfirmed, 7 leaving
+CREATE TABLE map (
+    account BIGINT NOT NULL, device BIGINT NOT NULL, book BIGINT NOT NULL, epoch BIGINT NOT NULL, guid BIGINT NOT NULL,
+    agreed_revision BIGINT NOT NULL, lens BIGINT, state BIGINT NOT NULL, luid TEXT COLLATE "C" NOT NULL,
+    view_fp BYTEA NOT NULL, PRIMARY KEY (account, device, book, epoch, luid)
+) PARTITION BY HASH (account);
+CREATE UNIQUE INDEX map_guid ON map (account, device, book, epoch, guid) WHERE state <> 1;
+CREATE INDEX map_unconfirmed ON map (account, device, book, epoch, guid) WHERE state = 6;
+
+-- op: 0 add, 1 replace, 2 delete, 3 copy, 4 move (also in staged).
+-- state: 0 unsent, 1 sent, 2 acknowledged but unmapped, 3 withheld, 4 refused, 5 sent again otherwise
+CREATE TABLE outgoing (
+    account BIGINT NOT NULL, device BIGINT NOT NULL, book BIGINT NOT NULL, guid BIGINT NOT NULL, op BIGINT NOT NULL,
+    sent_revision BIGINT NOT NULL, state BIGINT NOT NULL, reason BIGINT NOT NULL, msg_id BIGINT, cmd_id BIGINT,
+    session BYTEA, sent_view_fp BYTEA NOT NULL, temp_guid TEXT, PRIMARY KEY (account, device, book, guid)
+) PARTITION BY HASH (account);
+CREATE INDEX outgoing_ref ON outgoing (account, device, session, msg_id, cmd_id) WHERE session IS NOT NULL;
+-- Adds that may have no Map yet.
+CREATE INDEX outgoing_view ON outgoing (account, device, book, sent_view_fp, guid) WHERE op = 0 AND state IN (1, 2, 5);
+
+-- Numbers are never used again, so that a reader who remembers one misses nothing.
+CREATE SEQUENCE staged_seq;
+CREATE TABLE staged (
+    account BIGINT NOT NULL, device BIGINT NOT NULL, book BIGINT NOT NULL, epoch BIGINT NOT NULL,
+    seq BIGINT NOT NULL DEFAULT nextval('staged_seq'), op BIGINT NOT NULL, blob BIGINT, size BIGINT,
+    luid TEXT COLLATE "C" NOT NULL, place TEXT, media_type TEXT, view_fp BYTEA NOT NULL, keys BYTEA NOT NULL,
+    content BYTEA NOT NULL, PRIMARY KEY (account, device, book, luid, epoch)
+) PARTITION BY HASH (account);
+CREATE UNIQUE INDEX staged_number ON staged (account, device, book, seq);
+CREATE INDEX staged_blob ON staged (account, blob) WHERE blob IS NOT NULL;
+
+CREATE TABLE partial (
+    account BIGINT NOT NULL, device BIGINT NOT NULL, book BIGINT NOT NULL, direction BIGINT NOT NULL,
+    uri TEXT NOT NULL, op BIGINT NOT NULL, meta BYTEA, declared BIGINT, received BIGINT NOT NULL,
+    unconfirmed BIGINT NOT NULL, last_status BIGINT, blob BIGINT NOT NULL,
+    PRIMARY KEY (account, device, book, direction)
+) PARTITION BY HASH (account);
+CREATE INDEX partial_blob ON partial (account, blob);
+
+-- Sessions ------------------------------------------------------------------------------------------------------------
+
+-- seq: the newest is the last. books: the books it is about.
+CREATE SEQUENCE session_seq;
+CREATE TABLE session (
+    account BIGINT NOT NULL, token BYTEA NOT NULL, seq BIGINT NOT NULL DEFAULT nextval('session_seq'),
+    device BIGINT NOT NULL, session_id TEXT COLLATE "C" NOT NULL, books BIGINT[] NOT NULL, deadline BIGINT NOT NULL,
+    last_msg_id BIGINT NOT NULL, last_digest BYTEA NOT NULL, recent_digests BYTEA NOT NULL, reply_type TEXT NOT NULL,
+    state_version BIGINT NOT NULL, state BYTEA NOT NULL, last_reply BYTEA NOT NULL, deferred_request BYTEA,
+    PRIMARY KEY (account, token)
+) PARTITION BY HASH (account);
+CREATE INDEX session_ids ON session (account, device, session_id, seq);
+
+CREATE SEQUENCE status_queue_seq;
+CREATE TABLE status_queue (
+    account BIGINT NOT NULL, token BYTEA NOT NULL, seq BIGINT NOT NULL DEFAULT nextval('status_queue_seq'),
+    bytes BYTEA NOT NULL, PRIMARY KEY (account, token, seq)
+) PARTITION BY HASH (account);
+
+-- Eight partitions of each, with their indexes. Rows that every message rewrites leave room for that on their page.
+DO $$
+DECLARE
+    parent TEXT;
+    room TEXT;
+BEGIN
+    FOREACH parent IN ARRAY ARRAY['book', 'item', 'revision', 'restore', 'match_key', 'blob', 'device', 'pair', 'map',
+                                  'outgoing', 'staged', 'partial', 'session', 'status_queue'] LOOP
+        room := CASE WHEN parent IN ('book', 'device', 'pair', 'session') THEN ' WITH (fillfactor = 70)' ELSE '' END;
+        FOR number IN 0..7 LOOP
+            EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES WITH (MODULUS 8, REMAINDER %s)%s',
+                           parent || '_p' || number, parent, number, room);
+        END LOOP;
+    END LOOP;
+END $$;

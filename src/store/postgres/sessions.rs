@@ -1,0 +1,192 @@
+//! Devices, sessions and their queued statuses.
+
+use super::super::*;
+use super::failure::OrFailure;
+use super::rows::{self, escape, escape_some};
+use super::tx::{PostgresTx, rows_at_most};
+
+macro_rules! device_where {
+    ($rest:literal) => {
+        concat!(
+            "SELECT device, device_id, devinf, profile, nonce_count, nonce_out, nonce_in, last_seen FROM device
+              WHERE account = $1 AND ",
+            $rest
+        )
+    };
+}
+
+macro_rules! session_where {
+    ($rest:literal) => {
+        concat!(
+            "SELECT token, device, session_id, last_msg_id, last_digest, recent_digests, last_reply, reply_type,
+              deferred_request, state_version, state, deadline, books FROM session WHERE account = $1 AND ",
+            $rest
+        )
+    };
+}
+
+impl PostgresTx<'_> {
+    /// In a step, the row of a device is locked before anything of it is decided: its next nonce is used once, and two
+    /// messages that begin a session at two nodes come one after the other.
+    pub(super) fn device(&mut self, device_id: &str) -> Result<Option<DeviceRow>> {
+        let (account, device_id) = (self.account, escape(device_id));
+        let sql = match self.locks {
+            true => device_where!("device_id = $2 FOR UPDATE"),
+            false => device_where!("device_id = $2"),
+        };
+        self.one(sql, &[&account, &device_id], rows::device)
+    }
+
+    pub(super) fn device_by_no(&mut self, device: DeviceNo) -> Result<Option<DeviceRow>> {
+        let account = self.account;
+        let sql = match self.locks {
+            true => device_where!("device = $2 FOR UPDATE"),
+            false => device_where!("device = $2"),
+        };
+        self.one(sql, &[&account, &device.0], rows::device)
+    }
+
+    pub(super) fn devices(&mut self) -> Result<Vec<DeviceRow>> {
+        let account = self.account;
+        self.all(device_where!("true ORDER BY device"), &[&account], rows::device)
+    }
+
+    pub(super) fn put_device(&mut self, row: &DeviceRow) -> Result<DeviceNo> {
+        const INSERT: &str = "INSERT INTO device (account, device, device_id, profile, nonce_count, nonce_out, nonce_in,
+              last_seen, devinf)
+             SELECT $1, coalesce((SELECT device FROM device WHERE account = $1 ORDER BY device DESC LIMIT 1), 0) + 1, $2,
+              $3, $4, $5, $6, $7, $8 ON CONFLICT DO NOTHING RETURNING device";
+        const UPDATE: &str = "UPDATE device SET device_id = $3, profile = $4, nonce_count = $5, nonce_out = $6,
+              nonce_in = $7, last_seen = $8, devinf = $9 WHERE account = $1 AND device = $2";
+        let account = self.account;
+        let known = match row.device {
+            DeviceNo::NEW => self.device(&row.device_id)?.map(|row| row.device),
+            known => Some(known),
+        };
+        let (device_id, profile) = (escape(&row.device_id), escape_some(row.profile.as_deref()));
+        let (count, seen) = (row.nonce_count, row.last_seen.0);
+        let (nonce_out, nonce_in, devinf) = (&row.nonce_out, &row.nonce_in, &row.devinf);
+        let Some(device) = known else {
+            let made = self.one(
+                INSERT,
+                &[&account, &device_id, &profile, &count, nonce_out, nonce_in, &seen, devinf],
+                |row| row.try_get(0).or_failure().map(DeviceNo),
+            )?;
+            return made.ok_or_else(|| self.overtaken("a device"));
+        };
+        let values: super::pool::Values<'_> =
+            &[&account, &device.0, &device_id, &profile, &count, nonce_out, nonce_in, &seen, devinf];
+        match self.run(UPDATE, values)? {
+            0 => Err(StoreError::Corrupt(format!("there is no device {device} to update"))),
+            _ => Ok(device),
+        }
+    }
+
+    /// The device's row is locked before the session's, here as where a session begins.
+    pub(super) fn session(&mut self, key: SessionKey<'_>) -> Result<Option<SessionRow>> {
+        const OF_TOKEN: &str = "SELECT 1 FROM device WHERE account = $1
+              AND device = (SELECT device FROM session WHERE account = $1 AND token = $2) FOR UPDATE";
+        const OF_IDS: &str = "SELECT 1 FROM device WHERE account = $1 AND device = $2 FOR UPDATE";
+        let (account, locks) = (self.account, self.locks);
+        match key {
+            SessionKey::Token(token) => {
+                let token = &token.0[..];
+                if locks {
+                    self.rows(OF_TOKEN, &[&account, &token])?;
+                }
+                let sql = if locks { session_where!("token = $2 FOR UPDATE") } else { session_where!("token = $2") };
+                self.one(sql, &[&account, &token], rows::session)
+            }
+            SessionKey::Ids(device, session_id) => {
+                if locks {
+                    self.rows(OF_IDS, &[&account, &device.0])?;
+                }
+                let sql = match locks {
+                    true => session_where!("device = $2 AND session_id = $3 ORDER BY seq DESC LIMIT 1 FOR UPDATE"),
+                    false => session_where!("device = $2 AND session_id = $3 ORDER BY seq DESC LIMIT 1"),
+                };
+                self.one(sql, &[&account, &device.0, &escape(session_id)], rows::session)
+            }
+        }
+    }
+
+    pub(super) fn put_session(&mut self, row: &SessionRow) -> Result<()> {
+        const PUT: &str = "INSERT INTO session (account, token, device, session_id, last_msg_id, last_digest,
+              recent_digests, last_reply, reply_type, deferred_request, state_version, state, deadline, books)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+             ON CONFLICT (account, token) DO UPDATE SET device = excluded.device, session_id = excluded.session_id,
+              last_msg_id = excluded.last_msg_id, last_digest = excluded.last_digest,
+              recent_digests = excluded.recent_digests, last_reply = excluded.last_reply,
+              reply_type = excluded.reply_type, deferred_request = excluded.deferred_request,
+              state_version = excluded.state_version, state = excluded.state, deadline = excluded.deadline,
+              books = excluded.books";
+        let account = self.account;
+        let books: Vec<i64> = row.books.iter().map(|book| book.0).collect();
+        self.run(
+            PUT,
+            &[
+                &account,
+                &&row.token.0[..],
+                &row.device.0,
+                &escape(&row.session_id),
+                &i64::from(row.last_msg_id),
+                &&row.last_digest[..],
+                &row.recent_digests.as_flattened(),
+                &row.last_reply,
+                &escape(&row.reply_type),
+                &row.deferred_request,
+                &row.state_version,
+                &row.state,
+                &row.deadline.0,
+                &books,
+            ],
+        )
+        .map(drop)
+    }
+
+    pub(super) fn drop_rival_sessions(&mut self, device: DeviceNo, books: &[BookNo], keep: &Token) -> Result<u64> {
+        const DROP: &str = "DELETE FROM session WHERE account = $1 AND device = $2 AND token <> $3
+              AND (books = '{}' OR books && $4::bigint[]) RETURNING token";
+        let books: Vec<i64> = books.iter().map(|book| book.0).collect();
+        let account = self.account;
+        self.drop_statuses_of(DROP, &[&account, &device.0, &&keep.0[..], &books]).map(|gone| gone as u64)
+    }
+
+    pub(super) fn expire_sessions(&mut self, now: Timestamp) -> Result<usize> {
+        const DROP: &str = "DELETE FROM session WHERE account = $1 AND token = ANY (ARRAY(
+              SELECT token FROM session WHERE account = $1 AND deadline < $2 FOR UPDATE SKIP LOCKED)) RETURNING token";
+        let account = self.account;
+        self.drop_statuses_of(DROP, &[&account, &now.0])
+    }
+
+    /// Removes sessions by a statement, and their statuses; answers how many.
+    fn drop_statuses_of(&mut self, sql: &'static str, values: super::pool::Values<'_>) -> Result<usize> {
+        let account = self.account;
+        let gone: Vec<Vec<u8>> = self.all(sql, values, |row| row.try_get(0).or_failure())?;
+        if !gone.is_empty() {
+            self.run("DELETE FROM status_queue WHERE account = $1 AND token = ANY ($2)", &[&account, &gone])?;
+        }
+        Ok(gone.len())
+    }
+
+    pub(super) fn queue_statuses(&mut self, token: &Token, statuses: &[Vec<u8>]) -> Result<()> {
+        const INSERT: &str = "INSERT INTO status_queue (account, token, bytes)
+             SELECT $1, $2, bytes FROM unnest($3::bytea[]) WITH ORDINALITY AS n (bytes, place) ORDER BY place";
+        let account = self.account;
+        self.run(INSERT, &[&account, &&token.0[..], &statuses]).map(drop)
+    }
+
+    pub(super) fn queued_statuses(&mut self, token: &Token, limit: usize) -> Result<Vec<(i64, Vec<u8>)>> {
+        let sql = "SELECT seq, bytes FROM status_queue WHERE account = $1 AND token = $2 ORDER BY seq LIMIT $3";
+        let account = self.account;
+        self.all(sql, &[&account, &&token.0[..], &rows_at_most(limit)], |row| {
+            Ok((row.try_get(0).or_failure()?, row.try_get(1).or_failure()?))
+        })
+    }
+
+    pub(super) fn drop_statuses(&mut self, token: &Token, upto: i64) -> Result<()> {
+        let sql = "DELETE FROM status_queue WHERE account = $1 AND token = $2 AND seq <= $3";
+        let account = self.account;
+        self.run(sql, &[&account, &&token.0[..], &upto]).map(drop)
+    }
+}
