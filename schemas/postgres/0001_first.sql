@@ -95,6 +95,11 @@ CREATE TABLE device (
 ) PARTITION BY HASH (account);
 CREATE UNIQUE INDEX device_id ON device (account, device_id);
 
+-- What devices can hold, by the numbers under which pairs and map entries remember it.
+CREATE TABLE lens (
+    account BIGINT NOT NULL, lens BIGINT NOT NULL, value BYTEA NOT NULL, PRIMARY KEY (account, lens)
+) PARTITION BY HASH (account);
+
 -- holds: what waits for a person's decision, as JSON; its items are map entries in state 5.
 -- phase: 0 idle, 1 receiving, 2 settling, 3 sending, 4 confirming
 CREATE TABLE pair (
@@ -168,8 +173,8 @@ DECLARE
     parent TEXT;
     room TEXT;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['book', 'item', 'revision', 'restore', 'match_key', 'blob', 'device', 'pair', 'map',
-                                  'outgoing', 'staged', 'partial', 'session', 'status_queue'] LOOP
+    FOREACH parent IN ARRAY ARRAY['book', 'item', 'revision', 'restore', 'match_key', 'blob', 'device', 'lens', 'pair',
+                                  'map', 'outgoing', 'staged', 'partial', 'session', 'status_queue'] LOOP
         room := CASE WHEN parent IN ('book', 'device', 'pair', 'session') THEN ' WITH (fillfactor = 70)' ELSE '' END;
         FOR number IN 0..7 LOOP
             EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES WITH (MODULUS 8, REMAINDER %s)%s',

@@ -60,6 +60,18 @@ impl PostgresTx<'_> {
         .map(drop)
     }
 
+    pub(super) fn lens(&mut self, lens: LensNo) -> Result<Option<Vec<u8>>> {
+        let account = self.account;
+        let sql = "SELECT value FROM lens WHERE account = $1 AND lens = $2";
+        self.one(sql, &[&account, &lens.0], |row| row.try_get(0).or_failure())
+    }
+
+    pub(super) fn put_lens(&mut self, lens: LensNo, value: &[u8]) -> Result<()> {
+        let account = self.account;
+        let sql = "INSERT INTO lens (account, lens, value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        self.run(sql, &[&account, &lens.0, &value]).map(drop)
+    }
+
     pub(super) fn maps_by_luid(
         &mut self,
         device: DeviceNo,
