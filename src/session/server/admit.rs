@@ -3,22 +3,15 @@
 //! With the token of a session's RespURI, the session answers for the speaker; without, the credential must. Nothing is
 //! written before that is settled, and a refusal leaves no trace (I10).
 
+use super::found::{Found, goes_on, read_state, waiting};
 use super::prove::Claim;
-use super::step::{SETTLE_BUDGET, Step};
 use super::{Admission, Asked, Refusal, Reply, Server};
-use crate::auth::{Presented, Scheme, Verifier, parse_token, token_parameter, token_text, verify};
-use crate::codec::{Encoding, Limits, decode};
-use crate::message::{Chal, Message, StatusCode, Timestamp, Version};
-use crate::session::receive::Quota;
-use crate::session::state::{Package, STATE_VERSION, State};
-use crate::session::turn::{Turn, broken, unfold};
-use crate::store::{AccountNo, BookNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict};
-use crate::sync::Role;
-use std::collections::BTreeMap;
+use crate::auth::{Presented, Scheme, Verifier, parse_token, token_parameter, verify};
+use crate::codec::{Encoding, Limits};
+use crate::message::StatusCode;
+use crate::session::state::State;
+use crate::store::{AccountNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict};
 use std::sync::PoisonError;
-
-/// Digests kept of a session's earlier requests.
-const RECENT: usize = 4;
 
 impl Server {
     pub(super) fn admit(&self, asked: &Asked<'_>, limits: &Limits) -> Result<Admission, Refusal> {
@@ -141,8 +134,10 @@ impl Server {
                     }
                 }
             };
-            let header_code = StatusCode::OK;
-            self.execute(tx, asked, limits, row, state, device, header_code, next, claim, account, &mut outcome)
+            let found = Found { account, row, state, device, claim, code: StatusCode::OK, chal: next };
+            let (verdict, admission) = self.execute(tx, asked, limits, found)?;
+            outcome = Ok(admission);
+            Ok(verdict)
         })?;
         match (denied, outcome) {
             (Some(denied), _) => self.demand(asked, denied).map(Some),
@@ -252,21 +247,11 @@ impl Server {
                 if goes_on(asked, &row, &state) && state.trust.keeps(scheme) {
                     state.proven = true;
                     state.trust.open(claim.login(), mark);
-                    let code = StatusCode::OK;
-                    let claim = Some(claim);
-                    return self.execute(
-                        tx,
-                        asked,
-                        limits,
-                        row,
-                        state,
-                        device,
-                        code,
-                        next,
-                        claim,
-                        account,
-                        &mut outcome,
-                    );
+                    let (code, claim) = (StatusCode::OK, Some(claim));
+                    let found = Found { account, row, state, device, claim, code, chal: next };
+                    let (verdict, admission) = self.execute(tx, asked, limits, found)?;
+                    outcome = Ok(admission);
+                    return Ok(verdict);
                 }
             }
             tx.expire_sessions(asked.request.now)?;
@@ -277,7 +262,10 @@ impl Server {
             // A MAC is of one message: each has its own (§5.6).
             state.authenticated &= scheme != Scheme::Mac;
             let code = if state.authenticated { StatusCode::AUTHENTICATED } else { StatusCode::OK };
-            self.execute(tx, asked, limits, row, state, device, code, next, Some(claim), account, &mut outcome)
+            let found = Found { account, row, state, device, claim: Some(claim), code, chal: next };
+            let (verdict, admission) = self.execute(tx, asked, limits, found)?;
+            outcome = Ok(admission);
+            Ok(verdict)
         })?;
         match denied {
             Some(denied) => self.demand(asked, denied),
@@ -304,137 +292,6 @@ impl Server {
         row.recent_digests.contains(&asked.digest).then_some(Admission::Refused(StatusCode::CONFLICT, None))
     }
 
-    fn new_session(
-        &self,
-        asked: &Asked<'_>,
-        account: AccountNo,
-        device: &DeviceRow,
-        token: Token,
-    ) -> (SessionRow, State) {
-        let header = asked.header;
-        let own = header.target.uri.to_string();
-        let version = header.version().unwrap_or(Version::V12);
-        let peer = (header.source.uri.to_string(), header.source.name.as_ref().map(ToString::to_string));
-        let mut state = State::new(Role::Server, version, peer, own.clone());
-        let base = self.config.public_uri.clone().or_else(|| {
-            let absolute = own.starts_with("http://") || own.starts_with("https://");
-            absolute.then(|| own.split('?').next().unwrap_or_default().to_owned())
-        });
-        state.resp_uri = base.map(|base| format!("{base}?s={}", token_text(account.0, &token.0)));
-        // Without an address of its own the session is only known by what the client chose, which anybody may guess: every
-        // message must then bring its credential (200 instead of 212).
-        state.authenticated = state.resp_uri.is_some();
-        state.proven = true;
-        state.began = asked.request.now.0;
-        let row = SessionRow {
-            token,
-            device: device.device,
-            session_id: header.session_id.as_str().to_owned(),
-            books: Vec::new(),
-            last_msg_id: 0,
-            last_digest: [0; 32],
-            recent_digests: Vec::new(),
-            last_reply: Vec::new(),
-            reply_type: String::new(),
-            deferred_request: None,
-            state_version: STATE_VERSION,
-            state: Vec::new(),
-            deadline: asked.request.now,
-        };
-        (row, state)
-    }
-
-    /// Executes the message in its session and stores the reply with what it did.
-    #[allow(clippy::too_many_arguments)] // one call, from two doors; a struct for it would only rename the arguments
-    fn execute(
-        &self,
-        tx: &mut dyn Tx,
-        asked: &Asked<'_>,
-        limits: &Limits,
-        mut row: SessionRow,
-        mut state: State,
-        device: DeviceRow,
-        header_code: StatusCode,
-        chal: Option<Chal<'static>>,
-        claim: Option<&Claim<'_>>,
-        account: AccountNo,
-        outcome: &mut Result<Admission, Refusal>,
-    ) -> crate::store::Result<Verdict> {
-        let message: Message<'_> = match decode(asked.request.body, asked.encoding, limits) {
-            Ok(message) => Message { body: unfold(message.body), ..message },
-            Err(_) => {
-                *outcome = Ok(Admission::Refused(StatusCode::BAD_REQUEST, None));
-                return Ok(Verdict::Rollback);
-            }
-        };
-        if message.header.version() != Some(state.version) {
-            *outcome = Ok(Admission::Refused(StatusCode::PROTOCOL_NOT_SUPPORTED, None));
-            return Ok(Verdict::Rollback);
-        }
-        state.messages += 2;
-        state.bytes_in += asked.request.body.len() as u64;
-        let turn = Turn {
-            role: Role::Server,
-            device: row.device,
-            token: row.token,
-            now: asked.request.now,
-            large: self.config.large(),
-            guard: self.config.guard,
-            quota: Quota {
-                items: self.config.max_items.unwrap_or(u64::MAX),
-                bytes: self.config.max_bytes.unwrap_or(u64::MAX),
-            },
-            archives: self.config.archives.clone(),
-            manners: self.config.profiles.manners(&state.rules),
-            rows: BTreeMap::new(),
-            pairs: BTreeMap::new(),
-            lenses: Default::default(),
-        };
-        let step = Step {
-            config: &self.config,
-            door: self.door(asked, account),
-            encoding: asked.encoding,
-            now: asked.request.now,
-            message: &message,
-            turn,
-            state,
-            device,
-            header_code,
-            chal,
-            first: row.last_msg_id == 0,
-            statuses: Vec::new(),
-            suspended: false,
-            proving: false,
-            budget: SETTLE_BUDGET,
-        };
-        let (reply, mut state, device) = step.run(tx)?;
-        state.bytes_out += reply.len() as u64;
-        tx.put_device(&device)?;
-        if row.last_msg_id != 0 {
-            row.recent_digests.insert(0, row.last_digest);
-            row.recent_digests.truncate(RECENT);
-        }
-        row.last_msg_id = asked.header.msg_id.0;
-        row.last_digest = asked.digest;
-        row.last_reply = reply;
-        asked.encoding.media_type().clone_into(&mut row.reply_type);
-        row.state_version = STATE_VERSION;
-        row.state = serde_json::to_vec(&state).map_err(broken)?;
-        row.deadline = asked.request.now.plus_seconds(self.config.session_seconds);
-        // Who begins anew with a book has given up the session that had it.
-        let books: Vec<BookNo> = state.stores.iter().map(|store| store.book).collect();
-        if row.books != books {
-            tx.drop_rival_sessions(row.device, &books, &row.token)?;
-            row.books = books;
-        }
-        tx.put_session(&row)?;
-        let report = (state.package == Package::Over).then(|| state.report());
-        let body = row.last_reply;
-        let mac = claim.filter(|_| state.trust.is_mac()).and_then(|claim| self.sign(asked, claim, account, &body));
-        *outcome = Ok(Admission::Reply(Reply { content_type: asked.encoding.media_type(), body, mac, report }));
-        Ok(Verdict::Commit)
-    }
-
     pub(super) fn step(
         &self,
         account: AccountNo,
@@ -443,24 +300,6 @@ impl Server {
         let _place = self.waiting.enter(account, self.config.max_waiting).ok_or(Refusal::Overloaded)?;
         self.store.step(account, work).map_err(unavailable)
     }
-}
-
-/// The session of that name, unless its time is over: nobody waits for it any more, whoever knows its address (§9.1).
-fn waiting(tx: &mut dyn Tx, key: SessionKey<'_>, now: Timestamp) -> crate::store::Result<Option<SessionRow>> {
-    Ok(tx.session(key)?.filter(|row| row.deadline >= now))
-}
-
-/// Whether a message continues a session: the next one, of a session that is not over.
-fn goes_on(asked: &Asked<'_>, row: &SessionRow, state: &State) -> bool {
-    let over = state.package == Package::Over && !state.owes_final;
-    !over && asked.header.msg_id.0 > row.last_msg_id
-}
-
-fn read_state(row: &SessionRow) -> Option<State> {
-    if row.state_version != STATE_VERSION {
-        return None;
-    }
-    serde_json::from_slice(&row.state).ok()
 }
 
 pub(super) fn unavailable(error: StoreError) -> Refusal {

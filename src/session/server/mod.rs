@@ -3,6 +3,7 @@
 mod admit;
 mod busy;
 mod door;
+mod found;
 mod init;
 mod poll;
 mod prove;
