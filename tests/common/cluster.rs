@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use syncml::message::Timestamp;
 use syncml::store::postgres::{PostgresOptions, PostgresStore};
 use syncml::store::{AccountNo, Directory, Keys, Result, Store, Tx, Verdict};
 
@@ -196,5 +197,9 @@ impl Store for Nodes<'_> {
 
     fn keys(&self) -> Result<Keys> {
         self.next().keys()
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.next().rotate_keys(since)
     }
 }

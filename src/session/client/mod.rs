@@ -32,6 +32,7 @@ use crate::store::{AccountNo, BookNo, DeviceRow, HoldReason, Store, StoreError, 
 use crate::sync::filter::{Filter, FilterError, FilterType};
 use crate::sync::{DeletionGuard, Role, status_policy};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -477,6 +478,7 @@ impl Client {
                 large: self.config.large(),
                 guard: self.config.guard,
                 quota: Quota::NONE,
+                rest: BTreeMap::new(),
                 archives: Vec::new(),
                 manners: self.config.profiles.manners(&self.state.rules),
                 rows: Default::default(),

@@ -3,14 +3,16 @@
 //! With the token of a session's RespURI, the session answers for the speaker; without, the credential must. Nothing is
 //! written before that is settled, and a refusal leaves no trace (I10).
 
-use super::found::{Found, goes_on, read_state, waiting};
+use super::found::{Found, goes_on, is_of_a_later_release, read_state, waiting};
 use super::prove::Claim;
 use super::{Admission, Asked, Refusal, Reply, Server};
 use crate::auth::{Presented, Scheme, Verifier, parse_token, token_parameter, verify};
 use crate::codec::{Encoding, Limits};
 use crate::message::StatusCode;
 use crate::session::state::State;
-use crate::store::{AccountNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict};
+use crate::store::{
+    AccountNo, AuditRow, DeviceNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict, audit,
+};
 use std::sync::PoisonError;
 
 impl Server {
@@ -88,16 +90,23 @@ impl Server {
         claim: Option<&Claim<'_>>,
     ) -> Result<Option<Admission>, Refusal> {
         // Anybody may make up a token; only one that is known is worth a step.
-        let mut known = None;
+        let (mut known, mut later) = (None, false);
         let look = self.store.look(account, &mut |tx| {
-            known = waiting(tx, SessionKey::Token(&token), asked.request.now)?.and_then(|row| read_state(&row));
+            let Some(row) = waiting(tx, SessionKey::Token(&token), asked.request.now)? else { return Ok(()) };
+            known = read_state(&row);
+            // Whose it is stands beside it, too.
+            later = is_of_a_later_release(&row)
+                && tx.device_by_no(row.device)?.is_some_and(|device| device.device_id == asked.header.source.uri);
             Ok(())
         });
         look.map_err(unavailable)?;
+        if later {
+            return Err(Refusal::LaterRelease);
+        }
         // An address is of one device, and good for as long as what opened the session is.
         let Some(known) = known.filter(|state| state.peer.0 == asked.header.source.uri) else { return Ok(None) };
         if known.authenticated {
-            if !self.still_opens(&known, account)? {
+            if !self.still_opens(asked, &known, account)? {
                 return Ok(None);
             }
             if let Some(claim) = claim
@@ -105,6 +114,7 @@ impl Server {
             {
                 return self.slowly(asked, claim, || self.demand(asked, claim.denied())).map(Some);
             }
+            self.is_in_time(asked, account)?;
         }
         let mut outcome = Err(Refusal::SessionGone);
         let mut denied = None;
@@ -112,6 +122,10 @@ impl Server {
             (outcome, denied) = (Err(Refusal::SessionGone), None);
             let found = waiting(tx, SessionKey::Token(&token), asked.request.now)?;
             let Some(row) = found else { return Ok(Verdict::Rollback) };
+            if is_of_a_later_release(&row) {
+                outcome = Err(Refusal::LaterRelease);
+                return Ok(Verdict::Rollback);
+            }
             let Some(state) = read_state(&row) else { return Ok(Verdict::Rollback) };
             if let Some(known) = self.repeated(asked, &row, &state, claim) {
                 outcome = Ok(known);
@@ -127,7 +141,13 @@ impl Server {
                 (device, None)
             } else {
                 match self.prove_again(asked, claim, account, device, &state) {
-                    Ok(proven) => proven,
+                    Ok(proven) => match self.is_in_time(asked, account) {
+                        Ok(()) => proven,
+                        Err(refusal) => {
+                            outcome = Err(refusal);
+                            return Ok(Verdict::Rollback);
+                        }
+                    },
                     Err(refused) => {
                         denied = Some(refused);
                         return Ok(Verdict::Rollback);
@@ -165,7 +185,7 @@ impl Server {
         let Some((state, row)) = found.filter(|(state, _)| state.peer.0 == asked.header.source.uri) else {
             return Ok(None);
         };
-        if state.authenticated && !self.still_opens(&state, account)? {
+        if state.authenticated && !self.still_opens(asked, &state, account)? {
             return Ok(None);
         }
         match self.repeated(asked, &row, &state, claim.as_ref()) {
@@ -182,7 +202,7 @@ impl Server {
         let Some(account) = claim.account else {
             // The same work and the same answer as for a wrong secret. A platform that is who it says, and asks for an
             // account that it was not granted, is told no more.
-            let nonces = self.nonces.candidates(&asked.place(), 0, None, asked.request.now);
+            let nonces = asked.keys.candidates(&asked.place(), 0, None, asked.request.now);
             let known: &[Verifier] = match claim.presented {
                 Presented::Device { .. } => &claim.verifiers,
                 _ => &[],
@@ -195,22 +215,27 @@ impl Server {
             Ok(tx.device(device_id)?.unwrap_or_else(|| DeviceRow::new(device_id, asked.request.now)))
         };
         // A wrong credential is refused without a writer's lock, unless these bytes were answered before.
-        let mut refused = None;
+        let first = asked.header.msg_id.0 == 1;
+        let (mut refused, mut later) = (None, false);
         let look = self.store.look(account, &mut |tx| {
             let device = device(tx)?;
             let ids = SessionKey::Ids(device.device, asked.header.session_id.as_str());
             let session = waiting(tx, ids, asked.request.now)?;
-            if !session.is_some_and(|row| row.last_digest == asked.digest || row.recent_digests.contains(&asked.digest))
-            {
-                refused = self.prove(asked, claim, account, device).err();
-            }
+            let answered =
+                |row: &SessionRow| row.last_digest == asked.digest || row.recent_digests.contains(&asked.digest);
+            let known = session.as_ref().is_some_and(answered);
+            refused = if known { None } else { self.prove(asked, claim, account, device).err() };
+            later = session.as_ref().is_some_and(is_of_a_later_release) && (known || !first);
             Ok(())
         });
         look.map_err(unavailable)?;
         if let Some(refused) = refused {
             return self.demand(asked, refused);
         }
-        let mark = self.mark(claim);
+        if later {
+            return Err(Refusal::LaterRelease);
+        }
+        self.is_in_time(asked, account)?;
         let mut outcome = Err(Refusal::SessionGone);
         let mut denied = None;
         self.step(account, &mut |tx| {
@@ -219,7 +244,8 @@ impl Server {
             let session_id = asked.header.session_id.as_str();
             // The same bytes carry the credential that was good then; its nonce is used up since.
             if let Some(row) = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?
-                && let Some(state) = read_state(&row).filter(|state| state.proven && state.trust.is_opened_by(&mark))
+                && let Some(state) =
+                    read_state(&row).filter(|state| state.proven && self.opened(asked, state, &claim.verifiers))
                 && let Some(known @ Admission::Reply(_)) = self.repeated(asked, &row, &state, Some(claim))
             {
                 outcome = Ok(known);
@@ -232,21 +258,29 @@ impl Server {
                     return Ok(Verdict::Rollback);
                 }
             };
-            device.device = tx.put_device(&device)?;
+            if !self.keep_device(tx, asked, &mut device)? {
+                outcome = Ok(Admission::Refused(StatusCode::DEVICE_FULL, None));
+                return Ok(Verdict::Rollback);
+            }
             let scheme = claim.presented.scheme();
-            if let Some(row) = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?
+            let session = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?;
+            if session.as_ref().is_some_and(|row| !first && is_of_a_later_release(row)) {
+                outcome = Err(Refusal::LaterRelease);
+                return Ok(Verdict::Rollback);
+            }
+            if let Some(row) = session
                 && let Some(mut state) = read_state(&row)
             {
                 // An old first message begins anew; any other old message is not done again.
                 let known = self.repeated(asked, &row, &state, Some(claim));
-                if let Some(known) = known.filter(|_| asked.header.msg_id.0 != 1) {
+                if let Some(known) = known.filter(|_| !first) {
                     outcome = Ok(known);
                     return Ok(Verdict::Commit);
                 }
                 // With another scheme it is another session (§5.3).
                 if goes_on(asked, &row, &state) && state.trust.keeps(scheme) {
                     state.proven = true;
-                    state.trust.open(claim.login(), mark);
+                    state.trust.open(claim.login(), asked.keys.mark(&claim.verifiers, asked.request.now));
                     let (code, claim) = (StatusCode::OK, Some(claim));
                     let found = Found { account, row, state, device, claim, code, chal: next };
                     let (verdict, admission) = self.execute(tx, asked, limits, found)?;
@@ -255,10 +289,14 @@ impl Server {
                 }
             }
             tx.expire_sessions(asked.request.now)?;
-            let token = Token(self.tokens.derive(account.0, device.device.0, session_id, device.nonce_count));
+            if tx.count_sessions(device.device)? >= self.config.max_sessions {
+                // Those without a book have nothing to lose; of the others there is one for each book at most.
+                tx.drop_rival_sessions(device.device, &[], &Token([0; 16]))?;
+            }
+            let token = asked.keys.token(account.0, device.device.0, session_id, device.nonce_count, asked.request.now);
             let (row, mut state) = self.new_session(asked, account, &device, token);
             state.trust.keep(scheme);
-            state.trust.open(claim.login(), mark);
+            state.trust.open(claim.login(), asked.keys.mark(&claim.verifiers, asked.request.now));
             // A MAC is of one message: each has its own (§5.6).
             state.authenticated &= scheme != Scheme::Mac;
             let code = if state.authenticated { StatusCode::AUTHENTICATED } else { StatusCode::OK };
@@ -271,6 +309,25 @@ impl Server {
             Some(denied) => self.demand(asked, denied),
             None => outcome,
         }
+    }
+
+    /// Keeps a device that has proven itself; `false` of one more than the account may have.
+    pub(super) fn keep_device(
+        &self,
+        tx: &mut dyn Tx,
+        asked: &Asked<'_>,
+        device: &mut DeviceRow,
+    ) -> crate::store::Result<bool> {
+        let is_new = device.device == DeviceNo::NEW;
+        if is_new && tx.devices()?.len() >= self.config.max_devices {
+            return Ok(false);
+        }
+        device.device = tx.put_device(device)?;
+        if is_new {
+            let name = format!("device {}", device.device);
+            tx.audit(&AuditRow::new(asked.request.now, name.clone(), audit::DEVICE_CREATED, name))?;
+        }
+        Ok(true)
     }
 
     /// What was answered before is answered again, byte for byte; an older message is not done again.

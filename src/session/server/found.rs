@@ -100,6 +100,7 @@ impl Server {
                 items: self.config.max_items.unwrap_or(u64::MAX),
                 bytes: self.config.max_bytes.unwrap_or(u64::MAX),
             },
+            rest: BTreeMap::new(),
             archives: self.config.archives.clone(),
             manners: self.config.profiles.manners(&state.rules),
             rows: BTreeMap::new(),
@@ -163,9 +164,15 @@ pub(super) fn goes_on(asked: &Asked<'_>, row: &SessionRow, state: &State) -> boo
     !over && asked.header.msg_id.0 > row.last_msg_id
 }
 
+/// What a session remembers; `None` of one that cannot be read.
 pub(super) fn read_state(row: &SessionRow) -> Option<State> {
-    if row.state_version != STATE_VERSION {
+    if is_of_a_later_release(row) {
         return None;
     }
     serde_json::from_slice(&row.state).ok()
+}
+
+/// Whether a later release wrote it: one that serves the same store, and will go on with it.
+pub(super) const fn is_of_a_later_release(row: &SessionRow) -> bool {
+    row.state_version > STATE_VERSION
 }

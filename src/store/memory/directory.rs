@@ -1,8 +1,11 @@
 //! Who may use the accounts of a memory store.
 
-use super::super::{AccountNo, BookNo, Directory, Dirty, Login, Principal, Result, Revision, StoreError, Subscribers};
+use super::super::{
+    AccountNo, AuditRow, BookNo, Directory, Dirty, Login, Principal, Result, Revision, StoreError, Subscribers,
+};
 use super::tables::Changes;
 use crate::auth::Verifier;
+use crate::message::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +22,7 @@ struct Entries {
     /// Books that ever held something.
     books: BTreeSet<(AccountNo, BookNo)>,
     dirty: BTreeSet<(String, AccountNo, BookNo)>,
+    audit: Vec<AuditRow>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +48,10 @@ impl MemoryDirectory {
             if row.is_some_and(|(row, _)| row.head > Revision(0)) {
                 entries.books.insert((account, *book));
             }
+        }
+        for row in changes.audit.changed().filter_map(|(_, row)| row) {
+            let seq = entries.audit.len() as i64 + 1;
+            entries.audit.push(AuditRow { seq, account, ..row.clone() });
         }
         for ((device_id, book), stays) in changes.dirty.changed() {
             let key = (device_id.clone(), account, *book);
@@ -135,5 +143,13 @@ impl Directory for MemoryDirectory {
             book: *book,
         };
         Ok(found.map(dirty).collect())
+    }
+
+    fn audit(&self, after: (Timestamp, i64), limit: usize) -> Result<Vec<AuditRow>> {
+        let mut found = self.entries().audit.clone();
+        found.retain(|row| (row.at, row.seq) > after);
+        found.sort_by_key(|row| (row.at, row.seq));
+        found.truncate(limit);
+        Ok(found)
     }
 }

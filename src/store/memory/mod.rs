@@ -18,7 +18,10 @@ mod tables;
 mod tests;
 mod tx;
 
-use super::{AccountNo, BookNo, Directory, Keys, Result, Store, StoreError, Token, Tx, Verdict, watch};
+use super::{
+    AccountNo, BookNo, Directory, KEYS_KEPT, KeySet, Keys, Result, Store, StoreError, Token, Tx, Verdict, watch,
+};
+use crate::message::Timestamp;
 use directory::MemoryDirectory;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -42,6 +45,8 @@ struct Shared {
     owners: HashMap<Lock, StepNo>,
     waiting: HashMap<StepNo, Lock>,
     last_step: StepNo,
+    /// The numbers of keys made after the first, and when they begin to sign.
+    newer_keys: Vec<(u32, Timestamp)>,
 }
 
 type StepNo = u64;
@@ -135,7 +140,23 @@ impl Store for MemoryStore {
     }
 
     fn keys(&self) -> Result<Keys> {
-        Ok(Keys { nonce: self.derive("nonce", &[]), token: self.derive("token", &[]) })
+        let newest = self.shared().newer_keys.clone();
+        let set = |(number, since): (u32, Timestamp)| {
+            let parts: &[i64] = if number == 1 { &[] } else { &[i64::from(number)] };
+            KeySet { number, since, nonce: self.derive("nonce", parts), token: self.derive("token", parts) }
+        };
+        let all = std::iter::once((1, Timestamp(0))).chain(newest).map(set);
+        let sets = all.collect::<Vec<_>>();
+        Ok(Keys(sets[sets.len().saturating_sub(KEYS_KEPT as usize)..].to_vec()))
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        {
+            let mut shared = self.shared();
+            let number = shared.newer_keys.len() as u32 + 2;
+            shared.newer_keys.push((number, since));
+        }
+        self.keys()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::super::blob::Piece;
 use super::super::{
-    BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo, MapRow, NewStaged, OutgoingRow,
-    PairRow, PartialRow, RestoreRow, Revision, RevisionRow, SessionRow, Token, ViewFp,
+    AuditRow, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo, MapRow, NewStaged,
+    OutgoingRow, PairRow, PartialRow, RestoreRow, Revision, RevisionRow, SessionRow, Token, ViewFp,
 };
 use super::table::{Layer, Table};
 
@@ -46,6 +46,8 @@ tables! {
     /// With its place in the order of creation.
     sessions: Token => (i64, SessionRow),
     statuses: (Token, i64) => Vec<u8>,
+    /// As the directory is told of it.
+    audit: i64 => AuditRow,
     /// With the last item whose keys are in the index, while not all are.
     books: BookNo => (BookRow, Guid),
     items: (BookNo, Guid) => ItemRow<'static>,

@@ -32,6 +32,7 @@ mod tx;
 
 use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
 use crate::auth::Secret;
+use crate::message::Timestamp;
 use ::postgres::config::SslMode;
 use directory::PostgresDirectory;
 use failure::{OrFailure, failure, is_lost};
@@ -141,6 +142,10 @@ impl Store for PostgresStore {
 
     fn keys(&self) -> Result<Keys> {
         self.directory.keys()
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.directory.rotate_keys(since)
     }
 }
 

@@ -21,6 +21,7 @@ mod tx;
 mod writer;
 
 use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
+use crate::message::Timestamp;
 use directory::{Readers, SqliteDirectory};
 use failure::{OrFailure, REMEDY};
 use rusqlite::{Connection, OpenFlags};
@@ -149,6 +150,10 @@ impl Store for SqliteStore {
 
     fn keys(&self) -> Result<Keys> {
         self.directory.keys()
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.directory.rotate_keys(since)
     }
 }
 
