@@ -10,6 +10,7 @@
 mod cancel;
 pub mod client;
 mod coding;
+mod places;
 mod retry;
 pub mod server;
 
