@@ -7,6 +7,7 @@
 
 mod account;
 mod args;
+mod audit;
 mod books;
 mod cards;
 mod conformance;
@@ -19,6 +20,7 @@ mod held;
 mod history;
 mod import;
 mod item;
+mod keys;
 mod list;
 mod network;
 mod notify;
