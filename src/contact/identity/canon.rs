@@ -94,6 +94,11 @@ impl Canon {
         is_label(property)
     }
 
+    /// Does this property say anything about the contact? Empty ones and bookkeeping do not.
+    pub(in crate::contact) fn says_something(property: &Property<'_>) -> bool {
+        says_something(property)
+    }
+
     /// The label in a line: a hash, or nothing.
     pub(in crate::contact) fn label(line: &[u8]) -> &[u8] {
         let name = line.iter().position(|byte| *byte == Self::PART).unwrap_or(line.len());

@@ -8,6 +8,8 @@ mod three;
 mod union;
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
