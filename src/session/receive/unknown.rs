@@ -6,11 +6,11 @@ use super::decide::item_now;
 use super::overlay::{Overlay, nothing_to_match};
 use super::place::{heard, lens_after};
 use super::{Key, OpenBook, Outcome, Received, When, own_entry};
-use crate::contact::identity::{Kind, Likeness, MatchRules, compare_items, may_be_an_edit};
+use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder};
 use crate::session::folders::UNPLACED;
-use crate::store::{Guid, MapRow, MapState, OutgoingRow, Result, RevisionRow, Tx};
+use crate::store::{Guid, MapRow, MapState, OutgoingRow, Result, Tx};
 use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Terms, Twin, decide_incoming};
 use std::borrow::Cow;
 
@@ -137,10 +137,6 @@ impl<'m> Overlay<'m> {
         // An edit waits for the whole set, so that it takes no item that another id shows unchanged; but it goes before any
         // strong match, so that a twin does not take the item from under its own id.
         let decides = when != When::Arriving || open.role == Role::Client;
-        // One of another name waits until it is known who else it may be.
-        let waits = when == (When::Settling { strong: false })
-            && !nothing_to_match(open)
-            && differs(open.kind, &self.item(guid)?.content, content);
         if open.mirrors() {
             let known = same || (when != When::Arriving && self.may_be_edit_of(tx, open, &old, &content.bytes)?);
             if !known {
@@ -163,7 +159,7 @@ impl<'m> Overlay<'m> {
             }
             let lens = lens_after(&old, content, old.lens);
             self.bind_under(open, luid, guid, (agreed, old.view_fp, lens));
-        } else if decides && !waits && self.edited_since(tx, open, &old, content)? {
+        } else if decides && self.edited_since(tx, open, &old, content)? {
             return Ok(Some(Twin::Strong));
         } else {
             return Ok(None);
@@ -213,9 +209,7 @@ impl<'m> Overlay<'m> {
         let Some(base) = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten() else {
             return Ok(false);
         };
-        if !may_be_an_edit(open.kind, &base.content, &content.bytes)
-            || self.is_somebody_else(open, old, &base, content)?
-        {
+        if !may_be_an_edit(open.kind, &base.content, &content.bytes) {
             return Ok(false);
         }
         let item = self.item(old.guid)?.clone();
@@ -250,24 +244,6 @@ impl<'m> Overlay<'m> {
         Ok(true)
     }
 
-    /// Whether a card that could be an edit, as those of one house share a number, is another contact that is here, too: the
-    /// id was used again. Only if the card has another name.
-    fn is_somebody_else(
-        &self,
-        open: &OpenBook<'_, '_>,
-        old: &MapRow,
-        base: &RevisionRow,
-        content: &Content<'_>,
-    ) -> Result<bool> {
-        let rules = MatchRules::default();
-        let differs =
-            |one: &[u8]| compare_items(open.kind, one, &content.bytes, &rules).likeness == Likeness::Different;
-        if open.kind != Kind::Contact || !differs(&base.content) || !differs(&self.item(old.guid)?.content) {
-            return Ok(false);
-        }
-        Ok(self.strong_twin(open.kind, content)?.is_some())
-    }
-
     /// Binds an id again that was retired, if its item is here, has no other id, and the card can be an edit of it.
     pub(super) fn by_its_former_id(
         &mut self,
@@ -298,10 +274,4 @@ impl<'m> Overlay<'m> {
         let base = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten();
         Ok(base.is_some_and(|base| may_be_an_edit(open.kind, &base.content, content)))
     }
-}
-
-/// Whether a card is not alike to another at all: it has another name.
-fn differs(kind: Kind, one: &[u8], content: &Content<'_>) -> bool {
-    let alike = || compare_items(kind, one, &content.bytes, &MatchRules::default()).likeness;
-    kind == Kind::Contact && alike() == Likeness::Different
 }
