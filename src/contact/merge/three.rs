@@ -281,7 +281,7 @@ impl<'m, 'c> Merge<'m, 'c> {
         if merged.iter().all(String::is_empty) {
             // Each cleared what the other left: a name is not merged away.
             clash = true;
-            merged = if self.prefer == Prefer::Current { current.clone() } else { incoming.clone() };
+            merged = if self.prefer == Prefer::Current { current.clone() } else { incoming };
         }
         if clash {
             let loser = if self.prefer == Prefer::Current { self.incoming } else { self.current };
