@@ -15,7 +15,7 @@ pub(super) fn at_least(cases: u32) -> ProptestConfig {
 const LAW_CASES: u32 = 2_000;
 
 /// Asks a law of many made-up cases: the same ones in every run, and some that nobody has seen. `SYNCML_LAW_CASES` says how
-/// many, and with `SYNCML_TEST_FULL=1` they are 50,000.
+/// many, and with `SYNCML_TEST_FULL=1` they are 50,000; `SYNCML_LAW_SEED`, a number, asks for the same number of other ones.
 #[allow(clippy::disallowed_methods)] // what the environment names is for the tests alone
 pub(super) fn hold<S: Strategy>(name: &str, cases: S, law: impl Fn(&S::Value) -> Result<(), TestCaseError>) {
     let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -23,6 +23,8 @@ pub(super) fn hold<S: Strategy>(name: &str, cases: S, law: impl Fn(&S::Value) ->
     let wanted = said("SYNCML_LAW_CASES").and_then(|value| value.parse().ok()).or(full).unwrap_or(LAW_CASES);
     let mut seed = [7; 32];
     seed.iter_mut().zip(name.bytes()).for_each(|(seed, byte)| *seed = byte);
+    let other = said("SYNCML_LAW_SEED").and_then(|value| value.parse::<u64>().ok()).unwrap_or_default();
+    seed.iter_mut().rev().zip(other.to_le_bytes()).for_each(|(seed, byte)| *seed ^= byte);
     let fixed = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     for (fixed, cases_of) in [(Some(fixed), wanted), (None, wanted / 10)] {
         let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases_of) };

@@ -166,6 +166,9 @@ pub(super) struct StoreState {
     /// it. What a client wants to receive is no part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lens: Option<LensNo>,
+    /// That lens with what the peer showed in this session beyond what it declared: it is for the next session (law L5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<LensNo>,
     /// On the server: whether the device has another filter, or can hold something else, than in its last clean sync.
     pub refilter: bool,
     /// The epoch that this sync reads and writes.
@@ -338,6 +341,7 @@ impl StoreState {
             reason: None,
             filter: None,
             lens: None,
+            observed: None,
             refilter: false,
             epoch: epoch + i64::from(sync.is_full()),
             old_epoch: sync.is_full().then_some(epoch),
