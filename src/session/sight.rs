@@ -88,10 +88,16 @@ impl Turn {
         let (lens, _) = Lens::of(declared.as_ref(), &rules, fields);
         let before = self.pairs.get(&store.book).and_then(|pair| pair.lens);
         self.lenses.load(tx, before)?;
-        let lens = lens.with_observed(&self.lenses.get(before));
+        let before = self.lenses.get(before);
+        let lens = lens.with_observed(&before);
         store.lens = self.lenses.keep(tx, &lens)?;
         let sends = store.sync.sends(self.role);
         let Some(pair) = self.pairs.get_mut(&store.book).filter(|pair| pair.lens != store.lens) else { return Ok(()) };
+        // The same declaration, and what was observed since comes into force.
+        store.widened = Lens::clone(&before).with_observed(&before) == lens;
+        if store.widened {
+            return Ok(());
+        }
         // Of a device's first sync nothing was agreed before.
         let first = pair.epoch == 0 && pair.lens.is_none();
         if self.role == Role::Server && sends && !first {

@@ -3,7 +3,7 @@
 use super::put::is_list;
 use super::view::{Shown, Sight, group};
 use super::{Lens, parts};
-use crate::contact::card::{Card, Editor, Property, PropertyBuf, Value, canonical_name};
+use crate::contact::card::{Card, Editor, PropertyBuf, Value, canonical_name};
 use crate::contact::identity::{Canon, is_rendering};
 use crate::contact::merge::Groups;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -100,10 +100,13 @@ pub(super) fn known(shown: &Card<'_>, then: &Lens, now: &Lens, whole: &[u8]) -> 
 /// Does the device have another N, or FN, than a view shows? An N that lacks nothing of it is none, wherever its words stand,
 /// nor is an FN that only says the device's N, nor all of it where the view is cut.
 fn has_other_name(whole: &Card<'_>, view: &Card<'_>, shown: &Card<'_>, name: &str) -> bool {
-    let find = |card: &Card<'_>, name: &str| card.all(name).find(|it| !it.is_empty()).map(Property::components);
+    let find = |card: &Card<'_>, name: &str| {
+        let property = card.all(name).find(|it| !it.is_empty())?;
+        Some(if name == "FN" { vec![property.text().into_owned()] } else { property.components() })
+    };
     let (Some(seen), Some(has)) = (find(view, name), find(shown, name)) else { return false };
     let words = |parts: &[String]| -> Vec<String> {
-        parts.iter().flat_map(|part| part.split_whitespace()).map(str::to_owned).collect()
+        parts.iter().flat_map(|part| part.split_whitespace()).map(|word| word.nfc().collect()).collect()
     };
     let (words_seen, words_had) = (words(&seen), words(&has));
     if find(whole, name).is_some_and(|whole| words(&whole) == words_had) {

@@ -349,9 +349,12 @@ fn said(lines: &[Line]) -> BTreeSet<&[u8]> {
 /// Is one the other with more in some of its components, because less of it is cut now, or without its label, if the
 /// device had none?
 fn extends(more: &[u8], less: &[u8], labels: bool) -> bool {
+    // What is in no standard may be structured, and is cut by component then.
+    let name = |line: &[u8]| String::from_utf8_lossy(Canon::name(line)).into_owned();
+    let own = shape(&name(more)) == Shape::Unknown;
     let parts = |line: &[u8]| -> Vec<Vec<Vec<u8>>> {
         line.split(|byte| *byte == Canon::PART)
-            .map(|part| part.split(|byte| *byte == 0x1E).map(<[u8]>::to_vec).collect())
+            .map(|part| part.split(|byte| *byte == 0x1E || own && *byte == b';').map(<[u8]>::to_vec).collect())
             .collect()
     };
     // A label is 16 bytes of anything.

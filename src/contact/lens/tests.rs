@@ -416,6 +416,15 @@ fn what_comes_beyond_the_lens_is_there_once() {
     );
 }
 
+/// L1: an FN that another version writes without a backslash is the same.
+#[test]
+fn a_name_in_another_version_is_known() {
+    let phone = declares(&[property("TEL")]);
+    let base = card(&["N:\\;a;0;;;", "FN:0 \\;a", "NOTE:a"]);
+    let shown = card_of("2.1", &["N:\\;a;0;;;", "FN:0 ;a"]);
+    assert_eq!(put(&base, &shown, &phone, &phone).unwrap(), Put { whole: base.clone(), told: None });
+}
+
 /// L1: of names, too, a device is held to know just what it has: what it shows again is no edit.
 #[test]
 fn names_are_known_as_the_device_has_them() {
