@@ -72,7 +72,7 @@ pub(in crate::contact) fn merge_seen(
 }
 
 /// The lines of a card: of which property, which of its lines, and what it says.
-fn numbered(canon: &Canon) -> impl Iterator<Item = (usize, usize, &[u8])> {
+pub(in crate::contact) fn numbered(canon: &Canon) -> impl Iterator<Item = (usize, usize, &[u8])> {
     let mut last = (usize::MAX, 0);
     canon.lines().map(move |(property, _, full)| {
         last = (property, if property == last.0 { last.1 + 1 } else { 0 });
@@ -364,6 +364,13 @@ impl<'m, 'c> Merge<'m, 'c> {
                 && card.properties()[at].text() != property.text()
             {
                 self.drop.insert(Place { property: at, item: 0 });
+                // And so does what says just that a second time.
+                let said = self.incoming.lines(Key::Single(canonical_name(property.name())));
+                let canon = Canon::of(card);
+                let again = canon.lines().filter(|(at, _, full)| {
+                    (self.hidden)(*at, 0) && said.iter().any(|(place, said)| *place == lines[0] && **said == **full)
+                });
+                self.drop.extend(again.map(|(property, ..)| Place { property, item: 0 }));
             }
         }
         let mut editor = Editor::new(card);
