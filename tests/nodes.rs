@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use syncml::auth::{Secret, Verifier};
 use syncml::session::{Client, Credentials, Outgoing, Report};
 use syncml::store::{BookNo, Guid, Store};
-use syncml::transport::http::client::{Answer, Event, HttpClient, Options, Watch, run};
+use syncml::transport::http::client::{Answer, Event, HttpClient, Options, RunError, Watch, run};
 use syncml::transport::http::now;
 
 const NODES: usize = 3;
@@ -150,14 +150,20 @@ fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
 }
 
 /// Counts how often a message was sent again.
-struct Retries<'a>(&'a AtomicUsize);
+struct Retries<'a> {
+    count: &'a AtomicUsize,
+    /// Whether the session has begun: its first message was answered.
+    begun: bool,
+}
 
 impl Watch for Retries<'_> {
     fn sending(&mut self, _: u32, _: &Outgoing) {}
-    fn received(&mut self, _: u32, _: &Answer, _: &Report) {}
+    fn received(&mut self, _: u32, _: &Answer, _: &Report) {
+        self.begun = true;
+    }
     fn event(&mut self, event: &Event<'_>) {
         if matches!(event, Event::Waiting { .. }) {
-            self.0.fetch_add(1, Ordering::SeqCst);
+            self.count.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
@@ -204,7 +210,8 @@ impl Owner {
         }
     }
 
-    /// Syncs until it ended well; that may take retries, but no second session.
+    /// Syncs until it ended well. That may take retries, but no second session, except where the first message had no
+    /// answer: a client begins anew then, as its credential may be used up.
     fn sync(&self, retries: &AtomicUsize) {
         let mut options = Options::default();
         options.retry.attempts = 200;
@@ -213,10 +220,22 @@ impl Owner {
         options.gzip = false;
         let http = HttpClient::new(options).unwrap();
         let device = &self.device;
-        let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now()).unwrap();
-        run(&mut client, &http, &mut Retries(retries)).unwrap_or_else(|error| panic!("{}: {error}", self.number));
-        let report = client.report();
-        assert!(report.books.iter().all(|book| book.clean && book.hold.is_none()), "{}: {report:?}", self.number);
+        loop {
+            let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), now()).unwrap();
+            let mut watch = Retries { count: retries, begun: false };
+            match run(&mut client, &http, &mut watch) {
+                Ok(()) => {}
+                Err(RunError::Http(_)) if !watch.begun => {
+                    retries.fetch_add(1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(50));
+                    continue;
+                }
+                Err(error) => panic!("{}: {error}", self.number),
+            }
+            let report = client.report();
+            assert!(report.books.iter().all(|book| book.clean && book.hold.is_none()), "{}: {report:?}", self.number);
+            return;
+        }
     }
 }
 
