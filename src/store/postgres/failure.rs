@@ -23,7 +23,8 @@ pub(super) fn failure(error: &Error) -> StoreError {
         "53" => StoreError::Busy(text),
         "55" if *said.code() == SqlState::LOCK_NOT_AVAILABLE => StoreError::Busy(text),
         "25" if *said.code() == SqlState::READ_ONLY_SQL_TRANSACTION => StoreError::ReadOnly(text),
-        "23" | "XX" => StoreError::Corrupt(text),
+        // Nor will it do what it was asked to, as with an id that is too long for an index.
+        "22" | "23" | "54" | "XX" => StoreError::Corrupt(text),
         "28" => StoreError::Failed(format!("{text}; see to user, password and pg_hba.conf")),
         _ => StoreError::Failed(text),
     }

@@ -40,7 +40,9 @@ impl Tls {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.map_err(|error| cannot(&error))?;
-        Ok(Self(Arc::new(config.with_root_certificates(trusted).with_no_client_auth())))
+        let mut config = config.with_root_certificates(trusted).with_no_client_auth();
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        Ok(Self(Arc::new(config)))
     }
 }
 
