@@ -51,7 +51,9 @@ fn a_message_for_which_there_is_no_room_is_executed_when_there_is() {
     let Some(disk) = Disk::new(900) else { return println!("skipped: no file system can be mounted here") };
     let path = disk.path().join("server.db");
     let store = Arc::new(SqliteStore::open(&path).unwrap());
-    let mut world = World::with(store.clone(), ServerConfig::default());
+    let mut config = ServerConfig::default();
+    config.max_msg_size = 20_000;
+    let mut world = World::with(store.clone(), config);
     let mut device = Device::new("phone");
     device.config.max_msg_size = 20_000;
     for n in 0..150 {

@@ -184,7 +184,7 @@ fn survive(database: String, open: &dyn Fn() -> Arc<dyn Store>) {
         }
         let mut dice = Dice(seed);
         for _ in 0..kills() {
-            thread::sleep(Duration::from_millis(50 + dice.roll(450)));
+            thread::sleep(Duration::from_millis(100 + dice.roll(700)));
             process.kill();
         }
         stop.store(true, Ordering::SeqCst);

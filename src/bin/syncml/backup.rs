@@ -149,7 +149,7 @@ fn check(args: &CheckArgs) -> Result<()> {
         output::json(&serde_json::json!({ "ok": false, "error": text }));
     }
     if more > 0 {
-        wrong = Some(format!("{more} things are wrong; restore a backup, or load a dump of what is left"));
+        wrong = Some(format!("{more} things are wrong; keep a copy of the database, and restore a backup"));
     }
     match wrong {
         Some(text) if args.json => {

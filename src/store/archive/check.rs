@@ -202,7 +202,9 @@ impl Look<'_> {
             let page = self.tx.all_maps(no, book, (after.0, &after.1), PAGE)?;
             let Some(last) = page.last() else { break };
             after = (last.epoch, last.luid.clone());
-            self.maps(row, device, &page)?;
+            for same in page.chunk_by(|one, other| one.epoch == other.epoch) {
+                self.maps(row, device, same)?;
+            }
             (self.progress)(&self.checked.done);
         }
         let mut after = Guid(i64::MIN);
@@ -220,18 +222,16 @@ impl Look<'_> {
         self.received(no, book, device)
     }
 
+    /// Map entries of one epoch.
     fn maps(&mut self, row: &BookRow, device: &DeviceRow, page: &[MapRow]) -> Result<()> {
-        let book = row.book;
+        let (book, epoch) = (row.book, page[0].epoch);
         let guids: Vec<_> = page.iter().map(|entry| entry.guid).collect();
         let agreed: Vec<_> = page.iter().map(|entry| (entry.guid, entry.agreed_revision)).collect();
         let (items, held) = (self.tx.items(book, &guids)?, self.tx.revisions(book, &agreed)?);
-        for ((entry, item), held) in page.iter().zip(items).zip(held) {
+        let others = self.tx.maps_by_guid(device.device, book, epoch, &guids)?;
+        for (((entry, item), held), other) in page.iter().zip(items).zip(held).zip(others) {
             self.checked.done.maps += 1;
-            let (no, live) = (device.device, entry.state != MapState::Gone);
-            let other = match live {
-                true => self.tx.maps_by_guid(no, book, entry.epoch, &[entry.guid])?.pop().flatten(),
-                false => None,
-            };
+            let live = entry.state != MapState::Gone;
             let what = if item.is_none() {
                 Some("a map entry is of an item that was never there")
             } else if entry.agreed_revision > row.head {

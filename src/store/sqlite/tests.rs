@@ -270,7 +270,9 @@ fn answered_when_it_can(
     let store = Arc::new(SqliteStore::open(&path).unwrap());
     let password = Verifier::Password(Secret::new("secret".to_owned()));
     let account = store.directory().put_login("alice", &password).unwrap();
-    let server = Server::new(store.clone(), ServerConfig::default()).unwrap();
+    let mut own = ServerConfig::default();
+    own.max_msg_size = 10_000;
+    let server = Server::new(store.clone(), own).unwrap();
     let (own, config) = phone();
     let (mut now, mut refusals) = (Timestamp(1_700_000_000_000), 0);
     let mut client = Client::begin(own, AccountNo(1), config, now).unwrap();
