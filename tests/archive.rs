@@ -1,4 +1,4 @@
-//! Dumps: what any store holds goes into any other, and devices sync on as if nothing had happened (X8).
+//! Dumps: what any store holds goes into any other, and devices sync on as if nothing had happened.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 #[cfg(feature = "postgres")]
@@ -197,7 +197,6 @@ fn every_store_goes_into_every_other_and_comes_back() {
     }
 }
 
-/// Catalogue: X8
 #[test]
 fn devices_sync_on_with_the_loaded_store() {
     for to in stores() {

@@ -255,7 +255,7 @@ pub(super) fn book_adopted(store: &dyn Store) -> Outcome {
         tx.insert_items(BOOK, &[item])
     })?;
     locked(row.clone())?;
-    let wanted = BookRow { indexed: false, ..row.clone() };
+    let wanted = BookRow { indexed: false, ..row };
     same("the row, but for the index", read(store, ann, |tx| tx.book(BOOK))?, Some(wanted))?;
     refused("a second time", locked(BookRow { head: Revision(10), ..row }))?;
     let next = write(store, ann, |tx| add(tx, BOOK, &["next"]))?;

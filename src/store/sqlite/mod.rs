@@ -169,11 +169,8 @@ impl Store for SqliteStore {
 /// by a process that was killed or one that still runs. What is larger than that takes too long; see [`SqliteStore::check`].
 fn is_doubtful(path: &Path) -> bool {
     let len = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-    match len(path) {
-        ..=QUICK => true,
-        ..=SLOW => len(&checkpoint::log_of(path)) > 0,
-        _ => false,
-    }
+    let size = len(path);
+    size <= QUICK || (size <= SLOW && len(&checkpoint::log_of(path)) > 0)
 }
 
 /// Whether the pages of the database fit together.
