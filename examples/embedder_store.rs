@@ -41,7 +41,7 @@ impl FileStore {
             rows.iter().map(|(key, value)| Change { key: key.clone(), value: Some(value.clone()) }).collect();
         file.write_all(&line(&all)?).and_then(|()| file.sync_all()).map_err(failed)?;
         fs::rename(&fresh, path).map_err(failed)?;
-        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or_else(|| Path::new("."));
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
         Ok(Self(MemoryStore::kept(seed, rows, Arc::new(Log(Mutex::new((file, true)))))?))

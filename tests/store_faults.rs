@@ -218,7 +218,7 @@ fn every_operation<S: Store + 'static>(open: fn() -> S) {
         for (side, points) in [Side::Server, Side::Client].into_iter().zip(points) {
             assert!(points > 40, "{work:?}: a session of {points} operations");
             for when in [When::Before, When::After] {
-                for number in (1..=points).skip(held as usize % stride() as usize).step_by(stride() as usize) {
+                for number in (1..=points).skip(held % stride() as usize).step_by(stride() as usize) {
                     held += 1;
                     let result = catch_unwind(AssertUnwindSafe(|| {
                         let mut pair = Pair::new(work, open);
