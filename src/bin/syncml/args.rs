@@ -2,8 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, conformance, demo, device, held, history, import, item, list, notify, plan, platform, poll, serve, sync,
-    wire,
+    account, backup, conformance, demo, device, held, history, import, item, list, notify, plan, platform, poll, serve,
+    sync, wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -28,6 +28,9 @@ enum Command {
     /// Devices that have synced
     #[command(subcommand)]
     Device(device::Command),
+    /// Whole databases: dump, load, check
+    #[command(subcommand)]
+    Db(backup::Command),
     /// Keep a folder of cards in step with a server, both ways
     Sync(Box<sync::Args>),
     /// Ask a server whether anything changed, without syncing
@@ -67,6 +70,7 @@ impl Cli {
             Command::Account(command) => command.json(),
             Command::Platform(command) => command.json(),
             Command::Device(command) => command.json(),
+            Command::Db(command) => command.json(),
             Command::Sync(args) => args.json,
             Command::Poll(args) => args.json,
             Command::Held(command) => command.json(),
@@ -87,6 +91,7 @@ impl Cli {
             Command::Account(command) => account::run(&command),
             Command::Platform(command) => platform::run(&command),
             Command::Device(command) => device::run(&command),
+            Command::Db(command) => backup::run(&command),
             Command::Sync(args) => sync::run(&args),
             Command::Poll(args) => poll::run(&args),
             Command::Held(command) => held::run(&command),
