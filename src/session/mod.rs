@@ -20,6 +20,7 @@ mod held;
 mod host;
 mod large;
 mod large_out;
+pub mod metrics;
 mod outbox;
 mod plan;
 mod profile;
