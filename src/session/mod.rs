@@ -29,6 +29,7 @@ mod report;
 mod send;
 mod server;
 mod settle;
+mod shown;
 mod sight;
 mod state;
 mod trust;

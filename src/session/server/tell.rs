@@ -9,6 +9,7 @@ use crate::message::StatusCode;
 use crate::session::datastore::by_number;
 use crate::session::metrics::{Counter, Histogram, Metrics};
 use crate::session::outbox::Queued;
+use crate::session::shown::Shown;
 use crate::session::state::{Package, State, StoreState};
 use crate::session::{ConflictNote, Counts};
 use crate::store::{AccountNo, BookNo, DeviceNo, Hold, HoldReason};
@@ -17,9 +18,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use tracing::{Span, debug, error, field, info, info_span, warn};
-
-/// The longest session id that is shown.
-const MAX_SHOWN: usize = 16;
 
 /// What is known of a message when it is answered.
 #[derive(Debug, Default)]
@@ -330,16 +328,6 @@ impl Server {
         tell_refusal(refusal);
         self.metrics.count(Counter::Messages, &[refusal.name()], 1);
         self.metrics.observe(Histogram::MessageBytes, &["in"], bytes as f64);
-    }
-}
-
-/// The session id, if it looks like one: it is the device's to choose (§1.3).
-struct Shown<'a>(&'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_plain = self.0.len() <= MAX_SHOWN && self.0.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        f.write_str(if is_plain { self.0 } else { "…" })
     }
 }
 

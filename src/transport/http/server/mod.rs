@@ -32,7 +32,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{Instrument as _, Span, info_span};
+use tracing::{Instrument as _, Span, debug, info_span};
 
 /// What a browser gets to see.
 const PAGE: &str = "This is a SyncML server (OMA Data Synchronization 1.0, 1.1 and 1.2).\n\
@@ -169,6 +169,7 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
         let protected = binding.options.protected;
         let address = forwarded(&parts.headers, binding.options.address_header.as_ref());
         let address = address.or_else(|| peer.map(|ip| ip.to_string()));
+        debug!(address = address.as_deref(), "a message has come");
         let mac = text(&parts.headers, &HeaderName::from_static(MAC_HEADER));
         let message = Message {
             content_type: &content_type,

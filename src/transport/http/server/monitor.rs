@@ -11,9 +11,10 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, Response, StatusCode};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 /// How long the store may take to answer before it counts as not answering.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,7 +33,8 @@ struct Inner {
     server: Arc<Server>,
     numbers: Arc<Prometheus>,
     drain: Drain,
-    asking: Arc<AtomicBool>,
+    /// Held by the one that asks the store.
+    asking: Arc<Mutex<()>>,
 }
 
 impl fmt::Debug for Monitor {
@@ -77,30 +79,114 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> Response<B
 }
 
 impl Inner {
-    /// Whether a message that came now could be worked on. A store that hangs is asked once, not once more for each that
+    /// Whether a message that came now could be worked on. A store that hangs is asked once, not once more by each that
     /// wants to know.
     async fn readiness(&self) -> Result<(), &'static str> {
         if self.drain.has_begun() {
             return Err("about to end");
         }
-        if self.asking.swap(true, Ordering::AcqRel) {
-            return Err("the store is still being asked");
-        }
-        let (server, asking) = (self.server.clone(), self.asking.clone());
-        let asked = tokio::task::spawn_blocking(move || {
-            // Nobody has this name; to know that, the store has to look.
-            let answered = server.store().directory().login("").is_ok();
-            asking.store(false, Ordering::Release);
-            answered
-        });
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err("the store fails"),
-            Ok(Err(_)) => {
-                self.asking.store(false, Ordering::Release);
-                Err("the store fails")
-            }
+        let asked = async {
+            let turn = self.asking.clone().lock_owned().await;
+            let server = self.server.clone();
+            let answer = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                // Nobody has this name; to know that, the store has to look.
+                server.store().directory().login("").is_ok()
+            });
+            answer.await.unwrap_or(false)
+        };
+        match timeout(PATIENCE, asked).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the store fails"),
             Err(_) => Err("the store does not answer"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Verifier;
+    use crate::session::ServerConfig;
+    use crate::store::{
+        AccountNo, BookNo, Directory, Dirty, Keys, Login, Principal, Result, Store, StoreError, Subscribers, Tx,
+        Verdict,
+    };
+    use tokio::runtime::Runtime;
+
+    /// A store that has its keys and nothing else any more.
+    struct Gone;
+
+    fn gone<T>() -> Result<T> {
+        Err(StoreError::Failed("gone".to_owned()))
+    }
+
+    impl Subscribers for Gone {
+        fn login(&self, _: &str) -> Result<Option<Login>> {
+            gone()
+        }
+
+        fn principal(&self, _: &str) -> Result<Option<Principal>> {
+            gone()
+        }
+
+        fn granted(&self, _: &str, _: &str) -> Result<Option<AccountNo>> {
+            gone()
+        }
+    }
+
+    impl Directory for Gone {
+        fn put_login(&self, _: &str, _: &Verifier) -> Result<AccountNo> {
+            gone()
+        }
+
+        fn account(&self, _: &str) -> Result<Option<AccountNo>> {
+            gone()
+        }
+
+        fn accounts(&self) -> Result<Vec<(String, AccountNo)>> {
+            gone()
+        }
+
+        fn put_principal(&self, _: &str, _: &Principal) -> Result<()> {
+            gone()
+        }
+
+        fn set_grant(&self, _: &str, _: &str, _: bool) -> Result<()> {
+            gone()
+        }
+
+        fn grants(&self) -> Result<Vec<(String, String)>> {
+            gone()
+        }
+
+        fn dirty(&self, _: &str, _: (AccountNo, BookNo), _: usize) -> Result<Vec<Dirty>> {
+            gone()
+        }
+    }
+
+    impl Store for Gone {
+        fn step(&self, _: AccountNo, _: &mut dyn FnMut(&mut dyn Tx) -> Result<Verdict>) -> Result<()> {
+            gone()
+        }
+
+        fn directory(&self) -> &dyn Directory {
+            self
+        }
+
+        fn keys(&self) -> Result<Keys> {
+            Ok(Keys { nonce: [1; 32], token: [2; 32] })
+        }
+    }
+
+    #[test]
+    fn a_server_without_its_store_is_not_ready() {
+        let server = Arc::new(Server::new(Arc::new(Gone), ServerConfig::default()).unwrap());
+        let monitor = Monitor::new(server, Arc::default(), Drain::default());
+        let ask = |path: &'static str| {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            Runtime::new().unwrap().block_on(handle(State(monitor.inner.clone()), request)).status().as_u16()
+        };
+        assert_eq!([ask("/readyz"), ask("/readyz"), ask("/healthz"), ask("/metrics")], [503, 503, 200, 200]);
     }
 }
