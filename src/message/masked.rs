@@ -55,7 +55,7 @@ pub(super) use debug_masked;
 
 #[cfg(test)]
 mod tests {
-    use crate::message::{Data, Header, Item, Location, Meta, MsgId, SessionId, Status, Version};
+    use crate::message::{Data, Header, Item, Location, Meta, MsgId, SessionId, Version};
 
     #[test]
     fn nothing_of_people_is_shown() {

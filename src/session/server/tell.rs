@@ -232,7 +232,7 @@ impl Asked<'_> {
 
     /// Notes why it is not let in; the first reason counts.
     pub(super) fn note_denied(&self, code: StatusCode) {
-        self.notes.0.borrow_mut().denied.get_or_insert(Denial::of(code));
+        self.notes.0.borrow_mut().denied.get_or_insert_with(|| Denial::of(code));
     }
 
     /// Notes that nobody looked at its credential.
