@@ -464,3 +464,66 @@ impl fmt::Display for Names<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Before, BookTold, Denial, Ending, Told, known_name};
+    use crate::message::{StatusCode, Version};
+    use crate::session::Counts;
+    use crate::session::state::{Package, State, StoreState};
+    use crate::store::BookNo;
+    use crate::sync::{Role, SyncType};
+
+    fn state(stores: Vec<StoreState>, package: Package) -> State {
+        let mut state = State::new(Role::Server, Version::V12, (String::new(), None), String::new());
+        (state.stores, state.package) = (stores, package);
+        state
+    }
+
+    fn store(added: u64, clean: bool) -> StoreState {
+        let mut store = StoreState::new(BookNo::CONTACTS, SyncType::TwoWay, 0);
+        (store.received.added, store.clean) = (added, clean);
+        store
+    }
+
+    /// Added before and after → what is told; a book that was alerted anew counts from nothing.
+    #[test]
+    fn what_was_done_is_the_difference() {
+        for (before, after, told) in [(0, 0, None), (2, 2, None), (2, 5, Some(3)), (5, 2, Some(2)), (0, 4, Some(4))] {
+            let was = Before::of(&[store(before, false)]);
+            let mut found = Told::default();
+            found.compare(&was, Package::Changes, &state(vec![store(after, false)], Package::Changes), false);
+            let counts = |added| Counts { added, ..Counts::default() };
+            let told =
+                told.map(|added| BookTold { book: BookNo::CONTACTS, received: counts(added), ..BookTold::default() });
+            assert_eq!(found.books, told.into_iter().collect::<Vec<_>>(), "{before} {after}");
+            assert_eq!(found.ended, None);
+        }
+    }
+
+    /// A session ends once, however often its last reply is given.
+    #[test]
+    fn a_session_ends_once() {
+        use Package::{Confirming, Over};
+        for (was, is, stores, suspended, ending) in [
+            (Confirming, Over, vec![store(0, true)], false, Some(Ending::Clean)),
+            (Confirming, Over, vec![store(0, true), store(0, false)], false, Some(Ending::Problems)),
+            (Confirming, Over, vec![], false, Some(Ending::Problems)),
+            (Confirming, Over, vec![store(0, false)], true, Some(Ending::Suspended)),
+            (Confirming, Confirming, vec![store(0, true)], false, None),
+            (Over, Over, vec![store(0, true)], false, None),
+        ] {
+            let mut told = Told::default();
+            told.compare(&[], was, &state(stores, is), suspended);
+            assert_eq!(told.ended, ending, "{was:?} {is:?}");
+        }
+    }
+
+    #[test]
+    fn names_and_reasons_are_few() {
+        assert_eq!(["Add", "SyncHdr", "add", "Zoë", ""].map(known_name), ["Add", "SyncHdr", "other", "other", "other"]);
+        for (code, reason) in [(401, "wrong"), (407, "missing"), (406, "scheme"), (415, "malformed")] {
+            assert_eq!(Denial::of(StatusCode(code)).name(), reason);
+        }
+    }
+}
