@@ -460,7 +460,7 @@ fn read_state(row: &SessionRow) -> Option<State> {
     if row.state_version != STATE_VERSION {
         return None;
     }
-    serde_json::from_slice(&row.state).ok()
+    State::from_stored(&row.state)
 }
 
 pub(super) fn unavailable(error: StoreError) -> Refusal {
