@@ -159,8 +159,11 @@ impl World<'_> {
         device.owed.clear();
         device.fresh = false;
         let request = Request { content_type: Encoding::Wbxml.media_type(), ..device.request(&uri, &bytes) };
-        if let Ok(reply) = self.server.answer(&request) {
-            assert!(decode(&reply.body, Encoding::Wbxml, &Limits::default()).is_ok(), "an answer is SyncML");
+        match self.server.answer(&request) {
+            Ok(reply) => {
+                assert!(decode(&reply.body, Encoding::Wbxml, &Limits::default()).is_ok(), "an answer is SyncML");
+            }
+            Err(refusal) => is_deserved(&refusal),
         }
     }
 
@@ -249,8 +252,11 @@ impl<'s> Device<'s> {
 
     /// Posts bytes; an answer is SyncML.
     fn judges(&self, uri: &str, bytes: &[u8]) {
-        if let Ok(reply) = self.phone.post(uri, bytes) {
-            assert!(decode(&reply, Encoding::Xml, &Limits::default()).is_ok(), "an answer is SyncML");
+        match self.phone.post(uri, bytes) {
+            Ok(reply) => {
+                assert!(decode(&reply, Encoding::Xml, &Limits::default()).is_ok(), "an answer is SyncML");
+            }
+            Err(refusal) => is_deserved(&refusal),
         }
     }
 
@@ -319,7 +325,10 @@ impl<'s> Device<'s> {
         let commands = commands.into_iter().filter(can_be_said).collect();
         let answer = self.phone.say_after(&heard, commands, last);
         self.remember();
-        let Ok(answer) = answer else { return };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(refusal) => return is_deserved(&refusal),
+        };
         if let Some((_, bytes)) = self.said.last().cloned()
             && let Ok(message) = decode(&bytes, Encoding::Xml, &Limits::default())
         {
@@ -424,4 +433,9 @@ impl<'s> Device<'s> {
         }
         panic!("a session of a good device does not end in {BOOK}");
     }
+}
+
+/// A store in memory never fails, so it is the peer whom a refusal is about.
+fn is_deserved(refusal: &Refusal) {
+    assert!(refusal.http_status() < 500, "{refusal:?}");
 }

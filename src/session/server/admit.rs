@@ -465,6 +465,7 @@ fn read_state(row: &SessionRow) -> Option<State> {
 
 pub(super) fn unavailable(error: StoreError) -> Refusal {
     match error {
+        StoreError::Unwritable(why) => Refusal::Unanswerable(why),
         StoreError::Corrupt(_) | StoreError::TooNew { .. } | StoreError::NotFound(_) => Refusal::Failed(error),
         passing => Refusal::Unavailable(passing),
     }

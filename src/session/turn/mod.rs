@@ -205,5 +205,5 @@ pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()>
 
 /// A reply that cannot be written is a fault of this engine; nothing of the message stays.
 pub(super) fn broken(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Failed(format!("the message cannot be written: {error}"))
+    StoreError::Unwritable(error.to_string())
 }
