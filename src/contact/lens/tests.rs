@@ -425,6 +425,16 @@ fn a_name_in_another_version_is_known() {
     assert_eq!(put(&base, &shown, &phone, &phone).unwrap(), Put { whole: base.clone(), told: None });
 }
 
+/// L1: what was sent cut and with a label comes back without it, from a device that could be sent nothing of it now.
+#[test]
+fn a_cut_that_lost_its_label_is_an_echo() {
+    let then = read(r#"{"r":[{"n":"ORG","s":{"c":1}}]}"#);
+    let now = read(r#"{"c":true,"r":[{"n":"ORG","s":{"b":2},"w":true}]}"#);
+    let base = ["N:A;B", "item1.ORG:Acme;Boats", "item1.X-ABLabel:Work"];
+    assert_eq!(inner(&view(&card(&base), &then).unwrap()), "N:A;B|item1.ORG:A;|item1.X-ABLabel:Work");
+    assert_eq!(whole(&base, &["N:A;B", "ORG:A;"], &then, &now), base.join("|"));
+}
+
 /// L1: of names, too, a device is held to know just what it has: what it shows again is no edit.
 #[test]
 fn names_are_known_as_the_device_has_them() {
