@@ -7,7 +7,7 @@ use super::copy::Groups;
 use super::{Conflict, Merged};
 use crate::contact::card::{
     Card, Editor, Property, PropertyBuf, Shape, Value, canonical_name, decode_document, is_single, render_name, shape,
-    stand_in,
+    stand_ins,
 };
 use crate::contact::identity::{Canon, is_rendering};
 
@@ -40,20 +40,17 @@ pub fn merge3(base: &[u8], current: &[u8], incoming: &[u8], prefer: Prefer) -> O
     let current = Side::of(&current, &current_canon, all);
     let incoming = Side::of(&incoming, &incoming_canon, all);
     let merge = |listed| Merge { listed, ..Merge::of(prefer, &base, &current, &incoming, all) }.run();
-    let merged = merge(None);
+    let merged = merge(Vec::new());
     // An FN that says just what a nameless card is listed under says nothing; what that is, is known now.
     let collides = merged.conflicts.iter().any(|it| it.property == "FN");
-    Some(match collides.then(|| listed_under(&merged.content)).flatten() {
-        Some(listed) => merge(Some(listed)),
-        None => merged,
-    })
+    let listed = if collides { listed_under(&merged.content) } else { Vec::new() };
+    Some(if listed.is_empty() { merged } else { merge(listed) })
 }
 
-/// What a card without N is listed under.
-fn listed_under(content: &[u8]) -> Option<String> {
-    let card = Card::parse(content).ok()?;
-    let nameless = card.all("N").all(Property::is_empty);
-    stand_in(&card).filter(|_| nameless).map(|text| text.trim().to_owned())
+/// What a card without N may be listed under, in whatever order its properties stand.
+fn listed_under(content: &[u8]) -> Vec<String> {
+    let card = Card::parse(content).ok().filter(|card| card.all("N").all(Property::is_empty));
+    card.map(|card| stand_ins(&card)).unwrap_or_default()
 }
 
 /// What became of a card of which only a part was seen: `hidden` tells by property, and by line of it, what stays as it is.
@@ -189,8 +186,8 @@ struct Merge<'m, 'c> {
     conflicts: Vec<Conflict>,
     /// Lines of current that nothing is said of.
     hidden: Hidden<'m>,
-    /// What the result is listed under if FN does not say it, where that is known and matters.
-    listed: Option<String>,
+    /// What the result may be listed under if FN does not say it, where that is known and matters.
+    listed: Vec<String>,
 }
 
 impl<'m, 'c> Merge<'m, 'c> {
@@ -203,7 +200,7 @@ impl<'m, 'c> Merge<'m, 'c> {
     ) -> Self {
         let (drop, take) = (BTreeSet::new(), BTreeSet::new());
         let (replace, conflicts) = (BTreeMap::new(), Vec::new());
-        Self { prefer, base, current, incoming, drop, take, replace, conflicts, hidden, listed: None }
+        Self { prefer, base, current, incoming, drop, take, replace, conflicts, hidden, listed: Vec::new() }
     }
 
     fn run(mut self) -> Merged {
@@ -264,7 +261,8 @@ impl<'m, 'c> Merge<'m, 'c> {
             None => self.current.name(),
         };
         let idle = |side: &Side<'c>| {
-            side.fulls.iter().all(|full| is_rendering(full, &name) || self.listed.as_deref() == Some(full.trim()))
+            let listed = |full: &str| self.listed.iter().any(|listed| listed == full.trim());
+            side.fulls.iter().all(|full| is_rendering(full, &name) || listed(full))
         };
         if unchanged(self.current) || current.is_empty() {
             self.take(key);

@@ -62,6 +62,7 @@ fn l8_full_names_go_with_the_name() {
 #[test]
 fn l8_a_full_name_that_repeats_a_nickname_gives_way() {
     hold_for(&["N:B;A", "FN:A B", "NICKNAME:A"], &["N:B;A", "FN:a"], &["FN:A", "NICKNAME:a,A"]);
+    hold_for(&["FN:a", "TEL:000"], &["TEL;HOME:000", "FN:A"], &["FN:b", "TEL:A"]);
 }
 
 #[test]
