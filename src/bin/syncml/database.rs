@@ -44,6 +44,19 @@ impl DatabaseArgs {
         }
     }
 
+    /// What is wrong with the file, if the database is one: its pages and indexes.
+    pub(crate) fn check_file(&self) -> Result<Option<String>> {
+        let Database::File(path) = self.place()? else { return Ok(None) };
+        if !path.exists() {
+            return Ok(None);
+        }
+        match SqliteStore::open(&path).and_then(|store| store.check()) {
+            Ok(()) => Ok(None),
+            Err(StoreError::Corrupt(text)) => Ok(Some(text)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn place(&self) -> Result<Database<'_>> {
         match self.db.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => {
