@@ -51,7 +51,7 @@ fn serve(database: &str) -> (Child, SocketAddr) {
     (child, address)
 }
 
-/// Nodes of one database. They are killed when this goes.
+/// Nodes of one database.
 struct Nodes {
     database: String,
     nodes: Vec<Mutex<(Child, SocketAddr)>>,
@@ -86,9 +86,12 @@ impl Nodes {
     }
 }
 
-impl Drop for Nodes {
+/// Kills the nodes when it goes; the balancer holds them for ever.
+struct Running(Arc<Nodes>);
+
+impl Drop for Running {
     fn drop(&mut self) {
-        for node in &self.nodes {
+        for node in &self.0.nodes {
             let mut node = node.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             drop(node.0.kill());
             drop(node.0.wait());
@@ -257,6 +260,7 @@ fn any_node_may_be_killed_at_any_moment() {
     let full = std::env::var("SYNCML_TEST_FULL").is_ok_and(|full| full == "1");
     let lasting = Duration::from_secs(if full { 60 } else { 10 });
     let nodes = Arc::new(Nodes::start(&cluster.url(&database.name)));
+    let _running = Running(Arc::clone(&nodes));
     let answered: Arc<Vec<AtomicUsize>> = Arc::new((0..NODES).map(|_| AtomicUsize::new(0)).collect());
     let server = balance(Arc::clone(&nodes), Arc::clone(&answered));
     let mut owners: Vec<Owner> = (0..CLIENTS).map(|number| Owner::new(number, server)).collect();
