@@ -267,7 +267,8 @@ fn errors_have_words_and_codes() {
     let url = format!("http://{closed}/syncml");
     fails(3, "cannot reach", sync(&["--to", &url, "--user", "ada"]).arg("--password-file").arg(&right));
     fails(6, "no database", syncml().args(["account", "list", "--db", "sqlite:/nowhere/at/all.db"]));
-    fails(2, "sqlite:PATH", syncml().args(["account", "list", "--db", "postgres://x"]));
+    fails(2, "sqlite:PATH", syncml().args(["account", "list", "--db", "mysql://x"]));
+    fails(2, "names no user", syncml().args(["account", "list", "--db", "postgres://x"]));
 
     world.write("damaged.db", &"not a database ".repeat(100));
     let damaged = format!("sqlite:{}", world.path("damaged.db").display());
