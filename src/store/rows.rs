@@ -466,6 +466,16 @@ impl HoldReason {
         !matches!(self, Self::SlowSync)
     }
 
+    /// A word for machines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deletes => "deletes",
+            Self::Vanished => "vanished",
+            Self::SlowSync => "slow-sync",
+        }
+    }
+
     /// A sentence for people, without its full stop.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
