@@ -152,6 +152,10 @@ mod tests {
             gone()
         }
 
+        fn principals(&self) -> Result<Vec<String>> {
+            gone()
+        }
+
         fn set_grant(&self, _: &str, _: &str, _: bool) -> Result<()> {
             gone()
         }
