@@ -153,7 +153,7 @@ fn check(args: &CheckArgs) -> Result<()> {
     }
     match wrong {
         Some(text) if args.json => {
-            output::warn(&text);
+            eprintln!("syncml: {text}");
             Err(Failure::told(Exit::Database))
         }
         Some(text) => Err(Failure::new(Exit::Database, text)),
