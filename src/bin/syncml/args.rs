@@ -2,8 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, config, conformance, demo, device, held, history, import, item, list, notify, plan, platform, poll, serve,
-    sync, wire,
+    account, backup, config, conformance, demo, device, held, history, import, item, list, notify, plan, platform,
+    poll, serve, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -30,6 +30,9 @@ enum Command {
     /// Devices that have synced
     #[command(subcommand)]
     Device(device::Command),
+    /// Whole databases: dump, load, check
+    #[command(subcommand)]
+    Db(backup::Command),
     /// Keep a folder of cards in step with a server, both ways
     Sync(Box<sync::Args>),
     /// Ask a server whether anything changed, without syncing
@@ -69,6 +72,7 @@ impl Cli {
             Command::Account(command) => command.json(),
             Command::Platform(command) => command.json(),
             Command::Device(command) => command.json(),
+            Command::Db(command) => command.json(),
             Command::Sync(args) => args.json,
             Command::Poll(args) => args.json,
             Command::Held(command) => command.json(),
@@ -95,6 +99,7 @@ impl Cli {
             Command::Account(command) => account::run(&command),
             Command::Platform(command) => platform::run(&command),
             Command::Device(command) => device::run(&command),
+            Command::Db(command) => backup::run(&command),
             Command::Sync(args) => sync::run(&args),
             Command::Poll(args) => poll::run(&args),
             Command::Held(command) => held::run(&command),

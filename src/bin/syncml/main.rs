@@ -7,6 +7,7 @@
 
 mod account;
 mod args;
+mod backup;
 mod books;
 mod cards;
 mod config;

@@ -411,6 +411,11 @@ fn composed(base: &Card<'_>, shown: &Card<'_>, full: &Property<'_>, now: &Lens) 
     if canonical_name(full.name()) != "FN" || full.is_empty() {
         return false;
     }
+    // A second FN (RFC 6350 §6.2.1) was written by somebody, whatever the first one says.
+    let only = |card: &Card<'_>| card.all("FN").filter(|full| !full.is_empty()).count() == 1;
+    if !only(base) || !only(shown) {
+        return false;
+    }
     let name = |card: &Card<'_>| card.all("N").find(|n| !n.is_empty()).map(Property::components);
     let (Some(theirs), Some(ours)) = (name(shown), name(base)) else { return false };
     let text = full.text();

@@ -47,6 +47,15 @@ fn a_view_shows_what_is_asked_for() {
     assert_eq!(view(b"nothing", &fields(&["TEL"])), None);
 }
 
+/// L1: also of what one card should not have twice (version 4.0 may).
+#[test]
+fn a_second_full_name_stays() {
+    for base in [&["FN:Ann", "FN:Annie", "N:Ann;;;;"][..], &["FN:Annie", "FN:Ann", "N:Ann;;;;"]] {
+        let lens = Lens::default();
+        assert_eq!(whole(base, base, &lens, &lens), base.join("|"));
+    }
+}
+
 #[test]
 fn what_can_be_held_is_sent() {
     let base = [

@@ -477,11 +477,12 @@ fn read_state(row: &SessionRow) -> Option<State> {
     if row.state_version != STATE_VERSION {
         return None;
     }
-    serde_json::from_slice(&row.state).ok()
+    State::from_stored(&row.state)
 }
 
 pub(super) fn unavailable(error: StoreError) -> Refusal {
     match error {
+        StoreError::Unwritable(why) => Refusal::Unanswerable(why),
         StoreError::Corrupt(_) | StoreError::TooNew { .. } | StoreError::NotFound(_) => Refusal::Failed(error),
         passing => Refusal::Unavailable(passing),
     }

@@ -10,6 +10,7 @@
 mod cancel;
 pub mod client;
 mod coding;
+pub mod fuzz;
 pub mod prometheus;
 mod retry;
 pub mod server;
