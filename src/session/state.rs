@@ -169,6 +169,13 @@ pub(super) struct StoreState {
     /// it. What a client wants to receive is no part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lens: Option<LensNo>,
+    /// That lens with what the peer showed in this session beyond what it declared: it is for the next session (law L5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<LensNo>,
+    /// Whether the peer is known to hold more than in its last clean sync, by what it showed alone: nobody needs to look at
+    /// each item for that, but what was sent before was sent under another lens.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub widened: bool,
     /// On the server: whether the device has another filter, or can hold something else, than in its last clean sync.
     pub refilter: bool,
     /// The epoch that this sync reads and writes.
@@ -351,6 +358,8 @@ impl StoreState {
             reason: None,
             filter: None,
             lens: None,
+            observed: None,
+            widened: false,
             refilter: false,
             epoch: epoch.saturating_add(i64::from(sync.is_full())),
             old_epoch: sync.is_full().then_some(epoch),
@@ -486,6 +495,9 @@ impl StoreState {
         pair.sync_type = 0;
         if role == Role::Server && self.sync.sends(role) {
             pair.filter_hash = self.filter.as_ref().map(Filter::digest);
+        }
+        if self.widened && self.observed.is_none() {
+            pair.lens = self.lens;
         }
         if self.old_epoch.is_some() {
             if self.hold.is_none() {

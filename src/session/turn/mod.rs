@@ -110,6 +110,7 @@ impl Turn {
             OpenBook { role, device, token, kind, lens, lenses, state, writer, quota, treatment, guard, holds };
         let result = work(&mut open, pair)?;
         open.holds.drain(..).for_each(|hold| pair.add_hold(hold));
+        pair.lens = open.state.observed.or(pair.lens);
         let row = open.writer.row().clone();
         open.state.seen_head = row.head;
         self.lenses = open.lenses;
