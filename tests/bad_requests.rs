@@ -22,7 +22,7 @@ use syncml::auth::{Secret, Verifier};
 use syncml::message::Timestamp;
 use syncml::session::{Client, Report, Server, ServerConfig};
 use syncml::store::sqlite::SqliteStore;
-use syncml::store::{AccountNo, BookNo, Store};
+use syncml::store::{AccountNo, BookNo, Store, StoreError};
 use syncml::transport::http::client::{HttpClient, Options, run};
 use syncml::transport::http::{now, server};
 use tokio::runtime::Runtime;
@@ -65,7 +65,7 @@ impl Site {
         (options.header_timeout, options.body_timeout) = (Duration::from_millis(700), Duration::from_millis(700));
         // Each abuser's message comes from elsewhere, or they would soon have to wait.
         options.address_header = Some("x-forwarded-for".parse().unwrap());
-        options.on_failure = Some(Arc::new(|why| eprintln!("the store failed: {why}")));
+        options.on_failure = Some(Arc::new(|why: &StoreError| eprintln!("the store failed: {why}")));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

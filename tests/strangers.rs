@@ -610,7 +610,7 @@ fn an_address_that_the_encoding_cannot_carry_is_not_the_servers_fault() {
         letter.uri = message.header.resp_uri.as_ref().unwrap().to_string();
         (letter.msg_id, letter.cred) = (2, None);
         letter.body = vec![Command::Sync(syncml::message::Sync {
-            cmd_id: 1.into(),
+            cmd_id: syncml::message::CmdId::from(1),
             no_resp: false,
             cred: None,
             target: Some(Location::new("contacts")),

@@ -53,7 +53,7 @@ impl<'i> Input<'i> {
             0 | 1 => self.byte().into(),
             2 => u64::from(self.byte()) << 8 | u64::from(self.byte()),
             3 => u64::MAX - u64::from(self.byte()),
-            4 => u64::from(i64::MAX as u64) - u64::from(self.byte()),
+            4 => i64::MAX as u64 - u64::from(self.byte()),
             _ => 1_u64.checked_shl(u32::from(self.byte()) % 64).unwrap_or_default(),
         }
     }

@@ -44,10 +44,8 @@ pub fn server(bytes: &[u8]) {
         edit(store.as_ref(), alice, None, Some(&card(&format!("hers-{name}-"), name)), NOW);
         edit(store.as_ref(), bob, None, Some(&card(&format!("his-{name}-"), name)), NOW);
     }
-    let mut config = ServerConfig::default();
-    config.max_msg_size = input.pick(&[150_000, 4_000, 2_000]);
-    config.max_items = input.chance(6).then_some(6);
-    config.require_mac = false;
+    let max_msg_size = input.pick(&[150_000, 4_000, 2_000]);
+    let config = ServerConfig { max_msg_size, max_items: input.chance(6).then_some(6), ..ServerConfig::default() };
     let server = Server::new(store.clone(), config).expect("a server over a store in memory");
     let his = dump(store.as_ref(), bob);
     let mut world = World {
@@ -177,7 +175,7 @@ impl World<'_> {
     }
 
     /// I10: who has not the password changes nothing, whatever is said.
-    fn strangers(&mut self, input: &mut Input<'_>) {
+    fn strangers(&self, input: &mut Input<'_>) {
         let before = dump(self.store.as_ref(), self.alice);
         let (id, user, password) = input.pick(&[
             ("one", "alice", "guessed"),
@@ -186,7 +184,8 @@ impl World<'_> {
             ("", "", ""),
         ]);
         let mut stranger = Device::new(self.server, id);
-        (user.clone_into(&mut stranger.phone.user), password.clone_into(&mut stranger.phone.password));
+        user.clone_into(&mut stranger.phone.user);
+        password.clone_into(&mut stranger.phone.password);
         stranger.phone.now = self.now;
         stranger.begins(input);
         stranger.says(input);
