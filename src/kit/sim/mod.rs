@@ -12,6 +12,9 @@
 
 mod book;
 mod card;
+mod exchange;
+mod fate;
+mod judge;
 mod minimise;
 mod model;
 mod rng;
@@ -21,8 +24,8 @@ mod watch;
 mod world;
 
 pub use minimise::minimise;
-pub use schedule::{DeviceSetup, Event, Place, Schedule, Sieve, Trouble};
-pub use tap::{FaultStore, StoreFault, Tap, TapTx};
+pub use schedule::{Clock, DeviceSetup, Event, Fate, Place, Schedule, Sieve, Trouble};
+pub use tap::{FaultStore, StoreFault, Tap, TapTx, Work};
 
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
@@ -62,6 +65,12 @@ pub struct Stats {
     pub troubles: u64,
     /// Requests that arrived late.
     pub late: u64,
+    /// Nodes started anew.
+    pub restarts: u64,
+    /// Devices set back, emptied or installed anew.
+    pub fates: u64,
+    /// Books set back in their history.
+    pub restores: u64,
 }
 
 impl std::ops::AddAssign for Stats {
@@ -74,6 +83,9 @@ impl std::ops::AddAssign for Stats {
         self.messages += other.messages;
         self.troubles += other.troubles;
         self.late += other.late;
+        self.restarts += other.restarts;
+        self.fates += other.fates;
+        self.restores += other.restores;
     }
 }
 

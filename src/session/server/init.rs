@@ -140,6 +140,9 @@ impl Step<'_, '_> {
             AlertDecision::Escalate { sync, reason } => (sync, false, Some(reason.sentence().to_owned())),
             AlertDecision::Refuse(code) => return refuse(self, code),
         };
+        let known = |anchor: &str| [&pair.peer_next, &pair.peer_prev].iter().any(|own| own.as_deref() == Some(anchor));
+        let shows = anchor.and_then(|anchor| anchor.last.as_deref()).is_some_and(known);
+        let forgot = pair.peer_next.is_some() && !shows;
         let treatment = self.turn.manners.treatment(datastore.book);
         if let Some(cause) = unexpected(&decision)
             && let Some(reaction) = weigh_slow_sync(treatment, pair, row, self.now, cause)
@@ -209,6 +212,7 @@ impl Step<'_, '_> {
         }
         store.staged = resumed;
         store.resuming = resumed;
+        store.forgot = forgot && !resumed;
         store.seen_head = row.head;
         store.received = left_over.received;
         store.left_over = (!settled).then(|| Box::new(left_over));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entries {
     accounts: BTreeMap<String, AccountNo>,
     logins: BTreeMap<String, Login>,
@@ -28,6 +28,11 @@ impl MemoryDirectory {
     fn entries(&self) -> MutexGuard<'_, Entries> {
         // Every change below is a single insert or remove: a panic elsewhere leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same again, on its own from now on.
+    pub(super) fn copy(&self) -> Self {
+        Self(Mutex::new(self.entries().clone()))
     }
 
     /// The devices that were granted an account.
