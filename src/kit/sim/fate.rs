@@ -22,9 +22,10 @@ impl World<'_> {
                 return Ok(());
             }
             Fate::SetBack => match &device.backup {
-                Some(backup) if !self.passes_for_now(number, backup)? => backup.copy(),
+                Some(backup) if self.can_be_told(number, Some(backup))? => backup.copy(),
                 _ => return Ok(()),
             },
+            Fate::Emptied if !self.can_be_told(number, None)? => return Ok(()),
             Fate::Emptied | Fate::Reinstalled => {
                 MemoryStore::new([(number as u8 + 100).wrapping_add(device.lives.wrapping_mul(16)); 32])
             }
@@ -51,6 +52,7 @@ impl World<'_> {
         device.talk = None;
         device.sure = false;
         device.shaken = true;
+        device.bare = fate == Fate::Reinstalled;
         // A backup of before has ids that are other cards' by now: what was changed since cannot be found by them.
         device.backup = device.backup.take().filter(|_| fate != Fate::Emptied);
         device.lives = device.lives.wrapping_add(1);
@@ -61,6 +63,10 @@ impl World<'_> {
         self.model.unheard(&deleted);
         self.respelt_on(&before);
         if fate == Fate::Reinstalled {
+            // Without its map, a card that was changed may be taken for another by that of somebody alike.
+            let faces = before.iter().map(|item| Face::read(&item.content));
+            let changed = faces.filter(|face| face.tokens.iter().any(|token| fresh.contains(token)));
+            self.model.may_double(changed.flat_map(|face| face.tokens));
             self.devices[number].fresh = fresh;
             return Ok(());
         }
@@ -79,9 +85,11 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Whether a backup shows an anchor that is good now. Such a device cannot be told from one that went through its last
-    /// sync and lost the last reply (DESIGN "Anchors"): who sets it back has to ask for a slow sync. So nobody does here.
-    fn passes_for_now(&self, number: usize, backup: &MemoryStore) -> Outcome<bool> {
+    /// Whether a device that goes back in time can be told from one that went on. One that is set back to where its anchor
+    /// is good went through its last sync, for all that anybody knows, and lost the last reply (DESIGN "Anchors"); one whose
+    /// first sync has not ended, and shows other cards under the same ids, has edited them. Who does such a thing has to ask
+    /// for a slow sync, or to take another DeviceID. So nobody does here.
+    fn can_be_told(&self, number: usize, backup: Option<&MemoryStore>) -> Outcome<bool> {
         let device = &self.devices[number];
         let anchors = |store: &dyn Store, account, peer: &str, own: bool| {
             book::look(store, account, |tx| {
@@ -96,8 +104,11 @@ impl World<'_> {
             .map_err(|error| self.misused(&error))
         };
         let there = anchors(self.faults.as_ref(), self.account, &device.config.device_id, false)?;
-        let here = anchors(backup, device.account, &device.config.server_uri, true)?;
-        Ok(here.iter().any(|anchor| there.contains(anchor)))
+        let here = match backup {
+            Some(backup) => anchors(backup, device.account, &device.config.server_uri, true)?,
+            None => Vec::new(),
+        };
+        Ok(!there.is_empty() && !here.iter().any(|anchor| there.contains(anchor)))
     }
 
     /// Cards as a device spells them may come to the server once it has no proof that they are what it was sent.

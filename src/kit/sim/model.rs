@@ -96,6 +96,15 @@ impl Model {
         }
     }
 
+    /// A card with these may be taken for another one.
+    pub(super) fn may_double(&mut self, tokens: impl Iterator<Item = String>) {
+        for token in tokens {
+            if let Some(fate) = self.tokens.get_mut(&token) {
+                fate.cards += 1;
+            }
+        }
+    }
+
     /// A deleted card is there again as it was: which nobody who deletes it has seen yet.
     pub(super) fn revived(&mut self, face: &Face) {
         for token in &face.tokens {

@@ -37,6 +37,8 @@ pub(super) struct Device {
     pub lives: u8,
     /// It was set back, and may still believe in syncs that are over.
     pub shaken: bool,
+    /// What it knew of its syncs is gone, and none ended cleanly since.
+    pub bare: bool,
     /// The server knows what this device holds: its last session ended cleanly, and none began since.
     pub sure: bool,
     /// Tokens put in since the last session ended cleanly.
@@ -126,6 +128,7 @@ impl<'l> World<'l> {
                 backup: None,
                 lives: 0,
                 shaken: false,
+                bare: false,
                 sure: false,
                 fresh: BTreeSet::new(),
                 deleted: Vec::new(),
@@ -296,13 +299,27 @@ impl<'l> World<'l> {
             Place::Device(number) => self.devices[number].sure,
         };
         let now = self.time_at(at);
-        let deed = edit(store.as_ref(), account, dice, token, &offered, sure, now).map_err(|e| self.misused(&e))?;
+        let deed =
+            edit(store.as_ref(), account, dice, token.clone(), &offered, sure, now).map_err(|e| self.misused(&e))?;
         let deleted = self.model.edited(self.event, deed.seen.as_ref(), deed.left.as_ref(), sure);
         if let Place::Device(number) = at {
             self.devices[number].deleted.extend(deleted);
         }
         self.stats.edits += 1;
         (self.log)(&format!("     {:?} -> {:?}", deed.seen, deed.left));
+        let none = Vec::new();
+        let (was, is) =
+            (deed.seen.as_ref().map_or(&none, |face| &face.tokens), deed.left.as_ref().map(|it| &it.tokens));
+        if let (Place::Device(number), Some(is)) = (at, is) {
+            let device = &mut self.devices[number];
+            if device.bare {
+                self.model.may_double(is.iter().cloned());
+            }
+            // That something was taken back, too, only a sync of changes tells.
+            if !is.contains(&token) {
+                device.deleted.extend(was.iter().filter(|token| !is.contains(token)).cloned());
+            }
+        }
         let tokens = deed.left.map(|face| face.tokens).unwrap_or_default();
         if deed.seen.is_none() {
             // A copy is spelt as its original.

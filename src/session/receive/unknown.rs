@@ -173,7 +173,7 @@ impl<'m> Overlay<'m> {
     /// Binds an id of the old map of a peer that has forgotten what it was told. Where its card is as the item once was, it
     /// went back to that, and what became of the item since is told again. Otherwise what the card lacks it may never have
     /// had: both are kept, in one. A deleted item has nothing to be kept.
-    fn by_an_old_id(
+    pub(super) fn by_an_old_id(
         &mut self,
         tx: &mut dyn Tx,
         open: &mut OpenBook<'_, 'm>,
