@@ -369,6 +369,69 @@ fn what_is_newly_declared_is_sent() {
     }
 }
 
+/// L5: what a device showed beyond its declaration it is sent from then on, and may clear. A new declaration takes the place
+/// of the old one only: what was observed stays.
+#[test]
+fn what_a_device_showed_is_known_under_a_new_declaration_too() {
+    let memory = |fields: &[Field]| Gadget::new("", fields).memory;
+    for (mut world, mut phone) in met(&[field("N"), field("TEL")]) {
+        // It has titles, which it does not declare.
+        phone.memory = memory(&[field("N"), field("TEL"), field("TITLE")]);
+        phone.edit("Meier", "TEL;TYPE=HOME:+493022222", "TEL;TYPE=HOME:+493022222\r\nTITLE:Captain");
+        assert!(phone.sync(&mut world).is_empty());
+        let mut expected: Vec<&str> = ANN.to_vec();
+        expected.push("TITLE:Captain");
+        assert_eq!(server(&world), expected);
+        assert!(phone.sync(&mut world).is_empty(), "it has that");
+        *expected.last_mut().unwrap() = "TITLE:Admiral";
+        edit_server(&world, &expected);
+        let got = phone.sync(&mut world);
+        let title_only = |card: &str| card.contains("TITLE:Admiral") && !card.contains("Paris");
+        assert!(matches!(&got[..], [(Op::Replace, card)] if title_only(card)), "{got:?}");
+        // Another firmware: it declares addresses now, and titles no more than before.
+        phone.update(&[field("N"), field("TEL"), field("EMAIL")], false);
+        phone.memory = memory(&[field("N"), field("TEL"), field("EMAIL"), field("TITLE")]);
+        phone.edit("Meier", "TEL;TYPE=HOME:+493022222", "");
+        let got = phone.sync(&mut world);
+        let both = |card: &str| card.contains("TITLE:Admiral") && card.contains("EMAIL") && !card.contains("Paris");
+        assert!(matches!(&got[..], [(Op::Replace, card)] if both(card)), "{got:?}");
+        expected.retain(|line| !line.contains("22222"));
+        assert_eq!(server(&world), expected, "what is new to it is not erased, nor what it does not declare");
+        assert!(phone.sync(&mut world).is_empty());
+        phone.edit("Meier", "TITLE:Admiral", "");
+        phone.sync(&mut world);
+        expected.pop();
+        assert_eq!(server(&world), expected, "what it had it cleared");
+        assert!(phone.sync(&mut world).is_empty());
+    }
+}
+
+/// And where a sync breaks off, what was shown in it is observed.
+#[test]
+fn what_a_device_showed_in_a_broken_sync_is_observed() {
+    for (mut world, mut phone) in met(&[field("N"), field("TEL")]) {
+        phone.memory = Gadget::new("", &[field("N"), field("TEL"), field("TITLE")]).memory;
+        phone.edit("Meier", "TEL;TYPE=HOME:+493022222", "TEL;TYPE=HOME:+493022222\r\nTITLE:Captain");
+        world.tick();
+        let luid = phone.find("Meier");
+        {
+            let mut talk = Phone::new(&world.server, phone.id, "alice", PASSWORD, world.now);
+            talk.devinf.clone_from(&phone.devinf);
+            let heard = talk.begin(AlertCode::TWO_WAY, phone.anchor.as_deref(), "broken").unwrap();
+            let change = talk.change(Op::Replace, &luid, &phone.cards[&luid]);
+            let sync = talk.sync(vec![change]);
+            talk.say_after(&heard, vec![sync], true).unwrap();
+        }
+        let mut expected: Vec<&str> = ANN.to_vec();
+        expected.push("TITLE:Admiral");
+        edit_server(&world, &expected);
+        phone.touched.clear();
+        let got = phone.sync(&mut world);
+        assert!(matches!(&got[..], [(Op::Replace, card)] if card.contains("TITLE:Admiral")), "{got:?}");
+        assert_eq!(server(&world), expected);
+    }
+}
+
 /// Field note 25: a phone cuts and sends back what it cut.
 #[test]
 fn row25_a_truncated_echo_truncates_nothing() {

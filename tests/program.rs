@@ -3,142 +3,15 @@
 // It starts processes and reads files; what fails here fails the test.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
 
+#[path = "common/program.rs"]
+mod program;
+
+use program::{PASSWORD, World, card, run, set, syncml};
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use tempfile::TempDir;
-
-const PASSWORD: &str = "correct horse";
-
-fn syncml() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_syncml"));
-    for variable in ["SYNCML_PASSWORD", "SYNCML_DB", "http_proxy", "all_proxy", "ALL_PROXY"] {
-        command.env_remove(variable);
-    }
-    command.stdin(Stdio::null());
-    command
-}
-
-/// Runs to the end; gives exit code, standard output and standard error.
-fn run(command: &mut Command) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-fn card(name: &str, lines: &str) -> String {
-    let (given, family) = name.split_once(' ').unwrap_or((name, ""));
-    format!("BEGIN:VCARD\r\nVERSION:3.0\r\nN:{family};{given};;;\r\nFN:{name}\r\n{lines}END:VCARD\r\n")
-}
-
-/// A database with the account ada, and a server over it.
-struct World {
-    dir: TempDir,
-    server: Option<Child>,
-    url: String,
-}
-
-impl World {
-    fn new(serve: &[&str]) -> Self {
-        let mut world = Self { dir: tempfile::tempdir().unwrap(), server: None, url: String::new() };
-        world.write("password", &format!("{PASSWORD}\n"));
-        let (code, _, err) =
-            run(world.with_db(&["account", "add", "ada"]).arg("--password-file").arg(world.path("password")));
-        assert_eq!(code, 0, "{err}");
-        world.start(serve);
-        world
-    }
-
-    fn start(&mut self, args: &[&str]) {
-        let mut command = self.with_db(&["serve", "--listen", "127.0.0.1:0"]);
-        let mut server = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-        let line = lines.next().unwrap().unwrap();
-        self.url = line.strip_prefix("listening on ").unwrap().to_owned();
-        assert!(self.url.starts_with("http://127.0.0.1:") && self.url.ends_with("/syncml"), "{line}");
-        std::thread::spawn(move || lines.for_each(drop));
-        self.server = Some(server);
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    fn with_db(&self, args: &[&str]) -> Command {
-        let mut command = syncml();
-        command.args(args).arg("--db").arg(format!("sqlite:{}", self.path("server.db").display()));
-        command
-    }
-
-    fn sync(&self, dir: &str) -> Command {
-        self.sync_to(dir, &self.url)
-    }
-
-    fn sync_to(&self, dir: &str, url: &str) -> Command {
-        let mut command = syncml();
-        command.arg("sync").arg(self.path(dir)).args(["--to", url, "--user", "ada", "--book", "contacts", "--json"]);
-        command.arg("--password-file").arg(self.path("password"));
-        command
-    }
-
-    /// Syncs, expects an exit code, and gives back what the program says for machines.
-    fn synced(&self, dir: &str, more: &[&str], expected: i32) -> Value {
-        let (code, out, err) = run(self.sync(dir).args(more));
-        assert_eq!(code, expected, "{out}\n{err}");
-        serde_json::from_str(&out).unwrap()
-    }
-
-    /// What both directions of a sync counted: [received, sent] × [added, changed, deleted].
-    fn counts(report: &Value) -> [[u64; 3]; 2] {
-        let book = &report["report"]["books"][0];
-        ["received", "sent"].map(|way| ["added", "changed", "deleted"].map(|what| book[way][what].as_u64().unwrap()))
-    }
-
-    /// Names of the cards in a folder.
-    fn names(&self, dir: &str) -> BTreeSet<String> {
-        let cards = fs::read_dir(self.path(dir)).unwrap().map(|entry| entry.unwrap().path());
-        cards.filter(|path| path.extension().is_some_and(|e| e == "vcf")).map(|path| formatted_name(&path)).collect()
-    }
-
-    /// Names of the cards at the server.
-    fn server_names(&self) -> BTreeSet<String> {
-        let (code, out, err) = run(self.with_db(&["list", "--user", "ada", "--json"]).args(["--book", "addressbook"]));
-        assert_eq!(code, 0, "{err}");
-        let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
-        rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            drop(server.kill());
-            drop(server.wait());
-        }
-    }
-}
-
-fn formatted_name(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap();
-    text.lines().find_map(|line| line.strip_prefix("FN:")).unwrap().to_owned()
-}
-
-fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
-    names.into_iter().map(str::to_owned).collect()
-}
+use std::process::{Command, Stdio};
 
 #[test]
 fn two_folders_come_and_stay_in_step() {
@@ -265,7 +138,8 @@ fn errors_have_words_and_codes() {
     let url = format!("http://{closed}/syncml");
     fails(3, "cannot reach", sync(&["--to", &url, "--user", "ada"]).arg("--password-file").arg(&right));
     fails(6, "no database", syncml().args(["account", "list", "--db", "sqlite:/nowhere/at/all.db"]));
-    fails(2, "sqlite:PATH", syncml().args(["account", "list", "--db", "postgres://x"]));
+    fails(2, "sqlite:PATH", syncml().args(["account", "list", "--db", "mysql://x"]));
+    fails(2, "names no user", syncml().args(["account", "list", "--db", "postgres://x"]));
 
     world.write("damaged.db", &"not a database ".repeat(100));
     let damaged = format!("sqlite:{}", world.path("damaged.db").display());
@@ -786,4 +660,74 @@ fn the_past_is_shown_compared_and_restored() {
     let (code, out, _) = run(world.with_db(&["history", "purge"]).args(["--keep-revisions", "0"]));
     assert!(code == 0 && out.starts_with("2 superseded revisions removed, 0 kept"), "{out}");
     assert_eq!(World::counts(&world.synced("folder", &[], 0)), [[0; 3]; 2]);
+}
+
+/// A dump while the server runs, into another database, which devices then sync with.
+#[test]
+fn a_database_is_dumped_loaded_and_checked() {
+    let mut world = World::new(&[]);
+    world.write("one/anna.vcf", &card("Anna Öst", "TEL:+46701740601\r\n"));
+    world.write("one/bo.vcf", &card("Bo Ek", "TEL:+4681234\r\n"));
+    world.synced("one", &[], 0);
+    let file = world.path("all.dump");
+    let (code, out, err) = run(world.with_db(&["db", "dump"]).arg(&file));
+    assert_eq!((code, out.starts_with("dumped: 1 accounts, 2 items")), (0, true), "{out}{err}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(run(world.with_db(&["db", "dump"]).arg(&file)).0, 7, "it exists already");
+    let (code, out, _) = run(&mut world.with_db(&["db", "dump", "-"]));
+    assert_eq!((code, &out), (0, &fs::read_to_string(&file).unwrap()));
+    let (code, out, err) = run(&mut world.with_db(&["db", "check", "--json"]));
+    let checked: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &checked["ok"], &checked["checked"]["maps"]), (0, &Value::from(true), &Value::from(2)), "{err}");
+
+    let other = |args: &[&str]| {
+        let mut command = syncml();
+        command.args(args).arg("--db").arg(format!("sqlite:{}", world.path("other.db").display()));
+        command
+    };
+    let (code, out, err) = run(other(&["db", "load", "--json"]).arg(&file));
+    let done: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &done["done"]["items"]), (0, &Value::from(2)), "{err}");
+    assert_eq!(run(other(&["db", "load"]).arg(&file)).0, 6, "it is not empty any more");
+    let (code, out, _) = run(&mut other(&["db", "check"]));
+    assert_eq!((code, out.starts_with("sound: 1 accounts, 2 items")), (0, true), "{out}");
+    let (_, again, _) = run(&mut other(&["db", "dump", "-"]));
+    assert_eq!(again, fs::read_to_string(&file).unwrap());
+    world.write("half.dump", again.lines().take(4).map(|line| format!("{line}\n")).collect::<String>().as_str());
+    let mut third = syncml();
+    third.args(["db", "load"]).arg(world.path("half.dump"));
+    let (code, _, err) = run(third.arg("--db").arg(format!("sqlite:{}", world.path("third.db").display())));
+    assert_eq!((code, err.contains("line 5 of the dump")), (7, true), "{err}");
+
+    // The server goes over to the loaded database: no slow sync, and nothing twice.
+    let mut server = world.server.take().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    fs::rename(world.path("other.db"), world.path("server.db")).unwrap();
+    for log in ["server.db-wal", "server.db-shm"] {
+        drop(fs::remove_file(world.path(log)));
+    }
+    world.start(&[]);
+    world.write("one/dora.vcf", &card("Dora", "TEL:+15550123\r\n"));
+    let report = world.synced("one", &[], 0);
+    assert_eq!(
+        (World::counts(&report), report["report"]["books"][0]["mode"].as_str()),
+        ([[0; 3], [1, 0, 0]], Some("two-way"))
+    );
+    assert_eq!(world.server_names(), set(["Anna Öst", "Bo Ek", "Dora"]));
+
+    // A page that is damaged.
+    let mut server = world.server.take().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let mut bytes = fs::read(world.path("server.db")).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 2_000].fill(0xAB);
+    fs::write(world.path("server.db"), bytes).unwrap();
+    let (code, _, err) = run(&mut world.with_db(&["db", "check"]));
+    assert_eq!((code, err.contains("restore a backup")), (6, true), "{err}");
 }

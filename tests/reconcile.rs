@@ -4,13 +4,14 @@
 mod common;
 
 use common::{PASSWORD, World};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use syncml::kit::phone::{Heard, Phone};
 use syncml::message::{AlertCode, Op, StatusCode};
-use syncml::session::{ConflictNote, Profiles, ServerConfig};
+use syncml::session::{Client, ConflictNote, Profiles, Report, ServerConfig};
 use syncml::store::memory::MemoryStore;
 use syncml::store::{BookNo, Guid, Revision};
-use syncml::sync::{Policy, Treatment};
+use syncml::sync::{Policy, Role, Treatment};
 
 const TABLE: &str = include_str!("../src/sync/reconcile/table.md");
 
@@ -250,6 +251,37 @@ fn losers_are_kept_and_told() {
     }
 }
 
+/// Field note 6: a reset phone exchanges the ids of two who live in one house, and both were edited. They stay two, though both
+/// have the number of the house.
+#[test]
+fn row6_ids_exchanged_within_a_house_join_and_double_nobody() {
+    let member = |name: &str, own: &str, more: &str| {
+        format!(
+            "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Doe;{name};;;\r\nTEL;TYPE=HOME:+4930555000\r\nTEL;TYPE=CELL:{own}\r\n{more}END:VCARD\r\n"
+        )
+    };
+    let (ada, bob) = (member("Ada", "+4917000001", ""), member("Bob", "+4917000002", ""));
+    let (ada_now, bob_now) =
+        (member("Ada", "+4917000001", "NOTE:ada\r\n"), member("Bob", "+4917000002", "NOTE:bob\r\n"));
+    let world = world(Policy::Merge);
+    let mut ids = 0;
+    let mut phone = Phone::new(&world.server, "phone", "alice", PASSWORD, world.now);
+    let heard = phone.begin(AlertCode::TWO_WAY, None, "1").unwrap();
+    exchange(&mut phone, heard, vec![(Op::Add, "1", &ada), (Op::Add, "2", &bob)], &mut ids);
+    let heard = phone.begin(AlertCode::SLOW, Some("1"), "2").unwrap();
+    let known = common::numbered(1);
+    let changes = vec![(Op::Add, "1", &*bob_now), (Op::Add, "2", &*ada_now), (Op::Add, "new1", &*known)];
+    let talk = exchange(&mut phone, heard, changes, &mut ids);
+    assert!(talk.sent.is_empty(), "{:?}", talk.sent);
+    let cards = world.cards();
+    let count = |name: &str, note: &str| {
+        cards.iter().filter(|card| card.contains(&format!("N:Doe;{name}")) && card.contains(note)).count()
+    };
+    assert_eq!((count("Ada", ""), count("Ada", "NOTE:ada"), count("Ada", "NOTE:bob")), (1, 1, 0), "{cards:?}");
+    assert_eq!((count("Bob", ""), count("Bob", "NOTE:bob"), count("Bob", "NOTE:ada")), (1, 1, 0), "{cards:?}");
+    assert_eq!(cards.len(), 3, "{cards:?}");
+}
+
 /// Superseded revisions of an item.
 fn history(world: &World, guid: Guid) -> Vec<(Revision, String)> {
     let mut found = Vec::new();
@@ -268,45 +300,105 @@ fn history(world: &World, guid: Guid) -> Vec<(Revision, String)> {
     found
 }
 
-/// The report names the item, the field, the winner and the revision that has the loser; no more of the card than that.
-#[test]
-fn the_report_names_what_lost() {
-    let mut config = ServerConfig::default();
-    config.profiles = Profiles::shipped();
-    let mut world = World::with(Arc::new(MemoryStore::new([1; 32])), config);
-    let device = common::Device::new("phone");
-    device.put(&agreed());
-    assert!(world.sync(&device).unwrap().clean);
-    let guid = find(&world, "TITLE:agreed");
-    edit(&world, guid, &ours());
-    let lost = common::items(world.server.store().as_ref(), world.account, BookNo::CONTACTS)[0].revision;
-    device.edit(device.find("TITLE:agreed"), &theirs());
-    let mut client = syncml::session::Client::begin(
-        device.store.clone(),
-        device.account,
-        device.config.clone(),
-        world.now.plus_seconds(60),
-    )
-    .unwrap();
+/// What the server reports of a sync.
+fn served(world: &mut World, device: &common::Device) -> Report {
+    world.tick();
+    let mut client = Client::begin(device.store.clone(), device.account, device.config.clone(), world.now).unwrap();
     let mut report = None;
     while let Some(out) = client.outgoing() {
         let reply = world.post(&out).unwrap();
         report = reply.report.or(report);
-        client.received(reply.content_type, &reply.body, world.now.plus_seconds(60)).unwrap();
+        client.received(reply.content_type, &reply.body, world.now).unwrap();
     }
-    let report = report.unwrap();
-    let note = ConflictNote {
-        guid,
-        fields: vec!["TITLE".to_owned()],
-        won: Some(syncml::sync::Role::Client),
-        lost: Some(lost),
-    };
-    assert_eq!(report.books[0].conflicts, [note]);
-    assert!(!serde_json::to_string(&report).unwrap().contains("server\\r"), "nothing of the card");
-    // The one that won is on both sides, with what collided with nothing.
-    assert_eq!(world.cards(), device.cards());
-    assert!(world.cards()[0].contains("TITLE:client") && world.cards()[0].contains("NOTE:ours"));
-    assert!(
-        history(&world, guid).iter().any(|(revision, content)| *revision == lost && content.contains("TITLE:server"))
-    );
+    report.unwrap()
+}
+
+fn named(note: &ConflictNote) -> Vec<&str> {
+    note.fields.iter().map(String::as_str).collect()
+}
+
+fn under(treatment: Treatment) -> World {
+    let mut config = ServerConfig::default();
+    config.profiles = Profiles::shipped().treat(treatment);
+    World::with(Arc::new(MemoryStore::new([1; 32])), config)
+}
+
+/// The report names the item, the fields, the winner and the revision that has the loser; no more of the card than that.
+/// Fields that only one side changed did not lose where fields are merged, and did where a whole card wins.
+#[test]
+fn the_report_names_what_lost() {
+    let (client, server) = (Some(Role::Client), Some(Role::Server));
+    for (policy, fields, won, text) in [
+        (Policy::Merge, &["TITLE"][..], client, Some("TITLE:server")),
+        (Policy::ClientWins, &["NOTE", "TITLE"], client, Some("TITLE:server")),
+        (Policy::Newest, &["NOTE", "TITLE"], client, Some("TITLE:server")),
+        (Policy::ServerWins, &["ROLE", "TITLE"], server, Some("TITLE:client")),
+        (Policy::LeaveToClient, &["ROLE", "TITLE"], server, Some("TITLE:client")),
+        (Policy::KeepBoth, &["NOTE", "ROLE", "TITLE"], None, None),
+    ] {
+        let mut world = under(Treatment::conflicts(policy));
+        let device = common::Device::new("phone");
+        device.put(&agreed());
+        assert!(world.sync(&device).unwrap().clean);
+        let guid = find(&world, "TITLE:agreed");
+        edit(&world, guid, &ours());
+        device.edit(device.find("TITLE:agreed"), &card("TITLE:client\r\nROLE:theirs\r\n"));
+        let report = served(&mut world, &device);
+        let [note] = &report.books[0].conflicts[..] else { panic!("{policy}: {report:?}") };
+        assert_eq!((note.guid, named(note), note.won), (guid, fields.to_vec(), won), "{policy}");
+        assert_eq!(report.books[0].received.conflicts, 1, "{policy}");
+        assert!(!serde_json::to_string(&report).unwrap().contains("server\\r"), "nothing of the card");
+        let lost = history(&world, guid).into_iter().find(|(revision, _)| Some(*revision) == note.lost);
+        assert_eq!(lost.is_some(), text.is_some(), "{policy}");
+        assert!(text.is_none_or(|text| lost.unwrap().1.contains(text)), "{policy}");
+        let settled = served(&mut world, &device);
+        assert!(settled.books[0].conflicts.is_empty(), "{policy}: told once");
+        assert_eq!(
+            world.cards().into_iter().collect::<BTreeSet<_>>(),
+            device.cards().into_iter().collect::<BTreeSet<_>>(),
+            "{policy}"
+        );
+    }
+}
+
+/// The same of two cards that never were agreed on, and are the same contact (S7).
+#[test]
+fn the_report_names_what_a_twin_lost() {
+    for (policy, fields, won) in [
+        (Policy::Merge, &["TITLE"][..], Role::Client),
+        (Policy::ClientWins, &["NOTE", "ROLE", "TITLE"], Role::Client),
+        (Policy::Newest, &["NOTE", "ROLE", "TITLE"], Role::Client),
+        (Policy::ServerWins, &["NOTE", "ROLE", "TITLE"], Role::Server),
+    ] {
+        let mut world = under(Treatment::conflicts(policy));
+        common::put(world.server.store().as_ref(), world.account, BookNo::CONTACTS, None, &ours(), world.now);
+        let guid = find(&world, "TITLE:server");
+        let device = common::Device::new("phone");
+        device.put(&card("TITLE:client\r\nROLE:theirs\r\n"));
+        let report = served(&mut world, &device);
+        let [note] = &report.books[0].conflicts[..] else { panic!("{policy}: {report:?}") };
+        assert_eq!((note.guid, named(note), note.won), (guid, fields.to_vec(), Some(won)), "{policy}");
+        assert!(history(&world, guid).iter().any(|(revision, _)| Some(*revision) == note.lost), "{policy}");
+        assert_eq!(world.cards().len(), 1, "{policy}");
+    }
+}
+
+/// A change that a delete wins over by policy is told as well, and is in the history.
+#[test]
+fn the_report_names_what_a_delete_won_over() {
+    for policy in [Policy::ClientWins, Policy::Newest] {
+        let mut world = under(Treatment::conflicts(policy));
+        let device = common::Device::new("phone");
+        device.put(&agreed());
+        assert!(world.sync(&device).unwrap().clean);
+        let guid = find(&world, "TITLE:agreed");
+        edit(&world, guid, &ours());
+        device.delete(device.find("TITLE:agreed"));
+        let report = served(&mut world, &device);
+        let [note] = &report.books[0].conflicts[..] else { panic!("{policy}: {report:?}") };
+        assert_eq!((note.guid, note.fields.len(), note.won), (guid, 0, Some(Role::Client)), "{policy}");
+        let lost = history(&world, guid).into_iter().find(|(revision, _)| Some(*revision) == note.lost);
+        assert!(lost.unwrap().1.contains("TITLE:server"), "{policy}");
+        assert!(world.cards().is_empty(), "{policy}");
+    }
 }

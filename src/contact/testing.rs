@@ -6,23 +6,34 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::card::{CardBuilder, PropertyBuf, Value, Version};
 
-/// So many cases, or more if `PROPTEST_CASES` asks for more.
+/// So many cases of a property that is no law, or more if `PROPTEST_CASES` or `SYNCML_LAW_CASES` ask for more.
 pub(super) fn at_least(cases: u32) -> ProptestConfig {
-    ProptestConfig::with_cases(ProptestConfig::default().cases.max(cases))
+    let wanted = said("SYNCML_LAW_CASES").and_then(|value| value.parse().ok()).unwrap_or(cases);
+    ProptestConfig::with_cases(ProptestConfig::default().cases.max(wanted))
 }
 
 /// Cases of a law in every run of the tests, from a fixed seed; a tenth as many more are fresh each time.
 const LAW_CASES: u32 = 2_000;
 
-/// Asks a law of many made-up cases: the same ones in every run, and some that nobody has seen. `SYNCML_LAW_CASES` says how
-/// many, and with `SYNCML_TEST_FULL=1` they are 50,000.
-#[allow(clippy::disallowed_methods)] // what the environment names is for the tests alone
-pub(super) fn hold<S: Strategy>(name: &str, cases: S, law: impl Fn(&S::Value) -> Result<(), TestCaseError>) {
-    let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+/// So many cases as `SYNCML_LAW_CASES` says; with `SYNCML_TEST_FULL=1` they are 50,000.
+fn wanted() -> Option<u32> {
     let full = said("SYNCML_TEST_FULL").is_some_and(|value| value == "1").then_some(50_000);
-    let wanted = said("SYNCML_LAW_CASES").and_then(|value| value.parse().ok()).or(full).unwrap_or(LAW_CASES);
+    said("SYNCML_LAW_CASES").and_then(|value| value.parse().ok()).or(full)
+}
+
+#[allow(clippy::disallowed_methods)] // what the environment names is for the tests alone
+fn said(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Asks a law of many made-up cases: the same ones in every run, and some that nobody has seen. How many is said by
+/// `SYNCML_LAW_CASES` and `SYNCML_TEST_FULL`; `SYNCML_LAW_SEED`, a number, asks of others than the usual ones.
+pub(super) fn hold<S: Strategy>(name: &str, cases: S, law: impl Fn(&S::Value) -> Result<(), TestCaseError>) {
+    let wanted = wanted().unwrap_or(LAW_CASES);
     let mut seed = [7; 32];
     seed.iter_mut().zip(name.bytes()).for_each(|(seed, byte)| *seed = byte);
+    let other = said("SYNCML_LAW_SEED").and_then(|value| value.parse::<u64>().ok()).unwrap_or_default();
+    seed.iter_mut().rev().zip(other.to_le_bytes()).for_each(|(seed, byte)| *seed ^= byte);
     let fixed = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     for (fixed, cases_of) in [(Some(fixed), wanted), (None, wanted / 10)] {
         let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases_of) };

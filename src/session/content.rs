@@ -1,7 +1,7 @@
 //! What a datastore's items mean, for the rooms of the session: one place that asks `contact`.
 
 use crate::contact::identity::{Kind, Likeness, MatchRules, compare_items, identify, shares_strong_key};
-use crate::contact::{card, merge};
+use crate::contact::{card, diff, merge};
 use crate::message::{Change, Item, Meta};
 use crate::store::{Blob, Draft, Guid, ItemRow, Result, RevisionRow, Tx};
 use base64::Engine as _;
@@ -222,6 +222,21 @@ pub(super) fn merged<'m>(
         }
         None => (Content::of(told), Vec::new()),
     }
+}
+
+/// The names of the fields in which a card that loses as a whole differs from the one that stands, of those in which it also
+/// differs from what was agreed on. None of large content, and of what is no card.
+pub(super) fn lost_fields(kind: Kind, base: Option<&[u8]>, loser: &Content<'_>, winner: &Content<'_>) -> Vec<String> {
+    if kind != Kind::Contact || loser.blob.is_some() || winner.blob.is_some() {
+        return Vec::new();
+    }
+    let names = |one: &[u8]| -> Option<Vec<String>> {
+        Some(diff::diff(one, &loser.bytes)?.into_iter().map(|difference| difference.property).collect())
+    };
+    let changed = base.and_then(names);
+    let mut fields = names(&winner.bytes).unwrap_or_default();
+    fields.retain(|field| changed.as_ref().is_none_or(|changed| changed.contains(field)));
+    fields
 }
 
 /// The union, the peer's first; but where all in which it differs from ours is ours cut short, ours is the card (row 25).

@@ -25,6 +25,11 @@ impl StoreState {
     pub(super) fn fields(&self) -> Option<Fields> {
         self.filter.as_ref().and_then(Filter::fields)
     }
+
+    /// Whether what was sent in an earlier session was perhaps sent under another lens than that of now.
+    pub(super) const fn has_other_lens(&self) -> bool {
+        self.refilter || self.widened
+    }
 }
 
 impl OpenBook<'_, '_> {
@@ -38,7 +43,7 @@ impl OpenBook<'_, '_> {
     pub(super) fn sent_lens(&self, row: &OutgoingRow) -> Option<LensNo> {
         match self.role {
             _ if row.reason == UNPLACED => Some(LensNo::UNPLACED),
-            Role::Server if self.state.refilter && row.session != Some(self.token) => Some(NOTHING),
+            Role::Server if self.state.has_other_lens() && row.session != Some(self.token) => Some(NOTHING),
             _ => self.state.lens,
         }
     }

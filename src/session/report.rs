@@ -61,7 +61,9 @@ pub struct BookReport {
 pub struct ConflictNote {
     /// The item here.
     pub guid: Guid,
-    /// The fields that both sides said differently where only one can stand; none: the card as a whole.
+    /// The fields that lost: said differently by both sides where only one can stand, or, where the policy lets a whole card
+    /// win, all that the loser had changed and the winner says otherwise. Where both cards were kept, those in which they
+    /// differ. None where a change lost against a delete or a delete against a change, and of what is no card.
     pub fields: Vec<String>,
     /// Who won; nobody where both were kept.
     pub won: Option<Role>,

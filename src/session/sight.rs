@@ -1,12 +1,13 @@
 //! What a peer can hold of a card, in its session: its lens is settled by the first Sync of a datastore, and what it was when
 //! an item was agreed is remembered with that agreement.
 //!
-//! It is made of what the peer declares (§3.19), of the profile rules about it, and on a server of the fields that the
-//! device wants (§3.16). A device that can hold something else than in its last clean sync is looked at item by item, as one
+//! It is made of what the peer declares (§3.19), of the profile rules about it, of what it showed in earlier sessions besides
+//! (law L5), and on a server of the fields that the device wants (§3.16). A device that can hold something else than in its last clean sync is looked at item by item, as one
 //! with another filter is.
 
 use super::datastore;
 use super::devinf;
+use super::receive::{OpenBook, Received};
 use super::state::{State, StoreState};
 use super::turn::Turn;
 use crate::codec::{Limits, decode_devinf};
@@ -69,6 +70,7 @@ impl Turn {
             self.lenses.load(tx, store.left_over.as_ref().and_then(|left| left.lens))?;
             if store.sync_seen || store.sync_msg != 0 {
                 self.lenses.load(tx, store.lens)?;
+                self.lenses.load(tx, store.observed)?;
                 continue;
             }
             let caps =
@@ -84,9 +86,18 @@ impl Turn {
         let rules = self.manners.card.clone().unwrap_or_default();
         let fields = store.fields().filter(|_| self.role == Role::Server);
         let (lens, _) = Lens::of(declared.as_ref(), &rules, fields);
+        let before = self.pairs.get(&store.book).and_then(|pair| pair.lens);
+        self.lenses.load(tx, before)?;
+        let before = self.lenses.get(before);
+        let lens = lens.with_observed(&before);
         store.lens = self.lenses.keep(tx, &lens)?;
         let sends = store.sync.sends(self.role);
         let Some(pair) = self.pairs.get_mut(&store.book).filter(|pair| pair.lens != store.lens) else { return Ok(()) };
+        // The same declaration, and what was observed since comes into force.
+        store.widened = Lens::clone(&before).with_observed(&before) == lens;
+        if store.widened {
+            return Ok(());
+        }
         // Of a device's first sync nothing was agreed before.
         let first = pair.epoch == 0 && pair.lens.is_none();
         if self.role == Role::Server && sends && !first {
@@ -95,6 +106,26 @@ impl Turn {
         }
         if sends || first {
             pair.lens = store.lens;
+        }
+        Ok(())
+    }
+}
+
+impl OpenBook<'_, '_> {
+    /// Notes what a peer shows beyond what it was known to hold.
+    pub(super) fn observe(&mut self, tx: &mut dyn Tx, batch: &[Received<'_>]) -> Result<()> {
+        if self.kind != Kind::Contact || self.state.lens.is_none() {
+            return Ok(());
+        }
+        let mut lens = self.lenses.get(self.state.observed.or(self.state.lens));
+        let before = lens.clone();
+        for content in batch.iter().filter_map(|received| received.content.as_ref()) {
+            if let Some(wide) = lens.observing(&content.bytes) {
+                lens = Rc::new(wide);
+            }
+        }
+        if lens != before {
+            self.state.observed = self.lenses.keep(tx, &lens)?;
         }
         Ok(())
     }

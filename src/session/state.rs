@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// The version of [`State`] that this release writes; it reads this one only.
 pub(super) const STATE_VERSION: i64 = 1;
 
+/// More than any count or number of a session is: they can be counted on from here without an overflow.
+const MOST: u64 = 1 << 60;
+
 /// Which of the peer's packages is expected or being received (§3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Package {
@@ -170,6 +173,13 @@ pub(super) struct StoreState {
     /// it. What a client wants to receive is no part of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lens: Option<LensNo>,
+    /// That lens with what the peer showed in this session beyond what it declared: it is for the next session (law L5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<LensNo>,
+    /// Whether the peer is known to hold more than in its last clean sync, by what it showed alone: nobody needs to look at
+    /// each item for that, but what was sent before was sent under another lens.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub widened: bool,
     /// On the server: whether the device has another filter, or can hold something else, than in its last clean sync.
     pub refilter: bool,
     /// The epoch that this sync reads and writes.
@@ -298,6 +308,16 @@ impl State {
         }
     }
 
+    /// A session's state as it was stored; `None` for what no session has written.
+    pub(super) fn from_stored(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(Self::is_plausible)
+    }
+
+    fn is_plausible(&self) -> bool {
+        let small = [self.messages, self.idle].iter().all(|count| *count <= u32::MAX / 2);
+        small && self.bytes_in <= MOST && self.bytes_out <= MOST && self.stores.iter().all(StoreState::is_plausible)
+    }
+
     /// Notes that a Get of our device information is to be answered. Nobody needs it more than a few times.
     pub(super) fn owe_results(&mut self, msg_ref: &str, cmd_ref: &str) {
         if self.owed_results.len() < 4 {
@@ -343,8 +363,10 @@ impl StoreState {
             reason: None,
             filter: None,
             lens: None,
+            observed: None,
+            widened: false,
             refilter: false,
-            epoch: epoch + i64::from(sync.is_full()),
+            epoch: epoch.saturating_add(i64::from(sync.is_full())),
             old_epoch: sync.is_full().then_some(epoch),
             peer_next: None,
             peer_last: None,
@@ -397,13 +419,29 @@ impl StoreState {
         }
     }
 
+    fn is_plausible(&self) -> bool {
+        let Counts { added, changed, deleted, matched, conflicts, refused } = self.received;
+        let received = [added, changed, deleted, matched, conflicts, refused];
+        let Counts { added, changed, deleted, matched, conflicts, refused } = self.sent;
+        let sent = [added, changed, deleted, matched, conflicts, refused];
+        let counts = [self.held, self.withheld, self.staged_adds, self.staged_bytes, self.elsewhere];
+        let large = self.large_out.as_ref().map_or(0, |large| large.sent);
+        let hold = self.hold.as_ref().map_or([0; 2], |hold| [hold.items, hold.live]);
+        let weighed = if let Settling::Weighing(_, found) = self.settling { found } else { 0 };
+        let numbers = [self.upto.0, self.start_head.0, self.start_live, self.seen_head.0, self.awaiting, self.epoch];
+        let all = received.into_iter().chain(sent).chain(counts).chain(hold).chain([large, weighed]);
+        all.chain(numbers.map(i64::unsigned_abs)).all(|number| number <= MOST)
+            && self.old_epoch.is_none_or(|epoch| epoch.unsigned_abs() <= MOST)
+            && self.left_over.as_ref().is_none_or(|store| store.is_plausible())
+    }
+
     /// Makes the sync one of everything: the map is written anew; `epoch` is that of the map in force.
     pub(super) fn escalate(&mut self, reason: &str, epoch: i64) {
         if self.old_epoch.is_none() {
             self.sync = self.sync.full();
             self.reason = Some(reason.to_owned());
             self.old_epoch = Some(epoch);
-            self.epoch = epoch + 1;
+            self.epoch = epoch.saturating_add(1);
         }
     }
 
@@ -463,6 +501,9 @@ impl StoreState {
         if role == Role::Server && self.sync.sends(role) {
             pair.filter_hash = self.filter.as_ref().map(Filter::digest);
         }
+        if self.widened && self.observed.is_none() {
+            pair.lens = self.lens;
+        }
         if self.old_epoch.is_some() {
             if self.hold.is_none() {
                 // Everything was compared: what was held went back.
@@ -490,5 +531,38 @@ impl StoreState {
             elsewhere: self.elsewhere,
             withheld: self.withheld,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{State, StoreState};
+    use crate::message::Version;
+    use crate::store::BookNo;
+    use crate::sync::{Role, SyncType};
+
+    #[test]
+    fn what_no_session_has_written_is_not_read() {
+        let mut state = State::new(Role::Server, Version::V12, (String::new(), None), String::new());
+        let mut store = StoreState::new(BookNo::CONTACTS, SyncType::Slow, 1);
+        store.left_over = Some(Box::new(StoreState::new(BookNo::CONTACTS, SyncType::Slow, 1)));
+        state.stores.push(store);
+        let stored = serde_json::to_value(&state).unwrap();
+        let is_read = |stored: &serde_json::Value| State::from_stored(&serde_json::to_vec(stored).unwrap()).is_some();
+        assert!(is_read(&stored));
+        for (path, number) in [
+            ("/messages", u64::from(u32::MAX)),
+            ("/idle", u64::from(u32::MAX)),
+            ("/bytes_in", u64::MAX),
+            ("/stores/0/held", u64::MAX),
+            ("/stores/0/awaiting", i64::MAX as u64),
+            ("/stores/0/received/added", u64::MAX),
+            ("/stores/0/left_over/sent/refused", u64::MAX),
+        ] {
+            let mut changed = stored.clone();
+            *changed.pointer_mut(path).unwrap() = number.into();
+            assert!(!is_read(&changed), "{path}");
+        }
+        assert!(State::from_stored(b"{}").is_none());
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, conformance, demo, device, held, history, import, item, list, notify, plan, platform, poll, serve, sync,
-    wire,
+    account, backup, config, conformance, demo, device, held, history, import, item, list, notify, plan, platform,
+    poll, serve, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -18,7 +18,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve a database over HTTP until Ctrl-C
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
+    /// Print the settings of `serve` as a file, with their defaults and what they mean
+    Config(config::Args),
     /// Accounts and their passwords
     #[command(subcommand)]
     Account(account::Command),
@@ -28,6 +30,9 @@ enum Command {
     /// Devices that have synced
     #[command(subcommand)]
     Device(device::Command),
+    /// Whole databases: dump, load, check
+    #[command(subcommand)]
+    Db(backup::Command),
     /// Keep a folder of cards in step with a server, both ways
     Sync(Box<sync::Args>),
     /// Ask a server whether anything changed, without syncing
@@ -67,6 +72,7 @@ impl Cli {
             Command::Account(command) => command.json(),
             Command::Platform(command) => command.json(),
             Command::Device(command) => command.json(),
+            Command::Db(command) => command.json(),
             Command::Sync(args) => args.json,
             Command::Poll(args) => args.json,
             Command::Held(command) => command.json(),
@@ -76,7 +82,9 @@ impl Cli {
             Command::Import(args) => args.json,
             Command::Match(args) => args.json,
             Command::Conformance(args) => args.json,
-            Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
+            Command::Config(_) | Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => {
+                false
+            }
         }
     }
 
@@ -84,9 +92,14 @@ impl Cli {
     pub(crate) fn run(self) -> Result<()> {
         match self.command {
             Command::Serve(args) => serve::run(&args),
+            Command::Config(args) => {
+                config::run(&args);
+                Ok(())
+            }
             Command::Account(command) => account::run(&command),
             Command::Platform(command) => platform::run(&command),
             Command::Device(command) => device::run(&command),
+            Command::Db(command) => backup::run(&command),
             Command::Sync(args) => sync::run(&args),
             Command::Poll(args) => poll::run(&args),
             Command::Held(command) => held::run(&command),
@@ -106,11 +119,10 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use super::Cli;
-    use clap::CommandFactory;
+    use crate::config::command;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -18,11 +18,6 @@ pub(crate) fn line(text: &str) {
     drop(writeln!(std::io::stdout(), "{text}"));
 }
 
-/// The same for what went wrong.
-pub(crate) fn warn(text: &str) {
-    drop(writeln!(std::io::stderr(), "syncml: {text}"));
-}
-
 /// A list of JSON values, written one by one.
 pub(crate) struct List {
     empty: bool,

@@ -354,12 +354,16 @@ fn endure(bytes: &[u8], original: &[u8]) {
     }
 }
 
-/// 100,000 with `SYNCML_TEST_FULL=1`, one in forty else. `SYNCML_CASE=N` plays only the case with that number.
+/// One in forty of 100,000, all of them with `SYNCML_TEST_FULL=1`, or as many as `SYNCML_MUTATIONS` says. `SYNCML_CASE=N` plays
+/// only the case with that number.
 #[test]
 fn row37_and_row46_no_damage_makes_a_panic() {
     const LARGEST: usize = 8 * 1024;
+    const ALL: usize = 100_000;
     let full = std::env::var("SYNCML_TEST_FULL").is_ok_and(|full| full == "1");
-    let only: Option<usize> = std::env::var("SYNCML_CASE").ok().and_then(|it| it.parse().ok());
+    let number = |name: &str| -> Option<usize> { std::env::var(name).ok().and_then(|it| it.parse().ok()) };
+    let only = number("SYNCML_CASE");
+    let wanted = number("SYNCML_MUTATIONS").unwrap_or(if full { ALL } else { ALL / 40 });
     let files = files();
     let originals: Vec<Vec<u8>> = files
         .iter()
@@ -367,7 +371,7 @@ fn row37_and_row46_no_damage_makes_a_panic() {
         .filter(|bytes| bytes.len() <= LARGEST)
         .collect();
     let mut failures = Vec::new();
-    for case in (0..100_000).step_by(if full { 1 } else { 40 }) {
+    for case in (0..ALL).step_by((ALL / wanted.clamp(1, ALL)).max(1)) {
         if only.is_some_and(|only| only != case) {
             continue;
         }

@@ -1,6 +1,6 @@
 //! Changing a card without touching the rest of it.
 
-use super::{Card, Encoding, Property, PropertyBuf, Version};
+use super::{Card, Property, PropertyBuf, Version};
 
 /// Edits a card: what is not named stays byte for byte, what is new is spelt in the card's version.
 #[derive(Debug, Clone)]
@@ -84,18 +84,14 @@ impl<'c, 'a> Editor<'c, 'a> {
         let mut out = Vec::with_capacity(whole.len() + self.added.len());
         let mut from = 0;
         let starts = self.card.properties.iter().skip(1).map(Property::at).chain([self.card.end_line]);
-        let mut after_base64 = false;
         for ((property, slot), next) in self.card.properties.iter().zip(&self.slots).zip(starts) {
-            let Slot::Put(bytes) = slot else {
-                after_base64 = property.encoding() == Encoding::Base64;
-                continue;
-            };
+            let Slot::Put(bytes) = slot else { continue };
             out.extend_from_slice(&whole[from..property.at()]);
             out.extend_from_slice(bytes);
             from = property.at() + property.raw().len();
-            after_base64 = if bytes.is_empty() { after_base64 } else { is_base64(bytes) };
-            // A junk line here may look like more base64: keep it apart.
-            if after_base64 && from < next && !matches!(whole[from], b'\r' | b'\n') {
+            // A junk line here may look like more base64, or like more of a value that ends in a backslash: keep it apart.
+            let apart = bytes.is_empty() || is_base64(bytes);
+            if apart && from < next && !matches!(whole[from], b'\r' | b'\n') {
                 out.extend_from_slice(self.card.line_break());
             }
         }

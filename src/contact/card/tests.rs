@@ -307,6 +307,17 @@ fn junk_between_properties_stays() {
 }
 
 #[test]
+fn junk_is_no_more_of_the_line_before_once_what_stood_between_is_gone() {
+    let bytes = card("2.1", &["TEL:1\\", "FN:x", "junk"]);
+    let card = parse(&bytes);
+    let mut editor = Editor::new(&card);
+    editor.remove_all("FN");
+    let edited = editor.finish();
+    assert_eq!(parse(&edited).get("TEL").unwrap().text(), "1\\");
+    assert!(edited.windows(8).any(|it| it == b"\r\n\r\njunk"), "{}", edited.escape_ascii());
+}
+
+#[test]
 fn a_line_that_ends_in_a_backslash_goes_on() {
     let bytes = card("2.1", &["ADR;HOME:;;Way 1\\", "Box 2\\", "House 3;Town", "TEL:1\\", "FN:x"]);
     let card = parse(&bytes);

@@ -94,11 +94,26 @@ impl Canon {
         is_label(property)
     }
 
+    /// Does this property say anything about the contact? Empty ones and bookkeeping do not.
+    pub(in crate::contact) fn says_something(property: &Property<'_>) -> bool {
+        says_something(property)
+    }
+
+    /// The name in a line.
+    pub(in crate::contact) fn name(line: &[u8]) -> &[u8] {
+        line.split(|byte| *byte == Self::PART).next().unwrap_or_default()
+    }
+
     /// The label in a line: a hash, or nothing.
     pub(in crate::contact) fn label(line: &[u8]) -> &[u8] {
-        let name = line.iter().position(|byte| *byte == Self::PART).unwrap_or(line.len());
-        let rest = line.get(name + 1..).unwrap_or_default();
+        let rest = line.get(Self::name(line).len() + 1..).unwrap_or_default();
         if rest.first() == Some(&Self::PART) { &[] } else { rest.get(..LABEL).unwrap_or_default() }
+    }
+
+    /// The components of the value in a line without parameters.
+    pub(in crate::contact) fn components(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let value = line.get(Self::name(line).len() + Self::label(line).len() + 2..).unwrap_or_default();
+        value.split(|byte| *byte == COMPONENT)
     }
 
     /// For every line: the property it comes from, what it is (name, label, value), and all of it with parameters.

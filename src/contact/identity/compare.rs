@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::keys::{Facts, NUMBER_DIGITS, tail};
+use super::keys::{Facts, NUMBER_DIGITS, may_be_one_line, tail};
 use super::{Kind, fingerprint, identify};
 use crate::contact::card::{Card, decode_document};
 
@@ -189,10 +189,10 @@ fn compare_facts(a: &Facts, b: &Facts, rules: &MatchRules) -> Verdict {
     let number = shares(&a.numbers, &b.numbers, |it| tail(it, digits));
     let email = shares(&a.emails, &b.emails, |it| it);
     match (a.forms.is_empty(), b.forms.is_empty()) {
-        (true, true) => return compare_nameless(a, b, number, email, digits),
+        (true, true) => return compare_nameless(a, b, email, digits),
         (false, false) => {}
         _ => {
-            return if same(&a.numbers, &b.numbers, |it| tail(it, digits)) {
+            return if Lines::of(a, digits).are(&Lines::of(b, digits)) {
                 verdict(Likeness::Loose, Why::OneNameless)
             } else {
                 verdict(Likeness::Different, Why::NothingShared)
@@ -226,17 +226,50 @@ fn compare_facts(a: &Facts, b: &Facts, rules: &MatchRules) -> Verdict {
     verdict(Likeness::Different, Why::NumbersDiffer)
 }
 
-fn compare_nameless(a: &Facts, b: &Facts, number: bool, email: bool, digits: usize) -> Verdict {
-    if same(&a.numbers, &b.numbers, |it| tail(it, digits)) {
+fn compare_nameless(a: &Facts, b: &Facts, email: bool, digits: usize) -> Verdict {
+    let lines = (Lines::of(a, digits), Lines::of(b, digits));
+    if lines.0.are(&lines.1) {
         return verdict(Likeness::Strong, Why::NamelessSameNumbers);
     }
     if a.numbers.is_empty() && b.numbers.is_empty() && same(&a.emails, &b.emails, |it| it) {
         return verdict(Likeness::Strong, Why::NamelessSameEmails);
     }
-    if number || email {
+    if lines.0.share(&lines.1) || email {
         return verdict(Likeness::Loose, Why::NamelessOverlap);
     }
     verdict(Likeness::Different, Why::NothingShared)
+}
+
+/// The numbers of a card where no name speaks for it: the last digits alone are too little then.
+struct Lines<'f> {
+    /// Last digits and all of them, sorted.
+    numbers: Vec<(&'f str, &'f str)>,
+    /// Fewer digits than usual were asked for: they suffice.
+    lenient: bool,
+}
+
+impl<'f> Lines<'f> {
+    fn of(facts: &'f Facts, digits: usize) -> Self {
+        let mut numbers: Vec<_> = facts.numbers.iter().map(|number| (tail(number, digits), number.as_str())).collect();
+        numbers.sort_unstable();
+        Self { numbers, lenient: digits < NUMBER_DIGITS }
+    }
+
+    fn has(&self, (tail, number): (&str, &str)) -> bool {
+        let from = self.numbers.partition_point(|(other, _)| *other < tail);
+        let alike = self.numbers[from..].iter().take_while(|(other, _)| *other == tail);
+        alike.into_iter().any(|(_, other)| self.lenient || may_be_one_line(number, other))
+    }
+
+    /// Have both the same ones, and any?
+    fn are(&self, other: &Self) -> bool {
+        let within = |one: &Self, two: &Self| one.numbers.iter().all(|number| two.has(*number));
+        !self.numbers.is_empty() && within(self, other) && within(other, self)
+    }
+
+    fn share(&self, other: &Self) -> bool {
+        self.numbers.iter().any(|number| other.has(*number))
+    }
 }
 
 enum Agreement {
@@ -246,7 +279,17 @@ enum Agreement {
 }
 
 fn agreement(a: &Facts, b: &Facts, rules: &MatchRules) -> Agreement {
-    if a.forms.iter().any(|form| b.forms.contains(form)) {
+    let shared: Vec<&String> = a.forms.iter().filter(|form| b.forms.contains(form)).collect();
+    if !shared.is_empty() {
+        // FN may be what several are filed under, a family or a company; then N tells who they are.
+        let own = |it: &Facts, form: &String| it.forms[..it.own].contains(form);
+        let filed = a.own > 0 && b.own > 0 && !shared.iter().any(|form| own(a, form) || own(b, form));
+        // One word in common, where both say more than that, is a family.
+        let more = |it: &Facts| it.forms.iter().any(|form| form.contains(' '));
+        let family = more(a) && more(b) && !shared.iter().any(|form| form.contains(' '));
+        if filed || family {
+            return Agreement::Disagree(Why::NamesDiffer);
+        }
         let clash = |one: &str, two: &str| !one.is_empty() && !two.is_empty() && one != two;
         // An initial agrees with the name it stands for.
         let initial = |one: &str, two: &str| one.chars().count() == 1 && two.starts_with(one);

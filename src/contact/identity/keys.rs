@@ -18,6 +18,8 @@ const MAX_EMAILS: usize = 2;
 pub(super) struct Facts {
     /// Ways to say the name, each as sorted words; the first is the shortest full one. Empty: nameless.
     pub(super) forms: Vec<String>,
+    /// How many of them, from the first, are of family and given name.
+    pub(super) own: usize,
     /// The name as one string in its own order, for prefixes.
     pub(super) spoken: String,
     pub(super) additional: String,
@@ -40,6 +42,7 @@ impl Facts {
         if !part(2).is_empty() {
             push_form(&mut forms, &format!("{} {} {}", part(0), part(1), part(2)));
         }
+        let own = forms.len();
         if let Some(full) = &full {
             push_form(&mut forms, full);
         }
@@ -77,6 +80,7 @@ impl Facts {
             suffix: words(part(4)),
             spoken: words_in_order(&spoken),
             forms,
+            own,
             numbers,
             emails,
             uid,
@@ -143,6 +147,17 @@ fn push_form(forms: &mut Vec<String>, text: &str) {
 pub(super) fn tail(digits: &str, count: usize) -> &str {
     // Digits are ASCII, so any place is a character boundary.
     &digits[digits.len().saturating_sub(count)..]
+}
+
+/// Can two numbers with the same last digits be one, written with and without country and trunk codes (0, 00, and 8 where
+/// numbers have 10 digits)? `202 555 0123` is not `302 555 0123`.
+pub(super) fn may_be_one_line(a: &str, b: &str) -> bool {
+    let bare = |digits: &'_ str| -> usize {
+        let zeros = digits.len() - digits.trim_start_matches('0').len();
+        zeros + usize::from(digits[zeros..].len() == 11 && digits[zeros..].starts_with('8'))
+    };
+    let (a, b) = (&a[bare(a)..], &b[bare(b)..]);
+    a.ends_with(b) || b.ends_with(a)
 }
 
 /// Appends a number without what is only there for the eye. Pauses are `p` and `w`, whichever way they are written.

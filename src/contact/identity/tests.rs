@@ -148,7 +148,43 @@ fn rows1_and_6_the_table_of_likeness() {
         (&["N:Doe;Ada", "TEL:1234567"], &["N:Doe;Ada", "TEL:7654321"], (Different, Why::NumbersDiffer)),
         (&["N:Doe;Ada"], &["N:Doe;Ada", "TEL:7654321"], (Loose, Why::NameAlone)),
         (&["N:Doe", "TEL:1234567"], &["N:Doe;Ada", "TEL:1234567"], (Different, Why::NamesDiffer)),
+        // Who lives in one house, or works in one, may be filed under it.
+        (
+            &["N:Doe;Ada", "FN:The Does", "TEL:1234567"],
+            &["N:Doe;Bob", "FN:The Does", "TEL:1234567"],
+            (Different, Why::NamesDiffer),
+        ),
+        (
+            &["N:Doe;Ada", "FN:Acme", "ORG:Acme", "EMAIL:info@acme"],
+            &["N:Roe;Bob", "FN:Acme", "ORG:Acme", "EMAIL:info@acme"],
+            (Different, Why::NamesDiffer),
+        ),
+        (
+            &["N:Doe", "FN:Ada Doe", "TEL:1234567"],
+            &["N:Doe", "FN:Bob Doe", "TEL:1234567"],
+            (Different, Why::NamesDiffer),
+        ),
+        (
+            &["N:;Ada", "FN:Ada Doe", "TEL:1234567"],
+            &["N:Ada", "FN:Ada Roe", "TEL:1234567"],
+            (Different, Why::NamesDiffer),
+        ),
+        (&["N:Doe;Robert", "FN:Bob Doe", "TEL:1234567"], &["N:Doe;Bob", "TEL:1234567"], (Strong, Why::NameAndNumber)),
+        (&["N:Doe", "FN:Ada Doe", "TEL:1234567"], &["N:Doe", "TEL:1234567"], (Strong, Why::NameAndNumber)),
+        (&["N:Doe;Ada", "FN:Mum", "TEL:1234567"], &["N:Mum", "TEL:1234567"], (Strong, Why::NameAndNumber)),
+        (
+            &["N:Doe;Ada", "ADR:;;1 Way;Town", "TEL:1234567"],
+            &["N:Doe;Bob", "ADR:;;1 Way;Town"],
+            (Different, Why::NamesDiffer),
+        ),
         // Row 1: the nameless.
+        (&["TEL:+1 202 555 0123", "NOTE:x"], &["TEL:202-555-0123"], (Strong, Why::NamelessSameNumbers)),
+        (&["TEL:+49 30 1234567", "NOTE:x"], &["TEL:030 1234567"], (Strong, Why::NamelessSameNumbers)),
+        (&["TEL:+7 916 123-45-67", "NOTE:x"], &["TEL:8 916 123-45-67"], (Strong, Why::NamelessSameNumbers)),
+        (&["TEL:202 555 0123"], &["TEL:302 555 0123"], (Different, Why::NothingShared)),
+        (&["TEL:202 555 0123", "TEL:12345678"], &["TEL:302 555 0123", "TEL:12345678"], (Loose, Why::NamelessOverlap)),
+        (&["TEL:202 555 0123"], &["N:Doe", "TEL:302 555 0123"], (Different, Why::NothingShared)),
+        (&["EMAIL:a@b", "UID:7"], &["EMAIL:c@d", "UID:7"], (Different, Why::NothingShared)),
         (&["TEL:1234567", "NOTE:x"], &["TEL:1234567"], (Strong, Why::NamelessSameNumbers)),
         (&["EMAIL:a@b", "NOTE:x"], &["EMAIL:a@b"], (Strong, Why::NamelessSameEmails)),
         (&["TEL:1234567", "TEL:2"], &["TEL:1234567"], (Loose, Why::NamelessOverlap)),

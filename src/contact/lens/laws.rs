@@ -349,9 +349,12 @@ fn said(lines: &[Line]) -> BTreeSet<&[u8]> {
 /// Is one the other with more in some of its components, because less of it is cut now, or without its label, if the
 /// device had none?
 fn extends(more: &[u8], less: &[u8], labels: bool) -> bool {
+    // What is in no standard may be structured, and is cut by component then.
+    let name = |line: &[u8]| String::from_utf8_lossy(Canon::name(line)).into_owned();
+    let own = shape(&name(more)) == Shape::Unknown;
     let parts = |line: &[u8]| -> Vec<Vec<Vec<u8>>> {
         line.split(|byte| *byte == Canon::PART)
-            .map(|part| part.split(|byte| *byte == 0x1E).map(<[u8]>::to_vec).collect())
+            .map(|part| part.split(|byte| *byte == 0x1E || own && *byte == b';').map(<[u8]>::to_vec).collect())
             .collect()
     };
     // A label is 16 bytes of anything.
@@ -372,6 +375,13 @@ fn extends(more: &[u8], less: &[u8], labels: bool) -> bool {
     more.0 == less.0
         && (more.1 == less.1 || !labels)
         && (0..values.0.len().max(values.1.len())).all(|at| begins(&part(&values.0, at), &part(&values.1, at)))
+}
+
+/// The lines of each property.
+fn by_property(card: &Card<'_>) -> BTreeMap<usize, Vec<Vec<u8>>> {
+    let mut map: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
+    lines(card).into_iter().for_each(|line| map.entry(line.at).or_default().push(line.is));
+    map
 }
 
 fn show(line: &[u8]) -> String {
@@ -405,17 +415,34 @@ fn l2_to_l4_edits(case: &Case) -> Result<(), TestCaseError> {
     let (shown_lines, now_seen) = (lines(&shown), seen(&result, &case.now));
     let labels = case.then == case.now || case.then.holds_labels() && case.now.holds_labels();
 
-    // L2: what the device shows is to be seen of the result.
+    // L2: what the device shows is to be seen of the result, but for its re-encoding and for cuts: those that were made for it
+    // come back, and those are made that it needs now. A lens may cut more of what it shows with the types that this has here
+    // than without them; the whole is here.
     let visible = said(&now_seen);
-    // What came back untouched is what it was (L1), though with the types that the device now can hold it may be cut.
-    let (untouched, all) = (lines(&held), lines(&result));
+    let result_lines = by_property(&result);
+    let is_of = |line: &Line, what: &dyn Fn(&[u8]) -> bool| {
+        result_lines.get(&line.at).is_some_and(|of| of.iter().any(|is| what(is)))
+    };
+    let cut_now = |line: &[u8]| {
+        let whole = |is: &[u8]| extends(is, line, labels);
+        now_seen.iter().any(|less| extends(line, &less.is, labels) && is_of(less, &whole))
+    };
+    // What came back untouched is what it was, byte for byte (L1), even where the device can see nothing of that any more.
+    let untouched = lines(&held);
+    let base_seen = seen(&base, &case.then);
+    let raws: BTreeSet<&[u8]> = result.properties().iter().map(Property::raw).collect();
     let stays = |line: &[u8]| {
         case.then != case.now
             && untouched.iter().any(|held| held.is == line)
-            && all.iter().any(|more| extends(&more.is, line, labels))
+            && base_seen
+                .iter()
+                .any(|sent| extends(&sent.is, line, labels) && raws.contains(base.properties()[sent.at].raw()))
     };
     for line in said(&shown_lines) {
-        let lands = visible.contains(line) || visible.iter().any(|more| extends(more, line, labels)) || stays(line);
+        let lands = visible.contains(line)
+            || visible.iter().any(|more| extends(more, line, labels))
+            || cut_now(line)
+            || stays(line);
         prop_assert!(lands, "L2: {} does not land", show(line));
     }
     // And nothing else but what was hidden, as it was.
@@ -441,31 +468,32 @@ fn l2_to_l4_edits(case: &Case) -> Result<(), TestCaseError> {
     let open: BTreeSet<&[u8]> = base_lines.iter().filter(|line| seen_by_both(line)).map(|line| &*line.is).collect();
     let unseen: BTreeSet<&[u8]> = base_lines.iter().map(|line| &*line.is).filter(|is| !open.contains(is)).collect();
     let shown_said = said(&shown_lines);
-    let explained = |line: &Line, result_lines: &BTreeMap<usize, Vec<Vec<u8>>>| {
+    // Two may say the same, of which one is hidden.
+    let hides = |is: &[u8]| base_lines.iter().any(|it| it.is == is && hidden(it.at));
+    // What the device shows, or a cut of that (≈ of DESIGN: up to the declared cut): the device has as much of it, or more.
+    let has = |line: &Line, of: &BTreeMap<usize, Vec<Vec<u8>>>| {
+        let cut_of = |more: &[u8]| {
+            let whole = of.get(&line.at).is_some_and(|of| of.iter().any(|is| extends(is, more, labels)));
+            whole && extends(more, &line.is, labels)
+        };
         shown_said.contains(&*line.is)
             || shown_said.iter().any(|less| extends(&line.is, less, labels))
-            || result_lines.get(&line.at).is_some_and(|of| of.iter().any(|is| unseen.contains(&**is)))
+            || shown_said.iter().any(|more| cut_of(more))
     };
-    let by_property = |card: &Card<'_>| {
-        let mut map: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
-        lines(card).into_iter().for_each(|line| map.entry(line.at).or_default().push(line.is));
-        map
-    };
-    let result_lines = by_property(&result);
     for line in &now_seen {
-        prop_assert!(explained(line, &result_lines), "L2: {} comes from nowhere", show(&line.is));
+        let explained = has(line, &result_lines) || is_of(line, &|is| unseen.contains(is) || hides(is));
+        prop_assert!(explained, "L2: {} comes from nowhere", show(&line.is));
     }
     // What the device can be said to know is what it shows.
     let knows = told.unwrap_or_else(|| whole.clone());
     let knows = Card::parse(&knows).unwrap();
+    let knows_lines = by_property(&knows);
     for line in seen(&knows, &case.now) {
-        let shown = shown_said.contains(&*line.is) || shown_said.iter().any(|less| extends(&line.is, less, labels));
-        prop_assert!(shown, "L2: {} was not shown, but is held to be known", show(&line.is));
+        prop_assert!(has(&line, &knows_lines), "L2: {} was not shown, but is held to be known", show(&line.is));
     }
 
     // L3: what is hidden stays, with group and parameters.
     let result_said: BTreeSet<Vec<u8>> = lines(&result).into_iter().map(|line| line.is).collect();
-    let raws: BTreeSet<&[u8]> = result.properties().iter().map(Property::raw).collect();
     let said_again = |property: &Property<'_>| {
         let name = canonical_name(property.name());
         is_single(name) && shown.properties().iter().any(|it| canonical_name(it.name()) == name && !it.is_empty())
@@ -499,7 +527,9 @@ fn l2_to_l4_edits(case: &Case) -> Result<(), TestCaseError> {
         if !was_held || still || edited || case.then != case.now {
             continue;
         }
-        for is in source(line).iter().filter(|is| !shown_said.contains(&***is) && !unseen.contains(&***is)) {
+        // Unless another one, which is hidden, says the same (L3).
+        let gone = |is: &[u8]| !shown_said.contains(is) && !unseen.contains(is) && !hides(is);
+        for is in source(line).iter().filter(|is| gone(is)) {
             prop_assert!(!result_said.contains(is), "L4: {} is still there", show(is));
         }
     }
@@ -558,12 +588,31 @@ fn l5_more(case: &Case) -> Result<(), TestCaseError> {
     let kept = view(&shown, &wide).unwrap();
     let (kept, shown) = (Card::parse(&kept).unwrap(), Card::parse(&shown).unwrap());
     let filtered = |property: &Property<'_>| wide.fields.is_some_and(|fields| !fields.shows(property.name()));
-    let shown: Vec<Line> = lines(&shown).into_iter().filter(|line| !filtered(&shown.properties()[line.at])).collect();
+    // How long a value may be, and how many there may be, is what the device takes in a sync: that it has more of its own
+    // does not make that more, or a cut at the declared length would no longer be an echo (L6, field note 25).
+    let limited = |property: &Property<'_>| {
+        let name = canonical_name(property.name()).to_ascii_uppercase();
+        let room = wide.rooms.iter().find(|room| room.takes(&name, property));
+        room.is_some_and(|room| room.occur.is_some() || room.size.is_some())
+    };
+    let widens = |line: &Line| !filtered(&shown.properties()[line.at]) && !limited(&shown.properties()[line.at]);
+    let shown: Vec<Line> = lines(&shown).into_iter().filter(widens).collect();
     let kept = lines(&kept);
     for line in said(&shown) {
         let labels =
             wide.holds_labels() || line.split(|byte| *byte == Canon::PART).nth(1).is_some_and(<[u8]>::is_empty);
         prop_assert!(!labels || said(&kept).contains(line), "L5: {} is not to be seen", show(line));
+    }
+    // Another declaration takes the place of the old one, and what was observed stays.
+    let anew = case.then.clone().with_observed(&wide);
+    prop_assert_eq!(&anew.clone().with_observed(&anew), &anew, "L5: observed once is observed");
+    let bare = |lens: &Lens| Lens { observed: Vec::new(), ..lens.clone() };
+    for room in &case.then.rooms {
+        let stays = anew.rooms.iter().any(|it| it.name == room.name && (it.occur, it.size) == (room.occur, room.size));
+        prop_assert!(stays, "L5: {room:?} is not as it was declared");
+    }
+    if case.then == bare(&case.now) {
+        prop_assert_eq!(&anew, &wide, "L5: the same declaration is the same lens");
     }
     Ok(())
 }

@@ -7,6 +7,8 @@
 
 mod capability;
 mod fields;
+mod known;
+mod observed;
 mod parts;
 mod picture;
 mod put;
@@ -25,7 +27,6 @@ pub use put::{Put, has_picture, put, repeats_picture};
 pub use room::{Room, Size};
 pub use view::view;
 
-use super::card::{Card, canonical_name, decode_document};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -45,6 +46,9 @@ pub struct Lens {
     /// By name; of one name, those for the most types first.
     #[serde(rename = "r", skip_serializing_if = "Vec::is_empty")]
     rooms: Vec<Room>,
+    /// What it showed beyond its declaration, by name, whether or not that is in the rooms yet.
+    #[serde(rename = "s", skip_serializing_if = "Vec::is_empty")]
+    observed: Vec<Room>,
 }
 
 impl From<Fields> for Lens {
@@ -57,7 +61,7 @@ impl Lens {
     /// The lens of a device, and what of its declaration is not to be believed. `fields` is what a filter shows.
     pub fn of(declared: Option<&Declared>, rules: &Rules, fields: Option<Fields>) -> (Self, Vec<Doubt>) {
         let (closed, rooms, doubts) = capability::rooms(declared, rules);
-        (Self { fields, closed, marks_emails: rules.mark_emails, rooms }, doubts)
+        (Self { fields, closed, marks_emails: rules.mark_emails, rooms, observed: Vec::new() }, doubts)
     }
 
     /// The same, with nothing else to be seen than these fields.
@@ -102,32 +106,6 @@ impl Lens {
                 Some((head | 1 << 63).cast_signed().min(-2))
             }
         }
-    }
-
-    /// The lens after a device showed more than it declared (law L5): rooms for properties that had none, more and longer
-    /// values in those that had. A filter stays what was asked for.
-    #[must_use]
-    pub fn widened_by(&self, shown: &[u8]) -> Self {
-        let content = decode_document(shown);
-        let Ok(card) = Card::parse(&content) else { return self.clone() };
-        let mut wide = self.clone();
-        let mut counts = vec![0; wide.rooms.len()];
-        for property in card.properties().iter().filter(|it| !it.is_empty() && !it.is("VERSION")) {
-            let name = canonical_name(property.name()).to_ascii_uppercase();
-            match wide.rooms.iter().position(|room| room.takes(&name, property)) {
-                Some(at) => {
-                    counts[at] += 1;
-                    wide.rooms[at].widen(property, counts[at]);
-                }
-                None if wide.closed => {
-                    let after = wide.rooms.iter().position(|room| room.name > name).unwrap_or(wide.rooms.len());
-                    wide.rooms.insert(after, Room { name, ..Room::default() });
-                    counts.insert(after, 1);
-                }
-                None => {}
-            }
-        }
-        wide
     }
 
     /// Are labels (`X-ABLabel`) held?

@@ -5,13 +5,14 @@
 //! ([`merge3`]), so that every rule about properties stands in one place.
 
 use super::Lens;
+use super::known::{is_cut, known, says_same};
 use super::picture::is_reencoded;
-use super::view::{Shown, Sight, group};
+use super::view::{Shown, Sight};
 use crate::contact::card::{
     Card, Editor, Property, PropertyBuf, Shape, Value, canonical_name, decode_document, is_single, render_name, shape,
 };
 use crate::contact::identity::{Canon, is_rendering};
-use crate::contact::merge::{Groups, Prefer, merge_seen, merge3};
+use crate::contact::merge::{Groups, Prefer, merge_seen, merge3, numbered};
 use std::collections::{HashMap, HashSet};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -64,10 +65,11 @@ pub fn put(base: &[u8], shown: &[u8], then: &Lens, now: &Lens) -> Option<Put> {
         let whole = merge3(&view, base.as_bytes(), shown.as_bytes(), Prefer::Incoming)?.content;
         return Some(Put { whole, told: None });
     }
-    let restored = restore(&base, &sights, &maps, &shown, now);
+    let restored = restore((&base, &whole), &sights, &maps, &shown, (then, now));
     let merged = merge_seen(&base, &whole, &|at, line| hidden.has(at, line), &restored)?;
-    let merged = behind(&base, &whole, &sights, merged);
-    let told = if hidden.is_empty() && then == now { None } else { known(&shown, now, &merged) };
+    let merged = behind((&base, &whole), &sights, &hidden, merged);
+    let all = hidden.is_empty() && sights.iter().all(|sight| sight.shown.iter().all(|shown| *shown == Shown::Whole));
+    let told = if all { None } else { known(&shown, then, now, &merged) };
     Some(Put { whole: merged, told })
 }
 
@@ -104,84 +106,8 @@ impl Unseen {
     }
 }
 
-/// The card as the device knows it, if that is not all that it could see: without what it never had, and with what it has
-/// in another form as it has it.
-fn known(shown: &Card<'_>, now: &Lens, whole: &[u8]) -> Option<Vec<u8>> {
-    let card = Card::parse(whole).ok()?;
-    let sight = Sight::of(now, &card);
-    let (places, view) = (sight.places(), sight.write());
-    let view = Card::parse(&view).ok().filter(|view| view.properties().len() == places.len())?;
-    let (canon, said) = (Canon::of(&view), Canon::of(shown));
-    let visible: HashSet<&[u8]> = canon.lines().map(|(_, _, full)| full).collect();
-    let shows: HashSet<&[u8]> = said.lines().map(|(_, _, full)| full).collect();
-    // What has lines, and none that the device shows; of lists, which items stay.
-    let mut stays: HashMap<usize, bool> = HashMap::new();
-    for (at, _, full) in canon.lines() {
-        *stays.entry(places[at]).or_default() |= shows.contains(full);
-    }
-    let items: HashSet<&[u8]> =
-        canon.lines().filter(|(.., full)| !shows.contains(full)).map(|(_, identity, _)| identity).collect();
-    let drops = |at: usize| stays.get(&at) == Some(&false);
-    let any = (0..card.properties().len()).any(drops) || !items.is_empty();
-    if !any {
-        return None;
-    }
-    let mut editor = Editor::new(&card);
-    // Where an item of a list is not known, others that had no room are neither.
-    let mut lines: HashMap<usize, Vec<bool>> = HashMap::new();
-    let whole = Canon::of(&card);
-    let said_items: HashSet<&[u8]> = said.lines().map(|(_, identity, _)| identity).collect();
-    let unknown: HashSet<usize> =
-        whole.lines().filter(|(_, identity, _)| items.contains(identity)).map(|(at, ..)| at).collect();
-    for (at, identity, _) in whole.lines().filter(|(at, ..)| is_list(&card.properties()[*at])) {
-        let behind = sight.shown[at] == Shown::Behind;
-        lines.entry(at).or_default().push(!behind && (!unknown.contains(&at) || said_items.contains(identity)));
-    }
-    lines.iter().for_each(|(at, keep)| keep_items(&mut editor, *at, keep));
-    let gone = |at: usize| {
-        let list = lines.get(&at).is_some_and(|keep| !keep.contains(&true));
-        list || !lines.contains_key(&at) && (drops(at) || sight.shown[at] == Shown::Behind)
-    };
-    (0..card.properties().len()).filter(|at| gone(*at)).for_each(|at| editor.remove(at));
-    // A label goes with what it is the label of.
-    let mut groups: HashMap<String, bool> = HashMap::new();
-    for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| !Canon::is_label(it)) {
-        if let Some(group) = group(property) {
-            *groups.entry(group).or_default() |= !gone(at);
-        }
-    }
-    for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| Canon::is_label(it)) {
-        if group(property).is_some_and(|group| groups.get(&group) == Some(&false)) {
-            editor.remove(at);
-        }
-    }
-    let mut copies = Groups::of(&card, shown);
-    let mut last = usize::MAX;
-    for (at, ..) in said.lines().filter(|(.., full)| !visible.contains(full)) {
-        if at != last {
-            editor.append_bytes(&copies.copy(&shown.properties()[at], shown));
-        }
-        last = at;
-    }
-    Some(editor.finish())
-}
-
-fn is_list(property: &Property<'_>) -> bool {
+pub(super) fn is_list(property: &Property<'_>) -> bool {
     shape(canonical_name(property.name())) == Shape::List
-}
-
-/// Keeps these lines of a property only: items of a list, or the whole of another one.
-fn keep_items(editor: &mut Editor<'_, '_>, at: usize, keep: &[bool]) {
-    let property = &editor.card().properties()[at];
-    if !keep.contains(&true) {
-        editor.remove(at);
-    } else if is_list(property) && keep.contains(&false) {
-        let text = property.text();
-        let items = Canon::items(&text).zip(keep).filter(|(_, keep)| **keep).map(|(item, _)| item.to_owned());
-        let mut owned = PropertyBuf::from(property);
-        owned.set_value(Value::List(items.collect()));
-        editor.replace(at, &owned);
-    }
 }
 
 /// A view with what its properties come from.
@@ -206,7 +132,13 @@ impl<'s> Seen<'s> {
 }
 
 /// The device's card in the terms of the base.
-fn restore(base: &Card<'_>, sights: &[Sight<'_, '_>], seen: &[Seen<'_>], shown: &Card<'_>, now: &Lens) -> Vec<u8> {
+fn restore(
+    (base, whole): (&Card<'_>, &Canon),
+    sights: &[Sight<'_, '_>],
+    seen: &[Seen<'_>],
+    shown: &Card<'_>,
+    (then, now): (&Lens, &Lens),
+) -> Vec<u8> {
     let altered = |at: usize| {
         !is_list(&base.properties()[at]) && sights.iter().any(|sight| matches!(sight.shown[at], Shown::Altered(_)))
     };
@@ -249,6 +181,19 @@ fn restore(base: &Card<'_>, sights: &[Sight<'_, '_>], seen: &[Seen<'_>], shown: 
         }
         editor.put(at, bytes);
     }
+    // It may have all of what it can be sent a cut of now: that it was sent under another lens, or with other types.
+    let labels = then.holds_labels() && now.holds_labels();
+    let identities = |canon: &Canon| canon.lines().map(|(at, is, _)| (at, is.to_vec())).collect::<HashMap<_, _>>();
+    let (whole, said) = (identities(whole), identities(&canon));
+    let cut: HashMap<usize, &[u8]> =
+        seen.last().into_iter().flat_map(|now| now.canon.lines().map(|(at, is, _)| (now.places[at], is))).collect();
+    let is_longer = |at: usize, source: usize| {
+        let (Some(whole), Some(said), Some(cut)) = (whole.get(&source), said.get(&at), cut.get(&source)) else {
+            return false;
+        };
+        let fits = || now.holds(&base.properties()[source], PropertyBuf::from(&shown.properties()[at]).value());
+        is_cut(said, cut, labels) && says_same(whole, said, labels) && !fits()
+    };
     for (at, property) in shown.properties().iter().enumerate().filter(|(at, it)| left.contains(at) && !it.is_empty()) {
         let name = canonical_name(property.name());
         if derived.contains(&at) {
@@ -257,6 +202,17 @@ fn restore(base: &Card<'_>, sights: &[Sight<'_, '_>], seen: &[Seen<'_>], shown: 
         }
         if let Some(source) = pictures.get(&at).map(|source| &base.properties()[*source]) {
             editor.put(at, back(&mut groups, property, source, base, PropertyBuf::from(source)));
+            continue;
+        }
+        if let Some(source) = open.iter().copied().find(|source| is_longer(at, *source)) {
+            open.retain(|it| *it != source);
+            let source_property = &base.properties()[source];
+            let owned = match property.types().next() {
+                // Without types it says nothing of them either.
+                None => PropertyBuf::from(source_property),
+                Some(_) => retyped(property, source_property, sights, source),
+            };
+            editor.put(at, back(&mut groups, property, source_property, base, owned));
             continue;
         }
         let likeness = |source: usize| likeness(&base.properties()[source], sights, source, property);
@@ -455,6 +411,11 @@ fn composed(base: &Card<'_>, shown: &Card<'_>, full: &Property<'_>, now: &Lens) 
     if canonical_name(full.name()) != "FN" || full.is_empty() {
         return false;
     }
+    // A second FN (RFC 6350 §6.2.1) was written by somebody, whatever the first one says.
+    let only = |card: &Card<'_>| card.all("FN").filter(|full| !full.is_empty()).count() == 1;
+    if !only(base) || !only(shown) {
+        return false;
+    }
     let name = |card: &Card<'_>| card.all("N").find(|n| !n.is_empty()).map(Property::components);
     let (Some(theirs), Some(ours)) = (name(shown), name(base)) else { return false };
     let text = full.text();
@@ -464,13 +425,18 @@ fn composed(base: &Card<'_>, shown: &Card<'_>, full: &Property<'_>, now: &Lens) 
 }
 
 /// Puts what others kept out of the view behind what came new, so that this is in the view (law L2).
-fn behind(base: &Card<'_>, whole: &Canon, sights: &[Sight<'_, '_>], merged: Vec<u8>) -> Vec<u8> {
-    let hidden: Vec<&Property<'_>> = (base.properties().iter().enumerate())
-        .filter(|(at, _)| !sights.iter().all(|sight| sight.is_shown(*at)))
-        .filter(|(at, _)| sights.last().is_some_and(|now| now.shown[*at] != Shown::Hidden))
-        .map(|(_, property)| property)
+fn behind((base, whole): (&Card<'_>, &Canon), sights: &[Sight<'_, '_>], hidden: &Unseen, merged: Vec<u8>) -> Vec<u8> {
+    let has_room = |at: usize| sights.last().is_some_and(|now| now.shown[at] != Shown::Hidden);
+    let unseen: HashSet<&[u8]> = (base.properties().iter().enumerate())
+        .filter(|(at, _)| !sights.iter().all(|sight| sight.is_shown(*at)) && has_room(*at))
+        .map(|(_, property)| property.raw())
         .collect();
-    if hidden.is_empty() {
+    // Of a list that was seen in part, the other items.
+    let items: HashSet<&[u8]> = numbered(whole)
+        .filter(|(at, line, _)| is_list(&base.properties()[*at]) && hidden.has(*at, *line) && has_room(*at))
+        .map(|(.., full)| full)
+        .collect();
+    if unseen.is_empty() && items.is_empty() {
         return merged;
     }
     let Ok(card) = Card::parse(&merged) else { return merged };
@@ -479,13 +445,17 @@ fn behind(base: &Card<'_>, whole: &Canon, sights: &[Sight<'_, '_>], merged: Vec<
     let new: HashSet<&str> = (canon.lines().filter(|(.., full)| !known.contains(full)))
         .map(|(at, ..)| canonical_name(card.properties()[at].name()))
         .collect();
+    let mut rest: HashMap<usize, bool> = HashMap::new();
+    for (at, _, full) in canon.lines() {
+        *rest.entry(at).or_insert(true) &= items.contains(full);
+    }
     let mut editor = Editor::new(&card);
     for (at, property) in card.properties().iter().enumerate() {
-        let moves = new.contains(canonical_name(property.name())) && hidden.iter().any(|it| it.raw() == property.raw());
-        if !moves {
+        let raw = property.raw();
+        let moves = unseen.contains(raw) || rest.get(&at) == Some(&true);
+        if !moves || !new.contains(canonical_name(property.name())) {
             continue;
         }
-        let raw = property.raw();
         let plain = raw.last() == card.line_break().last() && !raw.starts_with(b" ") && !raw.starts_with(b"\t");
         editor.remove(at);
         match plain && !property.is_open() {

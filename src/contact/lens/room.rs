@@ -40,13 +40,6 @@ impl Size {
         let (Self::Bytes(size) | Self::Chars(size)) = self;
         length <= size as usize
     }
-
-    const fn of_length(self, length: u32) -> Self {
-        match self {
-            Self::Bytes(_) => Self::Bytes(length),
-            Self::Chars(_) => Self::Chars(length),
-        }
-    }
 }
 
 /// The room for instances of one property, or of those of its types.
@@ -133,32 +126,6 @@ impl Room {
             property.set_value(value);
         }
         Some(cut)
-    }
-
-    /// Makes room for a property that a device showed, the `count`-th of its room.
-    pub(super) fn widen(&mut self, property: &Property<'_>, count: u32) {
-        self.occur = self.occur.map(|occur| occur.max(count));
-        if let Some(types) = &mut self.types {
-            let new = property.types().map(|it| it.to_lowercase());
-            types.extend(new.collect::<Vec<_>>());
-            types.sort_unstable();
-            types.dedup();
-        }
-        let text = || property.text().trim().to_owned();
-        if !self.values.is_empty() && !self.values.iter().any(|known| known.eq_ignore_ascii_case(&text())) {
-            self.values.push(text());
-        }
-        if let Some(size) = self.size
-            && self.fit(&mut PropertyBuf::from(property)) != Some(false)
-        {
-            let length = match PropertyBuf::from(property).value() {
-                Value::Binary { base64, .. } => base64.len() / 4 * 3,
-                Value::Text(text) => size.measure(text),
-                Value::Structured(parts) => parts.iter().flatten().map(|part| size.measure(part)).sum(),
-                Value::List(items) => items.iter().map(|item| size.measure(item)).sum(),
-            };
-            self.size = u32::try_from(length).ok().map(|length| size.of_length(length));
-        }
     }
 }
 

@@ -47,6 +47,15 @@ fn a_view_shows_what_is_asked_for() {
     assert_eq!(view(b"nothing", &fields(&["TEL"])), None);
 }
 
+/// L1: also of what one card should not have twice (version 4.0 may).
+#[test]
+fn a_second_full_name_stays() {
+    for base in [&["FN:Ann", "FN:Annie", "N:Ann;;;;"][..], &["FN:Annie", "FN:Ann", "N:Ann;;;;"]] {
+        let lens = Lens::default();
+        assert_eq!(whole(base, base, &lens, &lens), base.join("|"));
+    }
+}
+
 #[test]
 fn what_can_be_held_is_sent() {
     let base = [
@@ -346,6 +355,155 @@ fn dimensions_are_overwritten_and_others_untouched() {
     for gone in ["ORG", "a@b", "CELL:2"] {
         assert!(!result.contains(gone), "{gone}: {result}");
     }
+}
+
+fn read(lens: &str) -> Lens {
+    Lens::decode(lens.as_bytes()).unwrap()
+}
+
+// Cases that the laws found ----------------------------------------------------------------------------------------------
+
+/// L2: under another lens the device has all of what it could be sent a cut of now. The cut is no news to it, and would cost
+/// it the rest; nor is it an edit that it shows all of it again.
+#[test]
+fn what_a_device_has_all_of_is_not_sent_to_it_cut() {
+    let then = read(r#"{"c":true,"r":[{"n":"TEL","t":["cell"]}]}"#);
+    let now = read(r#"{"c":true,"r":[{"n":"TEL","k":["work"],"s":{"c":3}},{"n":"TEL"}]}"#);
+    let base = ["N:A;B", "TEL;TYPE=WORK:000000"];
+    assert_eq!(inner(&view(&card(&base), &then).unwrap()), "N:A;B|TEL:000000");
+    assert_eq!(inner(&view(&card(&base), &now).unwrap()), "N:A;B|TEL;TYPE=WORK:000");
+    let shown = ["N:A;B", "TEL:000000"];
+    assert_eq!(put(&card(&base), &card(&shown), &then, &now).unwrap(), Put { whole: card(&base), told: None });
+    assert_eq!(whole(&base, &shown, &now, &now), base.join("|"));
+    assert_eq!(whole(&base, &["N:A;B", "TEL;TYPE=HOME:000000"], &now, &now), "N:A;B|TEL;TYPE=HOME:000000");
+    assert_eq!(whole(&base, &["N:A;B", "TEL:00000"], &now, &now), "N:A;B|TEL:00000", "a digit less is an edit");
+    // If it has only another cut of it, that is what it knows.
+    let cut = read(r#"{"c":true,"r":[{"n":"TEL","t":["cell"],"s":{"c":5}}]}"#);
+    let put = put(&card(&base), &card(&["N:A;B", "TEL:00000"]), &cut, &now).unwrap();
+    assert_eq!((inner(&put.whole), put.told.as_deref().map(inner)), (base.join("|"), Some("N:A;B|TEL:00000".into())));
+}
+
+/// L2: of a list that was seen in part, the rest does not push aside what the device says.
+#[test]
+fn the_hidden_items_of_a_list_stand_behind_what_is_new() {
+    let one = read(r#"{"c":true,"r":[{"n":"NICKNAME","o":1,"s":{"c":8}}]}"#);
+    let base = ["N:A;B", "NICKNAME;TYPE=HOME:Ann,Longwinded"];
+    assert_eq!(inner(&view(&card(&base), &one).unwrap()), "N:A;B|NICKNAME;TYPE=HOME:Ann");
+    let result = whole(&base, &["N:A;B", "NICKNAME:Ann"], &one, &one);
+    assert_eq!(result, "N:A;B|NICKNAME:Ann|NICKNAME;TYPE=HOME:Longwinded");
+}
+
+/// L2: where an item of lists that share a place is not known, the others that had no room beside it are neither.
+#[test]
+fn items_that_had_no_room_are_not_known() {
+    let now = read(r#"{"c":true,"r":[{"n":"NICKNAME","o":1,"s":{"c":16}}]}"#);
+    let base = ["N:A;B", "NICKNAME:Ann", "NICKNAME:Long and winding"];
+    assert_eq!(inner(&view(&card(&base), &now).unwrap()), "N:A;B|NICKNAME:Ann");
+    let put = put(&card(&base), &card(&["N:A;B"]), &fields(&[]), &now).unwrap();
+    assert_eq!((inner(&put.whole), put.told.as_deref().map(inner)), (base.join("|"), Some("N:A;B".into())));
+}
+
+/// L3 and L4: of two that say the same the one that is hidden stays, and moves up.
+#[test]
+fn one_of_two_alike_that_is_hidden_stays() {
+    let base = ["N:A;B", "BDAY;X-APPLE-OMIT-YEAR=1604:1604-03-22", "BDAY;X-APPLE-OMIT-YEAR=1604:1604-03-22"];
+    let one = read(r#"{"c":true,"r":[{"n":"BDAY","o":1}]}"#);
+    let put = put(&card(&base), &card(&["N:A;B"]), &one, &one).unwrap();
+    assert_eq!((inner(&put.whole), put.told.as_deref().map(inner)), (base[..2].join("|"), Some("N:A;B".into())));
+    let cell = read(r#"{"c":true,"r":[{"n":"BDAY","k":["cell"]}]}"#);
+    assert_eq!(whole(&["N:A;B", "BDAY;TYPE=CELL:1999", "BDAY:1999"], &["N:A;B"], &cell, &cell), "N:A;B|BDAY:1999");
+}
+
+/// L5: what a card has once takes the place of what was hidden, also of a second one that says just that.
+#[test]
+fn what_comes_beyond_the_lens_is_there_once() {
+    let names = read(r#"{"c":true,"r":[{"n":"N"}]}"#);
+    let omitted = "BDAY;X-APPLE-OMIT-YEAR=1604:1604-03-22";
+    assert_eq!(
+        whole(&["N:A;B", "BDAY:19800322", omitted], &["N:A;B", omitted], &names, &names),
+        ["N:A;B", omitted].join("|")
+    );
+}
+
+/// L1: an FN that another version writes without a backslash is the same.
+#[test]
+fn a_name_in_another_version_is_known() {
+    let phone = declares(&[property("TEL")]);
+    let base = card(&["N:\\;a;0;;;", "FN:0 \\;a", "NOTE:a"]);
+    let shown = card_of("2.1", &["N:\\;a;0;;;", "FN:0 ;a"]);
+    assert_eq!(put(&base, &shown, &phone, &phone).unwrap(), Put { whole: base.clone(), told: None });
+}
+
+/// L1: of names, too, a device is held to know just what it has: what it shows again is no edit.
+#[test]
+fn names_are_known_as_the_device_has_them() {
+    let all = Lens::default();
+    for (why, then, now, base, shown) in [
+        (
+            "a cut N, and no FN, before it could hold all",
+            read(r#"{"c":true,"r":[{"n":"N","s":{"b":2}}]}"#),
+            all.clone(),
+            &["N:Meier;Ann;;;", "FN:Ann Meier"],
+            &["N:Me;;;;"][..],
+        ),
+        (
+            "a cut FN",
+            read(r#"{"r":[{"n":"FN","s":{"c":1}}]}"#),
+            all.clone(),
+            &["N:Meier;Ann;;;", "FN:Ann Meier"],
+            &["N:Meier;Ann;;;", "FN:A"],
+        ),
+        (
+            "a shorter name leaves room for more of the other one",
+            read(r#"{"r":[{"n":"N","s":{"c":3}}]}"#),
+            read(r#"{"r":[{"n":"N","s":{"c":3}}]}"#),
+            &["N:Meier;Ann;;;", "FN:Ann Meier"],
+            &["N:Q;;;;", "FN:Ann Meier"],
+        ),
+    ] {
+        let first = put(&card(base), &card(shown), &then, &now).unwrap();
+        let agreed = first.told.unwrap_or(first.whole);
+        let again = put(&agreed, &card(shown), &now, &now).unwrap();
+        assert!(same_meaning(&again.whole, &agreed), "{why}: {} became {}", inner(&agreed), inner(&again.whole));
+    }
+}
+
+/// What was observed is kept apart from what was declared, of which only the last word counts (law L5).
+#[test]
+fn what_was_observed_outlives_a_declaration() {
+    let typed = |types: &[&str]| DeclaredProperty {
+        params: vec![("TYPE".to_owned(), types.iter().map(|it| (*it).to_owned()).collect())],
+        ..property("TEL")
+    };
+    let short = |size| DeclaredProperty { max_size: Some(size), ..property("NOTE") };
+    let old = declares(&[property("N"), typed(&["CELL"]), short(4)]);
+    let shown = card(&["N:A;B", "FN:x", "TEL;TYPE=FAX:1", "NOTE:much longer", "TITLE:Captain", "UID:7"]);
+    let seen = old.observing(&shown).unwrap();
+    assert_eq!(view(&shown, &seen), view(&shown, &old), "a lens is settled for a whole sync");
+    assert_eq!(seen.observing(&shown), None, "seen once is seen");
+    for (why, declared, expected) in [
+        (
+            "declared as before",
+            vec![property("N"), typed(&["CELL"]), short(4)],
+            "N:A;B|FN:x|TEL;TYPE=FAX:1|NOTE:much|TITLE:Captain",
+        ),
+        ("less", vec![property("N")], "N:A;B|FN:x|TEL;TYPE=FAX:1|TITLE:Captain"),
+        (
+            "other things",
+            vec![property("N"), typed(&["HOME"]), short(6)],
+            "N:A;B|FN:x|TEL;TYPE=FAX:1|NOTE:much l|TITLE:Captain",
+        ),
+    ] {
+        let new = declares(&declared).with_observed(&seen);
+        assert_eq!(inner(&view(&shown, &new).unwrap()), expected, "{why}");
+        assert_eq!(Lens::decode(&new.encode()), Some(new.clone()), "{why}");
+    }
+    assert!(declares(&[]).with_observed(&seen).is_whole(), "who declares nothing holds all");
+    assert_eq!(Lens::default().observing(&shown), None);
+    // A stranger's word is bounded.
+    let many: Vec<String> = (0..5_000).map(|number| format!("X-{number}:1")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(old.widened_by(&card(&many)).encode().len() < 20_000);
 }
 
 #[test]

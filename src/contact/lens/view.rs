@@ -156,6 +156,18 @@ impl Lens {
         }
     }
 
+    /// Can all of this value be held in the place of a property's own?
+    pub(super) fn holds(&self, property: &Property<'_>, value: &Value) -> bool {
+        let name = canonical_name(property.name()).to_ascii_uppercase();
+        let mut owned = PropertyBuf::from(property);
+        owned.set_value(value.clone());
+        match self.room(&name, property) {
+            Some(Some(at)) => self.rooms[at].fit(&mut owned) == Some(false),
+            Some(None) => true,
+            None => false,
+        }
+    }
+
     /// The room for a property, `Some(None)` if it needs none; `None` if the property cannot be held.
     fn room(&self, name: &str, property: &Property<'_>) -> Option<Option<usize>> {
         if name == "VERSION" {

@@ -63,6 +63,10 @@ impl Groups {
         if let Some(new) = self.renamed.get(&old) {
             return spell(self, Some(new));
         }
+        // Nothing labels what says nothing.
+        if !Canon::says_something(property) {
+            return spell(self, None);
+        }
         let new = loop {
             let name = format!("item{}", self.next);
             self.next += 1;

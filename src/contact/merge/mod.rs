@@ -8,6 +8,8 @@ mod three;
 mod union;
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -16,8 +18,8 @@ use super::card::{Card, decode_document};
 use super::identity::fingerprint;
 
 pub(in crate::contact) use copy::Groups;
-pub(in crate::contact) use three::merge_seen;
 pub use three::{Prefer, merge3};
+pub(in crate::contact) use three::{merge_seen, numbered};
 pub use union::union;
 
 /// A merged card.

@@ -1,13 +1,7 @@
-//! Unions and their laws.
-
-use std::collections::BTreeSet;
-
-use proptest::prelude::*;
+//! Unions and merges, row by row.
 
 use super::*;
-use crate::contact::card::{Version, canonical_name, convert, is_single};
-use crate::contact::identity::Canon;
-use crate::contact::testing::{Soup, at_least, build, card, properties, soup, version};
+use crate::contact::testing::card;
 
 /// The lines between VERSION and END.
 fn inner(bytes: &[u8]) -> Vec<String> {
@@ -101,82 +95,6 @@ fn same_meaning_is_that_of_the_fingerprint() {
     assert!(same_meaning(&card("3.0", &["N:D", "TEL:1-2"]), &card("2.1", &["TEL;VOICE:12", "N:D"])));
     assert!(!same_meaning(&card("3.0", &["N:D"]), &card("3.0", &["N:E"])));
     assert!(same_meaning(b"x", b"x") && !same_meaning(b"x", b"y"));
-}
-
-/// What a card says: names, labels and values, without N and FN.
-fn said(bytes: &[u8]) -> BTreeSet<Vec<u8>> {
-    let bytes = decode_document(bytes);
-    let card = Card::parse(&bytes).unwrap();
-    Canon::of(&card)
-        .lines()
-        .filter(|(at, ..)| !matches!(canonical_name(card.properties()[*at].name()), "N" | "FN"))
-        .map(|(_, identity, _)| identity.to_vec())
-        .collect()
-}
-
-fn laws_of_union(a: &[u8], b: &[u8]) -> Result<(), TestCaseError> {
-    let Some(merged) = union(a, b) else { return Ok(()) };
-    let same = union(a, a).unwrap();
-    prop_assert_eq!(&same.content, &decode_document(a).into_owned());
-    prop_assert!(!same.changed && same.conflicts.is_empty());
-    prop_assert_eq!(merged.changed, merged.content != *decode_document(a));
-    let again = union(&merged.content, b).unwrap();
-    prop_assert_eq!(&again.content, &merged.content, "idempotent {}", merged.content.escape_ascii());
-    prop_assert_eq!(again.conflicts.len(), merged.conflicts.len());
-    // Nothing of ours is lost, and the bytes are still there in order.
-    let (ours, theirs, both) = (said(a), said(b), said(&merged.content));
-    prop_assert!(ours.is_subset(&both));
-    let bytes = decode_document(a);
-    let mut rest = &merged.content[..];
-    for property in Card::parse(&bytes).unwrap().properties() {
-        let raw = property.raw();
-        let at = rest.windows(raw.len()).position(|it| it == raw);
-        prop_assert!(at.is_some());
-        rest = &rest[at.unwrap_or(0) + raw.len()..];
-    }
-    // Everything of theirs that may stand beside ours is there.
-    for line in theirs.difference(&both) {
-        let name = String::from_utf8_lossy(line.split(|&byte| byte == 0x1F).next().unwrap()).into_owned();
-        prop_assert!(is_single(&name), "{} lost from {}", line.escape_ascii(), merged.content.escape_ascii());
-        prop_assert!(merged.conflicts.iter().any(|it| it.property == name));
-    }
-    Ok(())
-}
-
-#[test]
-fn union_of_what_was_once_lost() {
-    for (ours, theirs) in [
-        (&b"BEGIN:VCARD\r\nAGENT:\r\nBEGIN:VCARD\r\n\r"[..], &b"BEGIN:VCARD\r\nADR;HOME:;;="[..]),
-        (b"BEGIN:VCARD\r\nAGENT:\r\nBEGIN:VCARD\r\nFN:A\r", b"BEGIN:VCARD\r\nADR;HOME:;;="),
-        (b"BEGIN:VCARD\r\nVERSION:3.0\r\nGEO:\\", b"BEGIN:VCARD\r\nVERSION:3.0\r\n.\rtel:+1\r\n"),
-        (b"BEGIN:VCARD\r\n", b"BEGIN:VCARD\r\nTEL;CELL:TEL:;"),
-        (b"BEGIN:VCARD\r\nTEL;CELL:", b"BEGIN:VCARD\r\nAGENT:\r\nBEGIN:VCARD\n\rEND:VCARD\r\n"),
-    ] {
-        laws_of_union(ours, theirs).unwrap();
-    }
-}
-
-proptest! {
-    #![proptest_config(at_least(1000))]
-
-    #[test]
-    fn union_of_anything(Soup(a) in soup(), Soup(b) in soup()) {
-        laws_of_union(&a, &b)?;
-    }
-}
-
-proptest! {
-    #![proptest_config(at_least(200))]
-
-    #[test]
-    fn union_of_real_cards(a in properties(), b in properties(), from in version(), to in version()) {
-        let (a, b) = (build(from, &a), build(to, &b));
-        laws_of_union(&a, &b)?;
-        // The version theirs comes in does not matter.
-        let respelt = convert(&Card::parse(&b).unwrap(), Version::V3_0);
-        let (one, two) = (union(&a, &b).unwrap(), union(&a, &respelt).unwrap());
-        prop_assert!(same_meaning(&one.content, &two.content));
-    }
 }
 
 #[test]
@@ -370,71 +288,5 @@ fn merge3_takes_what_each_side_changed() {
         assert_eq!(inner(&merged.content), wanted, "{why}");
         let losers: Vec<&str> = merged.conflicts.iter().map(|it| std::str::from_utf8(&it.losing).unwrap()).collect();
         assert_eq!(losers, conflicts, "{why}");
-    }
-}
-
-fn laws_of_merge3(b: &[u8], c: &[u8], i: &[u8]) -> Result<(), TestCaseError> {
-    for prefer in [Prefer::Current, Prefer::Incoming] {
-        let Some(merged) = merge3(b, c, i, prefer) else { return Ok(()) };
-        let same = merge3(b, c, b, prefer).unwrap();
-        prop_assert_eq!(&same.content, &decode_document(c).into_owned(), "nothing came in");
-        prop_assert!(!same.changed && same.conflicts.is_empty());
-        prop_assert_eq!(&merge3(b, c, c, prefer).unwrap().content, &decode_document(c).into_owned(), "both the same");
-        let again = merge3(b, &merged.content, i, prefer).unwrap();
-        prop_assert_eq!(
-            again.content.escape_ascii().to_string(),
-            merged.content.escape_ascii().to_string(),
-            "idempotent"
-        );
-    }
-    Ok(())
-}
-
-proptest! {
-    #![proptest_config(at_least(1000))]
-
-    #[test]
-    fn merge3_of_anything(Soup(b) in soup(), Soup(c) in soup(), Soup(i) in soup()) {
-        laws_of_merge3(&b, &c, &i)?;
-    }
-}
-
-/// Three descendants that share properties, as real ones do.
-fn family() -> impl Strategy<Value = [Vec<u8>; 3]> {
-    (properties(), properties(), proptest::collection::vec(any::<(u8, u8, u8)>(), 16), version(), version()).prop_map(
-        |(one, two, picks, from, to)| {
-            let pool: Vec<_> = one[2..].iter().chain(&two[2..]).collect();
-            let chosen = |bit: fn(&(u8, u8, u8)) -> u8| -> Vec<_> {
-                let wanted = |at: usize| picks.get(at).is_none_or(|pick| bit(pick) < 160);
-                let name = if wanted(15) { &one[..2] } else { &two[..2] };
-                let rest = pool.iter().enumerate().filter(|(at, _)| wanted(*at)).map(|(_, it)| *it);
-                name.iter().chain(rest).cloned().collect()
-            };
-            [build(from, &chosen(|it| it.0)), build(from, &chosen(|it| it.1)), build(to, &chosen(|it| it.2))]
-        },
-    )
-}
-
-proptest! {
-    #![proptest_config(at_least(300))]
-
-    #[test]
-    fn merge3_of_real_cards([b, c, i] in family()) {
-        laws_of_merge3(&b, &c, &i)?;
-        let only_theirs = merge3(&b, &b, &i, Prefer::Current).unwrap();
-        prop_assert!(only_theirs.conflicts.is_empty());
-        prop_assert_eq!(said(&only_theirs.content), said(&i));
-        let (one, two) = (merge3(&b, &c, &i, Prefer::Current).unwrap(), merge3(&b, &i, &c, Prefer::Incoming).unwrap());
-        prop_assert_eq!(said(&one.content), said(&two.content), "sides exchanged");
-        // What a side added is there, what both kept is there, what one removed and the other kept is not.
-        let (b, c, i, merged) = (said(&b), said(&c), said(&i), said(&one.content));
-        for line in b.iter().chain(&c).chain(&i) {
-            let name = String::from_utf8_lossy(line.split(|&byte| byte == 0x1F).next().unwrap()).into_owned();
-            if !is_single(&name) && name != "ADR" {
-                let wanted = if b.contains(line) { c.contains(line) && i.contains(line) } else { true };
-                let edited = b.contains(line) && (c.contains(line) || i.contains(line));
-                prop_assert!(merged.contains(line) == wanted || edited, "{}", line.escape_ascii());
-            }
-        }
     }
 }

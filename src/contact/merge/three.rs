@@ -72,7 +72,7 @@ pub(in crate::contact) fn merge_seen(
 }
 
 /// The lines of a card: of which property, which of its lines, and what it says.
-fn numbered(canon: &Canon) -> impl Iterator<Item = (usize, usize, &[u8])> {
+pub(in crate::contact) fn numbered(canon: &Canon) -> impl Iterator<Item = (usize, usize, &[u8])> {
     let mut last = (usize::MAX, 0);
     canon.lines().map(move |(property, _, full)| {
         last = (property, if property == last.0 { last.1 + 1 } else { 0 });
@@ -103,6 +103,8 @@ type Lines<'c> = Vec<(Place, Cow<'c, [u8]>)>;
 struct Side<'c> {
     card: &'c Card<'c>,
     keys: BTreeMap<Key<'c>, Lines<'c>>,
+    /// What FN says, also where it only repeats N and has no line.
+    fulls: Vec<Cow<'c, str>>,
 }
 
 impl<'c> Side<'c> {
@@ -128,7 +130,9 @@ impl<'c> Side<'c> {
                 keys.entry(Key::Single(name)).or_default().push((Place { property, item: 0 }, Cow::Owned(text)));
             }
         }
-        Self { card, keys }
+        let fulls = card.properties().iter().enumerate().filter(|(_, it)| it.is("FN") && !it.is_empty());
+        let fulls = fulls.filter(|(at, _)| !hidden(*at, 0)).map(|(_, it)| it.text()).collect();
+        Self { card, keys, fulls }
     }
 
     fn lines(&self, key: Key<'c>) -> &[(Place, Cow<'c, [u8]>)] {
@@ -196,7 +200,12 @@ impl<'m, 'c> Merge<'m, 'c> {
         let same_name = name == self.base.name_lines() || name == self.current.name_lines();
         let keys: BTreeSet<Key<'c>> =
             self.base.keys.keys().chain(self.current.keys.keys()).chain(self.incoming.keys.keys()).copied().collect();
-        for key in keys.into_iter().filter(|key| !(same_name && matches!(key, Key::Single("N" | "FN")))) {
+        // FN last: it hangs on what N becomes.
+        let (full, keys): (Vec<_>, Vec<_>) = keys
+            .into_iter()
+            .filter(|key| !(same_name && matches!(key, Key::Single("N" | "FN"))))
+            .partition(|key| *key == Key::Single("FN"));
+        for key in keys {
             let (base, current, incoming) = (self.base.state(key), self.current.state(key), self.incoming.state(key));
             if incoming == base || current == incoming || incoming.is_empty() && current != base {
                 continue;
@@ -215,6 +224,38 @@ impl<'m, 'c> Merge<'m, 'c> {
                     self.take(key);
                 }
             }
+        }
+        if let [key] = full[..] {
+            self.full_name(key);
+        }
+    }
+
+    /// FN that stands as it stood is no news, even if N left it behind; and one that only says what N says now gives way to
+    /// one that says more.
+    fn full_name(&mut self, key: Key<'c>) {
+        let unchanged = |side: &Side<'c>| {
+            side.state(key) == self.base.state(key) || !side.fulls.is_empty() && side.fulls == self.base.fulls
+        };
+        let (current, incoming) = (self.current.state(key), self.incoming.state(key));
+        if unchanged(self.incoming) || current == incoming || incoming.is_empty() && !unchanged(self.current) {
+            return;
+        }
+        let name = match self.new_name() {
+            Some(name) => name,
+            None if self.goes("N") => Vec::new(),
+            None => self.current.name(),
+        };
+        let idle = |side: &Side<'c>| side.fulls.iter().all(|full| is_rendering(full, &name));
+        if unchanged(self.current) || current.is_empty() {
+            self.take(key);
+        } else if idle(self.incoming) {
+        } else if idle(self.current) {
+            self.take(key);
+        } else if self.prefer == Prefer::Incoming {
+            self.report(key, self.current);
+            self.take(key);
+        } else {
+            self.report(key, self.incoming);
         }
     }
 
@@ -236,7 +277,12 @@ impl<'m, 'c> Merge<'m, 'c> {
     /// Both changed N: component by component.
     fn names(&mut self) {
         let (base, current, incoming) = (self.base.name(), self.current.name(), self.incoming.name());
-        let (merged, clash) = self.components(&base, &current, &incoming);
+        let (mut merged, mut clash) = self.components(&base, &current, &incoming);
+        if merged.iter().all(String::is_empty) {
+            // Each cleared what the other left: a name is not merged away.
+            clash = true;
+            merged = if self.prefer == Prefer::Current { current.clone() } else { incoming };
+        }
         if clash {
             let loser = if self.prefer == Prefer::Current { self.incoming } else { self.current };
             self.report(Key::Single("N"), loser);
@@ -311,13 +357,20 @@ impl<'m, 'c> Merge<'m, 'c> {
                 homes.entry(name).or_insert(at);
             }
         }
-        // What nothing was said of and has to give way takes its labels along.
+        // What nothing was said of, or what only repeated N, and has to give way takes its labels along.
         for lines in places(&self.take) {
             let property = &self.incoming.card.properties()[lines[0].property];
-            if let Some(at) = homes.get(canonical_name(property.name())).copied().filter(|at| (self.hidden)(*at, 0))
+            if let Some(at) = homes.get(canonical_name(property.name())).copied()
                 && card.properties()[at].text() != property.text()
             {
                 self.drop.insert(Place { property: at, item: 0 });
+                // And so does what says just that a second time.
+                let said = self.incoming.lines(Key::Single(canonical_name(property.name())));
+                let canon = Canon::of(card);
+                let again = canon.lines().filter(|(at, _, full)| {
+                    (self.hidden)(*at, 0) && said.iter().any(|(place, said)| *place == lines[0] && **said == **full)
+                });
+                self.drop.extend(again.map(|(property, ..)| Place { property, item: 0 }));
             }
         }
         let mut editor = Editor::new(card);
@@ -356,31 +409,50 @@ impl<'m, 'c> Merge<'m, 'c> {
         Merged { changed: content != card.as_bytes(), content, conflicts: self.conflicts }
     }
 
-    /// FN that only repeated N goes with it.
+    /// N as it comes in or is merged; `None` if it stays.
+    fn new_name(&self) -> Option<Vec<String>> {
+        let n_at = self.current.lines(Key::Single("N")).first().map(|(place, _)| place.property);
+        match n_at.and_then(|at| self.replace.get(&at)).map(PropertyBuf::value) {
+            Some(Value::Structured(parts)) => Some(parts.iter().map(|items| items.join(",")).collect()),
+            _ => {
+                let taken = self.incoming.lines(Key::Single("N")).iter().any(|(place, _)| self.take.contains(place));
+                taken.then(|| self.incoming.name())
+            }
+        }
+    }
+
+    /// Is what current has of this property dropped?
+    fn goes(&self, name: &'static str) -> bool {
+        self.current.lines(Key::Single(name)).iter().any(|(place, _)| self.drop.contains(place))
+    }
+
+    /// FN that only repeated N goes with it, unless another comes in.
     fn follow_name(&mut self) {
         let Some(at) = self.current.card.properties().iter().position(|it| it.is("FN") && !it.is_empty()) else {
             return;
         };
-        let old = self.current.name();
-        let n_at = self.current.lines(Key::Single("N")).first().map(|(place, _)| place.property);
-        let merged = n_at.and_then(|at| self.replace.get(&at));
-        let new = match merged.map(PropertyBuf::value) {
-            Some(Value::Structured(parts)) => parts.iter().map(|items| items.join(",")).collect(),
-            _ if self.incoming.lines(Key::Single("N")).iter().any(|(place, _)| self.take.contains(place)) => {
-                self.incoming.name()
+        let Some(new) = self.new_name() else {
+            // It goes with N as well, unless others still say it.
+            let text = self.current.card.properties()[at].text();
+            let repeats = self.current.lines(Key::Single("FN")).iter().all(|(place, _)| place.property != at);
+            if self.goes("N") && repeats && !(self.hidden)(at, 0) && !self.incoming.fulls.contains(&text) {
+                self.drop.insert(Place { property: at, item: 0 });
             }
-            _ => return,
+            return;
         };
-        let full = self.current.card.properties()[at].text();
-        if old.is_empty() || !is_rendering(&full, &old) || is_rendering(&full, &new) {
+        let old = self.current.name();
+        let property = &self.current.card.properties()[at];
+        let full = property.text();
+        let comes = self.incoming.lines(Key::Single("FN")).iter().any(|(place, _)| self.take.contains(place));
+        if comes || old.is_empty() || !is_rendering(&full, &old) || is_rendering(&full, &new) {
             return;
         }
         let theirs = self.incoming.card.text("FN").filter(|full| is_rendering(full, &new));
         let text = theirs.map_or_else(|| render_name(&new), Cow::into_owned);
-        self.replace.insert(at, PropertyBuf::text("FN", text));
+        self.replace.insert(at, PropertyBuf::text("FN", text).group(property.group().unwrap_or_default()));
     }
 
-    /// A label whose property is gone goes too.
+    /// A label whose property is gone goes too. One of a group that says nothing else is a property of its own.
     fn drop_labels(&self, editor: &mut Editor<'_, '_>) {
         let properties = self.current.card.properties();
         // Of a list that keeps some of its items the label stays.
@@ -393,10 +465,8 @@ impl<'m, 'c> Merge<'m, 'c> {
             let (lost, stays, labels) = groups.entry(group.to_ascii_lowercase()).or_default();
             if Canon::is_label(property) {
                 labels.push(at);
-            } else if gone.contains(&at) {
-                *lost = true;
-            } else {
-                *stays = true;
+            } else if Canon::says_something(property) {
+                *(if gone.contains(&at) { &mut *lost } else { &mut *stays }) = true;
             }
         }
         for (lost, stays, labels) in groups.into_values() {

@@ -158,6 +158,24 @@ impl Tx for TapTx<'_> {
         fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
     }
 
+    // Not counted: no schedule loads or dumps a store.
+
+    fn books(&mut self) -> Result<Vec<BookRow>> {
+        self.inner.books()
+    }
+
+    fn adopt_book(&mut self, row: &BookRow) -> Result<()> {
+        self.inner.adopt_book(row)
+    }
+
+    fn put_past(&mut self, book: BookNo, rows: &[RevisionRow]) -> Result<()> {
+        self.inner.put_past(book, rows)
+    }
+
+    fn all_maps(&mut self, device: DeviceNo, book: BookNo, after: (i64, &str), limit: usize) -> Result<Vec<MapRow>> {
+        self.inner.all_maps(device, book, after, limit)
+    }
+
     // Not counted: whoever notes news has just put a book, and recorded schedules keep their places.
 
     fn mark_dirty(&mut self, book: BookNo) -> Result<()> {

@@ -67,7 +67,7 @@ impl<'m> Overlay<'m> {
         if let Some(revision) = was {
             (entry.agreed_revision, entry.view_fp) = (revision, content.print);
             // Nobody knows under which filter that went to it.
-            if open.role == Role::Server && open.state.refilter {
+            if open.role == Role::Server && open.state.has_other_lens() {
                 entry.lens = Some(NOTHING);
             } else if open.role == Role::Server && (open.state.filter.is_some() || open.state.lens.is_some()) {
                 entry.lens = open.state.lens;

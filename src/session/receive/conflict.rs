@@ -6,7 +6,7 @@
 use super::overlay::{Agreed, Overlay};
 use super::{OpenBook, Outcome};
 use crate::message::StatusCode;
-use crate::session::content::{Content, Folder, merged};
+use crate::session::content::{Content, Folder, lost_fields, merged};
 use crate::session::report::ConflictNote;
 use crate::store::{Draft, Guid, ItemRow, LensNo, MapRow, OutgoingRow, Result, Tx};
 use crate::sync::{Action, Decision, Role};
@@ -56,15 +56,19 @@ impl<'m> Overlay<'m> {
         let done = Ok(Outcome::Done(decision.status));
         open.state.received.conflicts += u64::from(decision.action != Action::Update || !claim.item.deleted);
         match decision.action {
-            Action::Fork => self.fork(open, claim, decision.status),
+            Action::Fork => {
+                let fields = differing(tx, open, &claim, Side::Either)?;
+                self.fork(open, claim, fields, decision.status)
+            }
             Action::Split => {
                 let (item, guid) = (claim.item.clone(), claim.item.guid);
+                let fields = differing(tx, open, &claim, Side::Either)?;
                 self.tell(open, &claim);
                 // It has no entry, and so the server is given it next time.
                 let copy = Content::of(&item).into_draft();
                 let copy = open.writer.add(Draft { parent: item.parent, depth: item.depth, ..copy });
                 self.items.insert(copy.guid, copy);
-                note(open, guid, Vec::new(), None, None);
+                note(open, guid, fields, None, None);
                 done
             }
             Action::Overrule if claim.item.deleted => {
@@ -75,8 +79,9 @@ impl<'m> Overlay<'m> {
                 done
             }
             Action::Overrule => {
+                let fields = differing(tx, open, &claim, Side::Peer)?;
                 let told = self.tell(open, &claim);
-                note(open, told.guid, Vec::new(), Some(open.role), Some(told.revision));
+                note(open, told.guid, fields, Some(open.role), Some(told.revision));
                 self.rewrite(open, &told, Content::of(&claim.item), claim.item.parent);
                 done
             }
@@ -86,8 +91,9 @@ impl<'m> Overlay<'m> {
                 done
             }
             Action::Update if claim.is_of_all() => {
+                let fields = differing(tx, open, &claim, Side::Here)?;
                 let told = self.tell(open, &claim);
-                note(open, told.guid, Vec::new(), Some(other(open.role)), Some(claim.item.revision));
+                note(open, told.guid, fields, Some(other(open.role)), Some(claim.item.revision));
                 open.state.received.changed += 1;
                 done
             }
@@ -134,7 +140,13 @@ impl<'m> Overlay<'m> {
     }
 
     /// Keeps both: the peer's under its id, ours is sent anew.
-    fn fork(&mut self, open: &mut OpenBook<'_, 'm>, claim: Claim<'m>, status: StatusCode) -> Result<Outcome> {
+    fn fork(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        claim: Claim<'m>,
+        fields: Vec<String>,
+        status: StatusCode,
+    ) -> Result<Outcome> {
         if open.is_full(claim.whole.len()) {
             open.state.received.refused += 1;
             return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
@@ -161,7 +173,7 @@ impl<'m> Overlay<'m> {
         }
         self.bind_under(open, Cow::Owned(claim.entry.luid), guid, (revision, claim.view.0, claim.view.1));
         open.state.received.added += 1;
-        note(open, kept, Vec::new(), None, None);
+        note(open, kept, fields, None, None);
         Ok(match status {
             StatusCode::CONFLICT_DUPLICATED => Outcome::Duplicated(kept),
             status => Outcome::Done(status),
@@ -207,18 +219,48 @@ impl<'m> Overlay<'m> {
                 self.rewrite(open, &told, result, told.parent);
             }
             Action::BindAndOverrule => {
-                note(open, guid, Vec::new(), Some(open.role), Some(told.revision));
+                let fields = lost_fields(open.kind, None, &Content::of(&told), &Content::of(&item));
+                note(open, guid, fields, Some(open.role), Some(told.revision));
                 self.rewrite(open, &told, Content::of(&item), item.parent);
             }
             _ if open.mirrors() => {}
-            _ => note(open, guid, Vec::new(), Some(other(open.role)), Some(item.revision)),
+            _ => {
+                let fields = lost_fields(open.kind, None, &Content::of(&item), &Content::of(&told));
+                note(open, guid, fields, Some(other(open.role)), Some(item.revision));
+            }
         }
         open.state.received.matched += 1;
         Ok(())
     }
 }
 
-const fn other(role: Role) -> Role {
+/// Whose changes are named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Here,
+    Peer,
+    Either,
+}
+
+/// The names of the fields in which both sides differ now, of those that this side changed since both agreed. None if the
+/// report has no room for them.
+fn differing(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, claim: &Claim<'_>, whose: Side) -> Result<Vec<String>> {
+    if open.state.notes.len() >= MOST_NOTES {
+        return Ok(Vec::new());
+    }
+    let (here, there) = (Content::of(&claim.item), &claim.whole);
+    let base = match whose {
+        Side::Either => None,
+        _ => tx.revisions(open.book(), &[(claim.item.guid, claim.entry.agreed_revision)])?.pop().flatten(),
+    };
+    let base = base.as_ref().filter(|base| base.blob.is_none()).map(|base| &*base.content);
+    Ok(match whose {
+        Side::Peer => lost_fields(open.kind, base, there, &here),
+        Side::Here | Side::Either => lost_fields(open.kind, base, &here, there),
+    })
+}
+
+pub(super) const fn other(role: Role) -> Role {
     match role {
         Role::Client => Role::Server,
         Role::Server => Role::Client,

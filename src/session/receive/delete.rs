@@ -1,5 +1,6 @@
 //! Deletes: those that wait for the whole set, and what becomes of each.
 
+use super::conflict::{note, other};
 use super::decide::item_now;
 use super::overlay::Overlay;
 use super::{Key, OpenBook, Outcome, Received, When};
@@ -129,8 +130,13 @@ impl<'m> Overlay<'m> {
         match decision.action {
             Action::Remove => {
                 if let Some(room) = &mut open.state.own_room {
-                    room.items += 1;
-                    room.bytes += item.content_len();
+                    // There may be room without an end.
+                    room.items = room.items.saturating_add(1);
+                    room.bytes = room.bytes.saturating_add(item.content_len());
+                }
+                if now == ItemNow::Changed {
+                    open.state.received.conflicts += 1;
+                    note(open, item.guid, Vec::new(), Some(other(open.role)), Some(item.revision));
                 }
                 let gone = open.writer.delete(&item);
                 self.items.insert(gone.guid, gone);

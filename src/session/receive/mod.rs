@@ -218,6 +218,9 @@ pub(super) fn receive<'m>(
     batch: Vec<Received<'m>>,
     when: When,
 ) -> Result<Vec<Outcome>> {
+    if when == When::Arriving {
+        open.observe(tx, &batch)?;
+    }
     let mut overlay = Overlay::load(tx, open, &batch, when)?;
     let mut outcomes = Vec::with_capacity(batch.len());
     for received in batch {

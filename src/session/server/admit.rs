@@ -4,11 +4,13 @@
 //! written before that is settled, and a refusal leaves no trace (I10).
 
 use super::prove::Claim;
-use super::step::{SETTLE_BUDGET, Step};
+use super::step::{SETTLE_BUDGET, Step, Stepped};
+use super::tell::{Before, Done, Told};
 use super::{Admission, Asked, Refusal, Reply, Server};
 use crate::auth::{Presented, Scheme, Verifier, parse_token, token_parameter, token_text, verify};
 use crate::codec::{Encoding, Limits, decode};
 use crate::message::{Chal, Message, StatusCode, Timestamp, Version};
+use crate::session::metrics::Histogram;
 use crate::session::receive::Quota;
 use crate::session::state::{Package, STATE_VERSION, State};
 use crate::session::turn::{Turn, broken, unfold};
@@ -54,6 +56,7 @@ impl Server {
         look: impl FnOnce() -> Result<Admission, Refusal>,
     ) -> Result<Admission, Refusal> {
         if self.is_slowed(asked, claim) {
+            asked.note_slowed();
             return self.demand(asked, claim.denied());
         }
         let name = claim.presented.suspect();
@@ -63,7 +66,9 @@ impl Server {
         let admission = look()?;
         match &admission {
             Admission::Refused(StatusCode::INVALID_CREDENTIALS, _) => {
-                attempts().failed(name, address, asked.credential(), now);
+                let mut attempts = attempts();
+                attempts.failed(name, address, asked.credential(), now);
+                asked.note_wait(attempts.wait(name, address, now));
             }
             Admission::Reply(_) => attempts().succeeded(name, address),
             Admission::Refused(..) => {}
@@ -103,6 +108,7 @@ impl Server {
         look.map_err(unavailable)?;
         // An address is of one device, and good for as long as what opened the session is.
         let Some(known) = known.filter(|state| state.peer.0 == asked.header.source.uri) else { return Ok(None) };
+        asked.note_account(account);
         if known.authenticated {
             if !self.still_opens(&known, account)? {
                 return Ok(None);
@@ -195,6 +201,7 @@ impl Server {
             std::hint::black_box(verify(&claim.presented, known, &nonces.as_slices()));
             return self.demand(asked, claim.denied());
         };
+        asked.note_account(account);
         let device_id = &asked.header.source.uri;
         let device = |tx: &mut dyn Tx| -> crate::store::Result<DeviceRow> {
             Ok(tx.device(device_id)?.unwrap_or_else(|| DeviceRow::new(device_id, asked.request.now)))
@@ -299,6 +306,7 @@ impl Server {
             // The digest covers the MAC: it was good then.
             let mac = claim.filter(|_| state.trust.is_mac());
             let mac = mac.and_then(|claim| self.sign(asked, claim, claim.account?, &body));
+            asked.note(Done::Again);
             return Some(Admission::Reply(Reply { content_type, body, mac, report: None }));
         }
         row.recent_digests.contains(&asked.digest).then_some(Admission::Refused(StatusCode::CONFLICT, None))
@@ -390,6 +398,7 @@ impl Server {
             pairs: BTreeMap::new(),
             lenses: Default::default(),
         };
+        let (before, was, begun) = (Before::of(&state.stores), state.package, row.last_msg_id == 0);
         let step = Step {
             config: &self.config,
             door: self.door(asked, account),
@@ -401,13 +410,15 @@ impl Server {
             device,
             header_code,
             chal,
-            first: row.last_msg_id == 0,
+            first: begun,
             statuses: Vec::new(),
             suspended: false,
             proving: false,
             budget: SETTLE_BUDGET,
+            told: Told { device: row.device, begun, ..Told::default() },
         };
-        let (reply, mut state, device) = step.run(tx)?;
+        let Stepped { reply, mut state, device, mut told, suspended } = step.run(tx)?;
+        told.compare(&before, was, &state, suspended);
         state.bytes_out += reply.len() as u64;
         tx.put_device(&device)?;
         if row.last_msg_id != 0 {
@@ -432,6 +443,7 @@ impl Server {
         let body = row.last_reply;
         let mac = claim.filter(|_| state.trust.is_mac()).and_then(|claim| self.sign(asked, claim, account, &body));
         *outcome = Ok(Admission::Reply(Reply { content_type: asked.encoding.media_type(), body, mac, report }));
+        asked.note(Done::Step(Box::new(told)));
         Ok(Verdict::Commit)
     }
 
@@ -441,7 +453,12 @@ impl Server {
         work: &mut dyn FnMut(&mut dyn Tx) -> crate::store::Result<Verdict>,
     ) -> Result<(), Refusal> {
         let _place = self.waiting.enter(account, self.config.max_waiting).ok_or(Refusal::Overloaded)?;
-        self.store.step(account, work).map_err(unavailable)
+        let began = self.metrics.clock();
+        let done = self.store.step(account, work).map_err(unavailable);
+        if let (Some(began), Some(ended)) = (began, self.metrics.clock()) {
+            self.metrics.observe(Histogram::StepSeconds, &[], ended.saturating_sub(began).as_secs_f64());
+        }
+        done
     }
 }
 
@@ -460,11 +477,12 @@ fn read_state(row: &SessionRow) -> Option<State> {
     if row.state_version != STATE_VERSION {
         return None;
     }
-    serde_json::from_slice(&row.state).ok()
+    State::from_stored(&row.state)
 }
 
 pub(super) fn unavailable(error: StoreError) -> Refusal {
     match error {
+        StoreError::Unwritable(why) => Refusal::Unanswerable(why),
         StoreError::Corrupt(_) | StoreError::TooNew { .. } | StoreError::NotFound(_) => Refusal::Failed(error),
         passing => Refusal::Unavailable(passing),
     }

@@ -135,9 +135,14 @@ impl Step<'_, '_> {
             alerted: begun.filter(|_| pair.phase == Phase::Idle),
             supported: &SyncType::ALL,
         });
-        let (sync, lost_reply, reason) = match decision {
-            AlertDecision::Hold { sync, lost_reply } => (sync, lost_reply, None),
-            AlertDecision::Escalate { sync, reason } => (sync, false, Some(reason.sentence().to_owned())),
+        let (sync, lost_reply, reason, word) = match decision {
+            AlertDecision::Hold { sync, lost_reply } => {
+                let asked = sync == SyncType::Slow && requested != AlertCode::RESUME;
+                (sync, lost_reply, None, asked.then_some("asked"))
+            }
+            AlertDecision::Escalate { sync, reason } => {
+                (sync, false, Some(reason.sentence().to_owned()), Some(reason.name()))
+            }
             AlertDecision::Refuse(code) => return refuse(self, code),
         };
         let known = |anchor: &str| [&pair.peer_next, &pair.peer_prev].iter().any(|own| own.as_deref() == Some(anchor));
@@ -151,6 +156,7 @@ impl Step<'_, '_> {
                 Reaction::Hold => StatusCode::SERVICE_UNAVAILABLE,
                 Reaction::Proceed | Reaction::Refuse => StatusCode::FORBIDDEN,
             };
+            self.told.unwanted.push((datastore.book, reaction));
             let queued = self.queued(index, code).about(item);
             self.answer(index, queued.saying(Extra::Text(HoldReason::SlowSync.sentence().to_owned())));
             return Ok(());
@@ -241,6 +247,7 @@ impl Step<'_, '_> {
         self.answer(index, queued);
         // The same datastore alerted twice: the last word counts.
         self.state.stores.retain(|known| known.book != store.book);
+        self.told.slow.extend(word.map(|word| (store.book, word)));
         self.state.stores.push(store);
         Ok(())
     }

@@ -9,6 +9,7 @@ mod blobs;
 mod directory;
 mod history;
 mod items;
+mod journal;
 mod ledger;
 mod maps;
 mod sessions;
@@ -17,6 +18,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod tx;
+
+pub use journal::{Change, Journal};
 
 use super::{AccountNo, BookNo, Directory, Keys, Result, Store, StoreError, Token, Tx, Verdict, watch};
 use directory::MemoryDirectory;
@@ -133,7 +136,7 @@ impl Store for MemoryStore {
         let mut open = OpenStep::begin(self, account);
         let verdict = watch::run(&mut open.tx, work)?;
         if verdict == Verdict::Commit {
-            open.commit();
+            open.commit()?;
         }
         Ok(())
     }
@@ -162,11 +165,17 @@ impl<'a> OpenStep<'a> {
         Self { tx: MemoryTx { store, account, step, changes: Changes::default() } }
     }
 
-    fn commit(&mut self) {
+    fn commit(&mut self) -> Result<()> {
         let changes = std::mem::take(&mut self.tx.changes);
+        let (account, directory) = (self.tx.account, &self.tx.store.directory);
         let mut shared = self.tx.store.shared();
-        self.tx.store.directory.committed(self.tx.account, &changes);
-        changes.commit(shared.accounts.entry(self.tx.account).or_default());
+        let tables = shared.accounts.entry(account).or_default();
+        if directory.journal.is_some() {
+            directory.keep(&changes.rows(account, tables)?)?;
+        }
+        directory.committed(account, &changes);
+        changes.commit(tables);
+        Ok(())
     }
 }
 

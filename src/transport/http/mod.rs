@@ -10,6 +10,8 @@
 mod cancel;
 pub mod client;
 mod coding;
+pub mod fuzz;
+pub mod prometheus;
 mod retry;
 pub mod server;
 
