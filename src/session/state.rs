@@ -161,6 +161,10 @@ pub(super) struct StoreState {
     pub asked: SyncType,
     /// Whether it goes on with one that broke off (225).
     pub resuming: bool,
+    /// On a server: the peer shows no anchor that it was given. What it was told since it had one, it may not have: it was
+    /// emptied, installed anew, or set back to a backup, and what it does not show it need not have removed.
+    #[serde(default)]
+    pub forgot: bool,
     /// Why it is not the one asked for.
     pub reason: Option<String>,
     /// What the client wants to be sent, where it is not everything.
@@ -355,6 +359,7 @@ impl StoreState {
             sync,
             asked: sync,
             resuming: false,
+            forgot: false,
             reason: None,
             filter: None,
             lens: None,

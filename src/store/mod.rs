@@ -24,7 +24,7 @@ mod rows;
 mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-mod watch;
+pub(crate) mod watch;
 mod writer;
 mod written;
 

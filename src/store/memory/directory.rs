@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entries {
     accounts: BTreeMap<String, AccountNo>,
     logins: BTreeMap<String, Login>,
@@ -98,6 +98,11 @@ impl MemoryDirectory {
             let noted = tables.dirty.keys().filter(|(device, _)| entries.devices.contains(&(account, device.clone())));
             entries.dirty.extend(noted.map(|(device, book)| (device.clone(), account, *book)));
         }
+    }
+
+    /// The same again, on its own from now on, and kept nowhere else.
+    pub(super) fn copy(&self) -> Self {
+        Self { entries: Mutex::new(self.entries().clone()), journal: None }
     }
 
     /// The devices that were granted an account.

@@ -64,6 +64,14 @@ impl MemoryStore {
         Self { seed, directory: MemoryDirectory::default(), shared: Mutex::default(), released: Condvar::new() }
     }
 
+    /// A store of its own that holds what is committed here now: a backup.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let accounts = self.shared().accounts.clone();
+        let shared = Mutex::new(Shared { accounts, ..Shared::default() });
+        Self { seed: self.seed, directory: self.directory.copy(), shared, released: Condvar::new() }
+    }
+
     /// How many steps are waiting for a lock at this moment.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -11,7 +11,7 @@ use super::table::{Layer, Table};
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident: $key:ty => $row:ty,)*) => {
         /// What is committed of one account.
-        #[derive(Debug, Default)]
+        #[derive(Clone, Debug, Default)]
         pub(super) struct Tables {
             /// The last device number given; never taken back.
             pub(super) last_device: i64,
