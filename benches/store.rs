@@ -177,8 +177,13 @@ fn costs(store: &dyn Store, count: usize) -> Vec<(&'static str, Cost)> {
 
 /// Sessions without changes, of three steps with replies of 2 KB, in so many threads, each with an account of its own.
 fn sessions(store: &dyn Store, threads: usize, each: usize) {
+    sessions_from(store, 0, threads, each);
+}
+
+/// The same with accounts from that number on.
+fn sessions_from(store: &dyn Store, first: usize, threads: usize, each: usize) {
     std::thread::scope(|scope| {
-        for thread in 0..threads {
+        for thread in first..first + threads {
             scope.spawn(move || {
                 for number in 0..each {
                     let mut token = Token([thread as u8; 16]);
@@ -256,17 +261,67 @@ fn main() {
 #[cfg(feature = "postgres")]
 fn postgres(url: &str, count: usize) {
     use syncml::store::postgres::{PostgresOptions, PostgresStore};
-    let mut options = PostgresOptions::default();
-    options.connections = 64;
-    let store = PostgresStore::open(url, options).unwrap();
+    let open = |_| PostgresStore::open(url, PostgresOptions::default()).unwrap();
+    let store = open(0);
     for (what, (cpu, elapsed)) in costs(&store, count) {
         let what = format!("postgres: {what}");
         println!("{what:48} {:8.2} {:8.2}", cpu * 1e6 / count as f64, elapsed * 1e6 / count as f64);
     }
-    // Connections, plans and pages are there from then on.
-    sessions(&store, 64, 8);
-    for threads in [1, 8, 64] {
-        let (_, elapsed) = measure(|| sessions(&store, threads, 1024 / threads));
-        println!("postgres: sessions without changes, {threads:2} at a time: {:8.0} a second", 1024.0 / elapsed);
+    println!("sessions without changes, 20 at a time for each node; CPU in µs per session");
+    let folder = data_folder(url);
+    for nodes in [1, 3] {
+        let stores: Vec<PostgresStore> = (0..nodes).map(open).collect();
+        let all = |each: usize| {
+            std::thread::scope(|scope| {
+                for (number, store) in stores.iter().enumerate() {
+                    scope.spawn(move || sessions_from(store, number * PER_NODE, PER_NODE, each));
+                }
+            });
+        };
+        // Connections, plans and pages are there from then on.
+        all(4);
+        let before = (processes_cpu(|pid| pid == std::process::id()), database_cpu(folder.as_deref()));
+        let (_, elapsed) = measure(|| all(SESSIONS / PER_NODE));
+        let after = (processes_cpu(|pid| pid == std::process::id()), database_cpu(folder.as_deref()));
+        let done = (nodes * SESSIONS) as f64;
+        println!(
+            "postgres: {nodes} nodes: {:8.0} sessions a second; CPU of the nodes {:.0}, of PostgreSQL {:.0}",
+            done / elapsed,
+            (after.0 - before.0) * 1e6 / done,
+            (after.1 - before.1) * 1e6 / done,
+        );
     }
+}
+
+/// How many sessions a node has at a time, and how many it does.
+#[cfg(feature = "postgres")]
+const PER_NODE: usize = 20;
+#[cfg(feature = "postgres")]
+const SESSIONS: usize = 2_000;
+
+/// Where a database of this machine has its files; its processes are at home there.
+#[cfg(feature = "postgres")]
+fn data_folder(url: &str) -> Option<std::path::PathBuf> {
+    let mut client = ::postgres::Client::connect(url, ::postgres::NoTls).ok()?;
+    let row = client.query_one("SHOW data_directory", &[]).ok()?;
+    row.try_get::<_, String>(0).ok().map(Into::into)
+}
+
+#[cfg(feature = "postgres")]
+fn database_cpu(folder: Option<&std::path::Path>) -> f64 {
+    let Some(folder) = folder else { return f64::NAN };
+    processes_cpu(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder))
+}
+
+/// CPU seconds of running processes, from Linux's `/proc`.
+#[cfg(feature = "postgres")]
+fn processes_cpu(which: impl Fn(u32) -> bool) -> f64 {
+    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|pid| which(*pid));
+    let ticks = pids.filter_map(|pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)
+    });
+    ticks.sum::<f64>() / 100.0
 }

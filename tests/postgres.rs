@@ -19,7 +19,7 @@ use syncml::kit::store::{CASES, check};
 use syncml::message::Timestamp;
 use syncml::session::{Client, Outgoing, Refusal, Reply, Server, ServerConfig};
 use syncml::store::postgres::{PostgresOptions, PostgresStore};
-use syncml::store::{DeviceNo, DeviceRow, Store, StoreError, Verdict};
+use syncml::store::{AccountNo, DeviceNo, DeviceRow, Store, StoreError, Verdict};
 
 /// Runs every case of the kit, by that many nodes.
 fn kit(nodes: usize) {
@@ -89,7 +89,7 @@ fn contacts(numbers: std::ops::Range<usize>) -> Vec<String> {
     cards
 }
 
-/// Catalogue: X1
+/// Catalogue: X1, X8
 #[test]
 fn two_nodes_answer_the_same_message_at_once() {
     let Some(cluster) = cluster() else { return };
@@ -121,7 +121,7 @@ fn two_nodes_answer_the_same_message_at_once() {
     }
 }
 
-/// Catalogue: X1
+/// Catalogue: X1, X8
 #[test]
 fn a_session_changes_nodes_with_every_message() {
     let Some(cluster) = cluster() else { return };
@@ -230,6 +230,30 @@ fn any_text_is_kept() {
     }
 }
 
+/// An id of a peer that no index takes: sending it again will not help.
+#[test]
+fn an_id_that_is_too_long_is_a_failure_for_good() {
+    let Some(cluster) = cluster() else { return };
+    let nodes = cluster.nodes(1);
+    let mut seed = 1_u64;
+    let mut letter = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'!' + (seed >> 33) as u8 % 90)
+    };
+    for (length, fits) in [(2_000, true), (9_000, false)] {
+        let device_id: String = (0..length).map(|_| letter()).collect();
+        let step = nodes.step(AccountNo(1), &mut |tx| {
+            tx.put_device(&DeviceRow::new(&device_id, Timestamp(1)))?;
+            Ok(Verdict::Commit)
+        });
+        match step {
+            Ok(()) => assert!(fits),
+            Err(StoreError::Corrupt(text)) => assert!(!fits && !text.contains(&device_id[..20]), "{text}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_opened_is_refused() {
     let Some(cluster) = Cluster::start() else { return };
@@ -246,7 +270,7 @@ fn what_cannot_be_opened_is_refused() {
     assert!(matches!(open(&cluster.url("latin")), Err(StoreError::Failed(text)) if text.contains("UTF8")));
     assert!(matches!(open(&cluster.url("nowhere")), Err(StoreError::Failed(_))));
     assert!(
-        matches!(open(&format!("{url}&sslmode=require")), Err(StoreError::Failed(text)) if text.contains("sslmode"))
+        matches!(open(&format!("{url}&sslmode=require")), Err(StoreError::Failed(text)) if text.contains("needs a host"))
     );
     assert!(matches!(open("postgres://syncml@/x?host=/nowhere"), Err(StoreError::Busy(_))));
     // Nodes that start at once make one schema.

@@ -702,4 +702,72 @@ fn what_was_done_is_told_by_numbers() {
     assert_eq!(said(&["audit", "list", "--json", "--since", "2999-01-01T00:00:00Z"]).trim(), "[]");
     // Whoever was in the middle of it goes on.
     world.synced("book", &[], 0);
+/// A dump while the server runs, into another database, which devices then sync with.
+#[test]
+fn a_database_is_dumped_loaded_and_checked() {
+    let mut world = World::new(&[]);
+    world.write("one/anna.vcf", &card("Anna Öst", "TEL:+46701740601\r\n"));
+    world.write("one/bo.vcf", &card("Bo Ek", "TEL:+4681234\r\n"));
+    world.synced("one", &[], 0);
+    let file = world.path("all.dump");
+    let (code, out, err) = run(world.with_db(&["db", "dump"]).arg(&file));
+    assert_eq!((code, out.starts_with("dumped: 1 accounts, 2 items")), (0, true), "{out}{err}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(run(world.with_db(&["db", "dump"]).arg(&file)).0, 7, "it exists already");
+    let (code, out, _) = run(&mut world.with_db(&["db", "dump", "-"]));
+    assert_eq!((code, &out), (0, &fs::read_to_string(&file).unwrap()));
+    let (code, out, err) = run(&mut world.with_db(&["db", "check", "--json"]));
+    let checked: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &checked["ok"], &checked["checked"]["maps"]), (0, &Value::from(true), &Value::from(2)), "{err}");
+
+    let other = |args: &[&str]| {
+        let mut command = syncml();
+        command.args(args).arg("--db").arg(format!("sqlite:{}", world.path("other.db").display()));
+        command
+    };
+    let (code, out, err) = run(other(&["db", "load", "--json"]).arg(&file));
+    let done: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &done["done"]["items"]), (0, &Value::from(2)), "{err}");
+    assert_eq!(run(other(&["db", "load"]).arg(&file)).0, 6, "it is not empty any more");
+    let (code, out, _) = run(&mut other(&["db", "check"]));
+    assert_eq!((code, out.starts_with("sound: 1 accounts, 2 items")), (0, true), "{out}");
+    let (_, again, _) = run(&mut other(&["db", "dump", "-"]));
+    assert_eq!(again, fs::read_to_string(&file).unwrap());
+    world.write("half.dump", again.lines().take(4).map(|line| format!("{line}\n")).collect::<String>().as_str());
+    let mut third = syncml();
+    third.args(["db", "load"]).arg(world.path("half.dump"));
+    let (code, _, err) = run(third.arg("--db").arg(format!("sqlite:{}", world.path("third.db").display())));
+    assert_eq!((code, err.contains("line 5 of the dump")), (7, true), "{err}");
+
+    // The server goes over to the loaded database: no slow sync, and nothing twice.
+    let mut server = world.server.take().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    fs::rename(world.path("other.db"), world.path("server.db")).unwrap();
+    for log in ["server.db-wal", "server.db-shm"] {
+        drop(fs::remove_file(world.path(log)));
+    }
+    world.start(&[]);
+    world.write("one/dora.vcf", &card("Dora", "TEL:+15550123\r\n"));
+    let report = world.synced("one", &[], 0);
+    assert_eq!(
+        (World::counts(&report), report["report"]["books"][0]["mode"].as_str()),
+        ([[0; 3], [1, 0, 0]], Some("two-way"))
+    );
+    assert_eq!(world.server_names(), set(["Anna Öst", "Bo Ek", "Dora"]));
+
+    // A page that is damaged.
+    let mut server = world.server.take().unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let mut bytes = fs::read(world.path("server.db")).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 2_000].fill(0xAB);
+    fs::write(world.path("server.db"), bytes).unwrap();
+    let (code, _, err) = run(&mut world.with_db(&["db", "check"]));
+    assert_eq!((code, err.contains("restore a backup")), (6, true), "{err}");
 }

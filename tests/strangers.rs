@@ -590,6 +590,41 @@ fn a_message_that_cannot_be_answered_is_refused() {
     assert_eq!(hear(&post(body("2", "&#1;")).unwrap()).code, 400);
 }
 
+/// A session that began in WBXML, which carries any octet, with an address that XML cannot carry: sending the message again
+/// does not help, and nothing is wrong with the server.
+#[test]
+fn an_address_that_the_encoding_cannot_carry_is_not_the_servers_fault() {
+    for world in World::each() {
+        let mut letter = Letter::of(Some("alice"), basic("alice", PASSWORD));
+        if let Command::Alert(alert) = &mut letter.body[0] {
+            alert.items[0].source = Some(Location::new("./ca\u{1}rd"));
+        }
+        let target = Location::new(SERVER_URI);
+        let mut header = Header::new(Version::V12, SessionId::from("77"), MsgId(1), target, letter.source.clone());
+        header.cred.clone_from(&letter.cred);
+        let bytes = encode(&Message { header, body: letter.body.clone(), last: true }, Encoding::Wbxml).unwrap();
+        let wbxml = Encoding::Wbxml.media_type();
+        let request = Request { protected: true, loopback: false, ..world.request(SERVER_URI, wbxml, &bytes) };
+        let reply = world.server.answer(&request).unwrap();
+        let message = decode(&reply.body, Encoding::Wbxml, &Default::default()).unwrap();
+        letter.uri = message.header.resp_uri.as_ref().unwrap().to_string();
+        (letter.msg_id, letter.cred) = (2, None);
+        letter.body = vec![Command::Sync(syncml::message::Sync {
+            cmd_id: syncml::message::CmdId::from(1),
+            no_resp: false,
+            cred: None,
+            target: Some(Location::new("contacts")),
+            source: None,
+            meta: None,
+            number_of_changes: None,
+            commands: Vec::new(),
+        })];
+        let refusal = letter.post(&world).unwrap_err();
+        assert!(matches!(refusal, Refusal::Unanswerable(_)), "{refusal:?}");
+        assert_eq!(refusal.http_status(), 400);
+    }
+}
+
 /// Another session of the same device uses up the nonce of one that is under way.
 #[test]
 fn a_message_whose_nonce_was_used_up_is_signed_again_once() {

@@ -44,6 +44,13 @@ CREATE TABLE audit (
 ) PARTITION BY HASH (account);
 CREATE INDEX audit_at ON audit (at, seq);
 
+-- What became of a COMMIT whose answer was lost: one row for each connection of a node, with the number of the last step it
+-- committed. Who has to know sets `fenced`, and what is still on its way there cannot commit any more.
+CREATE TABLE mark (
+    conn UUID PRIMARY KEY, step BIGINT NOT NULL, fenced BOOLEAN NOT NULL DEFAULT false,
+    at TIMESTAMPTZ NOT NULL DEFAULT now()
+) WITH (fillfactor = 20);
+
 -- Books ---------------------------------------------------------------------------------------------------------------
 
 -- The lock; head + 1 is the next revision. indexed_upto: the last item whose match keys are indexed, while not all are.

@@ -3,7 +3,7 @@
 use crate::message::Version;
 
 /// How a message is written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Encoding {
     /// Text, `application/vnd.syncml+xml`.
     Xml,

@@ -2,23 +2,35 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{RngAlgorithm, RngSeed, TestRng, TestRunner};
 
 use super::card::{CardBuilder, PropertyBuf, Value, Version};
 
-/// So many cases of a property that is no law, or more if `PROPTEST_CASES` or `SYNCML_LAW_CASES` ask for more.
+/// So many cases of a property that is no law, or more if `PROPTEST_CASES` or `SYNCML_LAW_CASES` ask for more; which ones is
+/// said as at [`hold`].
 pub(super) fn at_least(cases: u32) -> ProptestConfig {
     let wanted = said("SYNCML_LAW_CASES").and_then(|value| value.parse().ok()).unwrap_or(cases);
-    ProptestConfig::with_cases(ProptestConfig::default().cases.max(wanted))
+    let usual = ProptestConfig::default();
+    let rng_seed = if full() { RngSeed::Random } else { RngSeed::Fixed(other_seed()) };
+    ProptestConfig { cases: usual.cases.max(wanted), rng_seed, ..usual }
 }
 
-/// Cases of a law in every run of the tests, from a fixed seed; a tenth as many more are fresh each time.
-const LAW_CASES: u32 = 2_000;
+/// Cases of a law in every run of the tests, from a fixed seed; `tests/run` asks for 50,000 in a run that is optimized.
+const LAW_CASES: u32 = 500;
 
-/// So many cases as `SYNCML_LAW_CASES` says; with `SYNCML_TEST_FULL=1` they are 50,000.
-fn wanted() -> Option<u32> {
-    let full = said("SYNCML_TEST_FULL").is_some_and(|value| value == "1").then_some(50_000);
-    said("SYNCML_LAW_CASES").and_then(|value| value.parse().ok()).or(full)
+/// Whether everything shall be run: 50,000 cases, and a tenth as many more that are fresh each time.
+fn full() -> bool {
+    said("SYNCML_TEST_FULL").is_some_and(|value| value == "1")
+}
+
+fn other_seed() -> u64 {
+    said("SYNCML_LAW_SEED").and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+/// So many cases as `SYNCML_LAW_CASES` says.
+fn wanted() -> u32 {
+    let said = said("SYNCML_LAW_CASES").and_then(|value| value.parse().ok());
+    said.unwrap_or_else(|| if full() { 50_000 } else { LAW_CASES })
 }
 
 #[allow(clippy::disallowed_methods)] // what the environment names is for the tests alone
@@ -26,16 +38,16 @@ fn said(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Asks a law of many made-up cases: the same ones in every run, and some that nobody has seen. How many is said by
-/// `SYNCML_LAW_CASES` and `SYNCML_TEST_FULL`; `SYNCML_LAW_SEED`, a number, asks of others than the usual ones.
+/// Asks a law of many made-up cases: the same ones in every run, so that what fails was made by the change at hand. How many
+/// is said by `SYNCML_LAW_CASES`; `SYNCML_LAW_SEED`, a number, asks of others than the usual ones, and `SYNCML_TEST_FULL=1`
+/// of some that nobody has seen.
 pub(super) fn hold<S: Strategy>(name: &str, cases: S, law: impl Fn(&S::Value) -> Result<(), TestCaseError>) {
-    let wanted = wanted().unwrap_or(LAW_CASES);
+    let wanted = wanted();
     let mut seed = [7; 32];
     seed.iter_mut().zip(name.bytes()).for_each(|(seed, byte)| *seed = byte);
-    let other = said("SYNCML_LAW_SEED").and_then(|value| value.parse::<u64>().ok()).unwrap_or_default();
-    seed.iter_mut().rev().zip(other.to_le_bytes()).for_each(|(seed, byte)| *seed ^= byte);
+    seed.iter_mut().rev().zip(other_seed().to_le_bytes()).for_each(|(seed, byte)| *seed ^= byte);
     let fixed = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-    for (fixed, cases_of) in [(Some(fixed), wanted), (None, wanted / 10)] {
+    for (fixed, cases_of) in [(Some(fixed), wanted), (None, if full() { wanted / 10 } else { 0 })] {
         let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases_of) };
         let kind = if fixed.is_some() { "fixed" } else { "fresh" };
         let mut runner = match fixed {

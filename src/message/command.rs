@@ -1,6 +1,8 @@
 //! The commands of a message body (§2.1, §2.2).
 
+use super::masked::{Masked, debug_masked};
 use super::{AlertCode, Anchor, Bytes, Chal, CmdId, Cred, DevInf, Location, Mem, Meta, StatusCode, Text};
+use std::fmt;
 
 /// One command of `SyncBody`, `Sync`, `Atomic` or `Sequence`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,7 +261,7 @@ pub struct Put<'a> {
 }
 
 /// `Results`: the answer to a Get or Search.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Results<'a> {
     /// `CmdID`.
     pub cmd_id: CmdId<'a>,
@@ -276,6 +278,10 @@ pub struct Results<'a> {
     /// `Item`, one or more.
     pub items: Vec<Item<'a>>,
 }
+
+debug_masked!(Results {
+    cmd_id, msg_ref, cmd_ref, meta, items
+} masked { target_ref, source_ref });
 
 /// `Search`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,7 +307,7 @@ pub struct Search<'a> {
 }
 
 /// `Status`: the answer to one command (§2.4).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Status<'a> {
     /// `CmdID`.
     pub cmd_id: CmdId<'a>,
@@ -324,6 +330,10 @@ pub struct Status<'a> {
     /// `Item`: what the code has to say in addition.
     pub items: Vec<Item<'a>>,
 }
+
+debug_masked!(Status {
+    cmd_id, msg_ref, cmd_ref, cmd, cred, chal, code, items
+} masked { target_refs, source_refs });
 
 /// `Sync`: the changes of one datastore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -382,7 +392,7 @@ pub struct Unknown<'a> {
 }
 
 /// `Item`.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Item<'a> {
     /// `Target`.
     pub target: Option<Location<'a>>,
@@ -402,6 +412,10 @@ pub struct Item<'a> {
     pub more_data: bool,
 }
 
+debug_masked!(Item {
+    target, filter, source, meta, data, more_data
+} masked { source_parent, target_parent });
+
 /// `Filter` (1.2, §3.16).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Filter<'a> {
@@ -416,7 +430,7 @@ pub struct Filter<'a> {
 }
 
 /// The content of `Data`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Data<'a> {
     /// Character data or octets: a card, a number, a text. In XML it is the text, however it was quoted; in WBXML the
     /// inline string or the opaque block.
@@ -427,6 +441,17 @@ pub enum Data<'a> {
     Mem(Mem),
     /// Device information, inline, escaped, or as a nested WBXML document.
     DevInf(Box<DevInf<'a>>),
+}
+
+impl fmt::Debug for Data<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => f.debug_tuple("Bytes").field(&Masked(bytes.len())).finish(),
+            Self::Anchor(anchor) => anchor.fmt(f),
+            Self::Mem(mem) => mem.fmt(f),
+            Self::DevInf(devinf) => devinf.fmt(f),
+        }
+    }
 }
 
 impl<'a> Data<'a> {

@@ -1,9 +1,10 @@
 //! Device information (DevInf, §3.19): what a device is and what its datastores can hold.
 
+use super::masked::debug_masked;
 use super::{Text, Version};
 
 /// A `DevInf` document.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct DevInf<'a> {
     /// `VerDTD` as written.
     pub ver_dtd: Text<'a>,
@@ -36,6 +37,11 @@ pub struct DevInf<'a> {
     /// `Ext`.
     pub extensions: Vec<Extension<'a>>,
 }
+
+debug_masked!(DevInf {
+    ver_dtd, man, model, oem, fwv, swv, hwv, dev_type, utc, large_objects, number_of_changes, stores, content_caps,
+    extensions
+} masked { dev_id });
 
 impl DevInf<'_> {
     /// The wire version, if `VerDTD` is one that exists.

@@ -1,5 +1,6 @@
 //! The message and its header (§2.1, §2.5).
 
+use super::masked::debug_masked;
 use super::{Command, Location, Meta, MsgId, SessionId, Text};
 use std::fmt;
 
@@ -15,7 +16,7 @@ pub struct Message<'a> {
 }
 
 /// `SyncHdr`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Header<'a> {
     /// `VerDTD` as written; see [`Header::version`].
     pub ver_dtd: Text<'a>,
@@ -38,6 +39,10 @@ pub struct Header<'a> {
     /// `Meta`.
     pub meta: Option<Meta<'a>>,
 }
+
+debug_masked!(Header {
+    ver_dtd, ver_proto, session_id, msg_id, target, source, no_resp, cred, meta
+} masked { resp_uri });
 
 impl<'a> Header<'a> {
     /// A header of `version` with nothing optional in it.

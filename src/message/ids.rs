@@ -1,6 +1,7 @@
 //! Identifiers. Peers choose them, so they stay opaque texts wherever the protocol lets them be (§1.3).
 
 use super::Text;
+use super::masked::debug_masked;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -85,13 +86,15 @@ impl fmt::Display for MsgId {
 ///
 /// What `LocURI` means depends on where it stands: a device or server in the header, a datastore in Alert, Sync and
 /// Map, a LUID or GUID in an item.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Location<'a> {
     /// The address, exactly as the peer spelled it (it wants its own spelling back).
     pub uri: Text<'a>,
     /// `LocName`: the user's name in a header's Source, a display name elsewhere.
     pub name: Option<Text<'a>>,
 }
+
+debug_masked!(Location {} masked { uri, name });
 
 impl<'a> Location<'a> {
     /// An address without a name.

@@ -1,10 +1,11 @@
 //! Meta information (MetInf, §2.1): what stands around data and headers.
 
 use super::Text;
+use super::masked::debug_masked;
 
 /// The content of `Meta`, wherever it stands. Scoping is element by element (§2.1): an item's Meta overrides its
 /// command's, which overrides its Sync's.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Meta<'a> {
     /// `FieldLevel` (1.2): the data holds changed properties only.
     pub field_level: bool,
@@ -31,6 +32,10 @@ pub struct Meta<'a> {
     /// Memory of a datastore.
     pub mem: Option<Mem>,
 }
+
+debug_masked!(Meta {
+    field_level, format, media_type, mark, size, anchor, version, max_msg_size, max_obj_size, emi, mem
+} masked { next_nonce });
 
 impl<'a> Meta<'a> {
     /// Meta that says only the media type.

@@ -10,6 +10,7 @@ mod command;
 mod devinf;
 mod header;
 mod ids;
+mod masked;
 mod meta;
 mod time;
 

@@ -123,7 +123,7 @@ fn pairs(store: &dyn Store, account: AccountNo, book: Option<BookNo>) -> Result<
 
 /// The epochs of a map that may have held entries: the one in force, and one that is being written.
 const fn epochs(pair: &PairRow) -> [i64; 2] {
-    [pair.epoch, pair.epoch + 1]
+    [pair.epoch, pair.epoch.saturating_add(1)]
 }
 
 fn entries(store: &dyn Store, account: AccountNo, device: DeviceNo, pair: &PairRow) -> Result<Vec<Guid>> {

@@ -22,7 +22,7 @@ pub struct ServerIdentity {
 }
 
 /// What a server does not take at the moment (§3.11).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Busy {
     /// It takes all there is.
     #[default]

@@ -303,6 +303,11 @@ impl Object {
     /// either may begin with the chunk whose Status they did not get. `None` when it fits to nothing that is here.
     fn resumed(tx: &mut dyn Tx, mut row: PartialRow, at: Option<u64>, size: Option<u64>) -> Result<Option<Self>> {
         let Ok(mut said) = serde_json::from_slice::<Said>(&row.meta) else { return Ok(None) };
+        let most = i64::MAX as u64;
+        let plausible = row.unconfirmed <= row.received && row.received <= row.declared;
+        if !plausible || row.declared > most || said.read.len > most || said.before.len > most {
+            return Ok(None);
+        }
         let from = match (at, size) {
             (Some(at), _) => Some(at),
             (None, Some(rest)) => row.declared.checked_sub(rest),

@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 /// 1: the first. 2: the number of the keys that a session was opened by.
 pub(super) const STATE_VERSION: i64 = 2;
 
+/// More than any count or number of a session is: they can be counted on from here without an overflow.
+const MOST: u64 = 1 << 60;
+
 /// Which of the peer's packages is expected or being received (§3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Package {
@@ -162,6 +165,10 @@ pub(super) struct StoreState {
     pub asked: SyncType,
     /// Whether it goes on with one that broke off (225).
     pub resuming: bool,
+    /// On a server: the peer shows no anchor that it was given. What it was told since it had one, it may not have: it was
+    /// emptied, installed anew, or set back to a backup, and what it does not show it need not have removed.
+    #[serde(default)]
+    pub forgot: bool,
     /// Why it is not the one asked for.
     pub reason: Option<String>,
     /// What the client wants to be sent, where it is not everything.
@@ -305,6 +312,16 @@ impl State {
         }
     }
 
+    /// A session's state as it was stored; `None` for what no session has written.
+    pub(super) fn from_stored(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(Self::is_plausible)
+    }
+
+    fn is_plausible(&self) -> bool {
+        let small = [self.messages, self.idle].iter().all(|count| *count <= u32::MAX / 2);
+        small && self.bytes_in <= MOST && self.bytes_out <= MOST && self.stores.iter().all(StoreState::is_plausible)
+    }
+
     /// Notes that a Get of our device information is to be answered. Nobody needs it more than a few times.
     pub(super) fn owe_results(&mut self, msg_ref: &str, cmd_ref: &str) {
         if self.owed_results.len() < 4 {
@@ -346,13 +363,14 @@ impl StoreState {
             sync,
             asked: sync,
             resuming: false,
+            forgot: false,
             reason: None,
             filter: None,
             lens: None,
             observed: None,
             widened: false,
             refilter: false,
-            epoch: epoch + i64::from(sync.is_full()),
+            epoch: epoch.saturating_add(i64::from(sync.is_full())),
             old_epoch: sync.is_full().then_some(epoch),
             peer_next: None,
             peer_last: None,
@@ -405,13 +423,29 @@ impl StoreState {
         }
     }
 
+    fn is_plausible(&self) -> bool {
+        let Counts { added, changed, deleted, matched, conflicts, refused } = self.received;
+        let received = [added, changed, deleted, matched, conflicts, refused];
+        let Counts { added, changed, deleted, matched, conflicts, refused } = self.sent;
+        let sent = [added, changed, deleted, matched, conflicts, refused];
+        let counts = [self.held, self.withheld, self.staged_adds, self.staged_bytes, self.elsewhere];
+        let large = self.large_out.as_ref().map_or(0, |large| large.sent);
+        let hold = self.hold.as_ref().map_or([0; 2], |hold| [hold.items, hold.live]);
+        let weighed = if let Settling::Weighing(_, found) = self.settling { found } else { 0 };
+        let numbers = [self.upto.0, self.start_head.0, self.start_live, self.seen_head.0, self.awaiting, self.epoch];
+        let all = received.into_iter().chain(sent).chain(counts).chain(hold).chain([large, weighed]);
+        all.chain(numbers.map(i64::unsigned_abs)).all(|number| number <= MOST)
+            && self.old_epoch.is_none_or(|epoch| epoch.unsigned_abs() <= MOST)
+            && self.left_over.as_ref().is_none_or(|store| store.is_plausible())
+    }
+
     /// Makes the sync one of everything: the map is written anew; `epoch` is that of the map in force.
     pub(super) fn escalate(&mut self, reason: &str, epoch: i64) {
         if self.old_epoch.is_none() {
             self.sync = self.sync.full();
             self.reason = Some(reason.to_owned());
             self.old_epoch = Some(epoch);
-            self.epoch = epoch + 1;
+            self.epoch = epoch.saturating_add(1);
         }
     }
 
@@ -501,5 +535,38 @@ impl StoreState {
             elsewhere: self.elsewhere,
             withheld: self.withheld,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{State, StoreState};
+    use crate::message::Version;
+    use crate::store::BookNo;
+    use crate::sync::{Role, SyncType};
+
+    #[test]
+    fn what_no_session_has_written_is_not_read() {
+        let mut state = State::new(Role::Server, Version::V12, (String::new(), None), String::new());
+        let mut store = StoreState::new(BookNo::CONTACTS, SyncType::Slow, 1);
+        store.left_over = Some(Box::new(StoreState::new(BookNo::CONTACTS, SyncType::Slow, 1)));
+        state.stores.push(store);
+        let stored = serde_json::to_value(&state).unwrap();
+        let is_read = |stored: &serde_json::Value| State::from_stored(&serde_json::to_vec(stored).unwrap()).is_some();
+        assert!(is_read(&stored));
+        for (path, number) in [
+            ("/messages", u64::from(u32::MAX)),
+            ("/idle", u64::from(u32::MAX)),
+            ("/bytes_in", u64::MAX),
+            ("/stores/0/held", u64::MAX),
+            ("/stores/0/awaiting", i64::MAX as u64),
+            ("/stores/0/received/added", u64::MAX),
+            ("/stores/0/left_over/sent/refused", u64::MAX),
+        ] {
+            let mut changed = stored.clone();
+            *changed.pointer_mut(path).unwrap() = number.into();
+            assert!(!is_read(&changed), "{path}");
+        }
+        assert!(State::from_stored(b"{}").is_none());
     }
 }

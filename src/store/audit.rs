@@ -5,7 +5,7 @@
 
 use super::{AccountNo, Result, Store, Verdict};
 use crate::message::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// A device showed up for the first time with a good credential.
@@ -28,7 +28,7 @@ pub const HELD_DISCARDED: &str = "held.discarded";
 pub const KEYS_ROTATED: &str = "keys.rotated";
 
 /// Something that was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AuditRow {
     /// Its place among all rows of the store; 0 until it is written. Numbers ascend, but some may be missing.

@@ -6,13 +6,14 @@ use super::BlobRow;
 use crate::contact::identity::{LARGE, LargePrint};
 
 /// A piece.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Piece {
     /// Its place, from 0.
     pub seq: i64,
     /// The fingerprint's state before it.
     pub before: LargePrint,
     /// Its bytes.
+    #[serde(with = "super::written::binary")]
     pub bytes: Vec<u8>,
 }
 

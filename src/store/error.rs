@@ -29,6 +29,10 @@ pub enum StoreError {
     /// Something named by an administrator does not exist.
     #[error("there is no {0}")]
     NotFound(String),
+    /// What a step was to write into a message cannot be written: the peer used names that its encoding has no way to carry.
+    /// The same message fails again.
+    #[error("the message cannot be written: {0}")]
+    Unwritable(String),
     /// Anything else, in the back end's words.
     #[error("the store failed: {0}")]
     Failed(String),

@@ -250,6 +250,10 @@ impl<S: Store> Directory for FaultStore<S> {
         self.outside(|| self.store.directory().put_principal(device_id, principal))
     }
 
+    fn principals(&self) -> Result<Vec<String>> {
+        self.outside(|| self.store.directory().principals())
+    }
+
     fn set_grant(&self, device_id: &str, account: &str, granted: bool) -> Result<()> {
         self.outside(|| self.store.directory().set_grant(device_id, account, granted))
     }

@@ -20,6 +20,8 @@ macro_rules! tx_methods {
             fn lock_books(books: &[BookNo]) -> Vec<BookRow>;
             fn book(book: BookNo) -> Option<BookRow>;
             fn put_book(row: &BookRow) -> (), writes 1;
+            fn books() -> Vec<BookRow>;
+            fn adopt_book(row: &BookRow) -> (), writes 1;
             fn mark_dirty(book: BookNo) -> ();
             fn clear_dirty(device_id: &str, book: BookNo) -> ();
             fn items(book: BookNo, guids: &[Guid]) -> Vec<Option<ItemRow<'static>>>;
@@ -33,6 +35,7 @@ macro_rules! tx_methods {
             fn log(book: BookNo, of: Option<Guid>, before: Revision, limit: usize) -> Vec<RevisionRow>;
             fn superseded(book: BookNo, after: Revision, newest: usize, limit: usize) -> Vec<PastRow>;
             fn purge(book: BookNo, which: &[(Guid, Revision)]) -> (), writes which.len();
+            fn put_past(book: BookNo, rows: &[RevisionRow]) -> (), writes rows.len();
             fn restores(book: BookNo, limit: usize) -> Vec<RestoreRow>;
             fn put_restore(book: BookNo, row: &RestoreRow) -> (), writes 1;
             fn by_fingerprint(book: BookNo, prints: &[[u8; 16]], limit: usize) -> Vec<Vec<Guid>>;
@@ -47,6 +50,7 @@ macro_rules! tx_methods {
             fn carry_maps(device: DeviceNo, book: BookNo, from: i64, to: i64) -> ();
             fn drop_maps(device: DeviceNo, book: BookNo, keep: i64) -> ();
             fn map_page(device: DeviceNo, book: BookNo, epoch: i64, after: Guid, limit: usize) -> Vec<MapRow>;
+            fn all_maps(device: DeviceNo, book: BookNo, after: (i64, &str), limit: usize) -> Vec<MapRow>;
             fn unconfirmed_maps(device: DeviceNo, book: BookNo, epoch: i64, limit: usize) -> Vec<MapRow>;
             fn differences(pair: (DeviceNo, BookNo), epoch: i64, after: Revision, upto: Revision, limit: usize)
                 -> Vec<(ItemRow<'static>, Option<MapRow>)>;

@@ -7,6 +7,7 @@
 //! Enters: rows and ids. Leaves: rows. Decisions are made elsewhere (`sync`), and every writer of a book goes through
 //! one door ([`BookWriter`]), which numbers revisions under the book's lock.
 
+pub mod archive;
 pub mod audit;
 mod blob;
 mod draft;
@@ -24,8 +25,9 @@ mod rows;
 mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-mod watch;
+pub(crate) mod watch;
 mod writer;
+mod written;
 
 pub use audit::AuditRow;
 pub use error::StoreError;
@@ -144,6 +146,12 @@ pub trait Directory: Subscribers {
     /// The store's own failure.
     fn put_principal(&self, device_id: &str, principal: &Principal) -> Result<()>;
 
+    /// The ids of all devices that authenticate so, in ascending order.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn principals(&self) -> Result<Vec<String>>;
+
     /// Lets a device speak for an account, or no longer.
     ///
     /// # Errors
@@ -256,6 +264,12 @@ pub trait Tx {
     /// Fails with [`StoreError::Corrupt`] when the step has not locked the book, as do all writes of items.
     fn put_book(&mut self, row: &BookRow) -> Result<()>;
 
+    /// All books, ascending by number.
+    fn books(&mut self) -> Result<Vec<BookRow>>;
+    /// Gives a locked book whose head is still 0 the row that it has elsewhere, its `stamp` included, but for `indexed`: the
+    /// last step of loading a book ([`archive`]). Fails with [`StoreError::Corrupt`] where the head is another.
+    fn adopt_book(&mut self, row: &BookRow) -> Result<()>;
+
     /// Notes that a locked book has news for every device that was granted this account
     /// ([`Directory::dirty`]). At most one row for each of them, and none where it is noted already: usually one platform,
     /// once between two of its syncs.
@@ -299,6 +313,9 @@ pub trait Tx {
     /// Removes superseded revisions of a locked book, with the large contents that nothing refers to any more. Whoever
     /// does that raises [`BookRow::purged_upto`].
     fn purge(&mut self, book: BookNo, which: &[(Guid, Revision)]) -> Result<()>;
+    /// Inserts superseded revisions of a locked book as they were elsewhere ([`archive`]); those of today come there by
+    /// [`update_items`](Self::update_items).
+    fn put_past(&mut self, book: BookNo, rows: &[RevisionRow]) -> Result<()>;
     /// The restores of a book, newest first, at most `limit`.
     fn restores(&mut self, book: BookNo, limit: usize) -> Result<Vec<RestoreRow>>;
     /// Inserts or updates a restore by its id.
@@ -355,6 +372,9 @@ pub trait Tx {
         limit: usize,
     ) -> Result<Vec<MapRow>>;
 
+    /// Entries of all epochs and in any state, by epoch and then in an order of LUIDs that is the store's own: those after
+    /// this epoch and LUID, at most `limit`. It begins at `(i64::MIN, "")`.
+    fn all_maps(&mut self, device: DeviceNo, book: BookNo, after: (i64, &str), limit: usize) -> Result<Vec<MapRow>>;
     /// Entries of an epoch whose Map has no Status yet ([`MapState::Unconfirmed`]), at most `limit`, ascending by guid.
     fn unconfirmed_maps(&mut self, device: DeviceNo, book: BookNo, epoch: i64, limit: usize) -> Result<Vec<MapRow>>;
     /// What the peer is not agreed on among items with `after < revision <= upto`: items that have no entry, or a

@@ -1,5 +1,6 @@
 //! The rows, as plain data. Small integers inside, texts at the edge: see the numbered migrations in `schemas/`.
 
+use super::written::{binary, text};
 use crate::auth::Verifier;
 use crate::message::{Op, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -122,7 +123,8 @@ pub struct Login {
 }
 
 /// What kind of device authenticates by its device id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PrincipalKind {
     /// One person's handset.
     Handset,
@@ -140,21 +142,24 @@ pub struct Principal {
 }
 
 /// A device known to an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceRow {
     /// Its number, or [`DeviceNo::NEW`].
     pub device: DeviceNo,
     /// Its id, as in the header's Source.
     pub device_id: String,
     /// Its device information as a stand-alone XML document, if it sent one.
+    #[serde(with = "text::option")]
     pub devinf: Option<Vec<u8>>,
     /// The name of the profile rule in force.
     pub profile: Option<String>,
     /// Counts authenticated sessions; challenge nonces derive from it.
     pub nonce_count: i64,
     /// The nonce the device will use next, if one was handed out on success.
+    #[serde(with = "binary::option")]
     pub nonce_out: Option<Vec<u8>>,
     /// The nonce we shall use next towards it, if it handed one out.
+    #[serde(with = "binary::option")]
     pub nonce_in: Option<Vec<u8>>,
     /// When it last authenticated.
     pub last_seen: Timestamp,
@@ -191,8 +196,9 @@ impl DeviceRow {
 }
 
 /// A session's 128-bit token, carried in the RespURI.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Token(pub [u8; 16]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(#[serde(with = "binary")] pub [u8; 16]);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -201,7 +207,7 @@ impl fmt::Debug for Token {
 }
 
 /// A session: its state after the last message, and the answer to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRow {
     /// Its token.
     pub token: Token,
@@ -214,25 +220,29 @@ pub struct SessionRow {
     /// The last message processed.
     pub last_msg_id: u32,
     /// SHA-256 of that request.
+    #[serde(with = "binary")]
     pub last_digest: [u8; 32],
     /// SHA-256 of earlier requests, newest first, a few.
     pub recent_digests: Vec<[u8; 32]>,
     /// The reply to the last request, byte for byte (in the client role: the request to be sent).
+    #[serde(with = "binary")]
     pub last_reply: Vec<u8>,
     /// Media type of the reply.
     pub reply_type: String,
     /// A request answered with 101 and still to be executed.
+    #[serde(with = "binary::option")]
     pub deferred_request: Option<Vec<u8>>,
     /// Version of `state`.
     pub state_version: i64,
     /// The session's state, at most 16 KB, without per-item data.
+    #[serde(with = "text")]
     pub state: Vec<u8>,
     /// When the row may be removed.
     pub deadline: Timestamp,
 }
 
 /// A book: the lock, and what is cheap to know about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookRow {
     /// Its number.
     pub book: BookNo,
@@ -253,7 +263,7 @@ pub struct BookRow {
 }
 
 /// Where a large content is: in pieces, under a number. Once a row refers to it, it never changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Blob {
     /// Its number in its account.
     pub no: BlobNo,
@@ -271,7 +281,7 @@ pub struct BlobRow {
 }
 
 /// An item as it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemRow<'a> {
     /// Its id.
     pub guid: Guid,
@@ -286,10 +296,12 @@ pub struct ItemRow<'a> {
     /// Its media type, where it is not the book's own.
     pub media_type: Option<Cow<'a, str>>,
     /// Its content, byte for byte; of large content the beginning.
+    #[serde(with = "text")]
     pub content: Cow<'a, [u8]>,
     /// Where large content is as a whole.
     pub blob: Option<Blob>,
     /// Fingerprint of the content (`contact::identity`).
+    #[serde(with = "binary")]
     pub fingerprint: [u8; 16],
     /// Match keys of the content.
     pub keys: Cow<'a, [u64]>,
@@ -328,7 +340,7 @@ impl ItemRow<'_> {
 }
 
 /// What an item held as of one of its revisions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevisionRow {
     /// The item.
     pub guid: Guid,
@@ -343,6 +355,7 @@ pub struct RevisionRow {
     /// Its media type, where it is not the book's own.
     pub media_type: Option<String>,
     /// Its content then; of large content the beginning.
+    #[serde(with = "text")]
     pub content: Vec<u8>,
     /// Where large content is as a whole.
     pub blob: Option<Blob>,
@@ -379,7 +392,7 @@ pub struct PastRow {
 }
 
 /// A book that is being set back to an earlier state, or was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreRow {
     /// Its id: the head of the book when it began. Going back to that state undoes it.
     pub id: Revision,
@@ -416,7 +429,7 @@ pub enum Phase {
 }
 
 /// A device and a book: anchors, the frontier of what is agreed, and the state of an open sync (DESIGN "Anchors").
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PairRow {
     /// The device.
     pub device: DeviceNo,
@@ -441,6 +454,7 @@ pub struct PairRow {
     /// The lens in force.
     pub lens: Option<LensNo>,
     /// Digest of the filter in force.
+    #[serde(with = "binary::option")]
     pub filter_hash: Option<Vec<u8>>,
     /// Alert code of the sync begun last; 0 once it has ended cleanly.
     pub sync_type: u16,
@@ -467,6 +481,16 @@ impl HoldReason {
     #[must_use]
     pub const fn is_about_deletes(self) -> bool {
         !matches!(self, Self::SlowSync)
+    }
+
+    /// A word for machines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deletes => "deletes",
+            Self::Vanished => "vanished",
+            Self::SlowSync => "slow-sync",
+        }
     }
 
     /// A sentence for people, without its full stop.
@@ -549,7 +573,8 @@ impl PairRow {
 pub type ViewFp = [u8; 16];
 
 /// State of a map entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MapState {
     /// Both sides have the item.
     Live,
@@ -584,7 +609,7 @@ impl MapState {
 }
 
 /// A map entry: what a peer calls an item, and what was last agreed with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MapRow {
     /// The epoch it belongs to.
     pub epoch: i64,
@@ -597,13 +622,15 @@ pub struct MapRow {
     /// The lens under which it was agreed.
     pub lens: Option<LensNo>,
     /// What the peer held then.
+    #[serde(with = "binary")]
     pub view_fp: ViewFp,
     /// Its state.
     pub state: MapState,
 }
 
 /// State of a row of the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OutgoingState {
     /// To be sent.
     Unsent,
@@ -633,7 +660,7 @@ impl OutgoingState {
 }
 
 /// Where a command was sent: message and command number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SentRef {
     /// Our MsgID.
     pub msg_id: u32,
@@ -642,7 +669,7 @@ pub struct SentRef {
 }
 
 /// A row of the ledger: one item that is to be sent, or was sent and is not finally acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutgoingRow {
     /// The item.
     pub guid: Guid,
@@ -651,6 +678,7 @@ pub struct OutgoingRow {
     /// The revision that was sent; it becomes the agreed one, whatever the item has become since.
     pub sent_revision: Revision,
     /// Fingerprint of what was sent.
+    #[serde(with = "binary")]
     pub sent_view_fp: ViewFp,
     /// The temporary GUID under which an Add was sent.
     pub temp_guid: Option<String>,
@@ -683,7 +711,8 @@ impl OutgoingRow {
 }
 
 /// Which way a large object goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// From the peer.
     In,
@@ -692,7 +721,7 @@ pub enum Direction {
 }
 
 /// A large object of which only chunks are there yet; one in each direction of a device's book.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartialRow {
     /// Which way it goes.
     pub direction: Direction,
@@ -701,6 +730,7 @@ pub struct PartialRow {
     /// The operation.
     pub op: Op,
     /// What else its first chunk said; the session's own encoding.
+    #[serde(with = "text")]
     pub meta: Vec<u8>,
     /// Its size as declared, in bytes.
     pub declared: u64,
@@ -715,7 +745,7 @@ pub struct PartialRow {
 }
 
 /// A change to stage.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewStaged<'a> {
     /// The epoch it was received for.
     pub epoch: i64,
@@ -728,10 +758,12 @@ pub struct NewStaged<'a> {
     /// Media type, where it is not the book's own.
     pub media_type: Option<Cow<'a, str>>,
     /// Content; of large content the beginning.
+    #[serde(with = "text")]
     pub content: Cow<'a, [u8]>,
     /// Where large content is as a whole.
     pub blob: Option<Blob>,
     /// Fingerprint of the content.
+    #[serde(with = "binary")]
     pub view_fp: ViewFp,
     /// Match keys of the content.
     pub keys: Cow<'a, [u64]>,

@@ -60,6 +60,21 @@ pub(super) fn unpack_keys(bytes: &[u8]) -> Vec<u64> {
     keys.iter().map(|key| u64::from_le_bytes(*key)).collect()
 }
 
+/// What made a revision: 0 an add, 1 a replace, 2 a delete.
+pub(super) fn revision_kind(row: &RevisionRow) -> i64 {
+    match row {
+        RevisionRow { deleted: true, .. } => 2,
+        RevisionRow { guid, revision, .. } if guid.0 == revision.0 => 0,
+        _ => 1,
+    }
+}
+
+/// What superseded a revision, and when.
+pub(super) fn until(row: &RevisionRow) -> Result<(Revision, Timestamp)> {
+    let missing = || StoreError::Corrupt(format!("revision {} of item {} is not superseded", row.revision, row.guid));
+    row.until.ok_or_else(missing)
+}
+
 /// A limit as SQL has it.
 pub(super) fn rows_at_most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)

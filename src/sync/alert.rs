@@ -40,6 +40,18 @@ pub enum SlowReason {
 }
 
 impl SlowReason {
+    /// A word for machines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FirstSync => "first-sync",
+            Self::NoAnchor => "no-anchor",
+            Self::Mismatch => "mismatch",
+            Self::Purged => "purged",
+            Self::NotKept => "not-kept",
+        }
+    }
+
     /// A sentence for the report.
     #[must_use]
     pub const fn sentence(self) -> &'static str {

@@ -13,12 +13,23 @@ use syncml::store::{AccountNo, Directory, Keys, Result, Store, Tx, Verdict};
 /// PostgreSQL refuses root, so that root starts it as nobody. It ends when whoever holds the other end of the script's
 /// input does, however that comes.
 const SCRIPT: &str = r#"
+encrypt() {
+  cd "$dir/data" || return
+  printf '%s\n' "listen_addresses = 'localhost'" "ssl = on" >>postgresql.conf
+  sed -i '1i hostssl all walled all scram-sha-256\nhostnossl all walled all reject' pg_hba.conf
+  for name in server other; do
+    as openssl req -x509 -newkey rsa:2048 -nodes -keyout $name.key -out $name.crt -days 30 -subj /CN=localhost \
+      -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE && chmod 600 $name.key || return
+  done
+  cd "$dir"
+}
 as() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=nobody --regid=nogroup --clear-groups -- "$@"; else "$@"; fi; }
 cd "$dir" || exit
 [ "$(id -u)" != 0 ] || chown nobody "$dir"
 as "$bin/initdb" -D "$dir/data" -U syncml -A trust -E UTF8 --locale=C --no-sync >"$dir/initdb.log" 2>&1 &&
 printf '%s\n' "listen_addresses = ''" "unix_socket_directories = '$dir'" "fsync = off" "max_connections = 300" \
-  "max_locks_per_transaction = 256" "autovacuum = off" >>"$dir/data/postgresql.conf" &&
+  "max_locks_per_transaction = 256" "autovacuum = off" "port = $port" >>"$dir/data/postgresql.conf" &&
+{ [ "$tls" = 0 ] || encrypt >"$dir/openssl.log" 2>&1; } &&
 as "$bin/pg_ctl" -D "$dir/data" -w -l "$dir/data/log" start >/dev/null 2>&1 && echo ready || { cat "$dir/initdb.log" >&2; exit 1; }
 cat >/dev/null
 as "$bin/pg_ctl" -D "$dir/data" -m immediate stop >/dev/null 2>&1
@@ -36,14 +47,17 @@ const EMPTY: &str = r#"SET enable_seqscan = off; SET enable_bitmapscan = off; SE
 DELETE FROM account; DELETE FROM login; DELETE FROM principal; DELETE FROM principal_verifier; DELETE FROM "grant";
 DELETE FROM dirty; DELETE FROM book WHERE account > 0; DELETE FROM item WHERE account > 0;
 DELETE FROM revision WHERE account > 0; DELETE FROM restore WHERE account > 0; DELETE FROM match_key WHERE account > 0;
-DELETE FROM blob WHERE account > 0; DELETE FROM device WHERE account > 0; DELETE FROM pair WHERE account > 0;
+DELETE FROM blob WHERE account > 0; DELETE FROM device WHERE account > 0; DELETE FROM lens WHERE account > 0; DELETE FROM pair WHERE account > 0;
 DELETE FROM map WHERE account > 0; DELETE FROM outgoing WHERE account > 0; DELETE FROM staged WHERE account > 0;
 DELETE FROM partial WHERE account > 0; DELETE FROM session WHERE account > 0;
-DELETE FROM status_queue WHERE account > 0"#;
+DELETE FROM status_queue WHERE account > 0;
+DELETE FROM audit WHERE account >= 0; DELETE FROM keys; INSERT INTO keys VALUES (1, 0)"#;
 
 pub struct Cluster {
     bin: PathBuf,
     dir: PathBuf,
+    /// Of its socket, and on loopback if it takes encrypted connections.
+    pub port: u16,
     /// Its input is held open.
     script: Child,
     /// Databases that are empty again.
@@ -73,6 +87,18 @@ pub fn cluster() -> Option<&'static Cluster> {
 impl Cluster {
     /// Another one, for who restarts it.
     pub fn start() -> Option<Self> {
+        Self::start_with(5432, false)
+    }
+
+    /// One that takes encrypted connections on loopback, with a certificate of its own.
+    pub fn start_encrypted() -> Option<Self> {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        Self::start_with(port, true)
+    }
+
+    fn start_with(port: u16, encrypted: bool) -> Option<Self> {
         let Some(bin) = programs() else {
             assert!(std::env::var_os("SYNCML_TEST_REQUIRE_POSTGRES").is_none(), "PostgreSQL is not installed");
             return None;
@@ -80,11 +106,12 @@ impl Cluster {
         let dir = tempfile::Builder::new().prefix("syncml-pg").tempdir().unwrap().keep();
         let mut script = Command::new("sh");
         script.args(["-c", SCRIPT]).env("bin", &bin).env("dir", &dir).stdin(Stdio::piped()).stdout(Stdio::piped());
+        script.env("port", port.to_string()).env("tls", if encrypted { "1" } else { "0" });
         let mut script = script.spawn().unwrap();
         let mut said = String::new();
         BufReader::new(script.stdout.take().unwrap()).read_line(&mut said).unwrap();
         assert_eq!(said, "ready\n", "the cluster did not start");
-        let cluster = Self { bin, dir, script, free: Mutex::default() };
+        let cluster = Self { bin, dir, port, script, free: Mutex::default() };
         cluster.sql("postgres", "CREATE DATABASE template");
         drop(cluster.open("template"));
         Some(cluster)
@@ -100,13 +127,24 @@ impl Cluster {
     pub fn sql(&self, database: &str, sql: &str) -> String {
         let mut psql = Command::new(self.bin.join("psql"));
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "syncml", "-d", database, "-c", sql]);
-        let done = psql.arg("-h").arg(&self.dir).output().unwrap();
+        psql.arg("-h").arg(&self.dir).args(["-p", &self.port.to_string()]);
+        let done = psql.output().unwrap();
         assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
     }
 
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://syncml@/{database}?host={}", self.dir.display())
+        format!("postgres://syncml@/{database}?host={}&port={}", self.dir.display(), self.port)
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join(format!(".s.PGSQL.{}", self.port))
+    }
+
+    /// A file of its folder.
+    pub fn file(&self, name: &str) -> String {
+        self.dir.join(name).display().to_string()
     }
 
     pub fn open(&self, database: &str) -> PostgresStore {

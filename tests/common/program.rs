@@ -17,6 +17,7 @@ pub(crate) fn syncml() -> Command {
     for variable in ["SYNCML_PASSWORD", "SYNCML_DB", "http_proxy", "all_proxy", "ALL_PROXY"] {
         command.env_remove(variable);
     }
+    command.env("SYNCML_LOG", "warn");
     command.stdin(Stdio::null());
     command
 }

@@ -63,7 +63,7 @@ def environment(home, mark, **more):
     """A bare environment below `home`: no proxy, no display, no session bus and no settings of the user."""
     os.makedirs(home, exist_ok=True)
     env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": home, "XDG_CONFIG_HOME": home + "/config", "XDG_CACHE_HOME": home + "/cache",
-           "XDG_DATA_HOME": home + "/data", "TMPDIR": os.environ.get("TMPDIR", "/tmp"), "RUST_BACKTRACE": "1", MARK: mark}
+           "XDG_DATA_HOME": home + "/data", "TMPDIR": os.environ.get("TMPDIR", "/tmp"), "RUST_BACKTRACE": "1", "SYNCML_LOG": "warn", MARK: mark}
     env.update(more)
     return env
 

@@ -2,8 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, audit, conformance, demo, device, held, history, import, item, keys, list, notify, plan, platform, poll,
-    serve, sync, wire,
+    account, audit, backup, config, conformance, demo, device, held, history, import, item, keys, list, notify, plan,
+    platform, poll, serve, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -18,7 +18,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve a database over HTTP until Ctrl-C
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
+    /// Print the settings of `serve` as a file, with their defaults and what they mean
+    Config(config::Args),
     /// Accounts and their passwords
     #[command(subcommand)]
     Account(account::Command),
@@ -34,6 +36,9 @@ enum Command {
     /// The keys that challenges and the addresses of sessions are made with
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Whole databases: dump, load, check
+    #[command(subcommand)]
+    Db(backup::Command),
     /// Keep a folder of cards in step with a server, both ways
     Sync(Box<sync::Args>),
     /// Ask a server whether anything changed, without syncing
@@ -75,6 +80,7 @@ impl Cli {
             Command::Device(command) => command.json(),
             Command::Audit(command) => command.json(),
             Command::Keys(command) => command.json(),
+            Command::Db(command) => command.json(),
             Command::Sync(args) => args.json,
             Command::Poll(args) => args.json,
             Command::Held(command) => command.json(),
@@ -84,7 +90,9 @@ impl Cli {
             Command::Import(args) => args.json,
             Command::Match(args) => args.json,
             Command::Conformance(args) => args.json,
-            Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => false,
+            Command::Config(_) | Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => {
+                false
+            }
         }
     }
 
@@ -92,11 +100,16 @@ impl Cli {
     pub(crate) fn run(self) -> Result<()> {
         match self.command {
             Command::Serve(args) => serve::run(&args),
+            Command::Config(args) => {
+                config::run(&args);
+                Ok(())
+            }
             Command::Account(command) => account::run(&command),
             Command::Platform(command) => platform::run(&command),
             Command::Device(command) => device::run(&command),
             Command::Audit(command) => audit::run(&command),
             Command::Keys(command) => keys::run(&command),
+            Command::Db(command) => backup::run(&command),
             Command::Sync(args) => sync::run(&args),
             Command::Poll(args) => poll::run(&args),
             Command::Held(command) => held::run(&command),
@@ -116,11 +129,10 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use super::Cli;
-    use clap::CommandFactory;
+    use crate::config::command;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -3,9 +3,8 @@
 use crate::failure::{Exit, Failure, Result};
 use crate::passfile::{self, Place};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
-use syncml::store::postgres::{PostgresOptions, PostgresStore};
+use syncml::store::postgres::{self, PostgresOptions, PostgresStore};
 use syncml::store::sqlite::SqliteStore;
 use syncml::store::{AccountNo, Store, StoreError};
 
@@ -13,7 +12,7 @@ use syncml::store::{AccountNo, Store, StoreError};
 #[derive(Debug, clap::Args)]
 pub(crate) struct DatabaseArgs {
     /// The database: sqlite:PATH, or postgres://USER@HOST/DATABASE, whose password is read from PGPASSWORD, PGPASSFILE or
-    /// ~/.pgpass
+    /// ~/.pgpass; with ?sslmode=verify-full&sslrootcert=FILE connections are encrypted
     #[arg(long, value_name = "URL", env = "SYNCML_DB", hide_env_values = true)]
     db: String,
 }
@@ -42,6 +41,19 @@ impl DatabaseArgs {
         match self.place()? {
             Database::File(path) => open(&path),
             Database::Postgres(url) => open_postgres(url),
+        }
+    }
+
+    /// What is wrong with the file, if the database is one: its pages and indexes.
+    pub(crate) fn check_file(&self) -> Result<Option<String>> {
+        let Database::File(path) = self.place()? else { return Ok(None) };
+        if !path.exists() {
+            return Ok(None);
+        }
+        match SqliteStore::open(&path).and_then(|store| store.check()) {
+            Ok(()) => Ok(None),
+            Err(StoreError::Corrupt(text)) => Ok(Some(text)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -75,25 +87,34 @@ pub(crate) fn open(path: &Path) -> Result<Arc<dyn Store>> {
 
 /// The PostgreSQL database of that URL.
 fn open_postgres(url: &str) -> Result<Arc<dyn Store>> {
-    // What is wrong is not shown: it may be part of a password.
-    let config = postgres::Config::from_str(url)
-        .map_err(|_| Failure::usage("--db is no URL of PostgreSQL; write postgres://USER@HOST/DATABASE"))?;
-    if config.get_password().is_some() {
+    // What is wrong is not quoted: it may be part of a password.
+    let place = postgres::Place::of(url).map_err(|error| Failure::usage(format!("--db: {error}")))?;
+    if place.has_password {
         let text = "write no password into --db, where others see it: set PGPASSWORD or a file PGPASSFILE";
         return Err(Failure::usage(text));
     }
-    let user =
-        config.get_user().ok_or_else(|| Failure::usage("--db names no user; write postgres://USER@HOST/DATABASE"))?;
-    let host = match config.get_hosts().first() {
-        Some(postgres::config::Host::Tcp(host)) => host.as_str(),
-        // As in PostgreSQL's own programs.
-        _ => "localhost",
-    };
-    let port = config.get_ports().first().copied().unwrap_or(5432).to_string();
-    let place = Place { host, port: &port, database: config.get_dbname().unwrap_or(user), user };
+    let user = place
+        .user
+        .as_deref()
+        .ok_or_else(|| Failure::usage("--db names no user; write postgres://USER@HOST/DATABASE"))?;
+    let port = place.port.to_string();
     let mut options = PostgresOptions::default();
-    options.password = passfile::password(&place);
+    options.password = passfile::password(&Place {
+        // As in PostgreSQL's own programs.
+        host: place.host.as_deref().unwrap_or("localhost"),
+        port: &port,
+        database: place.database.as_deref().unwrap_or(user),
+        user,
+    });
     Ok(Arc::new(PostgresStore::open(url, options)?))
+}
+
+/// The account of that name, or all, with their names.
+pub(crate) fn accounts(store: &dyn Store, name: Option<&str>) -> Result<Vec<(String, AccountNo)>> {
+    match name {
+        Some(name) => Ok(vec![(name.to_owned(), account(store, name)?)]),
+        None => Ok(store.directory().accounts()?),
+    }
 }
 
 /// The account of that name.

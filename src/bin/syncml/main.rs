@@ -8,8 +8,10 @@
 mod account;
 mod args;
 mod audit;
+mod backup;
 mod books;
 mod cards;
+mod config;
 mod conformance;
 mod database;
 mod demo;
@@ -22,6 +24,7 @@ mod import;
 mod item;
 mod keys;
 mod list;
+mod logging;
 mod network;
 mod notify;
 mod output;
@@ -31,17 +34,26 @@ mod platform;
 mod poll;
 mod profiles;
 mod progress;
+mod purge;
 mod secret;
 mod serve;
 mod sync;
 mod trace;
 mod wire;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
+    let words = match config::expand(std::env::args_os().collect()) {
+        Ok(words) => words,
+        Err(failure) => {
+            failure.tell(false);
+            return failure.exit_code();
+        }
+    };
+    let matches = config::command().get_matches_from(words);
+    let cli = args::Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let json = cli.json();
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,14 +13,10 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) {
     }
 }
 
-/// One line, for whoever may read along; `println!` would end the thread when nobody does.
+/// One line, for whoever may read along; `println!` would end the thread when nobody does. It is written at once, so that the
+/// log does not come between where both go to one place.
 pub(crate) fn line(text: &str) {
-    drop(writeln!(std::io::stdout(), "{text}"));
-}
-
-/// The same for what went wrong.
-pub(crate) fn warn(text: &str) {
-    drop(writeln!(std::io::stderr(), "syncml: {text}"));
+    drop(std::io::stdout().write_all(format!("{text}\n").as_bytes()));
 }
 
 /// A list of JSON values, written one by one.

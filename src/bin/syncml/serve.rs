@@ -2,29 +2,56 @@
 
 use crate::database::DatabaseArgs;
 use crate::failure::{Exit, Failure, Result};
+use crate::logging::{self, Format};
 use crate::output::{self, bytes};
 use crate::profiles::{ProfileArgs, TreatmentArgs};
 use crate::progress::short;
+use crate::purge::{Purge, PurgeArgs};
 use crate::secret::server_identity;
+use axum::http::HeaderName;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 use syncml::session::{Host, Report, Server, ServerConfig, ServerIdentity, Speaker};
-use syncml::store::{Store, StoreError};
+use syncml::store::Store;
 use syncml::transport::http::PATH;
-use syncml::transport::http::server::{Options, serve};
+use syncml::transport::http::prometheus::Prometheus;
+use syncml::transport::http::server::{Monitor, Options, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tracing::info;
+use tracing_subscriber::filter::Targets;
+
+/// What the threads that still work may take once all is answered: reports are told then.
+const REST: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Read settings from this file (TOML), as `syncml config` prints it. What is said here or in the environment counts
+    /// before it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     db: DatabaseArgs,
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: String,
+    /// Where to answer /metrics, /healthz and /readyz, such as 127.0.0.1:9180. Nobody is asked who he is there, so let
+    /// nobody else reach it; without this it is off
+    #[arg(long, value_name = "ADDR")]
+    monitor: Option<String>,
+    /// The URL under which devices reach this server, where a proxy is in front of it
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// All that comes came over TLS, as a proxy in front guarantees
+    #[arg(long)]
+    behind_tls: bool,
+    /// The header in which a proxy in front says whose request it is, such as x-forwarded-for; the last name in it counts
+    #[arg(long, value_name = "HEADER")]
+    address_header: Option<HeaderName>,
     /// Accept basic and static credentials from this machine although HTTP does not protect them
     #[arg(long)]
     allow_basic: bool,
@@ -42,35 +69,55 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "server_name")]
     server_secret_file: Option<PathBuf>,
     /// The largest message to take, in bytes
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..))]
-    max_msg_size: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..),
+        default_value_t = ServerConfig::default().max_msg_size)]
+    max_msg_size: u64,
     /// The largest object to take, in bytes; of contacts at most 4000000
-    #[arg(long, value_name = "N")]
-    max_obj_size: Option<u64>,
+    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().max_obj_size)]
+    max_obj_size: u64,
     #[command(flatten)]
     profiles: ProfileArgs,
     #[command(flatten)]
     treatment: TreatmentArgs,
+    #[command(flatten)]
+    purge: PurgeArgs,
+    /// When the server ends (SIGTERM, Ctrl-C): how long the messages in hand may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    grace: u64,
+    /// What is logged, to standard error: off, error, warn, info, debug, trace; or more of a part of the program, such as
+    /// info,syncml::session=debug. From debug on, names and addresses may be among it; cards and secrets never are
+    #[arg(long, value_name = "LEVEL", env = logging::VARIABLE, default_value = "info")]
+    log_level: Targets,
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    log_format: Format,
     /// Output for machines: one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    logging::start(&args.log_level, args.log_format);
     let mut config = ServerConfig::default();
+    config.public_uri.clone_from(&args.public_url);
     config.allow_basic = args.allow_basic;
     config.refuse_md5 = args.refuse_md5;
     config.require_mac = args.require_mac;
     let own = server_identity(args.server_name.as_deref(), args.server_secret_file.as_deref())?;
-    config.max_msg_size = args.max_msg_size.unwrap_or(config.max_msg_size);
-    config.max_obj_size = args.max_obj_size.unwrap_or(config.max_obj_size);
+    config.max_msg_size = args.max_msg_size;
+    config.max_obj_size = args.max_obj_size;
     config.profiles = args.profiles.read()?.treat(args.treatment.read());
     let store = args.db.create()?;
     let json = args.json;
     let mut options = Options::default();
+    options.protected = args.behind_tls;
+    options.address_header.clone_from(&args.address_header);
+    options.grace = Duration::from_secs(args.grace);
     options.on_report = Some(Arc::new(move |report: &Report| tell(report, json)));
-    options.on_failure = Some(Arc::new(|why: &StoreError| output::warn(&why.to_string())));
-    let announce = |address: SocketAddr| {
+    let announce = |address: SocketAddr, watching: Option<SocketAddr>| {
+        if let Some(address) = watching {
+            info!(%address, "metrics, health and readiness");
+        }
         let url = format!("http://{address}{PATH}");
         if json {
             output::json(&serde_json::json!({ "listening": url }));
@@ -79,7 +126,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     };
     let server = Server::new(store, config)?.with_host(Arc::new(Own(own)));
-    listen(server, options, &args.listen, announce, interrupted)
+    let job = Job { server, options, listen: &args.listen, monitor: args.monitor.as_deref(), purge: args.purge.job() };
+    job.run(announce, interrupted)
 }
 
 /// One identity towards all devices, or none.
@@ -91,29 +139,66 @@ impl Host for Own {
     }
 }
 
-/// Serves until what `shutdown` gives completes; `ready` learns the address.
-fn listen<F>(
+/// What is served, and where.
+struct Job<'a> {
     server: Server,
     options: Options,
-    address: &str,
-    ready: impl FnOnce(SocketAddr),
-    shutdown: impl FnOnce() -> F,
-) -> Result<()>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let server = Arc::new(server);
-    let runtime = Runtime::new().map_err(|error| Failure::new(Exit::Problems, format!("no threads: {error}")))?;
-    runtime.block_on(async {
-        let cannot = |error| Failure::usage(format!("cannot listen on {address:?}: {error}"));
-        let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    listen: &'a str,
+    monitor: Option<&'a str>,
+    purge: Option<Purge>,
+}
+
+impl Job<'_> {
+    /// Serves until what `shutdown` gives completes; `ready` learns the addresses.
+    fn run<F>(self, ready: impl FnOnce(SocketAddr, Option<SocketAddr>), shutdown: impl FnOnce() -> F) -> Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let runtime = Runtime::new().map_err(|error| Failure::new(Exit::Problems, format!("no threads: {error}")))?;
+        let result = runtime.block_on(self.serve(ready, shutdown));
+        // What still works on something then has had its time.
+        runtime.shutdown_timeout(REST);
+        result
+    }
+
+    async fn serve<F>(
+        self,
+        ready: impl FnOnce(SocketAddr, Option<SocketAddr>),
+        shutdown: impl FnOnce() -> F,
+    ) -> Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let numbers = Arc::new(Prometheus::new());
+        let server = match self.monitor {
+            Some(_) => Arc::new(self.server.with_metrics(numbers.clone())),
+            None => Arc::new(self.server),
+        };
+        let (listener, address) = bind(self.listen).await?;
+        let mut watching = None;
+        if let Some(address) = self.monitor {
+            let (listener, address) = bind(address).await?;
+            watching = Some(address);
+            let monitor = Monitor::new(server.clone(), numbers, self.options.drain.clone());
+            tokio::spawn(monitor.serve(listener));
+        }
+        if let Some(purge) = self.purge {
+            tokio::spawn(purge.regularly(server.store().clone(), self.options.drain.clone()));
+        }
         // Before anybody is told that the server stands, so that no signal is lost.
         let shutdown = shutdown();
-        ready(listener.local_addr().map_err(cannot)?);
-        serve(listener, server, options, shutdown)
+        ready(address, watching);
+        serve(listener, server, self.options, shutdown)
             .await
             .map_err(|error| Failure::new(Exit::Problems, format!("the listener failed: {error}")))
-    })
+    }
+}
+
+async fn bind(address: &str) -> Result<(TcpListener, SocketAddr)> {
+    let cannot = |error| Failure::usage(format!("cannot listen on {address:?}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    Ok((listener, address))
 }
 
 /// A server in a thread of this process; it ends when this is dropped.
@@ -129,10 +214,10 @@ impl InProcess {
         let (ready, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let ready: Sender<SocketAddr> = ready;
-            let announce = move |address| ready.send(address).unwrap_or_default();
-            listen(Server::new(store, config)?, Options::default(), "127.0.0.1:0", announce, || async {
-                drop(stopped.await)
-            })
+            let announce = move |address, _| ready.send(address).unwrap_or_default();
+            let server = Server::new(store, config)?;
+            let job = Job { server, options: Options::default(), listen: "127.0.0.1:0", monitor: None, purge: None };
+            job.run(announce, || async { drop(stopped.await) })
         });
         match address.recv() {
             Ok(address) => Ok(Self { url: format!("http://{address}{PATH}"), stop: Some(stop), thread: Some(thread) }),

@@ -4,6 +4,7 @@ use crate::books::{self, BookKind};
 use crate::database;
 use crate::failure::{Exit, Failure, Result};
 use crate::folder::Folder;
+use crate::logging::{self, Format};
 use crate::network::{self, NetworkArgs};
 use crate::output::{self, Table, bytes};
 use crate::profiles::{ProfileArgs, TreatmentArgs};
@@ -27,6 +28,7 @@ use syncml::sync::DeletionGuard;
 use syncml::sync::filter::FilterType;
 use syncml::transport::http::client::{self, HttpClient};
 use syncml::transport::http::now;
+use tracing_subscriber::filter::Targets;
 use uuid::Uuid;
 
 /// The largest object this client takes, in bytes.
@@ -96,6 +98,13 @@ pub(crate) struct Args {
     /// Write every message to a file in this folder (they hold cards and digests of credentials)
     #[arg(long, value_name = "DIR")]
     trace: Option<PathBuf>,
+    /// What is logged, to standard error: off, error, warn, info, debug, trace. From debug on, names and addresses may be
+    /// among it; cards and secrets never are
+    #[arg(long, value_name = "LEVEL", env = logging::VARIABLE, default_value = "warn")]
+    log_level: Targets,
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    log_format: Format,
     /// Output for machines
     #[arg(long)]
     pub(crate) json: bool,
@@ -142,6 +151,7 @@ enum Auth {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    logging::start(&args.log_level, args.log_format);
     let book = books::named(&args.book)?;
     if args.dry_run {
         return dry_run(args, book);

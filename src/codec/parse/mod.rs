@@ -27,6 +27,12 @@ pub(super) fn message<'a, S: Source<'a>>(s: &mut S) -> Result<Message<'a>> {
     let mut message_body = None;
     while let Some(tag) = s.child()? {
         match tag {
+            // What was routed and let in by one header must not be done under another ([`header_only`] reads the first).
+            Tag::SyncHdr if head.is_some() => {
+                let rule = "a message has one SyncHdr";
+                let at = s.at();
+                return Err(s.fail(DecodeError::Malformed { rule, at }));
+            }
             Tag::SyncHdr => head = Some(header(s)?),
             Tag::SyncBody => {
                 let (commands, last) = message_body.get_or_insert_with(|| (Vec::new(), false));

@@ -75,13 +75,24 @@ fn said<'c>(card: &'c Card<'_>, name: &str) -> Option<Cow<'c, str>> {
     card.properties().iter().find(|it| it.is(name) && !it.is_empty() && !it.is_binary()).map(Property::text)
 }
 
+/// What a card without any name is listed under, in the order in which it is looked for.
+const STAND_INS: [&str; 4] = ["NICKNAME", "ORG", "EMAIL", "TEL"];
+
 /// What a card without any name is listed under.
 pub(in crate::contact) fn stand_in<'c>(card: &'c Card<'_>) -> Option<Cow<'c, str>> {
-    ["NICKNAME", "ORG", "EMAIL"].iter().find_map(|name| said(card, name)).or_else(|| {
-        let number = said(card, "TEL")?;
-        let scheme = number.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"));
-        Some(if scheme { Cow::Owned(number[4..].to_owned()) } else { number })
-    })
+    STAND_INS.iter().find_map(|name| said(card, name)).map(without_scheme)
+}
+
+/// What it is listed under in whatever order its properties stand.
+pub(in crate::contact) fn stand_ins(card: &Card<'_>) -> Vec<String> {
+    let Some(name) = STAND_INS.iter().find(|name| said(card, name).is_some()) else { return Vec::new() };
+    let said = card.properties().iter().filter(|it| it.is(name) && !it.is_empty() && !it.is_binary());
+    said.map(|it| without_scheme(it.text()).trim().to_owned()).collect()
+}
+
+fn without_scheme(text: Cow<'_, str>) -> Cow<'_, str> {
+    let scheme = text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"));
+    if scheme { Cow::Owned(text[4..].to_owned()) } else { text }
 }
 
 /// Components of N (family, given, additional, prefix, suffix) in the order one says them.

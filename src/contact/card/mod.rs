@@ -28,7 +28,7 @@ pub use edit::{CardBuilder, Editor};
 pub use property::{Encoding, Param, Params, Property};
 pub use write::{PropertyBuf, Value};
 
-pub(in crate::contact) use convert::{is_derived, render_name, stand_in};
+pub(in crate::contact) use convert::{is_derived, render_name, stand_in, stand_ins};
 pub(in crate::contact) use lex::content_lines;
 pub(in crate::contact) use names::{Shape, canonical_name, canonical_param, is_single, shape};
 pub(in crate::contact) use write::{clean, is_internal_param, unpack};

@@ -28,7 +28,8 @@ pub fn head(kind: Kind, content: &[u8]) -> &[u8] {
 
 /// The fingerprint of large content, taken in pieces of [`LARGE`] bytes of which the last may be shorter. Its state is
 /// 32 bytes that can be kept between two steps.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct LargePrint(pub [u8; 32]);
 
 impl LargePrint {

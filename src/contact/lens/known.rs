@@ -128,6 +128,9 @@ struct Cut<'c> {
     full: &'c [u8],
 }
 
+/// A line without parameters, and with them.
+type Said<'c> = (&'c [u8], &'c [u8]);
+
 /// The cuts of which the device has all, each with the line that it has. Where it has a longer cut only, that is told, or what
 /// it does not have would be taken for removed when it shows that again.
 fn has_all<'c>(
@@ -136,19 +139,19 @@ fn has_all<'c>(
     said: &'c Canon,
     visible: &HashSet<&[u8]>,
     labels: bool,
-) -> Vec<(&'c [u8], &'c [u8])> {
+) -> Vec<Said<'c>> {
     if cuts.is_empty() {
         return Vec::new();
     }
     let whole: HashMap<usize, &[u8]> = whole.lines().map(|(at, identity, _)| (at, identity)).collect();
-    let mut free: HashMap<&[u8], Vec<(&[u8], &[u8])>> = HashMap::new();
+    let mut free: HashMap<&[u8], Vec<Said<'c>>> = HashMap::new();
     for (_, identity, full) in said.lines().filter(|(.., full)| !visible.contains(full)) {
         free.entry(Canon::name(identity)).or_default().push((identity, full));
     }
     let mut found = Vec::new();
     for cut in cuts {
         let (Some(whole), Some(free)) = (whole.get(&cut.at), free.get_mut(Canon::name(cut.seen))) else { continue };
-        let is_it = |(said, _): &(&[u8], &[u8])| is_cut(said, cut.seen, labels) && says_same(whole, said, labels);
+        let is_it = |(said, _): &Said<'_>| is_cut(said, cut.seen, labels) && says_same(whole, said, labels);
         if let Some(place) = free.iter().take(MAX_ALIKE).position(is_it) {
             found.push((cut.full, free.remove(place).1));
         }

@@ -56,7 +56,7 @@ pub fn put(base: &[u8], shown: &[u8], then: &Lens, now: &Lens) -> Option<Put> {
         let lost = places.iter().enumerate().filter(|(at, _)| at < &kept.shown.len() && !kept.is_shown(*at));
         lost.for_each(|(_, place)| hidden.hide(*place));
     }
-    let maps: Vec<Seen<'_>> = (sights.iter().zip(views.iter().zip(&canons)))
+    let mut maps: Vec<Seen<'_>> = (sights.iter().zip(views.iter().zip(&canons)))
         .filter_map(|(sight, (card, canon))| Seen::of(sight, card, canon))
         .collect();
     if maps.len() < sights.len() {
@@ -64,6 +64,13 @@ pub fn put(base: &[u8], shown: &[u8], then: &Lens, now: &Lens) -> Option<Put> {
         let view = super::view(views.first()?.as_bytes(), now)?;
         let whole = merge3(&view, base.as_bytes(), shown.as_bytes(), Prefer::Incoming)?.content;
         return Some(Put { whole, told: None });
+    }
+    if let (Some(kept), Some(canon)) = (&kept, &kept_canon) {
+        // And without the labels that it cannot hold now.
+        let sent = sights[0].places();
+        let places = kept.places().into_iter().map(|at| sent.get(at).copied()).collect::<Option<Vec<_>>>();
+        let same = |places: &Vec<usize>| kept_card.as_ref().is_some_and(|it| it.properties().len() == places.len());
+        maps.extend(places.filter(same).map(|places| Seen { places, canon }));
     }
     let restored = restore((&base, &whole), &sights, &maps, &shown, (then, now));
     let merged = merge_seen(&base, &whole, &|at, line| hidden.has(at, line), &restored)?;
@@ -185,8 +192,11 @@ fn restore(
     let labels = then.holds_labels() && now.holds_labels();
     let identities = |canon: &Canon| canon.lines().map(|(at, is, _)| (at, is.to_vec())).collect::<HashMap<_, _>>();
     let (whole, said) = (identities(whole), identities(&canon));
-    let cut: HashMap<usize, &[u8]> =
-        seen.last().into_iter().flat_map(|now| now.canon.lines().map(|(at, is, _)| (now.places[at], is))).collect();
+    let cut: HashMap<usize, &[u8]> = seen
+        .get(sights.len() - 1)
+        .into_iter()
+        .flat_map(|now| now.canon.lines().map(|(at, is, _)| (now.places[at], is)))
+        .collect();
     let is_longer = |at: usize, source: usize| {
         let (Some(whole), Some(said), Some(cut)) = (whole.get(&source), said.get(&at), cut.get(&source)) else {
             return false;
@@ -409,6 +419,11 @@ fn same_text(one: &str, other: &str) -> bool {
 /// Is this an FN that the device composed from the N that it has, as the base did from its own? Then it says nothing.
 fn composed(base: &Card<'_>, shown: &Card<'_>, full: &Property<'_>, now: &Lens) -> bool {
     if canonical_name(full.name()) != "FN" || full.is_empty() {
+        return false;
+    }
+    // A second FN (RFC 6350 §6.2.1) was written by somebody, whatever the first one says.
+    let only = |card: &Card<'_>| card.all("FN").filter(|full| !full.is_empty()).count() == 1;
+    if !only(base) || !only(shown) {
         return false;
     }
     let name = |card: &Card<'_>| card.all("N").find(|n| !n.is_empty()).map(Property::components);

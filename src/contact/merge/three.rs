@@ -7,6 +7,7 @@ use super::copy::Groups;
 use super::{Conflict, Merged};
 use crate::contact::card::{
     Card, Editor, Property, PropertyBuf, Shape, Value, canonical_name, decode_document, is_single, render_name, shape,
+    stand_ins,
 };
 use crate::contact::identity::{Canon, is_rendering};
 
@@ -38,7 +39,18 @@ pub fn merge3(base: &[u8], current: &[u8], incoming: &[u8], prefer: Prefer) -> O
     let base = Side::of(&base, &base_canon, all);
     let current = Side::of(&current, &current_canon, all);
     let incoming = Side::of(&incoming, &incoming_canon, all);
-    Some(Merge::of(prefer, &base, &current, &incoming, all).run())
+    let merge = |listed| Merge { listed, ..Merge::of(prefer, &base, &current, &incoming, all) }.run();
+    let merged = merge(Vec::new());
+    // An FN that says just what a nameless card is listed under says nothing; what that is, is known now.
+    let collides = merged.conflicts.iter().any(|it| it.property == "FN");
+    let listed = if collides { listed_under(&merged.content) } else { Vec::new() };
+    Some(if listed.is_empty() { merged } else { merge(listed) })
+}
+
+/// What a card without N may be listed under, in whatever order its properties stand.
+fn listed_under(content: &[u8]) -> Vec<String> {
+    let card = Card::parse(content).ok().filter(|card| card.all("N").all(Property::is_empty));
+    card.map(|card| stand_ins(&card)).unwrap_or_default()
 }
 
 /// What became of a card of which only a part was seen: `hidden` tells by property, and by line of it, what stays as it is.
@@ -174,6 +186,8 @@ struct Merge<'m, 'c> {
     conflicts: Vec<Conflict>,
     /// Lines of current that nothing is said of.
     hidden: Hidden<'m>,
+    /// What the result may be listed under if FN does not say it, where that is known and matters.
+    listed: Vec<String>,
 }
 
 impl<'m, 'c> Merge<'m, 'c> {
@@ -185,7 +199,8 @@ impl<'m, 'c> Merge<'m, 'c> {
         hidden: Hidden<'m>,
     ) -> Self {
         let (drop, take) = (BTreeSet::new(), BTreeSet::new());
-        Self { prefer, base, current, incoming, drop, take, replace: BTreeMap::new(), conflicts: Vec::new(), hidden }
+        let (replace, conflicts) = (BTreeMap::new(), Vec::new());
+        Self { prefer, base, current, incoming, drop, take, replace, conflicts, hidden, listed: Vec::new() }
     }
 
     fn run(mut self) -> Merged {
@@ -245,7 +260,10 @@ impl<'m, 'c> Merge<'m, 'c> {
             None if self.goes("N") => Vec::new(),
             None => self.current.name(),
         };
-        let idle = |side: &Side<'c>| side.fulls.iter().all(|full| is_rendering(full, &name));
+        let idle = |side: &Side<'c>| {
+            let listed = |full: &str| self.listed.iter().any(|listed| listed == full.trim());
+            side.fulls.iter().all(|full| is_rendering(full, &name) || listed(full))
+        };
         if unchanged(self.current) || current.is_empty() {
             self.take(key);
         } else if idle(self.incoming) {
@@ -393,6 +411,9 @@ impl<'m, 'c> Merge<'m, 'c> {
             if let Some(at) = home
                 && !self.drop.contains(&Place { property: at, item: 0 })
                 && card.properties()[at].text() == property.text()
+                && (self.prefer == Prefer::Current
+                    || (self.hidden)(at, 0)
+                    || same_params(&card.properties()[at], property))
             {
                 continue;
             }
@@ -481,6 +502,16 @@ impl<'m, 'c> Merge<'m, 'c> {
 fn same_parts(a: &[String], b: &[String]) -> bool {
     let part = |list: &[String], at: usize| list.get(at).map_or("", |part| part.trim()).to_owned();
     (0..a.len().max(b.len())).all(|at| part(a, at) == part(b, at))
+}
+
+/// Have these the same parameters, in whatever order?
+fn same_params(a: &Property<'_>, b: &Property<'_>) -> bool {
+    let (a, b) = (PropertyBuf::from(a), PropertyBuf::from(b));
+    let sorted = |it: &PropertyBuf| {
+        let params = it.params().map(|(name, value)| (name.to_ascii_uppercase(), value.to_ascii_uppercase()));
+        params.collect::<BTreeSet<_>>()
+    };
+    sorted(&a) == sorted(&b)
 }
 
 /// The instances of a property of this name, with their full lines.

@@ -91,6 +91,8 @@ pub(super) fn edit(
     // A contact that changes its name and all its numbers between two syncs is somebody else, says DESIGN ("Map epochs").
     // So some people here only ever change their names, others only their numbers.
     let what = match what {
+        // Nor does anybody give a number to a card that hides those it has, or another name.
+        30..=49 | 60..=79 if seen.numbers.is_empty() => 55,
         30..=49 if has_stable_number(&seen) => 70,
         68..=73 if !has_stable_number(&seen) => 40,
         // Changed back to what the server thinks this device still holds: nobody could tell that from an echo.

@@ -48,19 +48,11 @@ pub fn minimise(schedule: &Schedule, store: &dyn Fn() -> Arc<dyn Store>, runs: u
             size = size.div_ceil(2);
         }
         for at in 0..best.events.len() {
-            if let Event::Turn { device, sync, sieve, trouble } = best.events[at] {
-                for turn in [
-                    Event::Turn { device, sync: SyncType::TwoWay, sieve: Sieve::All, trouble: Trouble::None },
-                    Event::Turn { device, sync: SyncType::TwoWay, sieve, trouble: Trouble::None },
-                    Event::Turn { device, sync: SyncType::TwoWay, sieve, trouble },
-                    Event::Turn { device, sync, sieve: Sieve::All, trouble },
-                    Event::Turn { device, sync, sieve, trouble: Trouble::None },
-                ] {
-                    let mut next = best.clone();
-                    next.events[at] = turn;
-                    if better(&mut best, &mut violation, next) {
-                        break;
-                    }
+            for event in plainer(best.events[at]) {
+                let mut next = best.clone();
+                next.events[at] = event;
+                if better(&mut best, &mut violation, next) {
+                    break;
                 }
             }
         }
@@ -71,6 +63,26 @@ pub fn minimise(schedule: &Schedule, store: &dyn Fn() -> Arc<dyn Store>, runs: u
         }
     }
     (best, Some(violation))
+}
+
+/// Simpler events, the simplest first.
+fn plainer(event: Event) -> Vec<Event> {
+    match event {
+        Event::Turn { device, sync, sieve, trouble, .. } => {
+            let turn = |sync, sieve, trouble| Event::Turn { device, node: 0, sync, sieve, trouble };
+            vec![
+                turn(SyncType::TwoWay, Sieve::All, Trouble::None),
+                turn(SyncType::TwoWay, sieve, Trouble::None),
+                turn(SyncType::TwoWay, sieve, trouble),
+                turn(sync, Sieve::All, trouble),
+                turn(sync, sieve, Trouble::None),
+                turn(sync, sieve, trouble),
+            ]
+        }
+        Event::Late { dice, .. } => vec![Event::Late { node: 0, dice }],
+        Event::Restore { back, .. } => vec![Event::Restore { back, fault: None }],
+        _ => Vec::new(),
+    }
 }
 
 type Change = Box<dyn Fn(&mut Schedule)>;
@@ -84,6 +96,7 @@ fn simpler(schedule: &Schedule) -> Vec<Change> {
             changes.push(Box::new(move |it| it.devices[at].cards = it.devices[at].cards.min(cards)));
         }
     }
+    changes.push(Box::new(|it| it.nodes = 1));
     changes.push(Box::new(|it| it.server_size = 150_000));
     for at in 0..schedule.devices.len() {
         changes.push(Box::new(move |it| it.devices[at].size = 150_000));

@@ -1,10 +1,12 @@
-//! A simulator: one server, a few devices, and a network and stores that fail in every way, all of it from a seed.
+//! A simulator: a server of a few nodes, a few devices, and a network, stores and clocks that fail in every way, all of it
+//! from a seed.
 //!
-//! A [`Schedule`] is made from a seed and then fixed: people edit on both sides, devices sync, requests and replies are
-//! lost, cut, doubled and late, stores fail at any call and before or after a commit, devices lose their power, and now and
-//! then want to be sent some cards only.
+//! A [`Schedule`] is made from a seed and then fixed: people edit on both sides, devices sync with any node, requests and
+//! replies are lost, cut, doubled and late, stores fail at any call and before or after a commit, devices lose their power,
+//! are emptied, installed anew or set back to a backup, nodes are started anew or have too much to do, clocks are set, the
+//! server's book is set back in its history, and now and then a device wants to be sent some cards only, or a part of them.
 //! [`simulate`] plays it on one thread with a clock of its own; then the edits stop, every device syncs twice, and what
-//! DESIGN calls I1–I6, I8 and I12 is held against a model that knows only what the people did. The same schedule always
+//! DESIGN calls I1–I6, I8, I9 and I12 is held against a model that knows only what the people did. The same schedule always
 //! runs the same way, and [`minimise`] cuts one that fails down to what it takes.
 //!
 //! The store under test is the caller's: [`run`] uses memory, [`simulate`] whatever it is given. [`FaultStore`] and
@@ -12,6 +14,9 @@
 
 mod book;
 mod card;
+mod exchange;
+mod fate;
+mod judge;
 mod minimise;
 mod model;
 mod rng;
@@ -21,8 +26,8 @@ mod watch;
 mod world;
 
 pub use minimise::minimise;
-pub use schedule::{DeviceSetup, Event, Place, Schedule, Sieve, Trouble};
-pub use tap::{FaultStore, StoreFault, Tap, TapTx};
+pub use schedule::{Clock, DeviceSetup, Event, Fate, Place, Schedule, Sieve, Trouble};
+pub use tap::{FaultStore, StoreFault, Tap, TapTx, Work};
 
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
@@ -62,6 +67,12 @@ pub struct Stats {
     pub troubles: u64,
     /// Requests that arrived late.
     pub late: u64,
+    /// Nodes started anew.
+    pub restarts: u64,
+    /// Devices set back, emptied or installed anew.
+    pub fates: u64,
+    /// Books set back in their history.
+    pub restores: u64,
 }
 
 impl std::ops::AddAssign for Stats {
@@ -74,6 +85,9 @@ impl std::ops::AddAssign for Stats {
         self.messages += other.messages;
         self.troubles += other.troubles;
         self.late += other.late;
+        self.restarts += other.restarts;
+        self.fates += other.fates;
+        self.restores += other.restores;
     }
 }
 

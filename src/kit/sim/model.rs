@@ -87,6 +87,35 @@ impl Model {
         }
     }
 
+    /// Nobody but one device had these, and it is gone.
+    pub(super) fn lost(&mut self, tokens: impl Iterator<Item = String>) {
+        for token in tokens {
+            if let Some(fate) = self.tokens.get_mut(&token) {
+                fate.may_be_gone = true;
+            }
+        }
+    }
+
+    /// A card with these may be taken for another one.
+    pub(super) fn may_double(&mut self, tokens: impl Iterator<Item = String>) {
+        for token in tokens {
+            if let Some(fate) = self.tokens.get_mut(&token) {
+                fate.cards += 1;
+            }
+        }
+    }
+
+    /// A deleted card is there again as it was: which nobody who deletes it has seen yet.
+    pub(super) fn revived(&mut self, face: &Face) {
+        for token in &face.tokens {
+            if let Some(fate) = self.tokens.get_mut(token) {
+                fate.must_be_gone = false;
+                fate.changed_back = true;
+                fate.cards += 1;
+            }
+        }
+    }
+
     /// When a token was made.
     pub(super) fn born(&self, token: &str) -> Option<usize> {
         self.tokens.get(token).map(|fate| fate.born)

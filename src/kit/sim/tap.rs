@@ -1,11 +1,13 @@
 //! Stores that come between: to make another store fail at a chosen call, or to falsify what it is told.
 
 use crate::message::{Op, Timestamp};
+use crate::store::watch::{Observer, Watched};
 use crate::store::{
     AccountNo, AuditRow, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow,
     Keys, LensNo, MapRow, NewStaged, OutgoingRow, PairRow, PartialRow, PastRow, RestoreRow, Result, Revision,
     RevisionRow, SentRef, SessionKey, SessionRow, StagedRow, Store, StoreError, Token, Tx, Verdict, ViewFp,
 };
+use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What happens at the calls of a [`TapTx`]. The defaults let everything through.
@@ -17,6 +19,22 @@ pub trait Tap {
     fn call(&mut self, name: &'static str) -> Result<()> {
         let _ = name;
         Ok(())
+    }
+
+    /// In the place of [`Tx::put_session`].
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn put_session(&mut self, tx: &mut dyn Tx, row: &SessionRow) -> Result<()> {
+        tx.put_session(row)
+    }
+
+    /// In the place of [`Tx::put_pair`].
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn put_pair(&mut self, tx: &mut dyn Tx, row: &PairRow) -> Result<()> {
+        tx.put_pair(row)
     }
 
     /// In the place of [`Tx::put_maps`].
@@ -71,7 +89,6 @@ impl Tx for TapTx<'_> {
         fn devices() -> Vec<DeviceRow>;
         fn put_device(row: &DeviceRow) -> DeviceNo;
         fn session(key: SessionKey<'_>) -> Option<SessionRow>;
-        fn put_session(row: &SessionRow) -> ();
         fn drop_rival_sessions(device: DeviceNo, books: &[BookNo], keep: &Token) -> u64;
         fn count_sessions(device: DeviceNo) -> u64;
         fn expire_sessions(now: Timestamp) -> usize;
@@ -99,7 +116,6 @@ impl Tx for TapTx<'_> {
         fn children(book: BookNo, parent: Guid, after: Guid, limit: usize) -> Vec<Guid>;
         fn index_more(book: BookNo, limit: usize) -> bool;
         fn pair(device: DeviceNo, book: BookNo) -> Option<PairRow>;
-        fn put_pair(row: &PairRow) -> ();
         fn maps_by_luid(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Vec<Option<MapRow>>;
         fn maps_by_guid(device: DeviceNo, book: BookNo, epoch: i64, guids: &[Guid]) -> Vec<Option<MapRow>>;
         fn carry_maps(device: DeviceNo, book: BookNo, from: i64, to: i64) -> ();
@@ -144,6 +160,24 @@ impl Tx for TapTx<'_> {
         fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
     }
 
+    // Not counted: no schedule loads or dumps a store.
+
+    fn books(&mut self) -> Result<Vec<BookRow>> {
+        self.inner.books()
+    }
+
+    fn adopt_book(&mut self, row: &BookRow) -> Result<()> {
+        self.inner.adopt_book(row)
+    }
+
+    fn put_past(&mut self, book: BookNo, rows: &[RevisionRow]) -> Result<()> {
+        self.inner.put_past(book, rows)
+    }
+
+    fn all_maps(&mut self, device: DeviceNo, book: BookNo, after: (i64, &str), limit: usize) -> Result<Vec<MapRow>> {
+        self.inner.all_maps(device, book, after, limit)
+    }
+
     // Not counted: whoever notes news has just put a book, and recorded schedules keep their places.
 
     fn mark_dirty(&mut self, book: BookNo) -> Result<()> {
@@ -152,6 +186,16 @@ impl Tx for TapTx<'_> {
 
     fn clear_dirty(&mut self, device_id: &str, book: BookNo) -> Result<()> {
         self.inner.clear_dirty(device_id, book)
+    }
+
+    fn put_session(&mut self, row: &SessionRow) -> Result<()> {
+        self.tap.call("put_session")?;
+        self.tap.put_session(self.inner, row)
+    }
+
+    fn put_pair(&mut self, row: &PairRow) -> Result<()> {
+        self.tap.call("put_pair")?;
+        self.tap.put_pair(self.inner, row)
     }
 
     fn insert_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {
@@ -166,7 +210,7 @@ impl Tx for TapTx<'_> {
 }
 
 /// How a store is made to fail, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StoreFault {
     /// At a call, counted from 0: the step is rolled back.
     AtCall(u32),
@@ -178,7 +222,23 @@ pub enum StoreFault {
     Rerun,
 }
 
-/// A store that fails when told to.
+/// What a store was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Calls.
+    pub calls: u64,
+    /// Rows that it gave.
+    pub rows: u64,
+}
+
+impl std::ops::AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.rows += other.rows;
+    }
+}
+
+/// A store that fails when told to, and counts its work.
 pub struct FaultStore {
     inner: Arc<dyn Store>,
     plan: Mutex<Plan>,
@@ -189,6 +249,8 @@ struct Plan {
     armed: Option<StoreFault>,
     calls: u32,
     fired: bool,
+    /// Since [`FaultStore::take_work`].
+    work: Work,
 }
 
 impl std::fmt::Debug for FaultStore {
@@ -206,13 +268,20 @@ impl FaultStore {
 
     /// Makes one of the next steps fail; calls are counted from now on.
     pub fn arm(&self, fault: StoreFault) {
-        *self.plan() = Plan { armed: Some(fault), calls: 0, fired: false };
+        let mut plan = self.plan();
+        *plan = Plan { armed: Some(fault), calls: 0, fired: false, work: plan.work };
     }
 
     /// Makes no more steps fail; tells whether one did since [`arm`](Self::arm).
     pub fn disarm(&self) -> bool {
-        let plan = std::mem::take(&mut *self.plan());
-        plan.fired
+        let mut plan = self.plan();
+        plan.armed = None;
+        std::mem::take(&mut plan.fired)
+    }
+
+    /// What was asked of it since it was asked this.
+    pub fn take_work(&self) -> Work {
+        std::mem::take(&mut self.plan().work)
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
@@ -232,14 +301,20 @@ impl FaultStore {
 
 struct Countdown<'s>(&'s FaultStore);
 
-impl Tap for Countdown<'_> {
-    fn call(&mut self, name: &'static str) -> Result<()> {
+impl Observer for Countdown<'_> {
+    fn before(&mut self, name: &'static str) -> Result<()> {
         let at = {
             let mut plan = self.0.plan();
             plan.calls += 1;
+            plan.work.calls += 1;
             plan.calls - 1
         };
         if self.0.fire(StoreFault::AtCall(at)) { Err(injected(name)) } else { Ok(()) }
+    }
+
+    fn after(&mut self, _: usize, read: std::result::Result<usize, &StoreError>) -> Result<()> {
+        self.0.plan().work.rows += read.map_or(0, |rows| rows as u64);
+        Ok(())
     }
 }
 
@@ -254,7 +329,7 @@ impl Store for FaultStore {
         }
         let mut wrote = false;
         self.inner.step(account, &mut |tx| {
-            let verdict = work(&mut TapTx::new(tx, &mut Countdown(self)))?;
+            let verdict = work(&mut Watched::new(tx, &mut Countdown(self)))?;
             wrote = verdict == Verdict::Commit;
             if wrote && self.fire(StoreFault::BeforeCommit) {
                 return Err(injected("commit"));

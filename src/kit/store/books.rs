@@ -214,3 +214,50 @@ pub(super) fn ten_thousand(store: &dyn Store) -> Outcome {
     let found = read(store, ann, |tx| tx.staged(DeviceNo(1), BOOK, 0, usize::MAX))?;
     same("staged changes", found.into_iter().map(|row| row.change).collect(), rows)
 }
+
+pub(super) fn book_list(store: &dyn Store) -> Outcome {
+    let (ann, bob) = (account(store, "ann")?, account(store, "bob")?);
+    let list = |who| read(store, who, |tx| tx.books());
+    same("none yet", list(ann)?, vec![])?;
+    write(store, ann, |tx| {
+        add(tx, OTHER_BOOK, &["note"])?;
+        tx.lock_books(&[BookNo(1), BookNo(77)])
+    })?;
+    let each =
+        read(store, ann, |tx| [BookNo(1), OTHER_BOOK, BookNo(77)].map(|book| tx.book(book)).into_iter().collect());
+    let each: Vec<Option<BookRow>> = each?;
+    same("all, ascending", list(ann)?, each.into_iter().flatten().collect())?;
+    same("of another account", list(bob)?, vec![])
+}
+
+pub(super) fn book_adopted(store: &dyn Store) -> Outcome {
+    let ann = account(store, "ann")?;
+    let row = BookRow {
+        book: BOOK,
+        stamp: 0xFFFF_FFFE,
+        head: Revision(9),
+        live_items: 1,
+        live_bytes: 4,
+        purged_upto: Revision(2),
+        indexed: true,
+    };
+    let locked = |row: BookRow| {
+        write(store, ann, move |tx| {
+            tx.lock_books(&[row.book])?;
+            tx.adopt_book(&row)
+        })
+    };
+    refused("without the lock", write(store, ann, |tx| tx.adopt_book(&row)))?;
+    write(store, ann, |tx| {
+        tx.lock_books(&[BOOK])?;
+        let mut writer = BookWriter::new(BookRow { head: Revision(2), ..row.clone() }, None, NOW);
+        let item = ItemRow { revision: Revision(8), ..writer.add(draft("four")) };
+        tx.insert_items(BOOK, &[item])
+    })?;
+    locked(row.clone())?;
+    let wanted = BookRow { indexed: false, ..row };
+    same("the row, but for the index", read(store, ann, |tx| tx.book(BOOK))?, Some(wanted))?;
+    refused("a second time", locked(BookRow { head: Revision(10), ..row }))?;
+    let next = write(store, ann, |tx| add(tx, BOOK, &["next"]))?;
+    same("the next revision", next.iter().map(|item| item.revision.0).collect(), vec![10])
+}

@@ -54,7 +54,11 @@ pub(super) fn principals(store: &dyn Store) -> Outcome {
         let all = |principal: &Principal| principal.verifiers.iter().map(shown).collect::<Vec<_>>();
         same("verifiers", all(&found), all(&principal))?;
     }
-    holds("another device id is none", directory.principal("IMEI:2")?.is_none())
+    holds("another device id is none", directory.principal("IMEI:2")?.is_none())?;
+    for device_id in ["b", "IMEI:2", "a"] {
+        directory.put_principal(device_id, &Principal { kind: PrincipalKind::Handset, verifiers: Vec::new() })?;
+    }
+    same("all, ascending", directory.principals()?, ["IMEI:1", "IMEI:2", "a", "b"].map(str::to_owned).to_vec())
 }
 
 pub(super) fn grants(store: &dyn Store) -> Outcome {

@@ -2,7 +2,9 @@
 
 use super::support::*;
 use crate::contact::identity::LARGE;
-use crate::store::{AccountNo, BookNo, Draft, Guid, ItemRow, PastRow, RestoreRow, Revision, RevisionRow, Store};
+use crate::store::{
+    AccountNo, BookNo, BookRow, Draft, Guid, ItemRow, PastRow, RestoreRow, Revision, RevisionRow, Store, StoreError,
+};
 use std::collections::BTreeMap;
 
 fn changes(
@@ -369,4 +371,33 @@ pub(super) fn restores(store: &dyn Store) -> Outcome {
     put(ended)?;
     same("updated by its id", list(BOOK, 9)?, vec![row(9), ended])?;
     same("of another book", list(OTHER_BOOK, 9)?, vec![])
+}
+
+pub(super) fn past_put(store: &dyn Store) -> Outcome {
+    let ann = account(store, "ann")?;
+    write(store, ann, |tx| {
+        add(tx, BOOK, &["one", "two"])?;
+        replace(tx, BOOK, Guid(1), "uno")?;
+        delete(tx, BOOK, Guid(1))?;
+        replace(tx, BOOK, Guid(1), "een")
+    })?;
+    let log = |book| read(store, ann, move |tx| tx.log(book, None, Revision(i64::MAX), 99));
+    let past: Vec<RevisionRow> = log(BOOK)?.into_iter().filter(|row| row.until.is_some()).collect();
+    same("superseded", past.iter().map(|row| row.revision.0).collect(), vec![4, 3, 1])?;
+    refused("without the lock", write(store, ann, |tx| tx.put_past(OTHER_BOOK, &past)))?;
+    let current = read(store, ann, |tx| tx.items(BOOK, &[Guid(1), Guid(2)]))?;
+    write(store, ann, |tx| {
+        tx.lock_books(&[OTHER_BOOK])?;
+        tx.put_past(OTHER_BOOK, &[])?;
+        tx.put_past(OTHER_BOOK, &past)?;
+        tx.insert_items(OTHER_BOOK, &current.iter().flatten().cloned().collect::<Vec<_>>())?;
+        let row = tx.book(BOOK)?.ok_or_else(|| StoreError::Failed("the book is not there".to_owned()))?;
+        tx.adopt_book(&BookRow { book: OTHER_BOOK, ..row })
+    })?;
+    same("all of it", log(OTHER_BOOK)?, log(BOOK)?)?;
+    for at in 0..6 {
+        let state = |book| read(store, ann, move |tx| tx.states(book, Revision(at), Guid(i64::MIN), 99));
+        same("the state then", state(OTHER_BOOK)?, state(BOOK)?)?;
+    }
+    Ok(())
 }

@@ -274,3 +274,39 @@ pub(super) fn maps_unconfirmed(store: &dyn Store) -> Outcome {
     same("put as confirmed after that", unconfirmed(1, 9)?, vec![])?;
     same("kept", unconfirmed(2, 9)?.len(), 4)
 }
+
+pub(super) fn maps_all(store: &dyn Store) -> Outcome {
+    let ann = account(store, "ann")?;
+    let luids = ["7", "07", "10", "a", "A", "ä", "/a/b", "999999999999999999", "9223372036854775808"];
+    let mut rows = Vec::new();
+    for epoch in [1, 2, 9] {
+        for (guid, luid) in (1..).zip(luids) {
+            let state = MapState::ALL[guid as usize % MapState::ALL.len()];
+            rows.push(MapRow { state, ..map_row(epoch, luid, guid) });
+        }
+    }
+    put(store, ann, &rows)?;
+    write(store, ann, |tx| {
+        tx.put_maps(TABLET, BOOK, &[map_row(1, "x", 8)])?;
+        tx.put_maps(PHONE, OTHER_BOOK, &[map_row(1, "y", 9)])
+    })?;
+    for limit in [1, 4, usize::MAX] {
+        let mut found: Vec<MapRow> = Vec::new();
+        loop {
+            let last = found.last().cloned();
+            let after = last.as_ref().map_or((i64::MIN, ""), |row| (row.epoch, &row.luid));
+            let next = read(store, ann, |tx| tx.all_maps(PHONE, BOOK, after, limit))?;
+            if next.is_empty() {
+                break;
+            }
+            found.extend(next);
+            holds("each once", found.len() <= rows.len())?;
+        }
+        holds("by epoch", found.is_sorted_by_key(|row| row.epoch))?;
+        let key = |row: &MapRow| (row.epoch, row.luid.clone());
+        found.sort_by_key(key);
+        rows.sort_by_key(key);
+        same("all", found, rows.clone())?;
+    }
+    Ok(())
+}

@@ -142,6 +142,8 @@ cases! {
         book_unlocked: "Items and books are not written without the book's lock.",
         item_rows: "Items come back as they were put, aligned with what was asked.",
         item_conflicts: "Items are not inserted twice, updated when unknown, or numbered below the head.",
+        book_list: "The books of an account are listed by number.",
+        book_adopted: "A book that holds nothing takes the row it had elsewhere, and no other does.",
         writer_numbers: "Revisions are head + 1 and so on; a guid is the revision that made it.",
         ten_thousand: "Ten thousand rows go through every batched call.",
     }
@@ -155,6 +157,7 @@ cases! {
         log_in_pages: "Pages of the log, put together, are every revision once.",
         superseded: "Superseded revisions are listed by number, with what ended them.",
         purged: "Superseded revisions are removed, and large contents with the last that refers to them.",
+        past_put: "Superseded revisions are put as they were elsewhere.",
         restores: "Restores come back as they were put, newest first.",
     }
     search {
@@ -172,6 +175,7 @@ cases! {
         maps_carried: "Entries unknown in the new epoch are carried there, the others are not.",
         maps_dropped: "Entries of all epochs but one are removed, of one pair only.",
         map_pages: "Entries are paged by GUID, the retired ones left out.",
+        maps_all: "Entries of all epochs and states are paged, each once.",
         maps_unconfirmed: "Entries whose Map has no Status yet are listed by GUID.",
     }
     differences {
@@ -231,12 +235,13 @@ macro_rules! store_kit_tests {
         $crate::store_kit_tests! { @ $open;
             logins principals grants directory_while_a_step_is_open dirty keys_stay keys_rotate audit
             devices session_rows session_newest session_superseded session_counts session_expiry statuses
-            book_rows book_unlocked item_rows item_conflicts writer_numbers ten_thousand
+            book_rows book_unlocked item_rows item_conflicts book_list book_adopted writer_numbers
+            ten_thousand
             changes_in_order changes_in_pages revisions history
-            as_of log log_in_pages superseded purged restores
+            as_of log log_in_pages superseded purged past_put restores
             fingerprints match_keys match_keys_while_indexing children
             pairs lenses map_rows maps_stay_one_to_one maps_retired maps_carried maps_dropped map_pages
-            maps_unconfirmed differences differences_in_pages
+            maps_all maps_unconfirmed differences differences_in_pages
             outgoing_rows outgoing_by_ref outgoing_by_view outgoing_removed
             staged_rows staged_replaced staged_numbers unstaged
             partial_objects
@@ -248,7 +253,7 @@ macro_rules! store_kit_tests {
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 72);
+            assert_eq!($crate::kit::store::CASES.len(), 76);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

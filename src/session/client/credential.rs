@@ -3,9 +3,10 @@
 use crate::auth::{DigestName, Identity, MacHeader, Scheme, Secret, formulas};
 use crate::message::{Cred, Version};
 use crate::session::ServerIdentity;
+use std::fmt;
 
-/// With what a client authenticates.
-#[derive(Clone, Debug)]
+/// With what a client authenticates. `Debug` shows the way, neither name nor secret.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Credentials {
     /// `syncml:auth-basic`: only over a protected transport or loopback.
@@ -39,6 +40,17 @@ pub enum Credentials {
         /// The secret shared with the server.
         secret: Secret,
     },
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Basic { .. } => "Basic(…)",
+            Self::Md5 { .. } => "Md5(…)",
+            Self::Mac { .. } => "Mac(…)",
+            Self::Device { .. } => "Device(…)",
+        })
+    }
 }
 
 impl Credentials {

@@ -12,6 +12,7 @@ mod open;
 mod poll;
 mod server;
 mod step;
+mod tell;
 
 pub use busy::Patience;
 pub use called::{Called, CalledAlert};
@@ -21,6 +22,7 @@ pub use poll::{News, Poll, PollConfig};
 use self::credential::Answered;
 use self::server::Believed;
 use self::step::Step;
+use self::tell::Before;
 use super::large::{BookRoom, LargeLimits};
 use super::receive::Quota;
 use super::state::{State, StoreState};
@@ -205,6 +207,26 @@ pub enum ClientError {
     Store(#[from] StoreError),
 }
 
+impl ClientError {
+    /// What kind it is, in a word for the log.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Unproven => "unproven",
+            Self::ToldTooSoon => "told-too-soon",
+            Self::Unprovable => "unprovable",
+            Self::Busy => "busy",
+            Self::UnknownBook { .. } => "unknown-book",
+            Self::Unreadable(_) => "unreadable",
+            Self::Ended(_) => "ended",
+            Self::NoPolling(_) => "no-polling",
+            Self::Unwritable(_) => "unwritable",
+            Self::Filter(_) => "filter",
+            Self::Store(_) => "store",
+        }
+    }
+}
+
 /// A SyncML client's session over its own store.
 ///
 /// Everything durable is in the store: what was received and answered is there before the next request leaves, and what
@@ -369,16 +391,20 @@ impl Client {
         mac: Option<&str>,
         now: Timestamp,
     ) -> Result<(), ClientError> {
-        let server = self.config.server.as_ref();
-        let answered = self.config.credentials.check_answer(server, self.mac.as_deref(), mac, body);
-        let result = match answered {
-            Answered::Wrong => Err(ClientError::Unproven),
-            answered => self.take(content_type, body, answered, now),
-        };
-        if result.is_err() {
-            self.request = None;
-        }
-        result
+        let before = Before::of(self);
+        before.message().in_scope(|| {
+            let server = self.config.server.as_ref();
+            let answered = self.config.credentials.check_answer(server, self.mac.as_deref(), mac, body);
+            let result = match answered {
+                Answered::Wrong => Err(ClientError::Unproven),
+                answered => self.take(content_type, body, answered, now),
+            };
+            if result.is_err() {
+                self.request = None;
+            }
+            before.tell(self, body.len(), &result);
+            result
+        })
     }
 
     /// Breaks the session off: the request that follows the next answer says so to the server (224), and the session ends

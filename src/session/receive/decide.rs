@@ -72,7 +72,18 @@ impl<'m> Overlay<'m> {
                 // What is not there any more is added, whatever the command is called (§2.2).
                 self.known(tx, open, Received { op: Incoming::Add, ..received }, entry)
             }
-            (_, Some(entry)) => self.known(tx, open, received, entry),
+            (_, Some(entry)) => {
+                // What an earlier session showed and did not come to settle.
+                if open.state.forgot
+                    && when != When::Arriving
+                    && let Some(content) = received.content.clone()
+                    && entry.view_fp != content.print
+                    && self.by_an_old_id(tx, open, &entry, &content)?.is_some()
+                {
+                    return Ok(Outcome::Done(StatusCode::OK));
+                }
+                self.known(tx, open, received, entry)
+            }
             (_, None) => self.unknown(tx, open, received, when, full),
         }
     }

@@ -130,8 +130,9 @@ impl<'m> Overlay<'m> {
         match decision.action {
             Action::Remove => {
                 if let Some(room) = &mut open.state.own_room {
-                    room.items += 1;
-                    room.bytes += item.content_len();
+                    // There may be room without an end.
+                    room.items = room.items.saturating_add(1);
+                    room.bytes = room.bytes.saturating_add(item.content_len());
                 }
                 if now == ItemNow::Changed {
                     open.state.received.conflicts += 1;

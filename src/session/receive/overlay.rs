@@ -155,7 +155,9 @@ impl<'m> Overlay<'m> {
         for entry in tx.maps_by_guid(device, book, epoch, &candidates)?.into_iter().flatten() {
             overlay.taken.insert(entry.guid);
         }
-        if let Some(old) = open.state.old_epoch.filter(|_| when != When::Settling { strong: true }) {
+        // Whose ids may all be other items' claims none by them.
+        let claims = when != (When::Settling { strong: true }) && !open.state.forgot;
+        if let Some(old) = open.state.old_epoch.filter(|_| claims) {
             for entry in tx.maps_by_guid(device, book, old, &candidates)?.into_iter().flatten() {
                 overlay.claimed.insert(entry.guid, entry.luid);
             }

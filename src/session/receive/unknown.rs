@@ -10,7 +10,7 @@ use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder};
 use crate::session::folders::UNPLACED;
-use crate::store::{Guid, MapRow, MapState, OutgoingRow, Result, Tx};
+use crate::store::{Guid, MapRow, MapState, OutgoingRow, Result, Revision, Tx};
 use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Terms, Twin, decide_incoming};
 use std::borrow::Cow;
 
@@ -38,7 +38,7 @@ impl<'m> Overlay<'m> {
         let old = self.old_entries.get(&*luid).filter(there);
         let old = old.filter(|old| !self.taken.contains(&old.guid)).cloned();
         // An id of the old map with another card has the first claim on its own item, when all is known.
-        let claims = when == When::Arriving && full && old.is_some();
+        let claims = when == When::Arriving && full && old.is_some() && !open.state.forgot;
         if let Some(old) = old
             && let Some(twin) = self.by_the_old_map(tx, open, old, &content, when)?
         {
@@ -73,7 +73,7 @@ impl<'m> Overlay<'m> {
             return Ok(Outcome::Undecided);
         }
         // An edit may have crossed what took the item from the device, whose id for it is the same as before.
-        if open.role == Role::Server && self.by_its_former_id(tx, open, &luid, &content)? {
+        if open.role == Role::Server && !open.state.forgot && self.by_its_former_id(tx, open, &luid, &content)? {
             return Ok(Outcome::Done(status(Twin::Strong)));
         }
         if let Some(guid) = self.strong_twin(open.kind, &content)? {
@@ -159,6 +159,8 @@ impl<'m> Overlay<'m> {
             }
             let lens = lens_after(&old, content, old.lens);
             self.bind_under(open, luid, guid, (agreed, old.view_fp, lens));
+        } else if decides && open.state.forgot {
+            return self.by_an_old_id(tx, open, &old, content);
         } else if decides && self.edited_since(tx, open, &old, content)? {
             return Ok(Some(Twin::Strong));
         } else {
@@ -166,6 +168,31 @@ impl<'m> Overlay<'m> {
         }
         open.state.received.matched += 1;
         Ok(Some(Twin::Exact))
+    }
+
+    /// Binds an id of the old map of a peer that has forgotten what it was told. Where its card is as the item once was, it
+    /// went back to that, and what became of the item since is told again. Otherwise what the card lacks it may never have
+    /// had: both are kept, in one. A deleted item has nothing to be kept.
+    pub(super) fn by_an_old_id(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<Option<Twin>> {
+        let luid = Cow::Owned(old.luid.clone());
+        let first = MapRow { agreed_revision: Revision(0), ..old.clone() };
+        if let Some(revision) = self.revision_like(tx, open, &first, content)? {
+            let lens = lens_after(old, content, open.state.lens);
+            self.bind_under(open, luid, old.guid, (revision, content.print, lens));
+            open.state.received.matched += 1;
+            return Ok(Some(Twin::Exact));
+        }
+        if self.item(old.guid)?.deleted || !self.may_be_edit_of(tx, open, old, &content.bytes)? {
+            return Ok(None);
+        }
+        self.bind_strong(tx, open, luid, old.guid, content.clone(), Action::BindAndMerge)?;
+        Ok(Some(Twin::Strong))
     }
 
     /// What was sent to this peer and may have been stored there without our knowing; `false` when nothing fits.

@@ -5,10 +5,12 @@
 
 use super::found::{Found, goes_on, is_of_a_later_release, read_state, waiting};
 use super::prove::Claim;
+use super::tell::Done;
 use super::{Admission, Asked, Refusal, Reply, Server};
 use crate::auth::{Presented, Scheme, Verifier, parse_token, token_parameter, verify};
 use crate::codec::{Encoding, Limits};
 use crate::message::StatusCode;
+use crate::session::metrics::Histogram;
 use crate::session::state::State;
 use crate::store::{
     AccountNo, AuditRow, DeviceNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict, audit,
@@ -49,6 +51,7 @@ impl Server {
         look: impl FnOnce() -> Result<Admission, Refusal>,
     ) -> Result<Admission, Refusal> {
         if self.is_slowed(asked, claim) {
+            asked.note_slowed();
             return self.demand(asked, claim.denied());
         }
         let name = claim.presented.suspect();
@@ -58,7 +61,9 @@ impl Server {
         let admission = look()?;
         match &admission {
             Admission::Refused(StatusCode::INVALID_CREDENTIALS, _) => {
-                attempts().failed(name, address, asked.credential(), now);
+                let mut attempts = attempts();
+                attempts.failed(name, address, asked.credential(), now);
+                asked.note_wait(attempts.wait(name, address, now));
             }
             Admission::Reply(_) => attempts().succeeded(name, address),
             Admission::Refused(..) => {}
@@ -105,6 +110,7 @@ impl Server {
         }
         // An address is of one device, and good for as long as what opened the session is.
         let Some(known) = known.filter(|state| state.peer.0 == asked.header.source.uri) else { return Ok(None) };
+        asked.note_account(account);
         if known.authenticated {
             if !self.still_opens(asked, &known, account)? {
                 return Ok(None);
@@ -210,6 +216,7 @@ impl Server {
             std::hint::black_box(verify(&claim.presented, known, &nonces.as_slices()));
             return self.demand(asked, claim.denied());
         };
+        asked.note_account(account);
         let device_id = &asked.header.source.uri;
         let device = |tx: &mut dyn Tx| -> crate::store::Result<DeviceRow> {
             Ok(tx.device(device_id)?.unwrap_or_else(|| DeviceRow::new(device_id, asked.request.now)))
@@ -344,6 +351,7 @@ impl Server {
             // The digest covers the MAC: it was good then.
             let mac = claim.filter(|_| state.trust.is_mac());
             let mac = mac.and_then(|claim| self.sign(asked, claim, claim.account?, &body));
+            asked.note(Done::Again);
             return Some(Admission::Reply(Reply { content_type, body, mac, report: None }));
         }
         row.recent_digests.contains(&asked.digest).then_some(Admission::Refused(StatusCode::CONFLICT, None))
@@ -355,12 +363,18 @@ impl Server {
         work: &mut dyn FnMut(&mut dyn Tx) -> crate::store::Result<Verdict>,
     ) -> Result<(), Refusal> {
         let _place = self.waiting.enter(account, self.config.max_waiting).ok_or(Refusal::Overloaded)?;
-        self.store.step(account, work).map_err(unavailable)
+        let began = self.metrics.clock();
+        let done = self.store.step(account, work).map_err(unavailable);
+        if let (Some(began), Some(ended)) = (began, self.metrics.clock()) {
+            self.metrics.observe(Histogram::StepSeconds, &[], ended.saturating_sub(began).as_secs_f64());
+        }
+        done
     }
 }
 
 pub(super) fn unavailable(error: StoreError) -> Refusal {
     match error {
+        StoreError::Unwritable(why) => Refusal::Unanswerable(why),
         StoreError::Corrupt(_) | StoreError::TooNew { .. } | StoreError::NotFound(_) => Refusal::Failed(error),
         passing => Refusal::Unavailable(passing),
     }

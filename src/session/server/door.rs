@@ -85,6 +85,7 @@ impl Step<'_, '_> {
                     self.state.trust.asked.retain(|asked| *asked != book);
                     return Ok(true);
                 }
+                self.told.wrong_books += 1;
                 StatusCode::INVALID_CREDENTIALS
             }
             Ok(None) => StatusCode::MISSING_CREDENTIALS,

@@ -1,7 +1,8 @@
 //! A session as a message finds it, or begins it, and what the message does in it.
 
 use super::prove::Claim;
-use super::step::{SETTLE_BUDGET, Step};
+use super::step::{SETTLE_BUDGET, Step, Stepped};
+use super::tell::{Before, Done, Told};
 use super::{Admission, Asked, Reply, Server};
 use crate::auth::token_text;
 use crate::codec::{Limits, decode};
@@ -107,6 +108,7 @@ impl Server {
             pairs: BTreeMap::new(),
             lenses: Default::default(),
         };
+        let (before, was, begun) = (Before::of(&state.stores), state.package, row.last_msg_id == 0);
         let step = Step {
             config: &self.config,
             door: self.door(asked, account),
@@ -118,13 +120,15 @@ impl Server {
             device,
             header_code: code,
             chal,
-            first: row.last_msg_id == 0,
+            first: begun,
             statuses: Vec::new(),
             suspended: false,
             proving: false,
             budget: SETTLE_BUDGET,
+            told: Told { device: row.device, begun, ..Told::default() },
         };
-        let (reply, mut state, device) = step.run(tx)?;
+        let Stepped { reply, mut state, device, mut told, suspended } = step.run(tx)?;
+        told.compare(&before, was, &state, suspended);
         state.bytes_out += reply.len() as u64;
         tx.put_device(&device)?;
         if row.last_msg_id != 0 {
@@ -149,6 +153,7 @@ impl Server {
         let body = row.last_reply;
         let mac = claim.filter(|_| state.trust.is_mac()).and_then(|claim| self.sign(asked, claim, account, &body));
         let reply = Reply { content_type: asked.encoding.media_type(), body, mac, report };
+        asked.note(Done::Step(Box::new(told)));
         Ok((Verdict::Commit, Admission::Reply(reply)))
     }
 }
@@ -169,7 +174,7 @@ pub(super) fn read_state(row: &SessionRow) -> Option<State> {
     if is_of_a_later_release(row) {
         return None;
     }
-    serde_json::from_slice(&row.state).ok()
+    State::from_stored(&row.state)
 }
 
 /// Whether a later release wrote it: one that serves the same store, and will go on with it.

@@ -135,11 +135,19 @@ impl Step<'_, '_> {
             alerted: begun.filter(|_| pair.phase == Phase::Idle),
             supported: &SyncType::ALL,
         });
-        let (sync, lost_reply, reason) = match decision {
-            AlertDecision::Hold { sync, lost_reply } => (sync, lost_reply, None),
-            AlertDecision::Escalate { sync, reason } => (sync, false, Some(reason.sentence().to_owned())),
+        let (sync, lost_reply, reason, word) = match decision {
+            AlertDecision::Hold { sync, lost_reply } => {
+                let asked = sync == SyncType::Slow && requested != AlertCode::RESUME;
+                (sync, lost_reply, None, asked.then_some("asked"))
+            }
+            AlertDecision::Escalate { sync, reason } => {
+                (sync, false, Some(reason.sentence().to_owned()), Some(reason.name()))
+            }
             AlertDecision::Refuse(code) => return refuse(self, code),
         };
+        let known = |anchor: &str| [&pair.peer_next, &pair.peer_prev].iter().any(|own| own.as_deref() == Some(anchor));
+        let shows = anchor.and_then(|anchor| anchor.last.as_deref()).is_some_and(known);
+        let forgot = pair.peer_next.is_some() && !shows;
         let treatment = self.turn.manners.treatment(datastore.book);
         if let Some(cause) = unexpected(&decision)
             && let Some(reaction) = weigh_slow_sync(treatment, pair, row, self.now, cause)
@@ -148,6 +156,7 @@ impl Step<'_, '_> {
                 Reaction::Hold => StatusCode::SERVICE_UNAVAILABLE,
                 Reaction::Proceed | Reaction::Refuse => StatusCode::FORBIDDEN,
             };
+            self.told.unwanted.push((datastore.book, reaction));
             let queued = self.queued(index, code).about(item);
             self.answer(index, queued.saying(Extra::Text(HoldReason::SlowSync.sentence().to_owned())));
             return Ok(());
@@ -161,6 +170,7 @@ impl Step<'_, '_> {
             discard(tx, self.turn.device, datastore.book)?;
             left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
             left_over.start_live = row.live_items;
+            left_over.forgot = forgot;
             left_over.lens = pair.lens;
             self.turn.lenses.load(tx, left_over.lens)?;
             let left = self.turn.settle_left_over(tx, &mut left_over, self.budget)?;
@@ -187,15 +197,16 @@ impl Step<'_, '_> {
         }
         let mut store = StoreState::new(datastore.book, sync, pair.epoch);
         store.asked = SyncType::from_alert(requested).unwrap_or(sync);
-        store.filter = filter;
+        // Where nothing is sent, nothing is kept from anybody.
+        store.filter = filter.filter(|_| sync != SyncType::OneWayFromClient);
         let digest = store.filter.as_ref().map(Filter::digest);
         if pair.filter_hash != digest && pair.filter_hash.is_some() && store.asked == SyncType::RefreshFromClient {
             // What another filter kept from the device is not gone because the device has it not.
             store.asked = SyncType::OneWayFromClient;
         }
-        if pair.filter_hash != digest && sync.sends(Role::Server) {
+        store.refilter = pair.filter_hash != digest;
+        if store.refilter && sync.sends(Role::Server) {
             // No filter is in force until the device has all that this one wants it to have.
-            store.refilter = true;
             pair.filter_hash = Some(Vec::new());
         }
         store.first = pair.peer_next.is_none() && pair.own_next.is_none();
@@ -209,6 +220,7 @@ impl Step<'_, '_> {
         }
         store.staged = resumed;
         store.resuming = resumed;
+        store.forgot = forgot && !resumed;
         store.seen_head = row.head;
         store.received = left_over.received;
         store.left_over = (!settled).then(|| Box::new(left_over));
@@ -235,6 +247,7 @@ impl Step<'_, '_> {
         self.answer(index, queued);
         // The same datastore alerted twice: the last word counts.
         self.state.stores.retain(|known| known.book != store.book);
+        self.told.slow.extend(word.map(|word| (store.book, word)));
         self.state.stores.push(store);
         Ok(())
     }

@@ -11,12 +11,15 @@ mod prove;
 mod rate;
 mod refusal;
 mod step;
+mod tell;
 
 use self::busy::Waiting;
 use self::keyring::{Keychain, Keyring};
 use self::rate::Buckets;
 pub use self::rate::Rate;
+use self::tell::{Notes, Spans, Way};
 use super::large::{BookRoom, LargeLimits};
+use super::metrics::Metrics;
 use super::receive::Quota;
 use super::{Busy, Host, Profiles, Report};
 use crate::auth::{Attempts, CredError, MacHeader, Presented};
@@ -277,6 +280,7 @@ pub struct Server {
     waiting: Waiting,
     devices: Mutex<Buckets>,
     addresses: Mutex<Buckets>,
+    metrics: Arc<dyn Metrics>,
 }
 
 impl fmt::Debug for Server {
@@ -302,6 +306,7 @@ impl Server {
             waiting: Waiting::default(),
             devices: Mutex::new(Buckets::new(BUCKETS)),
             addresses: Mutex::new(Buckets::new(BUCKETS)),
+            metrics: Arc::new(()),
         })
     }
 
@@ -310,6 +315,19 @@ impl Server {
     pub fn with_host(mut self, host: Arc<dyn Host>) -> Self {
         self.host = host;
         self
+    }
+
+    /// The same server with somebody who keeps its numbers.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<dyn Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Who keeps its numbers.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<dyn Metrics> {
+        &self.metrics
     }
 
     /// The store served.
@@ -326,39 +344,54 @@ impl Server {
 
     /// Answers one request. The same request gets the same bytes again.
     ///
+    /// What is decided is told by `tracing`, in the spans `session` and `message`; at the level `info` and above nothing of
+    /// it is personal.
+    ///
     /// # Errors
     /// [`Refusal`] where no SyncML message can be the answer; the host turns it into its transport's error.
     pub fn answer(&self, request: &Request<'_>) -> Result<Reply, Refusal> {
         if self.is_crowded(request) {
-            return Err(Refusal::TooOften);
+            let refusal = Refusal::TooOften;
+            self.tell_unread(request.body.len(), &refusal);
+            return Err(refusal);
         }
-        let encoding = Encoding::from_content_type(request.content_type)
-            .ok_or_else(|| Refusal::UnknownType(request.content_type.to_owned()))?;
         let limits = self.limits();
-        if request.body.len() > limits.max_message {
-            return Err(Refusal::TooLarge { size: request.body.len(), limit: limits.max_message });
-        }
-        let header = decode_header(request.body, encoding, &limits).map_err(|e| Refusal::Unreadable(e.to_string()))?;
-        let mac = request.mac.and_then(MacHeader::parse);
+        let (encoding, header, mac) =
+            read(request, &limits).inspect_err(|refusal| self.tell_unread(request.body.len(), refusal))?;
         let digest = digest(request.body, mac.as_ref());
         let keys = self.keys.at(&*self.store, request.now);
-        let asked = Asked { request, encoding, header: &header, mac, digest, keys };
-        if let Some((code, versions)) = unspoken_version(&header) {
-            return self.refuse(&asked, &limits, code, None, Some(versions));
+        let asked = Asked { request, encoding, header: &header, mac, digest, keys, notes: Notes::default() };
+        let spans = Spans::of(&asked);
+        spans.message().in_scope(|| {
+            let (way, outcome) = match self.decide(&asked, &limits) {
+                Ok((way, reply)) => (way, Ok(reply)),
+                Err(refusal) => (Way::Answered, Err(refusal)),
+            };
+            self.tell(&asked, &spans, way, &outcome);
+            outcome
+        })
+    }
+
+    fn decide(&self, asked: &Asked<'_>, limits: &Limits) -> Result<(Way, Reply), Refusal> {
+        let refuse = |code, chal, says| Ok((Way::Refused(code), self.refuse(asked, limits, code, chal, says)?));
+        if let Some((code, versions)) = unspoken_version(asked.header) {
+            return refuse(code, None, Some(versions));
         }
-        if self.is_busy(&asked) {
-            return match self.answered_before(&asked)? {
-                Some(reply) => Ok(reply),
-                None => busy::reply(&asked, &limits),
+        if self.is_busy(asked) {
+            return match self.answered_before(asked)? {
+                Some(reply) => Ok((Way::Answered, reply)),
+                None => Ok((Way::Busy, busy::reply(asked, limits)?)),
             };
         }
-        match self.admit(&asked, &limits) {
-            Ok(Admission::Reply(reply)) => Ok(reply),
-            Err(Refusal::Overloaded | Refusal::TooOften | Refusal::LaterRelease) => busy::reply(&asked, &limits),
+        match self.admit(asked, limits) {
+            Ok(Admission::Reply(reply)) => Ok((Way::Answered, reply)),
+            Err(Refusal::Overloaded | Refusal::TooOften | Refusal::LaterRelease) => {
+                Ok((Way::Busy, busy::reply(asked, limits)?))
+            }
             Err(refusal) => Err(refusal),
             Ok(Admission::Refused(code, chal)) => {
                 let says = (code == StatusCode::PROTOCOL_NOT_SUPPORTED).then_some(PROTOCOLS);
-                self.refuse(&asked, &limits, code, chal, says)
+                refuse(code, chal, says)
             }
         }
     }
@@ -393,6 +426,8 @@ pub(super) struct Asked<'a> {
     digest: [u8; 32],
     /// The keys in force.
     keys: Arc<Keyring>,
+    /// What is to be told of it.
+    notes: Notes,
 }
 
 impl Asked<'_> {
@@ -420,6 +455,20 @@ impl Asked<'_> {
             None => self.header.cred.as_ref().map_or(&[][..], |cred| &cred.data),
         }
     }
+}
+
+/// What is read of a request before anything is done.
+fn read<'a>(
+    request: &'a Request<'_>,
+    limits: &Limits,
+) -> Result<(Encoding, Header<'a>, Option<MacHeader<'a>>), Refusal> {
+    let encoding = Encoding::from_content_type(request.content_type)
+        .ok_or_else(|| Refusal::UnknownType(request.content_type.to_owned()))?;
+    if request.body.len() > limits.max_message {
+        return Err(Refusal::TooLarge { size: request.body.len(), limit: limits.max_message });
+    }
+    let header = decode_header(request.body, encoding, limits).map_err(|e| Refusal::Unreadable(e.to_string()))?;
+    Ok((encoding, header, request.mac.and_then(MacHeader::parse)))
 }
 
 fn unanswerable(error: &EncodeError) -> Refusal {

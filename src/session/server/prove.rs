@@ -173,6 +173,7 @@ impl Server {
     /// A challenge. It depends on what the message names and on nothing that was found out about its credential: for
     /// another's id the answer equals that for an id never used (I10).
     pub(super) fn demand(&self, asked: &Asked<'_>, denied: Denied) -> Result<Admission, Refusal> {
+        asked.note_denied(denied.code);
         let place = asked.place();
         // Who names an account that exists gets that device's own challenge, so that the next message can succeed.
         let mut count = 0;

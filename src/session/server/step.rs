@@ -2,6 +2,7 @@
 
 use super::ServerConfig;
 use super::door::Door;
+use super::tell::Told;
 use crate::codec::{Encoding, Limits, decode_devinf};
 use crate::message::{AlertCode, Chal, Command, Header, Location, Message, Meta, StatusCode, Timestamp, Version};
 use crate::session::changes::Question;
@@ -45,11 +46,24 @@ pub(super) struct Step<'s, 'm> {
     pub proving: bool,
     /// Rows that may still be settled in this message.
     pub budget: usize,
+    /// What is to be told of it once it is durable.
+    pub told: Told,
+}
+
+/// What a step made.
+pub(super) struct Stepped {
+    /// The reply's bytes.
+    pub reply: Vec<u8>,
+    pub state: State,
+    pub device: DeviceRow,
+    pub told: Told,
+    /// Whether the device suspended the session.
+    pub suspended: bool,
 }
 
 impl Step<'_, '_> {
-    /// Executes the message; the reply's bytes.
-    pub(super) fn run(mut self, tx: &mut dyn Tx) -> Result<(Vec<u8>, State, DeviceRow)> {
+    /// Executes the message.
+    pub(super) fn run(mut self, tx: &mut dyn Tx) -> Result<Stepped> {
         self.statuses = vec![Vec::new(); self.message.body.len()];
         if let Some(meta) = &self.message.header.meta {
             self.state.max_msg_size = meta.max_msg_size.or(self.state.max_msg_size);
@@ -67,9 +81,7 @@ impl Step<'_, '_> {
         if self.proving {
             // Its Statuses only say so of everything; what it was sent stays unanswered.
             self.take_the_rest();
-            let reply = self.reply(tx)?;
-            self.turn.put_pairs(tx)?;
-            return Ok((reply, self.state, self.device));
+            return self.close(tx);
         }
         self.turn.learn_folders(&mut self.state, self.device.devinf.as_deref());
         self.turn.learn_lenses(tx, &mut self.state, self.device.devinf.as_deref())?;
@@ -88,9 +100,15 @@ impl Step<'_, '_> {
             self.take_the_rest();
             self.advance(tx)?;
         }
+        self.close(tx)
+    }
+
+    /// Writes the reply, and what the pairs have come to.
+    fn close(mut self, tx: &mut dyn Tx) -> Result<Stepped> {
         let reply = self.reply(tx)?;
         self.turn.put_pairs(tx)?;
-        Ok((reply, self.state, self.device))
+        let Self { state, device, told, suspended, .. } = self;
+        Ok(Stepped { reply, state, device, told, suspended })
     }
 
     pub(super) fn answer(&mut self, index: usize, queued: Queued) {
@@ -148,6 +166,7 @@ impl Step<'_, '_> {
                 ("Alert", OnAlert::Slow) => {
                     let epoch = self.turn.pairs.get(&store.book).map_or(store.epoch, |pair| pair.epoch);
                     store.escalate("the device does not know our anchor", epoch);
+                    self.told.slow.push((store.book, "not-known"));
                     if let Some(pair) = self.turn.pairs.get_mut(&store.book) {
                         pair.sync_type = store.sync.alert().0;
                     }
@@ -407,6 +426,7 @@ impl Step<'_, '_> {
             )
             .map_err(broken)?;
         let statuses = std::mem::take(&mut self.statuses);
+        self.told.statuses(statuses.iter().flatten());
         write_statuses(tx, &self.turn.token, &mut outbox, statuses.into_iter().flatten())?;
         devinf::write_results(&mut outbox, &mut self.state, self.turn.quota, self.encoding).map_err(broken)?;
         self.write_news(tx, &mut outbox)?;

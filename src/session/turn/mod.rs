@@ -223,7 +223,7 @@ pub(super) fn find_store(
 pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()> {
     let full = SyncType::from_alert(AlertCode(pair.sync_type)).is_some_and(SyncType::is_full);
     if pair.phase != Phase::Idle && full {
-        let new = pair.epoch + 1;
+        let new = pair.epoch.saturating_add(1);
         tx.carry_maps(pair.device, pair.book, pair.epoch, new)?;
         tx.drop_maps(pair.device, pair.book, new)?;
         pair.epoch = new;
@@ -235,5 +235,5 @@ pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()>
 
 /// A reply that cannot be written is a fault of this engine; nothing of the message stays.
 pub(super) fn broken(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Failed(format!("the message cannot be written: {error}"))
+    StoreError::Unwritable(error.to_string())
 }

@@ -8,7 +8,7 @@ use crate::session::outbox::{Outbox, Queued};
 use crate::session::profile::ResumeObjects;
 use crate::session::send::{count, send};
 use crate::session::state::{Position, State, StoreState};
-use crate::store::{Result, Token, Tx};
+use crate::store::{Result, StoreError, Token, Tx};
 
 impl Turn {
     /// Writes a Sync of one datastore with as many of our changes as fit; `true` when all of them are in. `caps` is what
@@ -79,7 +79,9 @@ pub(in crate::session) fn write_statuses(
         let waiting = tx.queued_statuses(token, QUEUE_PAGE)?;
         let mut written = None;
         for (seq, bytes) in &waiting {
-            if !outbox.waiting_status(&serde_json::from_slice(bytes).map_err(broken)?).map_err(broken)? {
+            let status = serde_json::from_slice(bytes)
+                .map_err(|_| StoreError::Corrupt("a Status that waits cannot be read".to_owned()))?;
+            if !outbox.waiting_status(&status).map_err(broken)? {
                 break;
             }
             written = Some(*seq);

@@ -105,6 +105,17 @@ impl MemoryTx<'_> {
         self.drop_removed(&blobs)
     }
 
+    pub(super) fn put_past(&mut self, book: BookNo, rows: &[RevisionRow]) -> Result<()> {
+        self.check_locked(book)?;
+        self.with(|_, changes| {
+            for row in rows {
+                changes.superseded.put((book, row.guid, row.revision), row.clone());
+                changes.past_by_revision.put((book, row.revision), row.guid);
+            }
+        });
+        Ok(())
+    }
+
     pub(super) fn restores(&mut self, book: BookNo, limit: usize) -> Result<Vec<RestoreRow>> {
         Ok(self.with(|tables, changes| {
             let rows = changes.restores.scan(&tables.restores, Included((book, OLDEST)), Included((book, NEWEST)));

@@ -49,6 +49,24 @@ impl MemoryTx<'_> {
         })
     }
 
+    pub(super) fn books(&mut self) -> Result<Vec<BookRow>> {
+        Ok(self.with(|tables, changes| {
+            let all = changes.books.scan(&tables.books, Included(BookNo(i64::MIN)), Included(BookNo(i64::MAX)));
+            all.map(|(_, (row, _))| row.clone()).collect()
+        }))
+    }
+
+    pub(super) fn adopt_book(&mut self, row: &BookRow) -> Result<()> {
+        self.check_locked(row.book)?;
+        self.with(|tables, changes| match changes.books.get(&tables.books, &row.book).cloned() {
+            Some((old, upto)) if old.head == Revision(0) => {
+                changes.books.put(row.book, (BookRow { indexed: old.indexed, ..row.clone() }, upto));
+                Ok(())
+            }
+            _ => Err(StoreError::Corrupt(format!("book {} holds something already", row.book))),
+        })
+    }
+
     pub(super) fn mark_dirty(&mut self, book: BookNo) -> Result<()> {
         for device_id in self.store.directory.granted_to(self.account) {
             self.with(|_, changes| changes.dirty.put((device_id, book), ()));

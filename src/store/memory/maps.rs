@@ -134,6 +134,21 @@ impl MemoryTx<'_> {
         }))
     }
 
+    pub(super) fn all_maps(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        (epoch, luid): (i64, &str),
+        limit: usize,
+    ) -> Result<Vec<MapRow>> {
+        Ok(self.with(|tables, changes| {
+            let next = BookNo(book.0 + 1);
+            let range =
+                (Excluded((device, book, epoch, luid.to_owned())), Excluded((device, next, i64::MIN, String::new())));
+            changes.maps.scan(&tables.maps, range.0, range.1).take(limit).map(|(_, row)| row.clone()).collect()
+        }))
+    }
+
     pub(super) fn unconfirmed_maps(
         &mut self,
         device: DeviceNo,

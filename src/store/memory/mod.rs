@@ -9,6 +9,7 @@ mod blobs;
 mod directory;
 mod history;
 mod items;
+mod journal;
 mod ledger;
 mod maps;
 mod sessions;
@@ -17,6 +18,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod tx;
+
+pub use journal::{Change, Journal};
 
 use super::{
     AccountNo, BookNo, Directory, KEYS_KEPT, KeySet, Keys, Result, Store, StoreError, Token, Tx, Verdict, watch,
@@ -45,8 +48,6 @@ struct Shared {
     owners: HashMap<Lock, StepNo>,
     waiting: HashMap<StepNo, Lock>,
     last_step: StepNo,
-    /// The numbers of keys made after the first, and when they begin to sign.
-    newer_keys: Vec<(u32, Timestamp)>,
 }
 
 type StepNo = u64;
@@ -64,6 +65,14 @@ impl MemoryStore {
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
         Self { seed, directory: MemoryDirectory::default(), shared: Mutex::default(), released: Condvar::new() }
+    }
+
+    /// A store of its own that holds what is committed here now: a backup.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let accounts = self.shared().accounts.clone();
+        let shared = Mutex::new(Shared { accounts, ..Shared::default() });
+        Self { seed: self.seed, directory: self.directory.copy(), shared, released: Condvar::new() }
     }
 
     /// How many steps are waiting for a lock at this moment.
@@ -130,7 +139,7 @@ impl Store for MemoryStore {
         let mut open = OpenStep::begin(self, account);
         let verdict = watch::run(&mut open.tx, work)?;
         if verdict == Verdict::Commit {
-            open.commit();
+            open.commit()?;
         }
         Ok(())
     }
@@ -140,22 +149,17 @@ impl Store for MemoryStore {
     }
 
     fn keys(&self) -> Result<Keys> {
-        let newest = self.shared().newer_keys.clone();
         let set = |(number, since): (u32, Timestamp)| {
             let parts: &[i64] = if number == 1 { &[] } else { &[i64::from(number)] };
             KeySet { number, since, nonce: self.derive("nonce", parts), token: self.derive("token", parts) }
         };
-        let all = std::iter::once((1, Timestamp(0))).chain(newest).map(set);
-        let sets = all.collect::<Vec<_>>();
-        Ok(Keys(sets[sets.len().saturating_sub(KEYS_KEPT as usize)..].to_vec()))
+        let mut all = self.directory.keys();
+        let newest = all.split_off(all.len().saturating_sub(KEYS_KEPT as usize));
+        Ok(Keys(newest.into_iter().map(set).collect()))
     }
 
     fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
-        {
-            let mut shared = self.shared();
-            let number = shared.newer_keys.len() as u32 + 2;
-            shared.newer_keys.push((number, since));
-        }
+        self.directory.rotate_keys(since)?;
         self.keys()
     }
 }
@@ -175,11 +179,17 @@ impl<'a> OpenStep<'a> {
         Self { tx: MemoryTx { store, account, step, changes: Changes::default() } }
     }
 
-    fn commit(&mut self) {
+    fn commit(&mut self) -> Result<()> {
         let changes = std::mem::take(&mut self.tx.changes);
+        let (account, directory) = (self.tx.account, &self.tx.store.directory);
         let mut shared = self.tx.store.shared();
-        self.tx.store.directory.committed(self.tx.account, &changes);
-        changes.commit(shared.accounts.entry(self.tx.account).or_default());
+        let tables = shared.accounts.entry(account).or_default();
+        if directory.journal.is_some() {
+            directory.keep(&changes.rows(account, tables)?)?;
+        }
+        directory.committed(account, &changes);
+        changes.commit(tables);
+        Ok(())
     }
 }
 

@@ -2,15 +2,17 @@
 
 use super::super::blob::Piece;
 use super::super::{
-    AuditRow, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo, MapRow, NewStaged,
-    OutgoingRow, PairRow, PartialRow, RestoreRow, Revision, RevisionRow, SessionRow, Token, ViewFp,
+    AccountNo, AuditRow, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo, MapRow,
+    NewStaged, OutgoingRow, PairRow, PartialRow, RestoreRow, Result, Revision, RevisionRow, SessionRow, StoreError,
+    Token, ViewFp,
 };
+use super::journal::{Change, change, read};
 use super::table::{Layer, Table};
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident: $key:ty => $row:ty,)*) => {
         /// What is committed of one account.
-        #[derive(Debug, Default)]
+        #[derive(Clone, Debug, Default)]
         pub(super) struct Tables {
             /// The last device number given; never taken back.
             pub(super) last_device: i64,
@@ -28,6 +30,31 @@ macro_rules! tables {
         impl Changes {
             pub(super) fn commit(self, below: &mut Tables) {
                 $(self.$name.commit(&mut below.$name);)*
+            }
+
+            /// The same as rows to be kept, with the numbers given so far.
+            pub(super) fn rows(&self, account: AccountNo, below: &Tables) -> Result<Vec<Change>> {
+                let mut rows = Vec::new();
+                $(for (key, row) in self.$name.changed() {
+                    rows.push(change(Some(account), stringify!($name), key, row)?);
+                })*
+                if !rows.is_empty() {
+                    let given = (below.last_device, below.last_number);
+                    rows.push(change(Some(account), "numbers", &(), Some(&given))?);
+                }
+                Ok(rows)
+            }
+        }
+
+        impl Tables {
+            /// Takes a row that was kept.
+            pub(super) fn load(&mut self, table: &str, key: &str, row: &str) -> Result<()> {
+                match table {
+                    $(stringify!($name) => drop(self.$name.insert(read(key)?, read(row)?)),)*
+                    "numbers" => (self.last_device, self.last_number) = read(row)?,
+                    _ => return Err(StoreError::Corrupt(format!("there is no table {table:?}"))),
+                }
+                Ok(())
             }
         }
     };

@@ -159,6 +159,10 @@ impl Directory for PostgresDirectory {
         })
     }
 
+    fn principals(&self) -> Result<Vec<String>> {
+        self.all("SELECT device_id FROM principal ORDER BY device_id", &[], |row| Columns::from(row, 0).text())
+    }
+
     fn set_grant(&self, device_id: &str, name: &str, granted: bool) -> Result<()> {
         const GRANT: &str = "INSERT INTO \"grant\" (device_id, account) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         const NEWS: &str = "INSERT INTO dirty (device_id, account, book)

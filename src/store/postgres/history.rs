@@ -169,6 +169,42 @@ impl PostgresTx<'_> {
         self.drop_blobs(&blobs.into_iter().flatten().map(BlobNo).collect::<Vec<_>>())
     }
 
+    pub(super) fn put_past(&mut self, book: BookNo, rows: &[RevisionRow]) -> Result<()> {
+        const PUT: &str = "INSERT INTO revision (account, book, guid, revision, kind, until, until_at, parent, depth,
+              media_type, origin, at, content, blob, size)
+             SELECT $1, $2, n.* FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+              $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[], $13::bytea[], $14::bigint[],
+              $15::bigint[]) AS n";
+        fn all<'r, T>(rows: &'r [RevisionRow], column: impl Fn(&'r RevisionRow) -> T) -> Vec<T> {
+            rows.iter().map(column).collect()
+        }
+        self.locked(book)?;
+        let account = self.account;
+        let until = rows.iter().map(sql::until).collect::<Result<Vec<_>>>()?;
+        let (until, until_at): (Vec<i64>, Vec<i64>) = until.into_iter().map(|(until, at)| (until.0, at.0)).unzip();
+        self.run(
+            PUT,
+            &[
+                &account,
+                &book.0,
+                &all(rows, |row| row.guid.0),
+                &all(rows, |row| row.revision.0),
+                &all(rows, sql::revision_kind),
+                &until,
+                &until_at,
+                &all(rows, |row| row.parent.map(|parent| parent.0)),
+                &all(rows, |row| i64::from(row.depth)),
+                &all(rows, |row| rows::escape_some(row.media_type.as_deref())),
+                &all(rows, |row| row.origin.map(|origin| origin.0)),
+                &all(rows, |row| row.at.0),
+                &all(rows, |row| &row.content[..]),
+                &all(rows, |row| row.blob.map(|blob| blob.no.0)),
+                &all(rows, |row| row.blob.map(|blob| blob.len.cast_signed())),
+            ],
+        )
+        .map(drop)
+    }
+
     pub(super) fn restores(&mut self, book: BookNo, limit: usize) -> Result<Vec<RestoreRow>> {
         let sql = "SELECT restore, target, cursor, begun, ended, revived, changed, deleted FROM restore
                    WHERE account = $1 AND book = $2 ORDER BY restore DESC LIMIT $3";

@@ -87,6 +87,24 @@ impl PostgresTx<'_> {
         self.run(sql, values).map(drop)
     }
 
+    pub(super) fn books(&mut self) -> Result<Vec<BookRow>> {
+        let account = self.account;
+        self.all(concat!(book_columns!(), " FROM book WHERE account = $1 ORDER BY book"), &[&account], rows::book)
+    }
+
+    pub(super) fn adopt_book(&mut self, row: &BookRow) -> Result<()> {
+        let locked = self.locked(row.book)?;
+        if locked.head != Revision(0) {
+            return Err(StoreError::Corrupt(format!("book {} holds something already", row.book)));
+        }
+        locked.head = row.head;
+        let sql = "UPDATE book SET stamp = $3, head = $4, live_items = $5, live_bytes = $6, purged_upto = $7
+                   WHERE account = $1 AND book = $2";
+        let (account, stamp) = (self.account, i64::from(row.stamp));
+        let BookRow { book, head, live_items, live_bytes, purged_upto, .. } = row;
+        self.run(sql, &[&account, &book.0, &stamp, &head.0, live_items, live_bytes, &purged_upto.0]).map(drop)
+    }
+
     pub(super) fn mark_dirty(&mut self, book: BookNo) -> Result<()> {
         let sql = "INSERT INTO dirty (device_id, account, book)
                    SELECT device_id, $1, $2 FROM \"grant\" WHERE account = $1 ORDER BY device_id ON CONFLICT DO NOTHING";

@@ -168,6 +168,21 @@ impl PostgresTx<'_> {
         self.all(sql, values, |row| rows::map(epoch, &mut Columns::from(row, 0)))
     }
 
+    pub(super) fn all_maps(
+        &mut self,
+        device: DeviceNo,
+        book: BookNo,
+        (epoch, luid): (i64, &str),
+        limit: usize,
+    ) -> Result<Vec<MapRow>> {
+        let sql = "SELECT luid, guid, agreed_revision, lens, view_fp, state, epoch FROM map
+                   WHERE account = $1 AND device = $2 AND book = $3 AND (epoch, luid) > ($4, $5 COLLATE \"C\")
+                   ORDER BY epoch, luid LIMIT $6";
+        let account = self.account;
+        let values: Values<'_> = &[&account, &device.0, &book.0, &epoch, &escape(luid), &rows_at_most(limit)];
+        self.all(sql, values, |row| rows::map(row.try_get(6).or_failure()?, &mut Columns::from(row, 0)))
+    }
+
     pub(super) fn unconfirmed_maps(
         &mut self,
         device: DeviceNo,

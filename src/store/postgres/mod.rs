@@ -6,11 +6,13 @@
 //! the order of commits (I11). Every call is one statement, however many rows it is given.
 //!
 //! A step that meets a deadlock, a restart of the server or another step's new device is run again a few times, and then
-//! answered [`StoreError::Busy`]. When the connection breaks in a COMMIT, the server is asked what became of that
-//! transaction; if it cannot be asked, the answer is `Busy` too, and only then the step may have been made durable: a
-//! client that sends its message again is answered from the store.
+//! answered [`StoreError::Busy`]. Every commit leaves a mark of its connection. When the answer to a COMMIT is lost, the
+//! mark says whether it was done, and is fenced, so that it cannot be done later; if nobody can be asked, the answer is
+//! `Busy` too, and only then the step may have been made durable: a client that sends its message again is answered from
+//! the store. (The number of the transaction would not do: after a crash PostgreSQL gives numbers again that no log on disk
+//! knows.)
 //!
-//! Connections are not encrypted: use a socket of the same machine, a private network or a tunnel.
+//! Connections are encrypted where the URL says so (`sslmode=verify-full`), and then the server's certificate is checked.
 //!
 //! All methods block. Call them from threads that may, never from an asynchronous task.
 
@@ -24,23 +26,24 @@ mod history;
 mod items;
 mod ledger;
 mod maps;
+mod place;
 mod pool;
 mod rows;
 mod schema;
 mod sessions;
+mod tls;
 mod tx;
 
 use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
 use crate::auth::Secret;
 use crate::message::Timestamp;
-use ::postgres::config::SslMode;
 use directory::PostgresDirectory;
-use failure::{OrFailure, failure, is_lost};
-use pool::{Conn, Pool};
+use failure::{OrFailure, failure, is_lost, is_spent, may_pass};
+pub use place::Place;
+use pool::{Conn, Mark, Pool};
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tx::PostgresTx;
 
 /// How often a step is run before it is given up.
@@ -49,9 +52,12 @@ const ATTEMPTS: u32 = 6;
 /// How long to wait before the second run; before each later one twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often the server is asked what became of a transaction, every [`QUESTION_PAUSE`].
-const QUESTIONS: u32 = 40;
-const QUESTION_PAUSE: Duration = Duration::from_millis(250);
+/// How often it is asked what became of a COMMIT.
+const QUESTION_PAUSE: Duration = Duration::from_millis(100);
+
+/// How soon it shows that the server's machine is gone: after so long without a word it is asked, and then every so often.
+const SILENCE: Duration = Duration::from_secs(30);
+const KNOCKS: (Duration, u32) = (Duration::from_secs(10), 3);
 
 /// How a database is used.
 #[derive(Clone, Debug)]
@@ -97,16 +103,16 @@ impl PostgresStore {
     /// Opens the database, makes its schema if there is none, and brings it up to date. The URL is that of libpq:
     /// `postgres://user@host:port/database`, with `?host=/directory` for a socket. Nothing is read from the environment.
     ///
+    /// With `sslmode=require`, `verify-ca` or `verify-full` connections are encrypted, and the server's certificate must be
+    /// made for its host by somebody in the file `sslrootcert=FILE` (PEM; without it, by a public authority). That is
+    /// stricter than libpq is for the first two. In every other mode, and without one, connections are not encrypted.
+    ///
     /// # Errors
     /// [`StoreError::TooNew`] for a database of a newer release, [`StoreError::Corrupt`] for one whose schema `syncml` is
     /// another program's, [`StoreError::Busy`] when nobody answers, [`StoreError::Failed`] for a URL that cannot be read, a
-    /// refused user, or a database that is not encoded in UTF-8.
+    /// refused user or certificate, or a database that is not encoded in UTF-8.
     pub fn open(url: &str, options: PostgresOptions) -> Result<Self> {
-        let cannot = |why: &str| StoreError::Failed(format!("this is no URL of a PostgreSQL database: {why}"));
-        let mut config = postgres::Config::from_str(url).map_err(|error| cannot(&error.to_string()))?;
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(cannot("encrypted connections are not supported (sslmode=require)"));
-        }
+        let (mut config, tls) = place::read(url)?;
         if let (None, Some(password)) = (config.get_password(), &options.password) {
             config.password(password.expose());
         }
@@ -116,8 +122,13 @@ impl PostgresStore {
         if config.get_application_name().is_none() {
             config.application_name("syncml");
         }
-        let PostgresOptions { connections, connection_timeout, statement_timeout, lock_timeout, .. } = options;
-        let pool = Pool::new(config, connections, connection_timeout, statement_timeout, lock_timeout);
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE);
+        }
+        if config.get_keepalives_interval().is_none() {
+            config.keepalives_idle(SILENCE).keepalives_interval(KNOCKS.0).keepalives_retries(KNOCKS.1);
+        }
+        let pool = Pool::new(config, tls, &options);
         let mut taken = pool.take()?;
         schema::migrate(taken.conn()?)?;
         taken.give_back();
@@ -179,13 +190,12 @@ impl Shared {
                 Err(error) => return Run::Done(Err(error)),
             };
             if let Err(error) = conn.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") {
-                self.note_lost(is_lost(&error));
-                return again_if(is_lost(&error), failure(&error));
+                return self.not_begun(&error);
             }
             let mut tx = PostgresTx::new(conn, account, false);
             let answer = work(&mut tx);
-            let (again, lost) = (tx.again, tx.lost);
-            self.end(taken, lost);
+            let (again, spent) = (tx.again, tx.spent);
+            self.end(taken, spent);
             match answer {
                 Err(error) => again_if(again, error),
                 Ok(()) => Run::Done(Ok(())),
@@ -194,18 +204,17 @@ impl Shared {
     }
 
     fn insist(&self, mut run: impl FnMut() -> Run) -> Result<()> {
+        let until = Instant::now() + self.pool.patience();
         let mut pause = FIRST_PAUSE;
-        for _ in 1..ATTEMPTS {
+        for attempt in 1.. {
             match run() {
                 Run::Done(answer) => return answer,
+                Run::Again(error) if attempt == ATTEMPTS || Instant::now() >= until => return Err(error),
                 Run::Again(_) => std::thread::sleep(pause),
             }
             pause *= 2;
         }
-        match run() {
-            Run::Done(answer) => answer,
-            Run::Again(error) => Err(error),
-        }
+        Ok(())
     }
 
     fn change_once(&self, account: AccountNo, work: &mut dyn FnMut(&mut PostgresTx<'_>) -> Result<Verdict>) -> Run {
@@ -217,32 +226,34 @@ impl Shared {
             Ok(conn) => conn,
             Err(error) => return Run::Done(Err(error)),
         };
-        let number = match conn.begin() {
-            Ok(number) => number,
-            Err(error) => {
-                self.note_lost(is_lost(&error));
-                return again_if(is_lost(&error), failure(&error));
-            }
-        };
+        if let Err(error) = conn.begin() {
+            return self.not_begun(&error);
+        }
         let mut tx = PostgresTx::new(conn, account, true);
         let verdict = work(&mut tx);
-        let (again, lost) = (tx.again, tx.lost);
+        let (again, spent) = (tx.again, tx.spent);
         match verdict {
-            Ok(Verdict::Commit) => self.commit(taken, number),
+            Ok(Verdict::Commit) => self.commit(taken),
             Ok(Verdict::Rollback) => {
-                self.end(taken, lost);
+                self.end(taken, spent);
                 Run::Done(Ok(()))
             }
             Err(error) => {
-                self.end(taken, lost);
+                self.end(taken, spent);
                 again_if(again, error)
             }
         }
     }
 
-    fn commit(&self, mut taken: pool::Taken<'_>, number: Option<String>) -> Run {
-        let committed = match taken.conn() {
-            Ok(conn) => conn.batch("COMMIT"),
+    /// The connection was dead or stale before the step began.
+    fn not_begun(&self, error: &postgres::Error) -> Run {
+        self.note_spent(is_spent(error));
+        again_if(is_spent(error), failure(error))
+    }
+
+    fn commit(&self, mut taken: pool::Taken<'_>) -> Run {
+        let (committed, mark) = match taken.conn() {
+            Ok(conn) => (conn.commit(), conn.mark()),
             Err(error) => return Run::Done(Err(error)),
         };
         match committed {
@@ -251,48 +262,45 @@ impl Shared {
                 Run::Done(Ok(()))
             }
             Err(error) if is_lost(&error) => {
-                drop(taken);
-                self.note_lost(true);
-                self.what_became_of(number, failure(&error))
+                self.note_spent(true);
+                self.what_became_of(taken, &mark, failure(&error))
             }
+            // It said no, and nothing is left; the connection goes with what it began.
             Err(error) => {
-                self.end(taken, false);
-                again_if(failure::may_pass(&error), failure(&error))
+                self.note_spent(is_spent(&error));
+                again_if(may_pass(&error), failure(&error))
             }
         }
     }
 
     /// Ends a transaction that shall leave nothing.
-    fn end(&self, mut taken: pool::Taken<'_>, lost: bool) {
-        self.note_lost(lost);
-        if !lost && taken.conn().and_then(Conn::roll_back).is_ok() {
+    fn end(&self, mut taken: pool::Taken<'_>, spent: bool) {
+        self.note_spent(spent);
+        if !spent && taken.conn().and_then(Conn::roll_back).is_ok() {
             taken.give_back();
         }
     }
 
-    fn note_lost(&self, lost: bool) {
-        if lost {
+    fn note_spent(&self, spent: bool) {
+        if spent {
             self.pool.clear();
         }
     }
 
-    /// Whether a transaction was committed whose COMMIT was not answered.
-    fn what_became_of(&self, number: Option<String>, lost: StoreError) -> Run {
-        const ASK: &str = "SELECT pg_xact_status($1::text::xid8)";
-        let ask = |number: &str| -> Result<Option<String>> {
-            let mut taken = self.pool.take()?;
-            let rows = taken.conn()?.query(ASK, &[&number]).or_failure()?;
-            let status = rows.first().map(|row| row.try_get(0)).transpose().or_failure()?.flatten();
-            taken.give_back();
-            Ok(status)
-        };
-        let Some(number) = number else { return Run::Done(Err(lost)) };
-        for _ in 0..QUESTIONS {
-            match ask(&number).ok().flatten().as_deref() {
-                Some("committed") => return Run::Done(Ok(())),
-                Some("aborted") => return Run::Again(lost),
-                // Still in progress, or nobody answers yet.
-                _ => std::thread::sleep(QUESTION_PAUSE),
+    /// Whether a step was committed whose COMMIT was not answered. If not, it cannot be any more.
+    fn what_became_of(&self, mut taken: pool::Taken<'_>, mark: &Mark, lost: StoreError) -> Run {
+        // Longer than a lock is waited for, by default.
+        let until = Instant::now() + self.pool.patience() * 2;
+        loop {
+            let asked = taken.renewed().and_then(|conn| conn.was_committed(mark).or_failure());
+            match asked {
+                Ok(committed) => {
+                    taken.give_back();
+                    return if committed { Run::Done(Ok(())) } else { Run::Again(lost) };
+                }
+                // It is just committing, or nobody answers yet.
+                Err(_) if Instant::now() < until => std::thread::sleep(QUESTION_PAUSE),
+                Err(_) => break,
             }
         }
         Run::Done(Err(StoreError::Busy(

@@ -10,9 +10,15 @@ const MIGRATIONS: &[&str] = &[include_str!("../../../schemas/postgres/0001_first
 /// Nodes that start at once wait here for the first.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(6015343420962177024)";
 
-/// Brings a database to the newest version, in one transaction.
+/// Marks of connections that are gone. Nobody asks for one after a day; who commits after that makes another.
+const SWEEP: &str = "DELETE FROM mark WHERE at < now() - interval '1 day'";
+
+/// Brings a database to the newest version, in one transaction, and sweeps it.
 pub(super) fn migrate(conn: &mut Conn) -> Result<()> {
-    migrate_with(conn, MIGRATIONS)
+    migrate_with(conn, MIGRATIONS)?;
+    // It can wait, and on a standby it cannot be done.
+    drop(conn.batch(SWEEP));
+    Ok(())
 }
 
 fn migrate_with(conn: &mut Conn, migrations: &[&str]) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::super::methods::{tx_by_own_methods, tx_methods};
 pub(super) use super::super::sql::{LockedBook, rows_at_most};
 use super::super::*;
-use super::failure::{OrFailure, failure, is_lost, may_pass};
+use super::failure::{OrFailure, failure, is_spent, may_pass};
 use super::pool::{Conn, Values};
 use ::postgres::Row;
 
@@ -15,13 +15,13 @@ pub(super) struct PostgresTx<'a> {
     pub(super) locked: Vec<LockedBook>,
     /// Whether what went wrong may go well the next time.
     pub(super) again: bool,
-    /// Whether the connection is gone.
-    pub(super) lost: bool,
+    /// Whether the connection shall not be used any more.
+    pub(super) spent: bool,
 }
 
 impl<'a> PostgresTx<'a> {
     pub(super) const fn new(conn: &'a mut Conn, account: AccountNo, locks: bool) -> Self {
-        Self { conn, account: account.0, locks, locked: Vec::new(), again: false, lost: false }
+        Self { conn, account: account.0, locks, locked: Vec::new(), again: false, spent: false }
     }
 
     pub(super) fn run(&mut self, sql: &'static str, values: Values<'_>) -> Result<u64> {
@@ -98,7 +98,7 @@ impl<'a> PostgresTx<'a> {
 
     fn noted(&mut self, error: &::postgres::Error) -> StoreError {
         self.again |= may_pass(error);
-        self.lost |= is_lost(error);
+        self.spent |= is_spent(error);
         failure(error)
     }
 }

@@ -222,6 +222,10 @@ impl Directory for SqliteDirectory {
         })
     }
 
+    fn principals(&self) -> Result<Vec<String>> {
+        self.all("SELECT device_id FROM principal ORDER BY device_id", [], |row| row.get(0))
+    }
+
     fn set_grant(&self, device_id: &str, account: &str, granted: bool) -> Result<()> {
         self.write(|conn| {
             let found = |sql: &str, name: &str| {

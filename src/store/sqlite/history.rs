@@ -4,7 +4,7 @@ use super::super::*;
 use super::failure::OrFailure;
 use super::rows::{self, current_columns, past_columns};
 use super::tx::{SqliteTx, rows_at_most};
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, params};
 
 impl SqliteTx<'_> {
     pub(super) fn revisions(&self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>> {
@@ -180,6 +180,37 @@ impl SqliteTx<'_> {
             blobs.extend(blob.flatten().map(BlobNo));
         }
         self.drop_blobs(&blobs)
+    }
+
+    pub(super) fn put_past(&mut self, book: BookNo, rows: &[RevisionRow]) -> Result<()> {
+        self.locked(book)?;
+        let mut insert = self.prepare(
+            "INSERT INTO revision (account, book, guid, revision, kind, until, until_at, parent, depth, media_type,
+              origin, at, content, blob, size)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?;
+        for row in rows {
+            let (until, until_at) = sql::until(row)?;
+            let values = params![
+                self.account,
+                book.0,
+                row.guid.0,
+                row.revision.0,
+                sql::revision_kind(row),
+                until.0,
+                until_at.0,
+                row.parent.map(|parent| parent.0),
+                row.depth,
+                row.media_type,
+                row.origin.map(|origin| origin.0),
+                row.at.0,
+                row.content,
+                row.blob.map(|blob| blob.no.0),
+                row.blob.map(|blob| blob.len.cast_signed())
+            ];
+            insert.execute(values).or_failure()?;
+        }
+        Ok(())
     }
 
     pub(super) fn restores(&self, book: BookNo, limit: usize) -> Result<Vec<RestoreRow>> {

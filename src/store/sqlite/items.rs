@@ -52,6 +52,25 @@ impl SqliteTx<'_> {
         self.run(sql, values).map(drop)
     }
 
+    pub(super) fn books(&self) -> Result<Vec<BookRow>> {
+        let sql = "SELECT book, stamp, head, live_items, live_bytes, purged_upto, indexed
+                   FROM book WHERE account = ?1 ORDER BY book";
+        self.all(sql, [self.account], rows::book)
+    }
+
+    pub(super) fn adopt_book(&mut self, row: &BookRow) -> Result<()> {
+        let locked = self.locked(row.book)?;
+        if locked.head != Revision(0) {
+            return Err(StoreError::Corrupt(format!("book {} holds something already", row.book)));
+        }
+        locked.head = row.head;
+        let sql = "UPDATE book SET stamp = ?3, head = ?4, live_items = ?5, live_bytes = ?6, purged_upto = ?7
+                   WHERE account = ?1 AND book = ?2";
+        let BookRow { stamp, live_items, live_bytes, .. } = row;
+        self.run(sql, (self.account, row.book.0, stamp, row.head.0, live_items, live_bytes, row.purged_upto.0))
+            .map(drop)
+    }
+
     pub(super) fn mark_dirty(&self, book: BookNo) -> Result<()> {
         let sql = "INSERT INTO dirty (device_id, account, book)
                    SELECT device_id, ?1, ?2 FROM \"grant\" WHERE account = ?1 ON CONFLICT DO NOTHING";

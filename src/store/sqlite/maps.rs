@@ -166,6 +166,20 @@ impl SqliteTx<'_> {
         self.all(sql, which, |row| rows::map(epoch, row))
     }
 
+    pub(super) fn all_maps(
+        &self,
+        device: DeviceNo,
+        book: BookNo,
+        (epoch, luid): (i64, &str),
+        limit: usize,
+    ) -> Result<Vec<MapRow>> {
+        let sql = "SELECT luid, guid, agreed_revision, lens, view_fp, state, epoch FROM map
+                   WHERE account = ?1 AND device = ?2 AND book = ?3 AND (epoch, luid) > (?4, ?5)
+                   ORDER BY epoch, luid LIMIT ?6";
+        let which = (self.account, device.0, book.0, epoch, Luid(luid), rows_at_most(limit));
+        self.all(sql, which, |row| rows::map(row.get(6)?, row))
+    }
+
     pub(super) fn unconfirmed_maps(
         &self,
         device: DeviceNo,

@@ -4,6 +4,7 @@
 //! one file; each waits ten seconds for another's step.
 
 mod blobs;
+mod checkpoint;
 mod directory;
 mod failure;
 mod history;
@@ -22,6 +23,7 @@ mod writer;
 
 use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
 use crate::message::Timestamp;
+use checkpoint::Checkpoints;
 use directory::{Readers, SqliteDirectory};
 use failure::{OrFailure, REMEDY};
 use rusqlite::{Connection, OpenFlags};
@@ -34,6 +36,10 @@ use writer::Writer;
 /// How long a statement waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Bytes that are looked through within some ten milliseconds, and within some seconds.
+const QUICK: u64 = 16 << 20;
+const SLOW: u64 = 1 << 30;
+
 /// More than all the statements there are.
 const STATEMENTS: usize = 128;
 
@@ -45,7 +51,9 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database, creating it when the file does not exist or is empty, and brings its schema up to date.
+    /// Opens the database, creating it when the file does not exist or is empty, and brings its schema up to date. A file of up
+    /// to 16 MB is looked through for damage before, and one of up to 1 GB when its log was left behind by a crash (or is in use
+    /// by another process); larger ones by [`check`](Self::check) only.
     ///
     /// # Errors
     /// [`StoreError::TooNew`] for a database of a newer release, [`StoreError::Corrupt`] for a damaged file or one of
@@ -67,10 +75,15 @@ impl SqliteStore {
                 return Err(StoreError::Failed(format!("no write-ahead log on this file system, but {mode}")));
             }
             conn.pragma_update(None, "synchronous", "FULL").or_failure()?;
+            checkpoint::set_up(&conn)?;
+            if is_doubtful(path) {
+                quick_check(&conn)?;
+            }
             schema::migrate(&mut conn)?;
             Ok(conn)
         };
-        let writer = Arc::new(Writer::new(open().map_err(|error| at(path, error))?));
+        let conn = open().map_err(|error| at(path, error))?;
+        let writer = Arc::new(Writer::new(conn, Some(Checkpoints::new(path))));
         let directory = SqliteDirectory::new(Readers::pool(path.to_owned()), Arc::clone(&writer));
         Ok(Self { writer, directory })
     }
@@ -87,7 +100,7 @@ impl SqliteStore {
             Ok(conn)
         };
         // A second connection would see another, empty database; so the directory simply has a database of its own.
-        let writer = Arc::new(Writer::new(open()?));
+        let writer = Arc::new(Writer::new(open()?, None));
         let directory = SqliteDirectory::new(Readers::single(open()?), Arc::clone(&writer));
         Ok(Self { writer, directory })
     }
@@ -155,6 +168,20 @@ impl Store for SqliteStore {
     fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
         self.directory.rotate_keys(since)
     }
+}
+
+/// Whether a database is looked through before it is used: a small one always, a larger one when its log was left behind, as
+/// by a process that was killed or one that still runs. What is larger than that takes too long; see [`SqliteStore::check`].
+fn is_doubtful(path: &Path) -> bool {
+    let len = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let size = len(path);
+    size <= QUICK || (size <= SLOW && len(&checkpoint::log_of(path)) > 0)
+}
+
+/// Whether the pages of the database fit together.
+fn quick_check(conn: &Connection) -> Result<()> {
+    let found: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).or_failure()?;
+    if found == "ok" { Ok(()) } else { Err(StoreError::Corrupt(format!("{found}; {REMEDY}"))) }
 }
 
 /// A reading connection to a database that is open already.

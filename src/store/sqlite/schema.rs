@@ -17,12 +17,12 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<()> {
 
 fn migrate_with(conn: &mut Connection, migrations: &[&str]) -> Result<()> {
     let known = migrations.len() as i64;
-    if version(conn)? == known {
+    if version_of(conn, known)? == known {
         return Ok(());
     }
     // Another process may be doing the same: look again under the write lock.
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).or_failure()?;
-    let found = version(&tx)?;
+    let found = version_of(&tx, known)?;
     for script in migrations.iter().skip(found as usize) {
         tx.execute_batch(script).or_failure()?;
     }
@@ -33,8 +33,12 @@ fn migrate_with(conn: &mut Connection, migrations: &[&str]) -> Result<()> {
 
 /// The version of a database, which must be ours and not newer than this release. Changes nothing.
 pub(super) fn version(conn: &Connection) -> Result<i64> {
+    version_of(conn, MIGRATIONS.len() as i64)
+}
+
+fn version_of(conn: &Connection, known: i64) -> Result<i64> {
     let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failure);
-    let (found, known, application) = (pragma("user_version")?, MIGRATIONS.len() as i64, pragma("application_id")?);
+    let (found, application) = (pragma("user_version")?, pragma("application_id")?);
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).or_failure()?;
     match (application, found) {
         (0, 0) if tables == 0 => Ok(0),
@@ -59,6 +63,31 @@ mod tests {
         let mut conn = Connection::open_in_memory().unwrap();
         migrate_with(&mut conn, &[MIGRATIONS[0], "CREATE TABLE half(done); nonsense"]).unwrap_err();
         assert_eq!(version(&conn).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_second_migration_keeps_what_is_there_or_changes_nothing() {
+        const SECOND: &str = "ALTER TABLE account ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue';
+             UPDATE account SET colour = 'green' WHERE name = 'ann'; DROP TABLE lens";
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn).unwrap();
+        conn.execute_batch("INSERT INTO account (name) VALUES ('ann'), ('bob')").unwrap();
+        let tables = |conn: &Connection| -> (i64, String) {
+            let sql = "SELECT count(*), group_concat(sql) FROM (SELECT sql FROM sqlite_schema ORDER BY name)";
+            conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        let before = tables(&conn);
+        for half in ["nonsense", "INSERT INTO account (name) VALUES ('ann')", "SELECT * FROM lens"] {
+            migrate_with(&mut conn, &[MIGRATIONS[0], &format!("{SECOND}; {half}")]).unwrap_err();
+            assert_eq!((version(&conn).unwrap(), tables(&conn)), (1, before.clone()), "{half}");
+        }
+        migrate_with(&mut conn, &[MIGRATIONS[0], SECOND]).unwrap();
+        migrate_with(&mut conn, &[MIGRATIONS[0], SECOND]).unwrap();
+        let colours: String =
+            conn.query_row("SELECT group_concat(name || colour) FROM account", [], |row| row.get(0)).unwrap();
+        assert_eq!(colours, "anngreen,bobblue");
+        // This release does not touch what a newer one made of it.
+        assert!(matches!(migrate(&mut conn), Err(StoreError::TooNew { found: 2, known: 1 })));
     }
 
     #[test]

@@ -130,7 +130,7 @@ fn a_damaged_file_is_refused_with_advice() {
 }
 
 #[test]
-fn damage_within_is_found_by_the_check() {
+fn damage_within_is_found() {
     let (_folder, path) = folder();
     closed(&path);
     let mut file = OpenOptions::new().write(true).open(&path).unwrap();
@@ -141,7 +141,7 @@ fn damage_within_is_found_by_the_check() {
         file.write_all(&[0xff; 64]).unwrap();
     }
     drop(file);
-    assert_names_remedy(&SqliteStore::open(&path).unwrap().check().unwrap_err());
+    assert_names_remedy(&SqliteStore::open(&path).unwrap_err());
 
     let (_folder, path) = folder();
     closed(&path);
@@ -252,4 +252,192 @@ fn unreadable_numbers_are_damage() {
     store.writer.alone(|conn| conn.execute("UPDATE pair SET phase = 9", []).or_failure()).unwrap();
     let error = store.step(AccountNo(1), &mut |tx| tx.pair(DeviceNo(1), BOOK).map(|_| Verdict::Commit));
     assert_names_remedy(&error.unwrap_err());
+}
+
+/// A server over a store that cannot be written for a while: HTTP 503, no stored reply, nothing half done, and the same bytes are
+/// executed when it can.
+fn answered_when_it_can(
+    block: &dyn Fn(&Connection) -> Result<()>,
+    free: &dyn Fn(&Connection) -> Result<()>,
+    why: &str,
+) {
+    use crate::auth::Secret;
+    use crate::session::{Client, Refusal, Request, Server, ServerConfig};
+    use std::sync::Arc;
+
+    let (_folder, path) = folder();
+    let store = Arc::new(SqliteStore::open(&path).unwrap());
+    let password = Verifier::Password(Secret::new("secret".to_owned()));
+    let account = store.directory().put_login("alice", &password).unwrap();
+    let small = ServerConfig { max_msg_size: 10_000, ..ServerConfig::default() };
+    let server = Server::new(store.clone(), small).unwrap();
+    let (own, config) = phone();
+    let (mut now, mut refusals) = (Timestamp(1_700_000_000_000), 0);
+    let mut client = Client::begin(own, AccountNo(1), config, now).unwrap();
+    let mut number = 0;
+    while let Some(out) = client.outgoing() {
+        number += 1;
+        now = now.plus_seconds(1);
+        let ask = || {
+            server.answer(&Request {
+                content_type: out.content_type,
+                body: &out.body,
+                token: out.uri.split_once("?s=").map(|(_, token)| token),
+                mac: None,
+                protected: true,
+                loopback: false,
+                address: None,
+                now,
+            })
+        };
+        let rows = |store: &SqliteStore| {
+            let sql = "SELECT (SELECT count(*) FROM item), (SELECT count(*) FROM map), (SELECT count(*) FROM staged),
+                        (SELECT total(last_msg_id) FROM session)";
+            let read = |row: &rusqlite::Row<'_>| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, f64>(3)?))
+            };
+            store.writer.alone(|conn| conn.query_row(sql, [], read).or_failure()).unwrap()
+        };
+        let before = rows(&store);
+        store.writer.alone(block).unwrap();
+        let refused = ask();
+        if let Err(refusal) = &refused {
+            refusals += 1;
+            assert!(matches!(refusal, Refusal::Unavailable(_)) && refusal.http_status() == 503, "{why}: {refusal:?}");
+            assert!(!refusal.to_string().contains(why), "why is not the peer's affair: {refusal}");
+            let source = std::error::Error::source(refusal).unwrap().to_string();
+            assert!(source.contains(why), "{source}");
+            assert_eq!(rows(&store), before, "message {number}");
+            ask().unwrap_err();
+        }
+        store.writer.alone(free).unwrap();
+        let reply = ask().unwrap();
+        if let Ok(first) = refused {
+            assert_eq!(first.body, reply.body);
+        }
+        client.received(reply.content_type, &reply.body, now).unwrap();
+    }
+    assert!(client.report().clean && refusals >= 3, "{why}: {refusals} refusals");
+    let mut live = 0;
+    store.look(account, &mut |tx| tx.book(BOOK).map(|row| live = row.unwrap().live_items)).unwrap();
+    assert_eq!(live, 60);
+    store.check().unwrap();
+}
+
+/// A client with sixty cards.
+fn phone() -> (std::sync::Arc<dyn Store>, crate::session::ClientConfig) {
+    use crate::auth::Secret;
+    use crate::codec::Encoding;
+    use crate::message::{AlertCode, Version};
+    use crate::session::{ClientBook, ClientConfig, Credentials, Patience, Profiles};
+    use crate::store::memory::MemoryStore;
+
+    let own = MemoryStore::new([9; 32]);
+    own.step(AccountNo(1), &mut |tx| {
+        let mut writer = BookWriter::new(tx.lock_books(&[BOOK])?.remove(0), None, Timestamp(0));
+        for n in 0..60 {
+            let long = "long ".repeat(400);
+            let card = format!(
+                "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Nobody{n};;;;\r\nFN:Nobody{n}\r\nNOTE:{long}\r\nEND:VCARD\r\n"
+            );
+            writer.add(Draft::of(BOOK, card.into_bytes()));
+        }
+        writer.flush(tx)?;
+        Ok(Verdict::Commit)
+    })
+    .unwrap();
+    let config = ClientConfig {
+        server_uri: "http://sync.example.com/syncml".to_owned(),
+        device_id: "phone".to_owned(),
+        credentials: Credentials::Md5 { user: "alice".to_owned(), password: Secret::new("secret".to_owned()) },
+        book_credentials: Vec::new(),
+        server: None,
+        patience: Patience::default(),
+        books: vec![ClientBook {
+            book: BOOK,
+            local_uri: "./contacts".to_owned(),
+            remote_uri: "contacts".to_owned(),
+            mode: AlertCode::TWO_WAY,
+            filter: None,
+        }],
+        encoding: Encoding::Xml,
+        version: Version::V12,
+        max_msg_size: 10_000,
+        max_obj_size: 4_000_000,
+        max_card_size: 4_000_000,
+        guard: crate::sync::DeletionGuard::default(),
+        profiles: Profiles::shipped(),
+    };
+    (std::sync::Arc::new(own), config)
+}
+
+#[test]
+fn a_full_disk_is_answered_503_until_there_is_room() {
+    let full = |conn: &Connection| {
+        let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0)).or_failure()?;
+        conn.pragma_update(None, "max_page_count", pages).or_failure()
+    };
+    answered_when_it_can(&full, &|conn| conn.pragma_update(None, "max_page_count", 1_000_000).or_failure(), "full");
+}
+
+#[test]
+fn a_read_only_file_is_answered_503_until_it_can_be_written() {
+    let set = |on: bool| move |conn: &Connection| conn.pragma_update(None, "query_only", on).or_failure();
+    answered_when_it_can(&set(true), &set(false), "read-only");
+}
+
+#[test]
+fn the_log_stays_short() {
+    let (_folder, path) = folder();
+    let account = closed(&path);
+    let store = SqliteStore::open(&path).unwrap();
+    let (mut longest, mut written) = (0, 0);
+    for _ in 0..200 {
+        add(&store, account, 25, &[7; 16_000]).unwrap();
+        // A reader comes and goes meanwhile.
+        assert!(store.directory().login("ann").unwrap().is_some());
+        longest = longest.max(fs::metadata(checkpoint::log_of(&path)).unwrap().len());
+        written += 25 * 16_000;
+    }
+    assert!(written == 80_000_000 && longest < 50_000_000, "{written} bytes by a log of {longest}");
+    drop(store);
+    assert!(!checkpoint::log_of(&path).exists(), "closed, all is in the database");
+    SqliteStore::open(&path).unwrap().check().unwrap();
+}
+
+/// Contents have no checksum in SQLite; `archive::check` holds them against their fingerprints.
+#[test]
+fn a_flipped_byte_anywhere_is_no_reason_to_panic() {
+    let (_folder, path) = folder();
+    let account = closed(&path);
+    let sound = fs::read(&path).unwrap();
+    let (_copy, copied) = folder();
+    let (mut refused, mut found, mut unseen) = (0, 0, 0);
+    for at in (0..sound.len()).step_by(3_331) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x55;
+        fs::write(&copied, &bytes).unwrap();
+        match SqliteStore::open(&copied) {
+            Err(error) => {
+                refused += 1;
+                assert!(matches!(error, StoreError::Corrupt(_) | StoreError::TooNew { .. }), "{at}: {error}");
+            }
+            Ok(store) => {
+                match store.check() {
+                    Err(error) => {
+                        found += 1;
+                        assert_names_remedy(&error);
+                    }
+                    Ok(()) => unseen += 1,
+                }
+                // Whatever it answers, it is an answer.
+                for guid in 1..=100 {
+                    drop(content(&store, account, guid));
+                }
+                drop(add(&store, account, 1, b"more"));
+            }
+        }
+    }
+    println!("{refused} refused, {found} found, {unseen} unseen");
+    assert!(refused + found > 3, "{refused} refused, {found} found, {unseen} unseen");
 }

@@ -6,6 +6,7 @@
 //! have been written by one before it. One fsync then serves the group.
 
 use super::super::{Result, StoreError, Verdict};
+use super::checkpoint::Checkpoints;
 use super::failure::OrFailure;
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,6 +30,8 @@ struct Desk {
     conn: Connection,
     /// The transaction that is open, if one is.
     group: Option<Group>,
+    /// Who empties the log; nobody where there is no file.
+    checkpoints: Option<Checkpoints>,
     #[cfg(test)]
     commits: usize,
 }
@@ -50,11 +53,12 @@ struct Outcome {
 }
 
 impl Writer {
-    pub(super) fn new(conn: Connection) -> Self {
+    pub(super) fn new(conn: Connection, checkpoints: Option<Checkpoints>) -> Self {
         Self {
             desk: Mutex::new(Desk {
                 conn,
                 group: None,
+                checkpoints,
                 #[cfg(test)]
                 commits: 0,
             }),
@@ -203,6 +207,11 @@ impl Desk {
             self.commits += usize::from(group.wanted);
         }
         group.outcome.tell(result.clone());
+        if group.wanted
+            && let Some(checkpoints) = &self.checkpoints
+        {
+            checkpoints.committed();
+        }
         result
     }
 
@@ -253,7 +262,7 @@ mod tests {
                       CREATE TABLE row (id INTEGER PRIMARY KEY,
                                         parent INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)";
         conn.execute_batch(schema).unwrap();
-        Writer::new(conn)
+        Writer::new(conn, None)
     }
 
     fn insert(conn: &Connection, id: usize) -> Result<Verdict> {

@@ -10,7 +10,9 @@
 mod cancel;
 pub mod client;
 mod coding;
+pub mod fuzz;
 mod places;
+pub mod prometheus;
 mod retry;
 pub mod server;
 

@@ -60,6 +60,22 @@ fn l8_full_names_go_with_the_name() {
 }
 
 #[test]
+fn l8_a_full_name_that_repeats_a_nickname_gives_way() {
+    hold_for(&["N:B;A", "FN:A B", "NICKNAME:A"], &["N:B;A", "FN:a"], &["FN:A", "NICKNAME:a,A"]);
+    hold_for(&["FN:a", "TEL:000"], &["TEL;HOME:000", "FN:A"], &["FN:b", "TEL:A"]);
+}
+
+#[test]
+fn l8_a_full_name_that_comes_for_the_name_comes_with_its_parameters() {
+    hold_for(&["N:;a;;Dr;jun", "FN:0"], &["N:;a;;Dr;jun", "FN;HOME:Dr a jun"], &["FN:Dr a jun"]);
+}
+
+#[test]
+fn a_name_beyond_the_components_of_n_is_one() {
+    hold_for(&["N:a;0", "FN:A"], &["N:;;;;;A", "FN:A"], &["N:a;0;;;;A", "FN:A"]);
+}
+
+#[test]
 fn a_name_of_which_each_clears_the_other_half_stays() {
     hold_for(&["N:A;B", "FN:B A"], &["N:;B", "FN:B A"], &["N:A;", "FN:B A"]);
 }

@@ -214,7 +214,8 @@ fn names(family: &Family, prefer: Prefer, merged: &Merged) -> Result<(), TestCas
         return Ok(());
     }
     let part = |of: &[String], at: usize| of.get(at).cloned().unwrap_or_default();
-    let mut wanted: Vec<String> = (0..5)
+    let count = [5, b.len(), c.len(), i.len(), m.len()].into_iter().max().unwrap_or_default();
+    let mut wanted: Vec<String> = (0..count)
         .map(|at| {
             let (was, here, there) = (part(&b, at), part(&c, at), part(&i, at));
             match () {
@@ -228,7 +229,7 @@ fn names(family: &Family, prefer: Prefer, merged: &Merged) -> Result<(), TestCas
         // Each cleared what the other left.
         wanted = if prefer == Prefer::Current { c } else { i };
     }
-    for at in 0..5 {
+    for at in 0..count {
         prop_assert_eq!(
             part(&m, at),
             part(&wanted, at),

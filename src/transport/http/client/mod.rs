@@ -245,6 +245,13 @@ impl HttpClient {
             if packet.deadline.is_some_and(|at| at.saturating_duration_since(Instant::now()) <= pause) {
                 return Err(error);
             }
+            tracing::info!(
+                attempt = made + 1,
+                pause = pause.as_secs_f64(),
+                "the post failed; it is repeated after a pause"
+            );
+            // It names the server's address.
+            tracing::debug!(%error, "the post failed");
             tell(Event::Waiting { attempt: made + 1, pause, error: &error });
             if self.options.cancel.wait(pause) {
                 return Err(HttpError::Cancelled);

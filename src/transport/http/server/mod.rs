@@ -2,42 +2,47 @@
 //!
 //! Every path is answered, because users type what they were once told. A message is decided on a thread that may
 //! block; the runtime's own threads only move bytes. No cookie is ever set: some phones break on one. Packed messages are
-//! taken; packed replies, and the word that packed messages are taken, go to those only who say that they unpack.
+//! taken; packed replies, and the word that packed messages are taken, go to those only who say that they unpack. Each
+//! request has an id ([`REQUEST_ID_HEADER`]): it is in the answer and in all that is logged of it.
+
+mod drain;
+mod monitor;
+mod request_id;
+
+pub use self::drain::{Drain, serve};
+pub use self::monitor::Monitor;
+pub use self::request_id::REQUEST_ID_HEADER;
 
 use super::coding::{self, Coding, Unpacking};
-use super::places::Places;
 use super::{MAC_HEADER, body_limit, now, token};
 use crate::codec::Encoding;
+use crate::session::metrics::Counter;
 use crate::session::{Refusal, Reply, Report, Request as Message, Server};
 use crate::store::StoreError;
+use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
-    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
+    VARY,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use axum::{Extension, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use std::borrow::Cow;
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::io;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span, debug, info_span};
 
 /// What a browser gets to see.
 const PAGE: &str = "This is a SyncML server (OMA Data Synchronization 1.0, 1.1 and 1.2).\n\
     Enter this address in a device or program that speaks SyncML; there is nothing to see in a browser.\n";
 
-/// Before the next try when no connection could be taken.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// When to come again to a server that is about to end, in seconds: by then another one has taken its place.
+const COME_AGAIN: &str = "5";
 
 /// Called with the report of every session that ends.
 pub type OnReport = dyn Fn(&Report) + Send + Sync;
@@ -72,6 +77,10 @@ pub struct Options {
     /// counts, which is the one the proxy itself wrote. Without it all who come by a proxy are slowed down together when
     /// one of them guesses at a password.
     pub address_header: Option<HeaderName>,
+    /// Whether the server is about to end, for whoever wants to know it or to say so; [`serve`] says so itself.
+    pub drain: Drain,
+    /// How long messages in hand may take when the server is about to end ([`serve`]).
+    pub grace: Duration,
     /// Called with the report of every session that ends, on a thread that may block. The answer does not wait for it.
     pub on_report: Option<Arc<OnReport>>,
     /// Called on a thread that may block; see [`OnFailure`].
@@ -90,6 +99,8 @@ impl Default for Options {
             max_connections_per_address: 256,
             count_loopback: false,
             address_header: None,
+            drain: Drain::default(),
+            grace: Duration::from_secs(30),
             on_report: None,
             on_failure: None,
         }
@@ -108,6 +119,8 @@ impl fmt::Debug for Options {
             .field("max_connections_per_address", &self.max_connections_per_address)
             .field("count_loopback", &self.count_loopback)
             .field("address_header", &self.address_header)
+            .field("drain", &self.drain)
+            .field("grace", &self.grace)
             .field("on_report", &self.on_report.is_some())
             .field("on_failure", &self.on_failure.is_some())
             .finish()
@@ -125,54 +138,20 @@ pub fn router(server: Arc<Server>, options: Options) -> Router {
     Router::new().fallback(handle).with_state(Arc::new(Binding { server, options }))
 }
 
-/// Serves until `shutdown` completes; messages in hand are answered first.
-///
-/// This is `axum::serve` with limits which that one has not, on the time that a request's head may take and on the number
-/// of connections: else anybody could hold connections open for nothing.
-///
-/// # Errors
-/// None today: what the listener reports passes, or is waited out.
-pub async fn serve<F>(listener: TcpListener, server: Arc<Server>, options: Options, shutdown: F) -> io::Result<()>
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
-    let places = Places::new(options.max_connections, options.max_connections_per_address);
-    let count_loopback = options.count_loopback;
-    let (router, graceful, mut shutdown) = (router(server, options), GracefulShutdown::new(), pin!(shutdown));
-    loop {
-        let (stream, peer) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                // One connection failed, or there are too many open files: the others go on.
-                Err(_) => {
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
-            () = &mut shutdown => break,
-        };
-        let address = peer.ip().to_canonical();
-        let Some(place) = places.enter((count_loopback || !address.is_loopback()).then_some(address)) else {
-            drop(stream);
-            continue;
-        };
-        let service = TowerToHyperService::new(router.clone().layer(Extension(ConnectInfo(peer))));
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        // How a connection ends is the peer's affair.
-        tokio::spawn(async move {
-            drop(connection.await);
-            drop(place);
-        });
-    }
-    drop(listener);
-    graceful.shutdown().await;
-    Ok(())
+/// A request in its span, under its id.
+async fn handle(State(binding): State<Arc<Binding>>, request: Request) -> Response<Body> {
+    let id = request_id::of(request.headers());
+    let span = info_span!("request", id = id.to_str().unwrap_or_default());
+    let metrics = binding.server.metrics().clone();
+    let mut response = answer(binding, request).instrument(span).await;
+    metrics.count(Counter::Requests, &[response.status().as_str()], 1);
+    response.headers_mut().insert(request_id::HEADER, id);
+    response
 }
 
-async fn handle(State(binding): State<Arc<Binding>>, request: Request) -> Response<Body> {
+async fn answer(binding: Arc<Binding>, request: Request) -> Response<Body> {
     match *request.method() {
+        Method::POST if binding.options.drain.has_begun() => ending(),
         Method::POST => post(binding, request).await,
         Method::GET | Method::HEAD => plain(StatusCode::OK, PAGE.to_owned()),
         _ => {
@@ -204,7 +183,9 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
         Err(response) => return response,
     };
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    let span = Span::current();
     let answering = tokio::task::spawn_blocking(move || {
+        let _entered = span.entered();
         let body = match packing.map(|coding| coding.unpack(&body, limit)) {
             None => Cow::Borrowed(&*body),
             Some(Ok(body)) => Cow::Owned(body),
@@ -213,6 +194,7 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
         let protected = binding.options.protected;
         let address = forwarded(&parts.headers, binding.options.address_header.as_ref());
         let address = address.or_else(|| peer.map(|ip| ip.to_string()));
+        debug!(address = address.as_deref(), "a message has come");
         let mac = text(&parts.headers, &HeaderName::from_static(MAC_HEADER));
         let message = Message {
             content_type: &content_type,
@@ -353,6 +335,15 @@ fn not_unpacked(why: Unpacking, limit: usize) -> Response<Body> {
 fn refused(refusal: &Refusal) -> Response<Body> {
     let status = StatusCode::from_u16(refusal.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
     plain(status, format!("{refusal}\n"))
+}
+
+/// The answer of a server that is about to end. Nothing was done with the message; a device that sends it again meets the
+/// next server, or this one when it is back.
+fn ending() -> Response<Body> {
+    let text = "The server is about to end; send the message again in a moment.\n".to_owned();
+    let mut response = last_word(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(COME_AGAIN));
+    response
 }
 
 /// An answer after which the connection is closed: what is left of the request is not waited for.

@@ -1,0 +1,172 @@
+//! What befalls devices, and the server's book.
+
+use super::book::{self, BOOK, cards};
+use super::card::{Face, is_respelt};
+use super::schedule::{Fate, Place};
+use super::tap::{FaultStore, StoreFault};
+use super::world::{Outcome, World};
+use crate::auth::Verifier;
+use crate::store::history::{At, HistoryError, restore_book};
+use crate::store::memory::MemoryStore;
+use crate::store::{AccountNo, BookRow, Guid, ItemRow, Revision, Store, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+impl World<'_> {
+    /// Something happens to a device.
+    pub(super) fn befall(&mut self, number: usize, fate: Fate) -> Outcome {
+        let device = &self.devices[number];
+        let memory = match fate {
+            Fate::BackedUp => {
+                self.devices[number].backup = Some(device.memory.copy());
+                return Ok(());
+            }
+            Fate::SetBack => match &device.backup {
+                Some(backup) if self.can_be_told(number, Some(backup))? => backup.copy(),
+                _ => return Ok(()),
+            },
+            Fate::Emptied if !self.can_be_told(number, None)? => return Ok(()),
+            Fate::Emptied | Fate::Reinstalled => {
+                MemoryStore::new([(number as u8 + 100).wrapping_add(device.lives.wrapping_mul(16)); 32])
+            }
+        };
+        self.stats.fates += 1;
+        let before = book::items(device.store.as_ref(), device.account).map_err(|error| self.misused(&error))?;
+        let device = &self.devices[number];
+        let kept = || -> crate::store::Result<AccountNo> {
+            match fate {
+                Fate::BackedUp | Fate::SetBack => return Ok(device.account),
+                Fate::Emptied | Fate::Reinstalled => {}
+            }
+            let account = memory.directory().put_login("local", &Verifier::Md5([0; 16]))?;
+            if fate == Fate::Reinstalled {
+                install(&memory, account, &before)?;
+            }
+            Ok(account)
+        };
+        let account = kept().map_err(|error| self.misused(&error))?;
+        let device = &mut self.devices[number];
+        let memory = Arc::new(memory);
+        device.store = Arc::new(FaultStore::new(memory.clone()));
+        device.memory = memory;
+        device.talk = None;
+        device.sure = false;
+        device.shaken = true;
+        device.bare = fate == Fate::Reinstalled;
+        // A backup of before has ids that are other cards' by now: what was changed since cannot be found by them.
+        device.backup = device.backup.take().filter(|_| fate != Fate::Emptied);
+        device.lives = device.lives.wrapping_add(1);
+        let fresh = std::mem::take(&mut device.fresh);
+        let deleted = std::mem::take(&mut device.deleted);
+        device.account = account;
+        // What it had deleted, nobody will hear of.
+        self.model.unheard(&deleted);
+        self.respelt_on(&before);
+        if fate == Fate::Reinstalled {
+            // Without its map, a card that was changed may be taken for another by that of somebody alike.
+            let faces = before.iter().map(|item| Face::read(&item.content));
+            let changed = faces.filter(|face| face.tokens.iter().any(|token| fresh.contains(token)));
+            self.model.may_double(changed.flat_map(|face| face.tokens));
+            self.devices[number].fresh = fresh;
+            return Ok(());
+        }
+        // Nor of what it had changed, as far as nobody has heard yet.
+        self.model.unheard(&fresh.into_iter().collect::<Vec<_>>());
+        let there = cards(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
+        let there: BTreeSet<String> = there.iter().flat_map(|card| Face::read(card).tokens).collect();
+        let lost = before.iter().flat_map(|item| Face::read(&item.content).tokens);
+        self.model.lost(lost.filter(|token| !there.contains(token)));
+        let (store, account) = self.place(Place::Device(number));
+        let now = book::items(store.as_ref(), account).map_err(|error| self.misused(&error))?;
+        self.respelt_on(&now);
+        for item in &now {
+            self.model.unheard(&Face::read(&item.content).tokens);
+        }
+        Ok(())
+    }
+
+    /// Whether a device that goes back in time can be told from one that went on. One that is set back to where its anchor
+    /// is good went through its last sync, for all that anybody knows, and lost the last reply (DESIGN "Anchors"); one whose
+    /// first sync has not ended, and shows other cards under the same ids, has edited them. Who does such a thing has to ask
+    /// for a slow sync, or to take another DeviceID. So nobody does here.
+    fn can_be_told(&self, number: usize, backup: Option<&MemoryStore>) -> Outcome<bool> {
+        let device = &self.devices[number];
+        let anchors = |store: &dyn Store, account, peer: &str, own: bool| {
+            book::look(store, account, |tx| {
+                let Some(row) = tx.device(peer)? else { return Ok(Vec::new()) };
+                let pair = tx.pair(row.device, BOOK)?;
+                Ok(match pair {
+                    Some(pair) if own => pair.own_next.into_iter().collect(),
+                    Some(pair) => [pair.peer_next, pair.peer_prev].into_iter().flatten().collect(),
+                    None => Vec::new(),
+                })
+            })
+            .map_err(|error| self.misused(&error))
+        };
+        let there = anchors(self.faults.as_ref(), self.account, &device.config.device_id, false)?;
+        let here = match backup {
+            Some(backup) => anchors(backup, device.account, &device.config.server_uri, true)?,
+            None => Vec::new(),
+        };
+        Ok(!there.is_empty() && !here.iter().any(|anchor| there.contains(anchor)))
+    }
+
+    /// Cards as a device spells them may come to the server once it has no proof that they are what it was sent.
+    fn respelt_on(&mut self, items: &[ItemRow<'_>]) {
+        let respelt = items.iter().filter(|item| is_respelt(&item.content));
+        self.respelt.extend(respelt.flat_map(|item| Face::read(&item.content).tokens));
+    }
+
+    /// Somebody sets the server's book back.
+    pub(super) fn restore(&mut self, back: u64, fault: Option<StoreFault>) -> Outcome {
+        let faces = |world: &Self| -> Outcome<BTreeMap<Guid, Face>> {
+            let items = book::items(world.faults.as_ref(), world.account).map_err(|error| world.misused(&error))?;
+            Ok(items.into_iter().map(|item| (item.guid, Face::read(&item.content))).collect())
+        };
+        let before = faces(self)?;
+        let head = book::look(self.faults.as_ref(), self.account, |tx| tx.book(BOOK));
+        let head = head.map_err(|error| self.misused(&error))?.map_or(Revision(0), |row| row.head);
+        let aim = At::Revision(Revision(head.0.saturating_sub(i64::try_from(back).unwrap_or(i64::MAX)).max(0)));
+        let now = self.time_at(Place::Server);
+        let again = |world: &Self| restore_book(world.faults.as_ref(), world.account, BOOK, aim, now, &mut |_| {});
+        if let Some(fault) = fault {
+            self.faults.arm(fault);
+        }
+        let done = again(self);
+        let fired = self.faults.disarm();
+        let done = match done {
+            Err(HistoryError::Store(_)) if fired => again(self),
+            done => done,
+        };
+        if let Err(error) = done {
+            return Err(self.violation("store", error.to_string()));
+        }
+        self.stats.restores += 1;
+        self.stir(None);
+        let after = faces(self)?;
+        for (guid, face) in &before {
+            let left = after.get(guid);
+            if left != Some(face) {
+                (self.log)(&format!("     {face:?} -> {left:?}"));
+                self.model.edited(self.event, Some(face), left, true);
+            }
+        }
+        for (_, face) in after.iter().filter(|(guid, _)| !before.contains_key(guid)) {
+            (self.log)(&format!("     -> {face:?}"));
+            self.model.revived(face);
+        }
+        Ok(())
+    }
+}
+
+/// Puts cards under the ids they had into a store that knows nothing else.
+fn install(store: &dyn Store, account: AccountNo, items: &[ItemRow<'_>]) -> crate::store::Result<()> {
+    store.step(account, &mut |tx| {
+        let row = tx.lock_books(&[BOOK])?.remove(0);
+        let head = items.iter().map(|item| item.revision).max().unwrap_or_default();
+        let bytes = items.iter().map(|item| item.content.len() as i64).sum();
+        tx.insert_items(BOOK, items)?;
+        tx.put_book(&BookRow { head, live_items: items.len() as i64, live_bytes: bytes, ..row })?;
+        Ok(Verdict::Commit)
+    })
+}
