@@ -23,6 +23,7 @@ mod history;
 mod import;
 mod item;
 mod keys;
+mod limits;
 mod list;
 mod logging;
 mod network;
