@@ -91,15 +91,6 @@ impl std::ops::AddAssign for Stats {
     }
 }
 
-/// Plays the schedule of a seed over a store in memory.
-///
-/// # Errors
-/// The promise that was not kept, and the schedule.
-pub fn run(seed: u64, steps: usize) -> Result<Stats, (Violation, Schedule)> {
-    let schedule = Schedule::new(seed, steps);
-    simulate(&schedule, in_memory()).map_err(|violation| (violation, schedule))
-}
-
 /// Plays a schedule over a server's store, which must be empty.
 ///
 /// # Errors
