@@ -9,7 +9,7 @@
 //! DESIGN calls I1–I6, I8, I9 and I12 is held against a model that knows only what the people did. The same schedule always
 //! runs the same way, and [`minimise`] cuts one that fails down to what it takes.
 //!
-//! The store under test is the caller's: [`run`] uses memory, [`simulate`] whatever it is given. [`FaultStore`] and
+//! The store under test is the caller's: [`in_memory`] makes one, or any other, if it is empty. [`FaultStore`] and
 //! [`TapTx`] make a store fail, or falsify what it is told.
 
 mod book;
