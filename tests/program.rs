@@ -702,6 +702,8 @@ fn what_was_done_is_told_by_numbers() {
     assert_eq!(said(&["audit", "list", "--json", "--since", "2999-01-01T00:00:00Z"]).trim(), "[]");
     // Whoever was in the middle of it goes on.
     world.synced("book", &[], 0);
+}
+
 /// A dump while the server runs, into another database, which devices then sync with.
 #[test]
 fn a_database_is_dumped_loaded_and_checked() {
