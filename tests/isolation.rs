@@ -17,6 +17,8 @@ const XML: &str = "application/vnd.syncml+xml";
 const URI: &str = common::SERVER_URI;
 const BOB: &str = "bob's own";
 const BOOK: BookNo = BookNo::CONTACTS;
+/// Theirs, and one that there is not.
+const DEVICES: [&str; 2] = ["phone-b", "phone-z"];
 
 /// Ids as they stand in a message.
 #[derive(Clone, Debug)]
@@ -56,8 +58,10 @@ impl Ids {
     fn taken_out_of(&self, talk: &[Heard]) -> Vec<String> {
         // The first of a token is only where to look.
         let ids = self.all().map(|(name, id)| (name, if name == "{token}" { &id[8..] } else { id }));
+        // Some speak with the very name of their device.
+        let devices = DEVICES.map(|id| ("{device}", id));
         let is_sent = |id: &str| talk.iter().any(|heard| heard.letter.contains(id));
-        let sent: Vec<_> = ids.into_iter().filter(|(_, id)| is_sent(id)).collect();
+        let sent: Vec<_> = ids.into_iter().chain(devices).filter(|(_, id)| is_sent(id)).collect();
         let plain = |heard: &Heard| {
             let mut text = heard.answer.clone();
             for tag in ["RespURI", "NextNonce"] {
@@ -126,7 +130,7 @@ fn site(mut world: World) -> Site {
         luid: "LUID-4711".to_owned(),
         half: "LUID-4713".to_owned(),
         session: "1".to_owned(),
-        device: "phone-b".to_owned(),
+        device: DEVICES[0].to_owned(),
         anchor: "BOB-ANCHOR-1".to_owned(),
         message: "2".to_owned(),
         token,
@@ -146,7 +150,7 @@ fn never(theirs: &Ids) -> Ids {
         luid: "LUID-9999".to_owned(),
         half: "LUID-8888".to_owned(),
         session: "9".to_owned(),
-        device: "phone-z".to_owned(),
+        device: DEVICES[1].to_owned(),
         anchor: "NO--ANCHOR-9".to_owned(),
         message: "7".to_owned(),
         token: format!("{}AAAA{}", &theirs.token[..20], &theirs.token[24..]),
@@ -435,7 +439,7 @@ fn anothers_session_is_none() {
 #[test]
 fn a_device_id_is_of_its_account() {
     compare("a device id", true, |world, ids| {
-        let device: &'static str = if ids.device == "phone-b" { "phone-b" } else { "phone-z" };
+        let device = if ids.device == DEVICES[0] { DEVICES[0] } else { DEVICES[1] };
         let who = Speaker { device, ..ALICE };
         let mut heard = converse(world, &who, &in_sync(""));
         let get = "<Get><CmdID>4</CmdID><Item><Target><LocURI>./changes</LocURI></Target></Item></Get><Final/>";

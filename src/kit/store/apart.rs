@@ -4,8 +4,8 @@ use super::support::*;
 use crate::message::Op;
 use crate::store::{
     AccountNo, AuditRow, BlobNo, BookNo, DeviceNo, Direction, Guid, ItemRow, LensNo, MapRow, PairRow, PartialRow,
-    Principal, PrincipalKind, RestoreRow, Result, Revision, SentRef, SessionKey, Store, StoreError, TX_METHODS, Token,
-    Tx, Verdict,
+    Principal, PrincipalKind, RestoreRow, Result, Revision, RevisionRow, SentRef, SessionKey, Store, StoreError,
+    TX_METHODS, Token, Tx, Verdict,
 };
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -106,6 +106,22 @@ fn item_of(ids: &Ids) -> ItemRow<'static> {
     }
 }
 
+fn past_of(ids: &Ids) -> RevisionRow {
+    RevisionRow {
+        guid: ids.guid,
+        revision: Revision(900),
+        deleted: false,
+        parent: None,
+        depth: 0,
+        media_type: None,
+        content: b"mine".to_vec(),
+        blob: None,
+        origin: None,
+        at: NOW,
+        until: Some((Revision(901), NOW)),
+    }
+}
+
 /// Makes a write with its book locked.
 fn in_book<T: Debug>(tx: &mut dyn Tx, ids: &Ids, write: impl FnOnce(&mut dyn Tx) -> Result<T>) -> String {
     shown(tx.lock_books(&[ids.book]).and_then(|_| write(tx)))
@@ -157,6 +173,11 @@ probes! {
         }
         row.map_or(Ok(()), |row| tx.put_book(&row))
     }),
+    books ByAccount: |tx, _| shown(tx.books()),
+    adopt_book ByAccount: |tx, ids| in_book(tx, ids, |tx| {
+        let row = tx.book(ids.book)?;
+        row.map_or(Ok(()), |row| tx.adopt_book(&row))
+    }),
     mark_dirty ByAccount: |tx, ids| in_book(tx, ids, |tx| tx.mark_dirty(ids.book)),
     clear_dirty ByAccount: |tx, ids| in_book(tx, ids, |tx| tx.clear_dirty(ids.device_id, ids.book)),
     items ByAccount: |tx, ids| shown(tx.items(ids.book, &[ids.guid])),
@@ -170,6 +191,7 @@ probes! {
     log ByAccount: |tx, ids| shown(tx.log(ids.book, Some(ids.guid), ALL, 9)) + &shown(tx.log(ids.book, None, ALL, 9)),
     superseded ByAccount: |tx, ids| shown(tx.superseded(ids.book, Revision(0), 1, 9)),
     purge ByAccount: |tx, ids| in_book(tx, ids, |tx| tx.purge(ids.book, &[(ids.guid, Revision(1))])),
+    put_past ByAccount: |tx, ids| in_book(tx, ids, |tx| tx.put_past(ids.book, &[past_of(ids)])),
     restores ByAccount: |tx, ids| shown(tx.restores(ids.book, 9)),
     put_restore ByAccount: |tx, ids| in_book(tx, ids, |tx| {
         tx.put_restore(ids.book, &RestoreRow { target: Revision(99), ..restore_row(3) })
@@ -190,6 +212,7 @@ probes! {
     carry_maps ByDevice: |tx, ids| shown(tx.carry_maps(ids.device, ids.book, ids.epoch, 9)),
     drop_maps ByDevice: |tx, ids| shown(tx.drop_maps(ids.device, ids.book, 99)),
     map_page ByDevice: |tx, ids| shown(tx.map_page(ids.device, ids.book, ids.epoch, Guid(0), 9)),
+    all_maps ByDevice: |tx, ids| shown(tx.all_maps(ids.device, ids.book, (i64::MIN, ""), 9)),
     unconfirmed_maps ByDevice: |tx, ids| shown(tx.unconfirmed_maps(ids.device, ids.book, ids.epoch, 9)),
     // What a device is not agreed on is all of the book, which all devices of the account share.
     differences ByAccount: |tx, ids| {
