@@ -3,7 +3,7 @@
 use super::put::is_list;
 use super::view::{Shown, Sight, group};
 use super::{Lens, parts};
-use crate::contact::card::{Card, Editor, PropertyBuf, Value, canonical_name};
+use crate::contact::card::{Card, Editor, PropertyBuf, Value, canonical_name, is_single};
 use crate::contact::identity::{Canon, is_rendering};
 use crate::contact::merge::Groups;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -30,7 +30,8 @@ pub(super) fn known(shown: &Card<'_>, then: &Lens, now: &Lens, whole: &[u8]) -> 
         .filter(|(at, _, full)| altered(*at) && !is_list(&view.properties()[*at]) && !shows.contains(full))
         .map(|(at, seen, full)| Cut { at: places[at], seen, full })
         .collect();
-    for (cut, more) in has_all(&cuts, &whole, &said, &visible, then.holds_labels() && now.holds_labels()) {
+    let labels = then.holds_labels() && now.holds_labels();
+    for (cut, more) in has_all(&cuts, &whole, &said, &visible, labels) {
         shows.insert(cut);
         visible.insert(more);
     }
@@ -50,7 +51,8 @@ pub(super) fn known(shown: &Card<'_>, then: &Lens, now: &Lens, whole: &[u8]) -> 
         let open = is_name(at) && sight.is_shown(at) && stays.get(&at) != Some(&true);
         open && (has_other_name(&card, &view, shown, name) || renamed && !parts::has(shown, name))
     };
-    let any = (0..card.properties().len()).any(|at| drops(at) || silent(at)) || !items.is_empty();
+    let left = left_over(&sight, &whole, &said, &visible, labels);
+    let any = (0..card.properties().len()).any(|at| drops(at) || silent(at)) || !items.is_empty() || !left.is_empty();
     if !any {
         return None;
     }
@@ -90,6 +92,12 @@ pub(super) fn known(shown: &Card<'_>, then: &Lens, now: &Lens, whole: &[u8]) -> 
     for at in (0..card.properties().len()).filter(|at| is_name(*at) && gone(*at)) {
         let name = canonical_name(card.properties()[at].name());
         new.extend(shown.properties().iter().position(|it| canonical_name(it.name()) == name && !it.is_empty()));
+    }
+    for (at, from) in left {
+        // A card has it once: the cut stands for what it is a cut of.
+        if is_single(canonical_name(card.properties()[at].name())) && new.remove(&from) {
+            editor.put(at, copies.copy(&shown.properties()[from], shown));
+        }
     }
     for at in new {
         editor.append_bytes(&copies.copy(&shown.properties()[at], shown));
@@ -154,6 +162,31 @@ fn has_all<'c>(
         let is_it = |(said, _): &Said<'_>| is_cut(said, cut.seen, labels) && says_same(whole, said, labels);
         if let Some(place) = free.iter().take(MAX_ALIKE).position(is_it) {
             found.push((cut.full, free.remove(place).1));
+        }
+    }
+    found
+}
+
+/// What the device has a cut of that it was sent once, and that it could not be sent at all now: the property, and the one of
+/// the device. Unless that is told, the cut would be news when it is shown again.
+fn left_over(
+    sight: &Sight<'_, '_>,
+    whole: &Canon,
+    said: &Canon,
+    visible: &HashSet<&[u8]>,
+    labels: bool,
+) -> Vec<(usize, usize)> {
+    let hidden = |at: usize| sight.shown[at] == Shown::Hidden && !is_list(&sight.card.properties()[at]);
+    let there: HashSet<&[u8]> = whole.lines().map(|(.., full)| full).collect();
+    let mut free: HashMap<&[u8], Vec<(usize, &[u8])>> = HashMap::new();
+    for (at, identity, _) in said.lines().filter(|(.., full)| !visible.contains(full) && !there.contains(full)) {
+        free.entry(Canon::name(identity)).or_default().push((at, identity));
+    }
+    let mut found = Vec::new();
+    for (at, identity, _) in whole.lines().filter(|(at, ..)| hidden(*at)) {
+        let Some(free) = free.get_mut(Canon::name(identity)) else { continue };
+        if let Some(place) = free.iter().take(MAX_ALIKE).position(|(_, said)| is_cut(identity, said, labels)) {
+            found.push((at, free.remove(place).0));
         }
     }
     found
