@@ -338,14 +338,18 @@ impl<'m, 'c> Merge<'m, 'c> {
             .collect();
         for (key, full) in gone {
             let about = about(full);
-            let became = |side: &Side<'c>| {
+            // What both have is an address of both, not what one made of another.
+            let became = |side: &Side<'c>, other: &Side<'c>| {
                 let mut found = instances(side, "ADR")
-                    .filter(|(key, full)| self.base.lines(*key).is_empty() && self::about(full) == about)
+                    .filter(|(key, _)| self.base.lines(*key).is_empty() && other.lines(*key).is_empty())
+                    .filter(|(_, full)| self::about(full) == about)
                     .map(|(key, _)| side.lines(key)[0].0);
                 let first = found.next();
                 first.filter(|_| found.next().is_none())
             };
-            let (Some(ours), Some(theirs)) = (became(self.current), became(self.incoming)) else { continue };
+            let ours = became(self.current, self.incoming);
+            let theirs = became(self.incoming, self.current);
+            let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
             let property = |side: &Side<'c>, place: Place| side.card.properties()[place.property].clone();
             let base = property(self.base, self.base.lines(key)[0].0).components();
             let (current, incoming) = (property(self.current, ours), property(self.incoming, theirs));

@@ -71,6 +71,15 @@ fn l8_a_full_name_that_comes_for_the_name_comes_with_its_parameters() {
 }
 
 #[test]
+fn row23_an_address_of_both_is_not_what_one_made_of_another() {
+    hold_for(
+        &["N:0;A", "FN:A 0", "ADR;HOME:;;a;a;;a", "ADR;HOME:;;a;0;;0"],
+        &["N:0;A", "FN:A 0", "ADR;HOME:;;a;a;;a", "ADR;HOME:;;a;0;;0;A"],
+        &["N:0;A", "FN:A 0", "ADR;HOME:0;;a;a;;a", "ADR:;;a;0;;0;A"],
+    );
+}
+
+#[test]
 fn a_name_beyond_the_components_of_n_is_one() {
     hold_for(&["N:a;0", "FN:A"], &["N:;;;;;A", "FN:A"], &["N:a;0;;;;A", "FN:A"]);
 }
