@@ -35,7 +35,7 @@ const EMPTY: &str = r#"SET enable_seqscan = off; SET enable_bitmapscan = off; SE
 DELETE FROM account; DELETE FROM login; DELETE FROM principal; DELETE FROM principal_verifier; DELETE FROM "grant";
 DELETE FROM dirty; DELETE FROM book WHERE account > 0; DELETE FROM item WHERE account > 0;
 DELETE FROM revision WHERE account > 0; DELETE FROM restore WHERE account > 0; DELETE FROM match_key WHERE account > 0;
-DELETE FROM blob WHERE account > 0; DELETE FROM device WHERE account > 0; DELETE FROM pair WHERE account > 0;
+DELETE FROM blob WHERE account > 0; DELETE FROM device WHERE account > 0; DELETE FROM lens WHERE account > 0; DELETE FROM pair WHERE account > 0;
 DELETE FROM map WHERE account > 0; DELETE FROM outgoing WHERE account > 0; DELETE FROM staged WHERE account > 0;
 DELETE FROM partial WHERE account > 0; DELETE FROM session WHERE account > 0;
 DELETE FROM status_queue WHERE account > 0"#;

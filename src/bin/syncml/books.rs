@@ -1,8 +1,12 @@
 //! The books of an account, as the command line names them.
 
 use crate::failure::{Exit, Failure, Result};
+use std::collections::HashMap;
 use syncml::contact::identity::identify;
-use syncml::store::BookNo;
+use syncml::store::{AccountNo, BookNo, Guid, Store, StoreError};
+
+/// What an item is called that says nothing about itself.
+pub(crate) const NO_NAME: &str = "(no name)";
 
 /// A book that every account has.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +33,26 @@ impl BookKind {
     pub(crate) fn label(&self, content: &[u8]) -> Option<String> {
         identify(self.book.kind(), content).label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty())
     }
+}
+
+/// What these items are called; each has a name.
+pub(crate) fn names(
+    store: &dyn Store,
+    account: AccountNo,
+    book: &BookKind,
+    guids: &[Guid],
+) -> std::result::Result<HashMap<Guid, String>, StoreError> {
+    let mut names = HashMap::new();
+    for page in guids.chunks(500) {
+        store.look(account, &mut |tx| {
+            for (guid, item) in page.iter().zip(tx.items(book.book, page)?) {
+                let name = item.and_then(|item| book.label(&item.content));
+                names.insert(*guid, name.unwrap_or_else(|| NO_NAME.to_owned()));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(names)
 }
 
 /// The book of that name.

@@ -96,6 +96,14 @@ fn open_postgres(url: &str) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(PostgresStore::open(url, options)?))
 }
 
+/// The account of that name, or all, with their names.
+pub(crate) fn accounts(store: &dyn Store, name: Option<&str>) -> Result<Vec<(String, AccountNo)>> {
+    match name {
+        Some(name) => Ok(vec![(name.to_owned(), account(store, name)?)]),
+        None => Ok(store.directory().accounts()?),
+    }
+}
+
 /// The account of that name.
 pub(crate) fn account(store: &dyn Store, name: &str) -> Result<AccountNo> {
     store.directory().account(name)?.ok_or_else(|| {

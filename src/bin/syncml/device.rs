@@ -67,10 +67,7 @@ struct ShownBook {
 
 fn list(args: &ListArgs) -> Result<()> {
     let store = args.db.open()?;
-    let accounts = match &args.user {
-        Some(name) => vec![(name.clone(), database::account(store.as_ref(), name)?)],
-        None => store.directory().accounts()?,
-    };
+    let accounts = database::accounts(store.as_ref(), args.user.as_deref())?;
     let mut shown = Vec::new();
     for (name, account) in accounts {
         shown.extend(devices(store.as_ref(), &name, account)?);

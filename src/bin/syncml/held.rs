@@ -1,12 +1,12 @@
 //! `syncml held`: what waits for a person's decision.
 
-use crate::books::{self, BookKind};
+use crate::books;
 use crate::database::{self, DatabaseArgs};
 use crate::failure::{Failure, Result};
 use crate::output::{self, Table, moment};
 use std::collections::HashMap;
 use syncml::session::{Held, HeldDecision, decide_held, held};
-use syncml::store::{AccountNo, Guid, Store};
+use syncml::store::Guid;
 use syncml::transport::http::now;
 
 /// Names of held items shown.
@@ -76,15 +76,12 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 fn list(args: &ListArgs) -> Result<()> {
     let book = args.book.as_deref().map(books::named).transpose()?;
     let store = args.db.open()?;
-    let accounts = match &args.user {
-        Some(name) => vec![(name.clone(), database::account(store.as_ref(), name)?)],
-        None => store.directory().accounts()?,
-    };
+    let accounts = database::accounts(store.as_ref(), args.user.as_deref())?;
     let mut shown = Vec::new();
     for (name, account) in accounts {
         for found in held(store.as_ref(), account, book.map(|book| book.book))? {
             let kind = books::all().iter().find(|kind| kind.book == found.book);
-            let names = kind.map(|kind| names(store.as_ref(), account, kind, &found.items)).transpose()?;
+            let names = kind.map(|kind| books::names(store.as_ref(), account, kind, &found.items)).transpose()?;
             shown.push((name.clone(), kind.map_or("?", |kind| kind.name), found, names.unwrap_or_default()));
         }
     }
@@ -143,21 +140,6 @@ fn json(account: &str, book: &str, held: &Held, names: &HashMap<Guid, String>) -
         "released": held.hold.released,
         "items": items,
     })
-}
-
-/// What the items are called.
-fn names(store: &dyn Store, account: AccountNo, book: &BookKind, guids: &[Guid]) -> Result<HashMap<Guid, String>> {
-    let mut names = HashMap::new();
-    for page in guids.chunks(500) {
-        store.look(account, &mut |tx| {
-            for (guid, item) in page.iter().zip(tx.items(book.book, page)?) {
-                let name = item.and_then(|item| book.label(&item.content)).unwrap_or_else(|| "(no name)".to_owned());
-                names.insert(*guid, name);
-            }
-            Ok(())
-        })?;
-    }
-    Ok(names)
 }
 
 fn decide(args: &DecideArgs, decision: HeldDecision) -> Result<()> {

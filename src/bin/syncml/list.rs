@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn print(store: &dyn Store, account: AccountNo, book: &BookKind) -> Result<()> {
     let mut rows = Vec::new();
     for_each(store, account, book, |item| {
-        let name = book.label(&item.content).unwrap_or_else(|| "(no name)".to_owned());
+        let name = book.label(&item.content).unwrap_or_else(|| books::NO_NAME.to_owned());
         rows.push((name, item.guid.0, item.revision.0, item.content_len(), moment(item.at)));
         Ok(())
     })?;

@@ -104,16 +104,7 @@ fn names(
     let mut guids: Vec<Guid> = of_pair.chain(odd).map(|at| planned.guids[at]).collect();
     guids.sort_unstable();
     guids.dedup();
-    let mut names = HashMap::new();
-    for page in guids.chunks(500) {
-        store.look(account, &mut |tx| {
-            for item in tx.items(book.book, page)?.into_iter().flatten() {
-                names.insert(item.guid, book.label(&item.content).unwrap_or_default());
-            }
-            Ok(())
-        })?;
-    }
-    Ok(names)
+    books::names(store, account, book, &guids)
 }
 
 struct Shown<'a> {
@@ -125,12 +116,11 @@ struct Shown<'a> {
 
 impl Shown<'_> {
     fn name_there(&self, at: usize) -> String {
-        self.book.label(&self.theirs[at].content).unwrap_or_else(|| "(no name)".to_owned())
+        self.book.label(&self.theirs[at].content).unwrap_or_else(|| books::NO_NAME.to_owned())
     }
 
     fn name_here(&self, at: usize) -> String {
-        let name = self.names.get(&self.planned.guids[at]).cloned().filter(|name| !name.is_empty());
-        name.unwrap_or_else(|| "(no name)".to_owned())
+        self.names.get(&self.planned.guids[at]).cloned().unwrap_or_else(|| books::NO_NAME.to_owned())
     }
 
     /// What would be done with an item, with which one here, and why.

@@ -89,9 +89,9 @@ impl<'c, 'a> Editor<'c, 'a> {
             out.extend_from_slice(&whole[from..property.at()]);
             out.extend_from_slice(bytes);
             from = property.at() + property.raw().len();
-            // A junk line here may look like more base64, or like more of a value that ends in a backslash: keep it apart.
-            let apart = bytes.is_empty() || is_base64(bytes);
-            if apart && from < next && !matches!(whole[from], b'\r' | b'\n') {
+            // A junk line here may look like more base64, and any line like more of one that ends in a backslash: keep it apart.
+            let apart = (bytes.is_empty() || is_base64(bytes)) && from < next || ends_in_backslash(&out);
+            if apart && !ends_in_empty_line(&out) && !matches!(whole.get(from), None | Some(b'\r' | b'\n')) {
                 out.extend_from_slice(self.card.line_break());
             }
         }
@@ -114,6 +114,19 @@ impl<'c, 'a> Editor<'c, 'a> {
         out.extend_from_slice(&whole[self.card.end_line.max(from)..]);
         out
     }
+}
+
+/// Does the last line end in a backslash?
+fn ends_in_backslash(text: &[u8]) -> bool {
+    without_break(text).is_some_and(|line| line.ends_with(b"\\"))
+}
+
+fn ends_in_empty_line(text: &[u8]) -> bool {
+    without_break(text).and_then(without_break).is_some()
+}
+
+fn without_break(text: &[u8]) -> Option<&[u8]> {
+    text.strip_suffix(b"\r\n").or_else(|| text.strip_suffix(b"\n")).or_else(|| text.strip_suffix(b"\r"))
 }
 
 /// Does a written property hold base64?

@@ -307,14 +307,18 @@ fn junk_between_properties_stays() {
 }
 
 #[test]
-fn junk_is_no_more_of_the_line_before_once_what_stood_between_is_gone() {
-    let bytes = card("2.1", &["TEL:1\\", "FN:x", "junk"]);
-    let card = parse(&bytes);
-    let mut editor = Editor::new(&card);
-    editor.remove_all("FN");
-    let edited = editor.finish();
-    assert_eq!(parse(&edited).get("TEL").unwrap().text(), "1\\");
-    assert!(edited.windows(8).any(|it| it == b"\r\n\r\njunk"), "{}", edited.escape_ascii());
+fn what_stood_apart_stays_apart_once_what_stood_between_is_gone() {
+    // Junk, and a property whose name is none by the book.
+    for last in ["junk", "Zo\u{eb}:y"] {
+        let bytes = card("2.1", &["TEL:1\\", "FN:x", "TITLE:y", last]);
+        let card = parse(&bytes);
+        let mut editor = Editor::new(&card);
+        editor.remove_all("FN");
+        editor.remove_all("TITLE");
+        let edited = String::from_utf8(editor.finish()).unwrap();
+        assert_eq!(parse(edited.as_bytes()).get("TEL").unwrap().text(), "1\\");
+        assert!(edited.contains(&format!("TEL:1\\\r\n\r\n{last}\r\nEND")), "{edited}");
+    }
 }
 
 #[test]

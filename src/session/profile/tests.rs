@@ -1,3 +1,5 @@
+//! What is shipped, read and laid over it.
+
 use super::*;
 use crate::contact::lens::Rules;
 use crate::store::BookNo;

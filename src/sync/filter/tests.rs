@@ -1,3 +1,5 @@
+//! What filters say, let pass and refuse.
+
 use super::query::{MAX_CLAUSES, MAX_DEPTH, MAX_TEXT};
 use super::{Filter, FilterError, FilterType, GRAMMAR, decide_filtered, property_names};
 use crate::contact::identity::Kind;
