@@ -63,6 +63,8 @@ fn l8_full_names_go_with_the_name() {
 fn l8_a_full_name_that_repeats_a_nickname_gives_way() {
     hold_for(&["N:B;A", "FN:A B", "NICKNAME:A"], &["N:B;A", "FN:a"], &["FN:A", "NICKNAME:a,A"]);
     hold_for(&["FN:a", "TEL:000"], &["TEL;HOME:000", "FN:A"], &["FN:b", "TEL:A"]);
+    hold_for(&["FN:A", "NICKNAME:0"], &["FN:a", "NICKNAME:B,0", "NOTE:a"], &["FN:B", "NICKNAME:0"]);
+    hold_for(&["FN:A", "NICKNAME:0"], &["FN:a", "NICKNAME:B,0", "NOTE:a"], &["FN:B,0", "NICKNAME:0"]);
 }
 
 #[test]
