@@ -63,6 +63,8 @@ impl World<'_> {
         // What it had deleted, nobody will hear of.
         self.model.unheard(&deleted);
         self.respelt_on(&before);
+        // Nor that it changed something: what a card was before may be there as well.
+        self.model.unheard(&fresh.iter().cloned().collect::<Vec<_>>());
         if fate == Fate::Reinstalled {
             // Without its map, a card that was changed may be taken for another by that of somebody alike.
             let faces = before.iter().map(|item| Face::read(&item.content));
@@ -71,8 +73,6 @@ impl World<'_> {
             self.devices[number].fresh = fresh;
             return Ok(());
         }
-        // Nor of what it had changed, as far as nobody has heard yet.
-        self.model.unheard(&fresh.into_iter().collect::<Vec<_>>());
         let there = cards(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
         let there: BTreeSet<String> = there.iter().flat_map(|card| Face::read(card).tokens).collect();
         let lost = before.iter().flat_map(|item| Face::read(&item.content).tokens);
