@@ -84,6 +84,11 @@ impl World<'_> {
         let (store, account) = self.place(Place::Device(number));
         let now = book::items(store.as_ref(), account).map_err(|error| self.misused(&error))?;
         self.respelt_on(&now);
+        let tokens = |items: &[ItemRow<'_>]| -> BTreeSet<String> {
+            items.iter().flat_map(|item| Face::read(&item.content).tokens).collect()
+        };
+        let (had, has) = (tokens(&before), tokens(&now));
+        self.devices[number].returned = has.difference(&had).cloned().collect();
         for item in &now {
             self.model.unheard(&Face::read(&item.content).tokens);
         }
