@@ -71,6 +71,14 @@ pub struct BookFilter {
     pub filter_type: FilterType,
 }
 
+impl ClientBook {
+    /// A book whose changes go both ways, unfiltered.
+    pub fn new(book: BookNo, local_uri: impl Into<String>, remote_uri: impl Into<String>) -> Self {
+        let (local_uri, remote_uri) = (local_uri.into(), remote_uri.into());
+        Self { book, local_uri, remote_uri, mode: AlertCode::TWO_WAY, filter: None }
+    }
+}
+
 impl BookFilter {
     /// As a session of this version uses it.
     fn for_book(&self, book: BookNo, version: Version) -> Result<Option<Filter>, FilterError> {
@@ -122,6 +130,32 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
+    /// The defaults: XML of version 1.2, messages of 64 KiB, objects and contacts of 4 MiB, the usual patience and guard,
+    /// the shipped profiles, a server that need not prove itself.
+    pub fn new(
+        server_uri: impl Into<String>,
+        device_id: impl Into<String>,
+        credentials: Credentials,
+        books: Vec<ClientBook>,
+    ) -> Self {
+        Self {
+            server_uri: server_uri.into(),
+            device_id: device_id.into(),
+            credentials,
+            book_credentials: Vec::new(),
+            server: None,
+            patience: Patience::default(),
+            books,
+            encoding: Encoding::Xml,
+            version: Version::V12,
+            max_msg_size: 1 << 16,
+            max_obj_size: 1 << 22,
+            max_card_size: 1 << 22,
+            guard: DeletionGuard::default(),
+            profiles: Profiles::shipped(),
+        }
+    }
+
     /// What this client takes of large objects.
     const fn large(&self) -> LargeLimits {
         LargeLimits { object: self.max_obj_size, card: self.max_card_size, account: u64::MAX, book: BookRoom::ENDLESS }
