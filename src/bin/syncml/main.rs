@@ -7,6 +7,7 @@
 
 mod account;
 mod args;
+mod audit;
 mod backup;
 mod books;
 mod cards;
@@ -21,6 +22,8 @@ mod held;
 mod history;
 mod import;
 mod item;
+mod keys;
+mod limits;
 mod list;
 mod logging;
 mod network;

@@ -19,7 +19,7 @@ use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
 use syncml::session::{
-    BookFilter, Client, ClientBook, ClientConfig, Counts, Credentials, Patience, Profiles, Report, ServerIdentity,
+    BookFilter, Client, ClientBook, ClientConfig, Counts, Credentials, Profiles, Report, ServerIdentity,
 };
 use syncml::store::memory::MemoryStore;
 use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
@@ -316,24 +316,19 @@ impl Job<'_> {
         progress.say("reading the folder");
         let collected = collect(store.as_ref(), own.account, self.book.book, &mut folder, &options, now())?;
         let http = HttpClient::new(self.http.clone())?;
+        let filter = self.filter.map(|record| BookFilter {
+            record: Some(record.to_owned()),
+            filter_type: FilterType::Inclusive,
+            ..BookFilter::default()
+        });
+        let book = ClientBook {
+            mode: self.mode,
+            filter,
+            ..ClientBook::new(self.book.book, format!("./{}", self.book.name), self.remote)
+        };
+        let device_id = self.device_id.unwrap_or(&own.device_id);
         let config = ClientConfig {
-            server_uri: self.to.to_owned(),
-            device_id: self.device_id.map_or_else(|| own.device_id.clone(), str::to_owned),
-            credentials: self.credentials,
-            book_credentials: Vec::new(),
             server: self.server,
-            patience: Patience::default(),
-            books: vec![ClientBook {
-                book: self.book.book,
-                local_uri: format!("./{}", self.book.name),
-                remote_uri: self.remote.to_owned(),
-                mode: self.mode,
-                filter: self.filter.map(|record| BookFilter {
-                    record: Some(record.to_owned()),
-                    fields: Vec::new(),
-                    filter_type: FilterType::Inclusive,
-                }),
-            }],
             encoding: self.encoding,
             version: self.version,
             max_msg_size: self.http.max_msg_size,
@@ -341,6 +336,7 @@ impl Job<'_> {
             max_card_size: MAX_OBJ_SIZE,
             guard: if self.allow_mass_delete { DeletionGuard::OFF } else { DeletionGuard::default() },
             profiles: self.profiles,
+            ..ClientConfig::new(self.to, device_id, self.credentials, vec![book])
         };
         progress.say(&format!("connecting to {}", self.to));
         let mut session = Client::begin(Arc::clone(&store), own.account, config, now())?;
