@@ -69,6 +69,7 @@ fn first_sync(n: usize) -> Outcome<(Duration, Duration)> {
             remote_uri: "contacts".to_owned(),
             mode: AlertCode::TWO_WAY,
             filter: None,
+            dimensions: Vec::new(),
         }],
         encoding: Encoding::Wbxml,
         version: Version::V12,

@@ -223,6 +223,7 @@ impl Device {
                 remote_uri: "contacts".to_owned(),
                 mode: AlertCode::TWO_WAY,
                 filter: None,
+                dimensions: Vec::new(),
             }],
             encoding: Encoding::Xml,
             version: Version::V12,

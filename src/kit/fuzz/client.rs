@@ -89,6 +89,7 @@ fn config(mode: AlertCode, input: &mut Input<'_>) -> ClientConfig {
             remote_uri: "contacts".to_owned(),
             mode,
             filter: None,
+            dimensions: Vec::new(),
         }],
         encoding: input.pick(&[Encoding::Xml, Encoding::Wbxml]),
         version: input.pick(&[Version::V12, Version::V11, Version::V10]),

@@ -360,6 +360,7 @@ fn phone() -> (std::sync::Arc<dyn Store>, crate::session::ClientConfig) {
             remote_uri: "contacts".to_owned(),
             mode: AlertCode::TWO_WAY,
             filter: None,
+            dimensions: Vec::new(),
         }],
         encoding: Encoding::Xml,
         version: Version::V12,
