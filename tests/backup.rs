@@ -616,8 +616,11 @@ fn b8_uploads_and_restores_may_be_packed() {
     assert_eq!(unpacked, anna);
     let told = ada.backup(PHONE, &["phone=phone"], &[]);
     assert_eq!(told["books"][0]["collected"]["changed"], 0, "packed or not, it is the same card: {told}");
-    let (code, _, err) =
-        run(ada.0.with_db(&["list", "--user", "ada", "--book", &name, "--gzip", "--export"]).arg(ada.0.path("out")));
+    let (code, _, err) = run(ada
+        .0
+        .with_db(&["list", "--user", "ada", "--book", &name, "--gzip"])
+        .arg("--export")
+        .arg(ada.0.path("out")));
     assert_eq!((code, ada.files("out").len()), (0, 2), "{err}");
     let (code, out, err) = run(ada.0.with_db(&["import", "--user", "ada", "--json"]).arg(ada.0.path("out")));
     assert_eq!((code, ada.cards("contacts").len()), (0, 2), "{out}{err}");

@@ -301,24 +301,36 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Puts the copy in the place of what it was made of. Both are closed; neither has a log any more.
+    /// Puts the copy in the place of what it was made of. Both are closed, and what is in their logs is put where it belongs.
     fn take_place(self) -> Result<()> {
-        for path in [&self.path, &self.real] {
-            let closed = rusqlite::Connection::open(path).and_then(|conn| {
+        for path in [&self.path, &self.real].into_iter().filter(|path| path.exists()) {
+            let left = rusqlite::Connection::open(path).and_then(|conn| {
                 conn.busy_timeout(PATIENCE)?;
-                conn.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))
+                conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
             });
-            closed.map_err(|error| Failure::new(Exit::Database, format!("{}: {error}", path.display())))?;
+            let wrong = match left {
+                Ok(0) => continue,
+                Ok(_) => "it is in use".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            return Err(Failure::new(Exit::Database, format!("{}: {wrong}", path.display())));
         }
+        // A log that is empty says nothing of another file.
+        remove(&self.real, &["-wal", "-shm"]);
         fs::rename(&self.path, &self.real).map_err(|error| Failure::file(&self.real, "written", &error))
     }
 
     fn remove(&self) {
-        for ending in ["", "-wal", "-shm", "-journal"] {
-            let mut name = self.path.clone().into_os_string();
-            name.push(ending);
-            drop(fs::remove_file(Path::new(&name)));
-        }
+        remove(&self.path, &["", "-wal", "-shm", "-journal"]);
+    }
+}
+
+/// Removes a file, or files beside it; what is not there need not go.
+fn remove(path: &Path, endings: &[&str]) {
+    for ending in endings {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        drop(fs::remove_file(Path::new(&name)));
     }
 }
 
