@@ -44,10 +44,11 @@ fn sorted(text: &str) -> Vec<&str> {
 
 /// Empty stores of each kind.
 fn stores() -> Vec<Arc<dyn Store>> {
-    let mut stores = common::stores();
     #[cfg(feature = "postgres")]
-    stores.extend(cluster::cluster().map(|cluster| Arc::new(cluster.nodes(1)) as Arc<dyn Store>));
-    stores
+    let postgres = cluster::cluster().map(|cluster| Arc::new(cluster.nodes(1)) as Arc<dyn Store>);
+    #[cfg(not(feature = "postgres"))]
+    let postgres = None;
+    common::stores().into_iter().chain(postgres).collect()
 }
 
 fn write(store: &dyn Store, account: AccountNo, mut work: impl FnMut(&mut dyn Tx) -> syncml::store::Result<()>) {

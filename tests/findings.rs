@@ -15,10 +15,11 @@ fn root() -> &'static Path {
 }
 
 fn targets() -> Vec<Target> {
-    let mut all = TARGETS.to_vec();
     #[cfg(feature = "http")]
-    all.push(syncml::transport::http::fuzz::TARGET);
-    all
+    let http = Some(syncml::transport::http::fuzz::TARGET);
+    #[cfg(not(feature = "http"))]
+    let http = None;
+    TARGETS.iter().copied().chain(http).collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

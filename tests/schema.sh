@@ -29,9 +29,12 @@ main() {
     local argument file
     for argument; do
       [[ -e $argument ]] || { fail "$argument" "no such file"; continue; }
-      while IFS= read -r -d '' file; do
+      find "$argument" -type f \( -name '*.xml' -o -samefile "$argument" \) -print0 | sort -z >"$work/files"
+      sieve
+      passed=$((passed + $(wc -l <"$work/clean")))
+      while IFS= read -r file; do
         if problems=$(check "$file"); then pass; else fail "$file" "$problems"; fi
-      done < <(find "$argument" -type f \( -name '*.xml' -o -samefile "$argument" \) -print0 | sort -z)
+      done < <(tr '\0' '\n' <"$work/files" | LC_ALL=C comm -23 - "$work/clean")
     done
   fi
 
@@ -45,6 +48,20 @@ fail() {
   failed=$((failed + 1))
   echo "FAIL $1"
   sed 's/^/  /' <<<"$2"
+}
+
+# Puts into `clean` those of `files` that are seen at once to be right: each grammar reads all its messages in one run, which
+# spares three processes per message. What is not seen to be right, `check` judges.
+sieve() {
+  local version
+  xargs -0 -r awk 'BEGIN { RS = "<" }
+    FNR == 1 { split("", seen) }
+    /^([A-Za-z]+:)?CmdID>/ { if ($0 in seen) print FILENAME; seen[$0] = 1 }' <"$work/files" | sort -u >"$work/twice"
+  for version in 1.0 1.1 1.2; do
+    { xargs -0 -r grep -aElZ "^(<\?xml [^>]*\?>)?[[:space:]]*<SyncML xmlns=\"SYNCML:SYNCML$version\">" <"$work/files" |
+      xargs -0 -r -n 500 -P 2 xmllint --nonet --noout --relaxng "$schemas/syncml-$version.rng" 2>&1 || true; } |
+      sed -n 's/ validates$//p'
+  done | sort | comm -23 - "$work/twice" >"$work/clean"
 }
 
 # Prints what is wrong with a file; succeeds if nothing is.

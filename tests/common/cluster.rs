@@ -1,5 +1,5 @@
 //! A PostgreSQL of the tests' own: a cluster in a temporary folder, on a socket in it, that ends with this process.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

@@ -46,7 +46,7 @@ pub struct Device {
 /// Messages kept of one test, and of one side of a conversation, for others to judge.
 const MOST_EMITTED: usize = 60;
 
-/// Keeps a message for `tests/schema.sh` and `tests/wbxml.sh`, when the environment names a folder for it: as
+/// Keeps a message for `tests/schema.sh` and `tests/wbxml.py`, when the environment names a folder for it: as
 /// `PROGRAM-LABEL-NNN.xml` or `.wbxml`, so that no two test programs write the same file.
 #[allow(clippy::disallowed_methods)] // what the environment names is for the tests alone
 pub fn emit(label: &str, encoding: Encoding, bytes: &[u8]) {

@@ -15,7 +15,7 @@ travelled is judged three times: by the peer's own table, by the cards counted o
 hold. --only takes a part of a name or a pattern; --record keeps each run as a conversation of fixtures (best with --cards 12);
 --peer-log is the loglevel of SyncEvolution (5 = everything, with dumps of its messages, 100 MB a scenario; below 2 it prints no table).
 Prints `ok NAME seconds` or `FAIL NAME: reason (folder)`, at the end `N passed, N failed`; exit 0 = all passed, 1 = not, 2 = could not run.
-Messages stay in WORK/NAME/wire for tests/wbxml.sh."""
+Messages stay in WORK/NAME/wire for tests/wbxml.py."""
 import argparse, concurrent.futures, fnmatch, os, random, shutil, sys, threading, time, traceback
 import cards, compare, lab, probe, record
 from lab import Failed, OurFolder, OurServer, SyncEvolutionClient, SyncEvolutionServer

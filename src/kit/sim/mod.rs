@@ -9,7 +9,7 @@
 //! DESIGN calls I1–I6, I8, I9 and I12 is held against a model that knows only what the people did. The same schedule always
 //! runs the same way, and [`minimise`] cuts one that fails down to what it takes.
 //!
-//! The store under test is the caller's: [`run`] uses memory, [`simulate`] whatever it is given. [`FaultStore`] and
+//! The store under test is the caller's: [`in_memory`] makes one, or any other, if it is empty. [`FaultStore`] and
 //! [`TapTx`] make a store fail, or falsify what it is told.
 
 mod book;
@@ -89,15 +89,6 @@ impl std::ops::AddAssign for Stats {
         self.fates += other.fates;
         self.restores += other.restores;
     }
-}
-
-/// Plays the schedule of a seed over a store in memory.
-///
-/// # Errors
-/// The promise that was not kept, and the schedule.
-pub fn run(seed: u64, steps: usize) -> Result<Stats, (Violation, Schedule)> {
-    let schedule = Schedule::new(seed, steps);
-    simulate(&schedule, in_memory()).map_err(|violation| (violation, schedule))
 }
 
 /// Plays a schedule over a server's store, which must be empty.

@@ -68,12 +68,11 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn drop_blobs(&mut self, blobs: &[BlobNo]) -> Result<()> {
-        const DROP: &str = "DELETE FROM blob AS b USING unnest($2::bigint[]) AS n (blob)
-             WHERE b.account = $1 AND b.blob = n.blob
-              AND NOT EXISTS (SELECT 1 FROM item AS i WHERE i.account = $1 AND i.blob = n.blob)
-              AND NOT EXISTS (SELECT 1 FROM revision AS r WHERE r.account = $1 AND r.blob = n.blob)
-              AND NOT EXISTS (SELECT 1 FROM staged AS s WHERE s.account = $1 AND s.blob = n.blob)
-              AND NOT EXISTS (SELECT 1 FROM partial AS p WHERE p.account = $1 AND p.blob = n.blob)";
+        const DROP: &str = "DELETE FROM blob AS b WHERE account = $1 AND blob = ANY ($2)
+              AND NOT EXISTS (SELECT 1 FROM item AS i WHERE i.account = $1 AND i.blob = b.blob OFFSET 0)
+              AND NOT EXISTS (SELECT 1 FROM revision AS r WHERE r.account = $1 AND r.blob = b.blob OFFSET 0)
+              AND NOT EXISTS (SELECT 1 FROM staged AS s WHERE s.account = $1 AND s.blob = b.blob OFFSET 0)
+              AND NOT EXISTS (SELECT 1 FROM partial AS p WHERE p.account = $1 AND p.blob = b.blob OFFSET 0)";
         if blobs.is_empty() {
             return Ok(());
         }

@@ -25,8 +25,8 @@ impl PostgresTx<'_> {
             " FROM item AS i WHERE i.account = $1 AND i.book = $2 AND i.guid = n.guid AND i.revision = n.revision
               UNION ALL SELECT ",
             past_columns!(),
-            " FROM revision AS r WHERE r.account = $1 AND r.book = $2 AND r.guid = n.guid AND r.revision = n.revision)
-              AS h"
+            " FROM revision AS r WHERE r.account = $1 AND r.book = $2 AND r.guid = n.guid AND r.revision = n.revision
+              OFFSET 0) AS h"
         );
         let account = self.account;
         let (guids, revisions): (Vec<i64>, Vec<i64>) =
@@ -48,7 +48,7 @@ impl PostgresTx<'_> {
               UNION ALL SELECT * FROM (SELECT revision, ",
             past_columns!(),
             " FROM revision AS r WHERE r.account = $1 AND r.book = $2 AND r.guid = n.guid AND r.revision <= $4
-              ORDER BY r.revision DESC LIMIT 1) AS past WHERE until > $4) AS h"
+              ORDER BY r.revision DESC LIMIT 1) AS past WHERE until > $4 OFFSET 0) AS h"
         );
         let account = self.account;
         let count = guids.len();
@@ -158,8 +158,8 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn purge(&mut self, book: BookNo, which: &[(Guid, Revision)]) -> Result<()> {
-        const PURGE: &str = "DELETE FROM revision AS r USING unnest($3::bigint[], $4::bigint[]) AS n (guid, revision)
-             WHERE r.account = $1 AND r.book = $2 AND r.guid = n.guid AND r.revision = n.revision RETURNING r.blob";
+        const PURGE: &str = "DELETE FROM revision WHERE account = $1 AND book = $2 AND guid = ANY ($3)
+              AND ((guid, revision) IN (SELECT * FROM unnest($3::bigint[], $4::bigint[]))) IS TRUE RETURNING blob";
         self.locked(book)?;
         let account = self.account;
         let (guids, revisions): (Vec<i64>, Vec<i64>) =

@@ -20,13 +20,13 @@ pub(super) const fn grants_lock(account: i64) -> i64 {
     GRANTS ^ account
 }
 
-/// The new values of items, as arrays from parameter 3 on.
-macro_rules! new_items {
+/// Inserts items whose values are arrays, from parameter 3 on.
+macro_rules! insert_items {
     () => {
-        "unnest($3::bigint[], $4::bigint[], $5::boolean[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
+        "INSERT INTO item (account, book, guid, revision, deleted, parent, depth, media_type, origin, at, print,
+          fingerprint, keys, content, blob, size) SELECT $1, $2, n.* FROM unnest($3::bigint[], $4::bigint[], $5::boolean[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
           $10::bigint[], $11::bigint[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bigint[], $16::bigint[])
-          AS n (guid, revision, deleted, parent, depth, media_type, origin, at, print, fingerprint, keys, content, blob,
-          size)"
+          AS n"
     };
 }
 
@@ -122,8 +122,8 @@ impl PostgresTx<'_> {
         const ITEMS: &str = concat!(
             "SELECT place, i.guid, revision, ",
             item_columns!(),
-            " FROM unnest($3::bigint[]) WITH ORDINALITY AS n (guid, place)
-              JOIN item AS i ON i.account = $1 AND i.book = $2 AND i.guid = n.guid"
+            " FROM unnest($3::bigint[]) WITH ORDINALITY AS n (guid, place) CROSS JOIN LATERAL
+              (SELECT * FROM item WHERE account = $1 AND book = $2 AND item.guid = n.guid OFFSET 0) AS i"
         );
         let account = self.account;
         let wanted: Vec<i64> = guids.iter().map(|guid| guid.0).collect();
@@ -131,17 +131,12 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn insert_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {
-        const INSERT: &str = concat!(
-            "INSERT INTO item (account, book, guid, revision, deleted, parent, depth, media_type, origin, at, print,
-              fingerprint, keys, content, blob, size) SELECT $1, $2, n.* FROM ",
-            new_items!()
-        );
         let locked = *self.locked(book)?;
         rows.iter().try_for_each(|row| locked.takes(row))?;
         if rows.is_empty() {
             return Ok(());
         }
-        self.run_with_items(INSERT, book, &rows.iter().collect::<Vec<_>>())?;
+        self.run_with_items(insert_items!(), book, &rows.iter().collect::<Vec<_>>())?;
         let live = rows.iter().filter(|row| locked.indexes(row.guid) && !row.deleted);
         self.index(book, live.flat_map(|row| row.keys.iter().map(|key| (*key, row.guid))))
     }
@@ -158,14 +153,16 @@ impl PostgresTx<'_> {
              SELECT $1, $2, i.guid, i.revision,
               CASE WHEN i.deleted THEN 2 WHEN i.revision = i.guid THEN 0 ELSE 1 END, n.revision, n.at, parent, depth,
               media_type, origin, i.at, content, blob, size
-             FROM unnest($3::bigint[], $4::bigint[], $5::bigint[]) AS n (guid, revision, at)
-             JOIN item AS i ON i.account = $1 AND i.book = $2 AND i.guid = n.guid AND i.revision < n.revision";
+             FROM unnest($3::bigint[], $4::bigint[], $5::bigint[]) AS n (guid, revision, at) CROSS JOIN LATERAL
+              (SELECT * FROM item WHERE account = $1 AND book = $2 AND item.guid = n.guid AND item.revision < n.revision
+                OFFSET 0) AS i";
+        // They are all there, so that none is inserted: this finds each by its key, where an UPDATE would be a join.
         const UPDATE: &str = concat!(
-            "UPDATE item AS i SET revision = n.revision, deleted = n.deleted, parent = n.parent, depth = n.depth,
-              media_type = n.media_type, origin = n.origin, at = n.at, print = n.print, fingerprint = n.fingerprint,
-              keys = n.keys, content = n.content, blob = n.blob, size = n.size FROM ",
-            new_items!(),
-            " WHERE i.account = $1 AND i.book = $2 AND i.guid = n.guid"
+            insert_items!(),
+            " ON CONFLICT (account, book, guid) DO UPDATE SET revision = excluded.revision, deleted = excluded.deleted,
+              parent = excluded.parent, depth = excluded.depth, media_type = excluded.media_type,
+              origin = excluded.origin, at = excluded.at, print = excluded.print, fingerprint = excluded.fingerprint,
+              keys = excluded.keys, content = excluded.content, blob = excluded.blob, size = excluded.size"
         );
         let (account, book) = (self.account, locked.book);
         let indexed: Vec<_> = rows.iter().filter(|row| locked.indexes(row.guid)).copied().collect();
@@ -288,9 +285,10 @@ impl PostgresTx<'_> {
     /// Brings the index of match keys from what is stored of items to what they shall hold.
     fn index_anew(&mut self, book: BookNo, rows: &[&ItemRow<'_>]) -> Result<()> {
         const KEYS: &str = "SELECT n.place, i.keys FROM unnest($3::bigint[]) WITH ORDINALITY AS n (guid, place)
-             JOIN item AS i ON i.account = $1 AND i.book = $2 AND i.guid = n.guid AND NOT i.deleted";
-        const UNINDEX: &str = "DELETE FROM match_key AS k USING unnest($3::bigint[], $4::bigint[]) AS n (key, guid)
-             WHERE k.account = $1 AND k.book = $2 AND k.key = n.key AND k.guid = n.guid";
+             CROSS JOIN LATERAL (SELECT keys FROM item WHERE account = $1 AND book = $2 AND item.guid = n.guid
+              AND NOT deleted OFFSET 0) AS i";
+        const UNINDEX: &str = "DELETE FROM match_key WHERE account = $1 AND book = $2 AND key = ANY ($3)
+              AND ((key, guid) IN (SELECT * FROM unnest($3::bigint[], $4::bigint[]))) IS TRUE";
         let account = self.account;
         let guids: Vec<i64> = rows.iter().map(|row| row.guid.0).collect();
         let old = self.each(rows.len(), KEYS, &[&account, &book.0, &guids], |row| {

@@ -38,8 +38,9 @@ impl PostgresTx<'_> {
     ) -> Result<Vec<Option<OutgoingRow>>> {
         const FIND: &str = outgoing!(
             "n.place, ",
-            "unnest($4::bigint[]) WITH ORDINALITY AS n (guid, place)
-              JOIN outgoing AS o ON o.account = $1 AND o.device = $2 AND o.book = $3 AND o.guid = n.guid"
+            "unnest($4::bigint[]) WITH ORDINALITY AS n (guid, place) CROSS JOIN LATERAL
+              (SELECT * FROM outgoing WHERE account = $1 AND device = $2 AND book = $3 AND outgoing.guid = n.guid
+                OFFSET 0) AS o"
         );
         let account = self.account;
         let wanted: Vec<i64> = guids.iter().map(|guid| guid.0).collect();
@@ -72,9 +73,9 @@ impl PostgresTx<'_> {
         // Of several the last answer stays, which is the first in order.
         const FIND: &str = outgoing!(
             "n.place, book, ",
-            "unnest($4::bigint[], $5::bigint[]) WITH ORDINALITY AS n (msg, cmd, place)
-              JOIN outgoing AS o ON o.account = $1 AND o.device = $2 AND o.session = $3 AND o.msg_id = n.msg
-               AND o.cmd_id = n.cmd ORDER BY book DESC, o.guid DESC"
+            "unnest($4::bigint[], $5::bigint[]) WITH ORDINALITY AS n (msg, cmd, place) CROSS JOIN LATERAL
+              (SELECT * FROM outgoing WHERE account = $1 AND device = $2 AND session = $3 AND msg_id = n.msg
+                AND cmd_id = n.cmd OFFSET 0) AS o ORDER BY book DESC, o.guid DESC"
         );
         let account = self.account;
         let (msgs, cmds): (Vec<i64>, Vec<i64>) =
@@ -141,8 +142,7 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn drop_outgoing(&mut self, device: DeviceNo, book: BookNo, guids: &[Guid]) -> Result<()> {
-        let sql = "DELETE FROM outgoing AS o USING unnest($4::bigint[]) AS n (guid)
-                   WHERE o.account = $1 AND o.device = $2 AND o.book = $3 AND o.guid = n.guid";
+        let sql = "DELETE FROM outgoing WHERE account = $1 AND device = $2 AND book = $3 AND guid = ANY ($4)";
         if guids.is_empty() {
             return Ok(());
         }
@@ -159,8 +159,8 @@ impl PostgresTx<'_> {
 
     pub(super) fn stage(&mut self, device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> Result<()> {
         const REPLACED: &str = "SELECT s.blob FROM unnest($4::text[], $5::bigint[]) AS n (luid, epoch)
-             JOIN staged AS s ON s.account = $1 AND s.device = $2 AND s.book = $3 AND s.luid = n.luid COLLATE \"C\"
-              AND s.epoch = n.epoch WHERE s.blob IS NOT NULL";
+             CROSS JOIN LATERAL (SELECT blob FROM staged WHERE account = $1 AND device = $2 AND book = $3
+              AND staged.luid = n.luid COLLATE \"C\" AND staged.epoch = n.epoch AND blob IS NOT NULL OFFSET 0) AS s";
         const STAGE: &str = "INSERT INTO staged (account, device, book, epoch, luid, op, place, media_type, view_fp, keys,
               content, blob, size)
              SELECT $1, $2, $3, n.epoch, n.luid, n.op, n.place, n.media_type, n.view_fp, n.keys, n.content, n.blob, n.size
@@ -227,8 +227,9 @@ impl PostgresTx<'_> {
     ) -> Result<Vec<Option<StagedRow>>> {
         const FIND: &str = staged!(
             "n.number, ",
-            "unnest($5::text[]) WITH ORDINALITY AS n (luid, number) JOIN staged AS s ON s.account = $1
-              AND s.device = $2 AND s.book = $3 AND s.epoch = $4 AND s.luid = n.luid COLLATE \"C\""
+            "unnest($5::text[]) WITH ORDINALITY AS n (luid, number) CROSS JOIN LATERAL
+              (SELECT * FROM staged WHERE account = $1 AND device = $2 AND book = $3 AND epoch = $4
+                AND staged.luid = n.luid COLLATE \"C\" OFFSET 0) AS s"
         );
         let account = self.account;
         let wanted: Vec<_> = luids.iter().map(|luid| escape(luid)).collect();
@@ -237,8 +238,8 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn drop_staged(&mut self, device: DeviceNo, book: BookNo, seqs: &[i64]) -> Result<()> {
-        const DROP: &str = "DELETE FROM staged AS s USING unnest($4::bigint[]) AS n (seq)
-             WHERE s.account = $1 AND s.device = $2 AND s.book = $3 AND s.seq = n.seq RETURNING s.blob";
+        const DROP: &str = "DELETE FROM staged WHERE account = $1 AND device = $2 AND book = $3 AND seq = ANY ($4)
+             RETURNING blob";
         if seqs.is_empty() {
             return Ok(());
         }
@@ -248,8 +249,8 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn unstage(&mut self, device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Result<()> {
-        const DROP: &str = "DELETE FROM staged AS s USING unnest($5::text[]) AS n (luid) WHERE s.account = $1
-              AND s.device = $2 AND s.book = $3 AND s.epoch = $4 AND s.luid = n.luid COLLATE \"C\" RETURNING s.blob";
+        const DROP: &str = "DELETE FROM staged WHERE account = $1 AND device = $2 AND book = $3 AND epoch = $4
+              AND luid = ANY ($5) RETURNING blob";
         if luids.is_empty() {
             return Ok(());
         }

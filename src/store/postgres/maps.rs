@@ -10,8 +10,9 @@ use ::postgres::Row;
 /// The items within the bounds that a device is not agreed on, each with its entry if that is not retired.
 macro_rules! differing {
     () => {
-        "FROM item AS i LEFT JOIN map AS m ON m.account = $1 AND m.device = $2 AND m.book = $3 AND m.epoch = $4
-           AND m.guid = i.guid AND m.state <> 1
+        "FROM item AS i LEFT JOIN LATERAL
+          (SELECT * FROM map WHERE account = $1 AND device = $2 AND book = $3 AND epoch = $4 AND map.guid = i.guid
+            AND state <> 1 OFFSET 0) AS m ON true
          WHERE i.account = $1 AND i.book = $3 AND i.revision > $5 AND i.revision <= $6
           AND CASE WHEN m.guid IS NULL THEN NOT i.deleted ELSE m.agreed_revision < i.revision END"
     };
@@ -80,8 +81,9 @@ impl PostgresTx<'_> {
         luids: &[&str],
     ) -> Result<Vec<Option<MapRow>>> {
         const FIND: &str = "SELECT place, m.luid, guid, agreed_revision, lens, view_fp, state
-             FROM unnest($5::text[]) WITH ORDINALITY AS n (luid, place) JOIN map AS m
-              ON m.account = $1 AND m.device = $2 AND m.book = $3 AND m.epoch = $4 AND m.luid = n.luid COLLATE \"C\"";
+             FROM unnest($5::text[]) WITH ORDINALITY AS n (luid, place) CROSS JOIN LATERAL
+              (SELECT * FROM map WHERE account = $1 AND device = $2 AND book = $3 AND epoch = $4
+                AND map.luid = n.luid COLLATE \"C\" OFFSET 0) AS m";
         let account = self.account;
         let wanted: Vec<_> = luids.iter().map(|luid| escape(luid)).collect();
         let values: Values<'_> = &[&account, &device.0, &book.0, &epoch, &wanted];
@@ -96,8 +98,9 @@ impl PostgresTx<'_> {
         guids: &[Guid],
     ) -> Result<Vec<Option<MapRow>>> {
         const FIND: &str = "SELECT place, luid, m.guid, agreed_revision, lens, view_fp, state
-             FROM unnest($5::bigint[]) WITH ORDINALITY AS n (guid, place) JOIN map AS m ON m.account = $1
-              AND m.device = $2 AND m.book = $3 AND m.epoch = $4 AND m.guid = n.guid AND m.state <> 1";
+             FROM unnest($5::bigint[]) WITH ORDINALITY AS n (guid, place) CROSS JOIN LATERAL
+              (SELECT * FROM map WHERE account = $1 AND device = $2 AND book = $3 AND epoch = $4
+                AND map.guid = n.guid AND state <> 1 OFFSET 0) AS m";
         let account = self.account;
         let wanted: Vec<i64> = guids.iter().map(|guid| guid.0).collect();
         let values: Values<'_> = &[&account, &device.0, &book.0, &epoch, &wanted];
@@ -139,9 +142,9 @@ impl PostgresTx<'_> {
              SELECT account, device, book, $5, luid, guid, agreed_revision, lens, view_fp, state FROM map AS old
              WHERE account = $1 AND device = $2 AND book = $3 AND epoch = $4
               AND NOT EXISTS (SELECT 1 FROM map AS new WHERE new.account = $1 AND new.device = $2 AND new.book = $3
-                               AND new.epoch = $5 AND new.luid = old.luid)
+                               AND new.epoch = $5 AND new.luid = old.luid OFFSET 0)
               AND NOT EXISTS (SELECT 1 FROM map AS new WHERE new.account = $1 AND new.device = $2 AND new.book = $3
-                               AND new.epoch = $5 AND new.guid = old.guid)";
+                               AND new.epoch = $5 AND new.guid = old.guid OFFSET 0)";
         let account = self.account;
         self.run(CARRY, &[&account, &device.0, &book.0, &from, &to]).map(drop)
     }

@@ -5,6 +5,10 @@
 //! book's revisions are numbered under the lock of its row, which is held until they are visible: the order of numbers is
 //! the order of commits (I11). Every call is one statement, however many rows it is given.
 //!
+//! A statement that finds many rows looks each up by its whole key: `CROSS JOIN LATERAL (… OFFSET 0)`, or `= ANY`. A plain
+//! join leaves it to the planner to read all rows of a book and compare each with each, which it takes for cheaper as long
+//! as a new table has no statistics.
+//!
 //! A step that meets a deadlock, a restart of the server or another step's new device is run again a few times, and then
 //! answered [`StoreError::Busy`]. Every commit leaves a mark of its connection. When the answer to a COMMIT is lost, the
 //! mark says whether it was done, and is fenced, so that it cannot be done later; if nobody can be asked, the answer is

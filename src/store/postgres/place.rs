@@ -70,7 +70,9 @@ pub(super) fn read(url: &str) -> Result<(Config, Option<Tls>)> {
 /// Takes out of a URL what the client library does not know: where the certificates are, and the modes of encryption that
 /// check them. Here every mode that encrypts does.
 fn split(url: &str) -> std::result::Result<(String, Option<String>), String> {
-    let Some((place, options)) = url.split_once('?').filter(|_| url.contains("://")) else {
+    // As the client library does: what is before the first @ is user and password, whatever it holds.
+    let credentials = url.find('@').map_or(0, |at| at + 1);
+    let Some((place, options)) = url[credentials..].split_once('?').filter(|_| url.contains("://")) else {
         return Ok((url.to_owned(), None));
     };
     let mut roots = None;
@@ -83,7 +85,7 @@ fn split(url: &str) -> std::result::Result<(String, Option<String>), String> {
             _ => kept.push(option),
         }
     }
-    Ok((format!("{place}?{}", kept.join("&")), roots))
+    Ok((format!("{}{place}?{}", &url[..credentials], kept.join("&")), roots))
 }
 
 /// A value without its percent signs.
@@ -125,6 +127,7 @@ mod tests {
             ("postgres://u@/d?host=/run", place(None, 5432, "u", "d")),
             ("postgres://h/d", place(Some("h"), 5432, "", "d")),
             ("postgres://u:p@h/d", Place { has_password: true, ..place(Some("h"), 5432, "u", "d") }),
+            ("postgres://u:p?sslkey=1@h/d", Place { has_password: true, ..place(Some("h"), 5432, "u", "d") }),
             ("postgres://u@h/d?password=p", Place { has_password: true, ..place(Some("h"), 5432, "u", "d") }),
             ("postgres://u@h/d?sslmode=prefer", place(Some("h"), 5432, "u", "d")),
             ("postgres://u@h/d?sslmode=require", Place { encrypted: true, ..place(Some("h"), 5432, "u", "d") }),
@@ -142,7 +145,6 @@ mod tests {
     fn what_cannot_be_meant_is_refused_without_a_quote() {
         for (url, why) in [
             ("postgres://u:geheim@h:x/d", "write postgres://"),
-            ("postgres://u:ge?heim=1@h/d", "write postgres://"),
             ("postgres://u@h/d?sslmode=maybe", "write postgres://"),
             ("postgres://u@h/d?sslrootcert=/a", "goes with sslmode"),
             ("postgres://u@h/d?sslmode=verify-full&sslrootcert=%2", "no path"),
