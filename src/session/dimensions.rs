@@ -141,7 +141,7 @@ mod tests {
         let books = [("./phone", &DATASTORES[0], &phone[..]), ("./sim", &DATASTORES[0], &sim[..])];
         tell(&mut devinf, Version::V12, &books);
         assert_eq!(of(&devinf, "sim").as_deref(), Some(&sim[..]));
-        assert_eq!(of(&devinf, "http://host/phone"), None, "an address is another one");
+        assert_eq!(of(&devinf, "http://host/phone").as_deref(), Some(&phone[..]), "however it is written");
         assert_eq!(of(&devinf, "./phone").as_deref(), Some(&phone[..]));
         assert_eq!(of(&devinf, "./other"), None);
         let caps = &devinf.stores[1].content_caps[0];
