@@ -87,7 +87,7 @@ impl Lens {
     /// The fields that can be held, a word or a few for each – `TEL CELL` –, where not all can.
     pub fn held(&self) -> Vec<String> {
         let rooms = self.rooms.iter().filter(|_| self.closed);
-        rooms.map(|room| [&[room.name.clone()], &room.kinds[..]].concat().join(" ").to_uppercase()).collect()
+        rooms.map(|room| [std::slice::from_ref(&room.name), &room.kinds].concat().join(" ").to_uppercase()).collect()
     }
 
     /// The lens as it is stored. Equal lenses are equal bytes.

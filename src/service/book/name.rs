@@ -55,7 +55,7 @@ impl fmt::Display for Storage {
 /// # Ok::<(), syncml::service::book::Wrong>(())
 /// ```
 ///
-/// The server keeps a book under the first 15 digits ([`BookNo::named`]), which are enough to tell it from the others of its
+/// The server keeps a book under the first 15 digits ([`BookNo::of_name`]), which are enough to tell it from the others of its
 /// account: among a thousand books two agree in them once in 10¹². That many may be said for the whole.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BookId(String);

@@ -90,7 +90,7 @@ mod tests {
         for broken in [&packed[..packed.len() - 1], &packed[..20], b"no gzip", b"", &wrong] {
             assert_eq!(unpack(broken, 1 << 20), Err(PackError::Broken));
         }
-        let tail = [packed.clone(), b"tail".to_vec()].concat();
+        let tail = [packed, b"tail".to_vec()].concat();
         assert_eq!(unpack(&tail, 1 << 20), Err(PackError::Broken), "junk behind it");
     }
 }
