@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
         }
         let stopped = matches!(failure, Some((Exit::Interrupted | Exit::Unreachable | Exit::Refused, _)));
-        worst = worst.or(failure.map(|(exit, _)| exit));
+        worst = worst.or_else(|| failure.map(|(exit, _)| exit));
         if stopped {
             break;
         }
