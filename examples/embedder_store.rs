@@ -37,8 +37,7 @@ impl FileStore {
         // Written anew, so that what was overwritten since takes no room: whole under another name, and then renamed.
         let fresh = path.with_extension("new");
         let mut file = File::create(&fresh).map_err(failed)?;
-        let all: Vec<_> =
-            rows.iter().map(|(key, value)| Change { key: key.clone(), value: Some(value.clone()) }).collect();
+        let all: Vec<_> = rows.clone().into_iter().map(|(key, value)| Change { key, value: Some(value) }).collect();
         file.write_all(&line(&all)?).and_then(|()| file.sync_all()).map_err(failed)?;
         fs::rename(&fresh, path).map_err(failed)?;
         let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or_else(|| Path::new("."));
@@ -128,6 +127,10 @@ impl Store for FileStore {
 
     fn keys(&self) -> Result<Keys> {
         self.0.keys()
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.0.rotate_keys(since)
     }
 }
 

@@ -10,13 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
-use syncml::message::{AlertCode, Timestamp, Version};
-use syncml::session::{
-    Client, ClientBook, ClientConfig, Credentials, Patience, Profiles, Request, Server, ServerConfig, plan,
-};
+use syncml::message::Timestamp;
+use syncml::session::{Client, ClientBook, ClientConfig, Credentials, Request, Server, ServerConfig, plan};
 use syncml::store::memory::MemoryStore;
 use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Store, Verdict};
-use syncml::sync::DeletionGuard;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -56,28 +53,12 @@ fn first_sync(n: usize) -> Outcome<(Duration, Duration)> {
     let dry = start.elapsed();
     assert_eq!(planned.plan.counts().matched, n / 2);
 
+    let credentials = Credentials::Basic { user: "alice".to_owned(), password: Secret::new("secret".to_owned()) };
+    let books = vec![ClientBook::new(BookNo::CONTACTS, "./contacts", "contacts")];
     let config = ClientConfig {
-        server_uri: "http://sync.example.com/syncml".to_owned(),
-        device_id: "phone".to_owned(),
-        credentials: Credentials::Basic { user: "alice".to_owned(), password: Secret::new("secret".to_owned()) },
-        book_credentials: Vec::new(),
-        server: None,
-        patience: Patience::default(),
-        books: vec![ClientBook {
-            book: BookNo::CONTACTS,
-            local_uri: "./contacts".to_owned(),
-            remote_uri: "contacts".to_owned(),
-            mode: AlertCode::TWO_WAY,
-            filter: None,
-            dimensions: Vec::new(),
-        }],
         encoding: Encoding::Wbxml,
-        version: Version::V12,
         max_msg_size: 150_000,
-        max_obj_size: 4_000_000,
-        max_card_size: 4_000_000,
-        guard: DeletionGuard::default(),
-        profiles: Profiles::shipped(),
+        ..ClientConfig::new("http://sync.example.com/syncml", "phone", credentials, books)
     };
     let server = Server::new(store, ServerConfig::default())?;
     let start = Instant::now();

@@ -7,18 +7,20 @@ mod cluster;
 mod common;
 
 use common::{Device, World, card, numbered};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use syncml::auth::{DigestKind, Secret, Verifier};
 use syncml::kit::sim::{Schedule, simulate};
 use syncml::message::{AlertCode, Op, Timestamp};
 use syncml::session::{Client, ServerConfig};
 use syncml::store::archive::{ArchiveError, Finding, check, dump, load};
+use syncml::store::audit::{NO_ACCOUNT, note};
 use syncml::store::history::{At, restore_book};
 use syncml::store::memory::MemoryStore;
 use syncml::store::{
-    AccountNo, Blob, BlobNo, BookNo, BookWriter, DeviceNo, Direction, Draft, Guid, LensNo, MapRow, MapState, NewStaged,
-    OutgoingRow, OutgoingState, PairRow, PartialRow, Principal, PrincipalKind, Revision, Store, Token, Tx, Verdict,
+    AccountNo, AuditRow, Blob, BlobNo, BookNo, BookWriter, DeviceNo, Direction, Draft, Guid, LensNo, MapRow, MapState,
+    NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Principal, PrincipalKind, Revision, Store, Token, Tx,
+    Verdict,
 };
 
 fn text_of(store: &dyn Store) -> String {
@@ -159,6 +161,9 @@ fn full(store: Arc<dyn Store>) -> (World, Device, Device) {
         )
     });
     write(store.as_ref(), bob, |tx| tx.lock_books(&[BookNo::NOTES]).map(drop));
+    for (account, object) in [(NO_ACCOUNT, "keys 2"), (bob, "device 1"), (world.account, "book 1"), (bob, "device 2")] {
+        note(store.as_ref(), account, &AuditRow::new(now, "operator", "seen", object).with_outcome("half")).unwrap();
+    }
     // The tablet stops in the middle of its first sync.
     for n in 4..24 {
         tablet.put(&numbered(n));
@@ -175,6 +180,21 @@ fn full(store: Arc<dyn Store>) -> (World, Device, Device) {
     (world, phone, tablet)
 }
 
+/// What was done, by account.
+fn told(store: &dyn Store) -> Vec<(Option<String>, AuditRow)> {
+    let names: BTreeMap<_, _> =
+        store.directory().accounts().unwrap().into_iter().map(|(name, no)| (no, name)).collect();
+    let rows = store.directory().audit((Timestamp(i64::MIN), 0), 999).unwrap();
+    let named = |row: AuditRow| {
+        let mut plain = AuditRow::new(row.at, row.actor, row.action, row.object);
+        plain.outcome = row.outcome;
+        (names.get(&row.account).cloned(), plain)
+    };
+    let mut told: Vec<_> = rows.into_iter().map(named).collect();
+    told.sort_by_key(|(name, row)| (row.at, name.clone()));
+    told
+}
+
 #[test]
 fn every_store_goes_into_every_other_and_comes_back() {
     for from in stores() {
@@ -182,13 +202,14 @@ fn every_store_goes_into_every_other_and_comes_back() {
         assert_eq!(findings(from.as_ref()), []);
         let text = text_of(from.as_ref());
         let kinds: BTreeSet<_> = text.lines().filter_map(|line| line.split('"').nth(3)).collect();
-        assert_eq!(kinds.len(), 19, "every kind of line: {kinds:?}");
+        assert_eq!(kinds.len(), 20, "every kind of line: {kinds:?}");
         for to in stores() {
             let to = loaded(&text, to);
             assert_eq!(findings(to.as_ref()), []);
             let again = text_of(to.as_ref());
             assert_eq!(sorted(&again), sorted(&text));
             assert_eq!(again.lines().last(), text.lines().last());
+            assert_eq!(told(to.as_ref()), told(from.as_ref()));
             // Of the same kind, the order is the same, too.
             let back = text_of(loaded(&again, Arc::new(MemoryStore::new([9; 32]))).as_ref());
             assert_eq!(text_of(loaded(&back, Arc::new(MemoryStore::new([8; 32]))).as_ref()), back);

@@ -94,7 +94,7 @@ fn a_first_session() {
     assert!(own.large_objects && own.number_of_changes && own.stores.len() == 2, "{own:?}");
     for alert in alerts(&said[0]) {
         assert_eq!((alert.code, anchors(alert).0), (Some(AlertCode::SLOW), None));
-        assert_eq!(alert.items[0].meta.as_ref().unwrap().max_obj_size, Some(4_000_000));
+        assert_eq!(alert.items[0].meta.as_ref().unwrap().max_obj_size, Some(device.config.max_obj_size));
     }
     // The address that an answer gave, from then on.
     let address = heard[1].header.resp_uri.clone().unwrap();

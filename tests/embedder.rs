@@ -12,6 +12,7 @@ use std::fs;
 use std::sync::Arc;
 use syncml::auth::Verifier;
 use syncml::kit::sim::{Schedule, simulate};
+use syncml::message::Timestamp;
 use syncml::session::ServerConfig;
 use syncml::store::{AccountNo, BookNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict};
 use tempfile::TempDir;
@@ -30,6 +31,10 @@ impl Store for InFolder {
 
     fn keys(&self) -> Result<Keys> {
         self.0.keys()
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.0.rotate_keys(since)
     }
 }
 
@@ -101,7 +106,7 @@ fn a_damaged_file_is_refused() {
     let path = folder.path().join("kept.log");
     let store = FileStore::open(&path, [3; 32]).unwrap();
     let account = store.directory().put_login("ann", &Verifier::Md5([0; 16])).unwrap();
-    common::put(&store, account, BookNo::CONTACTS, None, &numbered(1), syncml::message::Timestamp(0));
+    common::put(&store, account, BookNo::CONTACTS, None, &numbered(1), Timestamp(0));
     drop(store);
     let sound = fs::read(&path).unwrap();
     let mut damaged = sound.clone();
@@ -110,8 +115,8 @@ fn a_damaged_file_is_refused() {
     fs::write(&path, damaged).unwrap();
     assert!(matches!(FileStore::open(&path, [3; 32]), Err(StoreError::Corrupt(_))));
     fs::write(&path, sound).unwrap();
-    assert_eq!(FileStore::open(&path, [9; 32]).unwrap().keys().unwrap().token, {
+    assert_eq!(FileStore::open(&path, [9; 32]).unwrap().keys().unwrap(), {
         let fresh = folder.path().join("fresh.log");
-        FileStore::open(&fresh, [3; 32]).unwrap().keys().unwrap().token
+        FileStore::open(&fresh, [3; 32]).unwrap().keys().unwrap()
     });
 }

@@ -662,6 +662,48 @@ fn the_past_is_shown_compared_and_restored() {
     assert_eq!(World::counts(&world.synced("folder", &[], 0)), [[0; 3]; 2]);
 }
 
+#[test]
+fn what_was_done_is_told_by_numbers() {
+    let world = World::new(&[]);
+    for name in ["Ada One", "Ada Two"] {
+        world.write(&format!("book/{name}.vcf"), &card(name, "TEL;TYPE=HOME:12\r\n"));
+        world.synced("book", &[], 0);
+    }
+    world.write("secret", "a shared secret\n");
+    let said = |args: &[&str]| {
+        let (code, out, err) = run(&mut world.with_db(args));
+        assert_eq!(code, 0, "{args:?}: {err}");
+        out
+    };
+    let secret = world.path("secret");
+    said(&["platform", "add", "acme", "--secret-file", secret.to_str().unwrap(), "--grant", "ada"]);
+    let password = world.path("password");
+    said(&["account", "add", "ada", "--password-file", password.to_str().unwrap()]);
+    said(&["history", "restore", "--user", "ada", "--book", "contacts", "--at", "1"]);
+    let keys: Value = serde_json::from_str(&said(&["keys", "rotate", "--json"])).unwrap();
+    assert_eq!((keys[0]["keys"].as_u64(), keys[1]["keys"].as_u64()), (Some(1), Some(2)), "{keys}");
+    assert_eq!(said(&["keys", "list"]).lines().count(), 3);
+    let rows: Value = serde_json::from_str(&said(&["audit", "list", "--json"])).unwrap();
+    let told: Vec<_> = rows.as_array().unwrap().iter().map(|row| row["action"].as_str().unwrap()).collect();
+    let wanted = [
+        "account.created",
+        "device.created",
+        "platform.changed",
+        "platform.granted",
+        "credentials.changed",
+        "restored",
+        "keys.rotated",
+    ];
+    assert_eq!(told, wanted, "{rows}");
+    let text = said(&["audit", "list"]);
+    for named in ["ada", "acme", "Ada One", PASSWORD, "a shared secret"] {
+        assert!(!text.contains(named) && !rows.to_string().contains(named), "{named}: {text}");
+    }
+    assert_eq!(said(&["audit", "list", "--json", "--since", "2999-01-01T00:00:00Z"]).trim(), "[]");
+    // Whoever was in the middle of it goes on.
+    world.synced("book", &[], 0);
+}
+
 /// A dump while the server runs, into another database, which devices then sync with.
 #[test]
 fn a_database_is_dumped_loaded_and_checked() {

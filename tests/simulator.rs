@@ -200,6 +200,8 @@ impl Store for PlainSequence {
         let due: Vec<_> = late.extract_if(.., |row| row.0 == 0).collect();
         if !due.is_empty() {
             self.inner.step(account, &mut |tx| {
+                // The store asks for it: as if it had been held since the number was drawn.
+                tx.lock_books(&[BookNo::CONTACTS])?;
                 for (_, book, row) in &due {
                     tx.insert_items(*book, std::slice::from_ref(row))?;
                 }

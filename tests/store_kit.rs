@@ -18,6 +18,7 @@ mod sqlite_in_memory {
 
 #[cfg(feature = "sqlite")]
 mod sqlite_in_a_file {
+    use syncml::message::Timestamp;
     use syncml::store::sqlite::SqliteStore;
     use syncml::store::{AccountNo, Directory, Keys, Result, Store, Tx, Verdict};
 
@@ -35,6 +36,10 @@ mod sqlite_in_a_file {
 
         fn keys(&self) -> Result<Keys> {
             self.0.keys()
+        }
+
+        fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+            self.0.rotate_keys(since)
         }
     }
 
@@ -58,6 +63,7 @@ mod sqlite_in_a_file {
 #[cfg(feature = "sqlite")]
 mod sqlite_by_two_nodes {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use syncml::message::Timestamp;
     use syncml::store::sqlite::SqliteStore;
     use syncml::store::{AccountNo, Directory, Keys, Result, Store, Tx, Verdict};
 
@@ -81,6 +87,10 @@ mod sqlite_by_two_nodes {
 
         fn keys(&self) -> Result<Keys> {
             self.next().keys()
+        }
+
+        fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+            self.next().rotate_keys(since)
         }
     }
 

@@ -6,7 +6,7 @@ mod common;
 use common::{Device, SERVER_URI, World};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
@@ -73,6 +73,10 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
+/// One test at a time: whether anybody listens at a place is remembered for all threads, and another's that does not listen
+/// may get there first.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// What is said while something is done.
 fn listening<R>(level: Level, work: impl FnOnce() -> R) -> (String, R) {
     let log = Log { level, said: Arc::default() };
@@ -122,13 +126,14 @@ impl Numbers {
     }
 }
 
-fn watched() -> (World, Arc<Numbers>) {
+fn watched() -> (World, Arc<Numbers>, MutexGuard<'static, ()>) {
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let World { server, account, now, wire, judged } = World::new();
     let verifier = Verifier::Password(Secret::new(PASSWORD.to_owned()));
     server.store().directory().put_login("alice", &verifier).unwrap();
     let numbers = Arc::new(Numbers::default());
     let server: Server = server.with_metrics(numbers.clone());
-    (World { server, account, now, wire, judged }, numbers)
+    (World { server, account, now, wire, judged }, numbers, alone)
 }
 
 fn device(name: &str) -> Device {
@@ -219,7 +224,7 @@ fn has_none(text: &str, what: impl IntoIterator<Item = impl AsRef<str>>) {
 
 #[test]
 fn nothing_personal_is_logged() {
-    let (mut world, _) = watched();
+    let (mut world, _, _alone) = watched();
     let (text, ()) = listening(Level::INFO, || conversation(&mut world));
     for said in [
         "session session=2\n",
@@ -250,7 +255,7 @@ fn nothing_personal_is_logged() {
 
 #[test]
 fn nothing_secret_is_logged_at_any_level() {
-    let (mut world, _) = watched();
+    let (mut world, _, _alone) = watched();
     let (text, ()) = listening(Level::TRACE, || conversation(&mut world));
     assert!(text.contains("DEBUG message=answered outcome=\"done\""), "{text}");
     has_none(&text, secrets(&world));
@@ -260,7 +265,7 @@ fn nothing_secret_is_logged_at_any_level() {
 
 #[test]
 fn a_conversation_is_counted() {
-    let (mut world, numbers) = watched();
+    let (mut world, numbers, _alone) = watched();
     conversation(&mut world);
     for (key, times) in [
         // Three of each device, and the one that is left open; the last is busy.
@@ -303,7 +308,7 @@ fn a_conversation_is_counted() {
 
 #[test]
 fn what_is_held_back_is_told() {
-    let (mut world, numbers) = watched();
+    let (mut world, numbers, _alone) = watched();
     let device = device("phone");
     let guids: Vec<_> = (0..40).map(|n| device.put(&card(&format!("Ada Doe{n}"), &format!("+49301{n:04}")))).collect();
     world.sync(&device).unwrap();
@@ -322,7 +327,7 @@ fn what_is_held_back_is_told() {
 
 #[test]
 fn debug_output_shows_no_cards_and_no_secrets() {
-    let (mut world, _) = watched();
+    let (mut world, _, _alone) = watched();
     let device = device("IMEI:490154203237518");
     device.put(&card("Zacharias Quittenbaum", NUMBERS[0]));
     world.tick();

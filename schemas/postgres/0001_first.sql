@@ -3,9 +3,13 @@
 
 -- The directory -------------------------------------------------------------------------------------------------------
 
-CREATE TABLE keys (name TEXT COLLATE "C" PRIMARY KEY, value BYTEA NOT NULL);
-INSERT INTO keys SELECT name, sha256((gen_random_uuid()::text || gen_random_uuid() || gen_random_uuid())::bytea)
-  FROM unnest(ARRAY['nonce', 'token']) AS n (name);
+-- The newest whose time (since) has come sign, older ones are still believed.
+CREATE TABLE keys (
+    number BIGINT PRIMARY KEY, since BIGINT NOT NULL,
+    nonce BYTEA NOT NULL DEFAULT sha256((gen_random_uuid()::text || gen_random_uuid() || gen_random_uuid())::bytea),
+    token BYTEA NOT NULL DEFAULT sha256((gen_random_uuid()::text || gen_random_uuid() || gen_random_uuid())::bytea)
+);
+INSERT INTO keys VALUES (1, 0);
 
 CREATE TABLE account (
     account BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name TEXT COLLATE "C" NOT NULL UNIQUE
@@ -31,6 +35,14 @@ CREATE TABLE dirty (
     device_id TEXT COLLATE "C" NOT NULL, account BIGINT NOT NULL, book BIGINT NOT NULL,
     PRIMARY KEY (device_id, account, book)
 );
+
+-- What was done by whom to what, by numbers; rows are only ever added. account: 0 of what concerns the whole store.
+CREATE SEQUENCE audit_seq;
+CREATE TABLE audit (
+    account BIGINT NOT NULL, seq BIGINT NOT NULL DEFAULT nextval('audit_seq'), at BIGINT NOT NULL, actor TEXT NOT NULL,
+    action TEXT NOT NULL, object TEXT NOT NULL, outcome TEXT NOT NULL, PRIMARY KEY (account, seq)
+) PARTITION BY HASH (account);
+CREATE INDEX audit_at ON audit (at, seq);
 
 -- What became of a COMMIT whose answer was lost: one row for each connection of a node, with the number of the last step it
 -- committed. Who has to know sets `fenced`, and what is still on its way there cannot commit any more.
@@ -181,7 +193,7 @@ DECLARE
     room TEXT;
 BEGIN
     FOREACH parent IN ARRAY ARRAY['book', 'item', 'revision', 'restore', 'match_key', 'blob', 'device', 'lens', 'pair',
-                                  'map', 'outgoing', 'staged', 'partial', 'session', 'status_queue'] LOOP
+                                  'map', 'outgoing', 'staged', 'partial', 'session', 'status_queue', 'audit'] LOOP
         room := CASE WHEN parent IN ('book', 'device', 'pair', 'session') THEN ' WITH (fillfactor = 70)' ELSE '' END;
         FOR number IN 0..7 LOOP
             EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES WITH (MODULUS 8, REMAINDER %s)%s',

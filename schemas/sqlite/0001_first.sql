@@ -3,8 +3,11 @@
 
 -- The directory -------------------------------------------------------------------------------------------------------
 
-CREATE TABLE keys (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO keys VALUES ('nonce', randomblob(32)), ('token', randomblob(32));
+-- The newest whose time (since) has come sign, older ones are still believed.
+CREATE TABLE keys (
+    number INTEGER PRIMARY KEY, since INTEGER NOT NULL, nonce BLOB NOT NULL, token BLOB NOT NULL
+) STRICT;
+INSERT INTO keys VALUES (1, 0, randomblob(32), randomblob(32));
 
 CREATE TABLE account (account INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 
@@ -30,6 +33,13 @@ CREATE INDEX grant_account ON "grant" (account);
 CREATE TABLE dirty (
     device_id TEXT NOT NULL, account INTEGER NOT NULL, book INTEGER NOT NULL, PRIMARY KEY (device_id, account, book)
 ) STRICT, WITHOUT ROWID;
+
+-- What was done by whom to what, by numbers; rows are only ever added. account: 0 of what concerns the whole store.
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, account INTEGER NOT NULL, actor TEXT NOT NULL,
+    action TEXT NOT NULL, object TEXT NOT NULL, outcome TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_at ON audit (at, seq);
 
 -- Books ---------------------------------------------------------------------------------------------------------------
 

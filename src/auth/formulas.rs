@@ -55,6 +55,7 @@ pub fn device_credential(digester: impl Digester, secret: &Secret, device_id: &s
 }
 
 fn md5(parts: &[&[u8]]) -> Zeroizing<[u8; 16]> {
+    super::work::note();
     let mut digest = Md5::new();
     for part in parts {
         digest.update(part);

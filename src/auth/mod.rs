@@ -17,6 +17,7 @@ mod secret;
 mod token;
 mod verifier;
 mod verify;
+pub(crate) mod work;
 
 pub use attempts::Attempts;
 pub use challenge::{Challenge, Identity};

@@ -65,6 +65,7 @@ impl Nonces {
     }
 
     fn derive(&self, kind: Kind, source: &Location<'_>, count: i64, time: i64) -> Nonce {
+        super::work::note();
         let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).expect("HMAC takes a key of any length");
         mac.update(match kind {
             Kind::Challenge => b"syncml challenge nonce\0",

@@ -13,6 +13,18 @@ use zeroize::Zeroizing;
 /// | [`Password`](Self::Password) | yes | yes | yes | – |
 /// | [`Md5`](Self::Md5) | yes | yes | – | – |
 /// | [`Device`](Self::Device) | – | – | – | yes |
+///
+/// What each of them is worth to who reads the database:
+///
+/// | kept | tells the password | opens the account |
+/// |---|---|---|
+/// | [`Password`](Self::Password) | it is the password: keep it only for devices of SyncML 1.0 that speak MD5 | by every scheme |
+/// | [`Md5`](Self::Md5) | to who guesses it: the hash is fast and has the name for its only salt | by MD5 of 1.1 and MAC, whose formulas begin with it |
+/// | [`Device`](Self::Device) | to who guesses the shared secret: let it be random | no: what is shown is the text before this hash |
+///
+/// A slow hash (argon2, scrypt) would serve basic alone: the formulas of MD5 and MAC need what is kept here, at every
+/// message. The password of a server that proves itself, and the nonces, which are single-use, are kept as they are. So
+/// the database is a secret; encrypt the disk it is on, and its backups.
 #[derive(Clone)]
 pub enum Verifier {
     /// The password itself: SyncML 1.0's MD5 formula needs it.
@@ -39,6 +51,7 @@ impl Verifier {
 
     /// What is kept of a DeviceID credential: SHA-256 of its base64 text.
     pub(super) fn device_hash(credential: &[u8]) -> [u8; 32] {
+        super::work::note();
         let text = Zeroizing::new(b64::encode(credential));
         Sha256::digest(text.as_bytes()).into()
     }

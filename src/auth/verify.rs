@@ -101,6 +101,7 @@ fn basic(verifier: &Verifier, user: &str, password: &Secret) -> Choice {
 }
 
 fn sha256(text: &Secret) -> Zeroizing<[u8; 32]> {
+    super::work::note();
     Zeroizing::new(Sha256::digest(text.expose().as_bytes()).into())
 }
 
@@ -255,6 +256,30 @@ mod tests {
             let presented =
                 Presented::Device { device_id: "D".into(), account: None, digest, credential: credential.clone() };
             assert_eq!(verify(&presented, std::slice::from_ref(&verifier), &[]).is_some(), good);
+        }
+    }
+
+    /// One who is not known costs as much as one whose secret is wrong, however it is kept.
+    #[test]
+    fn nobody_costs_what_somebody_costs() {
+        let devices = DigestKind::ALL.map(|digest| Verifier::device(digest, &secret("Secret"), "IMEI:1"));
+        let nonces: [&[u8]; 2] = [b"Nonce", b"another"];
+        let mac = Presented::Mac { user: "Bruce2".into(), mac: [1; 16], body_hash: [2; 16] };
+        for presented in
+            [basic("Bruce2", "wrong"), md5("Bruce2", [1; 16]), mac, device(DigestKind::Md5, "wrong", "IMEI:1")]
+        {
+            let work = |verifiers: &[Verifier]| {
+                crate::auth::work::take();
+                assert_eq!(verify(&presented, verifiers, &nonces), None);
+                crate::auth::work::take()
+            };
+            let nobody = work(&[]);
+            assert!(nobody > 0, "{presented:?}");
+            let [password, hash] = logins();
+            assert_eq!([work(&[password]), work(&[hash])], [nobody; 2], "{presented:?}");
+            if matches!(presented, Presented::Device { .. }) {
+                assert_eq!(work(&devices), nobody, "{presented:?}");
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 //! Both work page by page and may be called again after a crash: what was decided is decided.
 
 use crate::message::Timestamp;
+use crate::store::audit::{self, AuditRow};
 use crate::store::{
     AccountNo, BookNo, BookWriter, DeviceNo, Guid, Hold, HoldReason, MapRow, MapState, OutgoingRow, PairRow, Result,
     Store, StoreError, Tx, Verdict,
@@ -93,7 +94,7 @@ pub fn decide_held(
             if hold.reason != HoldReason::SlowSync {
                 decide_items(store, account, device, &pair, (decision, now), &mut decided)?;
             }
-            end(store, account, device, book, hold.reason, decision)?;
+            end(store, account, (device, book), hold.reason, (decision, now))?;
         }
     }
     match known {
@@ -216,10 +217,9 @@ fn decide_page(
 fn end(
     store: &dyn Store,
     account: AccountNo,
-    device: DeviceNo,
-    book: BookNo,
+    (device, book): (DeviceNo, BookNo),
     reason: HoldReason,
-    decision: HeldDecision,
+    (decision, now): (HeldDecision, Timestamp),
 ) -> Result<()> {
     store.step(account, &mut |tx| {
         tx.lock_books(&[book])?;
@@ -231,6 +231,11 @@ fn end(
             _ => pair.drop_hold(reason),
         }
         tx.put_pair(&pair)?;
+        let action = match decision {
+            HeldDecision::Release => audit::HELD_RELEASED,
+            HeldDecision::Discard => audit::HELD_DISCARDED,
+        };
+        tx.audit(&AuditRow::new(now, "host", action, format!("book {book} by device {device}")))?;
         Ok(Verdict::Commit)
     })
 }

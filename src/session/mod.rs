@@ -46,4 +46,4 @@ pub use host::{Busy, Host, ServerIdentity, Speaker};
 pub use plan::{BookPlan, plan};
 pub use profile::{Manners, ProfileError, Profiles, ResumeObjects};
 pub use report::{BookReport, ConflictNote, Counts, Report};
-pub use server::{Refusal, Reply, Request, Server, ServerConfig};
+pub use server::{Rate, Refusal, Reply, Request, Server, ServerConfig};

@@ -10,8 +10,12 @@ use crate::sync::filter::Filter;
 use crate::sync::{Occasion, Role, SyncType};
 use serde::{Deserialize, Serialize};
 
-/// The version of [`State`] that this release writes; it reads this one only.
-pub(super) const STATE_VERSION: i64 = 1;
+/// The version of [`State`] that this release writes. It reads this one and all before; what a later release wrote it
+/// leaves alone, and asks the peer for patience. So the number goes up with every change that an earlier release could not
+/// go on with, or would lose by writing the state anew; what is new has a default for the states of before.
+///
+/// 1: the first. 2: the number of the keys that a session was opened by.
+pub(super) const STATE_VERSION: i64 = 2;
 
 /// More than any count or number of a session is: they can be counted on from here without an overflow.
 const MOST: u64 = 1 << 60;

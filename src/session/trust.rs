@@ -11,6 +11,9 @@ pub(super) struct Trust {
     scheme: Option<String>,
     /// Server: the login that opened the session, unless a platform did, and what it was checked against.
     login: Option<String>,
+    /// By the keys of that number; sessions of releases that had one only do not say so.
+    #[serde(default = "first_key")]
+    key: u32,
     mark: [u8; 16],
     /// Server: books whose own credential was good; no other is asked for in this session (§5.5).
     pub granted: Vec<BookNo>,
@@ -31,6 +34,17 @@ pub(super) struct Trust {
 pub(super) struct Wanted {
     scheme: String,
     nonce: Vec<u8>,
+}
+
+/// What a session remembers of what it was opened by: a mark of it, and the number of the keys that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub key: u32,
+    pub mark: [u8; 16],
+}
+
+const fn first_key() -> u32 {
+    1
 }
 
 impl Trust {
@@ -68,8 +82,8 @@ impl Trust {
     }
 
     /// Notes what opens the session.
-    pub(super) fn open(&mut self, login: Option<&str>, mark: [u8; 16]) {
-        (self.login, self.mark) = (login.map(str::to_owned), mark);
+    pub(super) fn open(&mut self, login: Option<&str>, mark: Mark) {
+        (self.login, self.key, self.mark) = (login.map(str::to_owned), mark.key, mark.mark);
     }
 
     /// The login that opened it, unless a platform did.
@@ -77,9 +91,9 @@ impl Trust {
         self.login.as_deref()
     }
 
-    /// Whether what is marked so has opened it.
-    pub(super) fn is_opened_by(&self, mark: &[u8; 16]) -> bool {
-        self.mark == *mark
+    /// The mark of what has opened it.
+    pub(super) const fn mark(&self) -> Mark {
+        Mark { key: self.key, mark: self.mark }
     }
 
     /// Fixes the scheme.

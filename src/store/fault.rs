@@ -213,6 +213,10 @@ impl<S: Store> Store for FaultStore<S> {
     fn keys(&self) -> Result<Keys> {
         self.outside(|| self.store.keys())
     }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.outside(|| self.store.rotate_keys(since))
+    }
 }
 
 impl<S: Store> Subscribers for FaultStore<S> {
@@ -260,6 +264,10 @@ impl<S: Store> Directory for FaultStore<S> {
 
     fn dirty(&self, device_id: &str, after: (AccountNo, BookNo), limit: usize) -> Result<Vec<Dirty>> {
         self.outside(|| self.store.directory().dirty(device_id, after, limit))
+    }
+
+    fn audit(&self, after: (Timestamp, i64), limit: usize) -> Result<Vec<AuditRow>> {
+        self.outside(|| self.store.directory().audit(after, limit))
     }
 }
 

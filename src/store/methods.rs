@@ -11,10 +11,12 @@ macro_rules! tx_methods {
             fn session(key: SessionKey<'_>) -> Option<SessionRow>;
             fn put_session(row: &SessionRow) -> (), writes 1;
             fn drop_rival_sessions(device: DeviceNo, books: &[BookNo], keep: &Token) -> u64;
+            fn count_sessions(device: DeviceNo) -> u64;
             fn expire_sessions(now: Timestamp) -> usize;
             fn queue_statuses(token: &Token, statuses: &[Vec<u8>]) -> (), writes statuses.len();
             fn queued_statuses(token: &Token, limit: usize) -> Vec<(i64, Vec<u8>)>;
             fn drop_statuses(token: &Token, upto: i64) -> ();
+            fn audit(row: &AuditRow) -> (), writes 1;
             fn lock_books(books: &[BookNo]) -> Vec<BookRow>;
             fn book(book: BookNo) -> Option<BookRow>;
             fn put_book(row: &BookRow) -> (), writes 1;
@@ -92,5 +94,15 @@ macro_rules! tx_by_own_methods {
         }
     };
 }
+
+/// Lists their names.
+macro_rules! tx_names {
+    (; $(fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty $(, writes $rows:expr)?;)*) => {
+        /// The names of all methods of `Tx`: for tables that must not miss one.
+        pub(crate) const TX_METHODS: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+tx_methods!(tx_names());
 
 pub(crate) use {tx_by_own_methods, tx_methods};

@@ -8,6 +8,7 @@
 //! one door ([`BookWriter`]), which numbers revisions under the book's lock.
 
 pub mod archive;
+pub mod audit;
 mod blob;
 mod draft;
 mod error;
@@ -28,11 +29,13 @@ pub(crate) mod watch;
 mod writer;
 mod written;
 
+pub use audit::AuditRow;
 pub use error::StoreError;
+pub(crate) use methods::TX_METHODS;
 pub use rows::{
     AccountNo, Blob, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, Hold, HoldReason, ItemRow,
-    Keys, LensNo, Login, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, PastRow, Phase,
-    Principal, PrincipalKind, RestoreRow, Revision, RevisionRow, SentRef, SessionRow, StagedRow, Token, ViewFp,
+    KeySet, Keys, LensNo, Login, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, PastRow,
+    Phase, Principal, PrincipalKind, RestoreRow, Revision, RevisionRow, SentRef, SessionRow, StagedRow, Token, ViewFp,
 };
 pub use writer::{BookWriter, Draft};
 
@@ -40,6 +43,9 @@ use crate::message::{Op, Timestamp};
 
 /// What every call on a store returns.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// How many generations of keys a store keeps: with one more each day, a session may take two days.
+pub const KEYS_KEPT: u32 = 3;
 
 /// What a step wants done with its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +80,22 @@ pub trait Store: Send + Sync {
     /// The directory of accounts, logins and platforms, readable without waiting for a writer.
     fn directory(&self) -> &dyn Directory;
 
-    /// The keys shared by all nodes of this store, made at random when the store was created.
+    /// The keys shared by all nodes of this store: the first are made at random when the store is created.
     ///
     /// # Errors
     /// The store's own failure.
     fn keys(&self) -> Result<Keys>;
+
+    /// Makes new keys at random, with the next number, that sign from `since` on, and forgets all but the [`KEYS_KEPT`]
+    /// newest. What was opened by keys that are forgotten has to authenticate again. Nodes look for new keys once a minute:
+    /// let `since` be two minutes ahead, so that all know them before the first signs with them.
+    ///
+    /// # Errors
+    /// The store's own failure; [`StoreError::Failed`] of one whose keys are not its own affair.
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        let _ = since;
+        Err(StoreError::Failed("this store does not make keys".to_owned()))
+    }
 }
 
 /// Who may speak for whom. A carrier may plug in its own subscribers here; the stores that ship implement
@@ -154,6 +171,12 @@ pub trait Directory: Subscribers {
     /// # Errors
     /// The store's own failure.
     fn dirty(&self, device_id: &str, after: (AccountNo, BookNo), limit: usize) -> Result<Vec<Dirty>>;
+
+    /// What was done ([`Tx::audit`]), of all accounts: ascending by (time, number) after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    fn audit(&self, after: (Timestamp, i64), limit: usize) -> Result<Vec<AuditRow>>;
 }
 
 /// A book that has news for a device that was granted its account.
@@ -216,6 +239,8 @@ pub trait Tx {
     /// ([`SessionRow::books`]), with their queued statuses, and returns how many: a new session supersedes an older one
     /// about the same books, and who has alerted no book has nothing to lose.
     fn drop_rival_sessions(&mut self, device: DeviceNo, books: &[BookNo], keep: &Token) -> Result<u64>;
+    /// How many sessions a device has, those that are over included.
+    fn count_sessions(&mut self, device: DeviceNo) -> Result<u64>;
     /// Removes sessions whose deadline is before `now`, unless another step holds them; returns how many.
     fn expire_sessions(&mut self, now: Timestamp) -> Result<usize>;
     /// Appends statuses that did not fit into a reply.
@@ -224,6 +249,9 @@ pub trait Tx {
     fn queued_statuses(&mut self, token: &Token, limit: usize) -> Result<Vec<(i64, Vec<u8>)>>;
     /// Removes queued statuses up to and including a sequence number.
     fn drop_statuses(&mut self, token: &Token, upto: i64) -> Result<()>;
+
+    /// Adds a row to what was done. Its number and account are the store's to give. Nothing changes or removes such rows.
+    fn audit(&mut self, row: &AuditRow) -> Result<()>;
 
     // Books.
 

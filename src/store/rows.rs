@@ -81,18 +81,35 @@ impl DeviceNo {
     pub const NEW: Self = Self(0);
 }
 
-/// Keys shared by all nodes of a store.
-#[derive(Clone)]
-pub struct Keys {
+/// Keys shared by all nodes of a store, ascending by number; never none. The newest whose time has come sign, older ones
+/// are still believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys(pub Vec<KeySet>);
+
+impl Keys {
+    /// Those that sign at a time: the newest whose own has come.
+    #[must_use]
+    pub fn signing(&self, now: Timestamp) -> Option<&KeySet> {
+        self.0.iter().rev().find(|set| set.since <= now).or_else(|| self.0.first())
+    }
+}
+
+/// Keys of one generation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeySet {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it begins to sign.
+    pub since: Timestamp,
     /// Derives challenge nonces.
     pub nonce: [u8; 32],
     /// Derives session tokens.
     pub token: [u8; 32],
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keys(…)")
+        write!(f, "KeySet({}, since {}, …)", self.number, self.since.0)
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use syncml::message::Timestamp;
 use syncml::store::postgres::{PostgresOptions, PostgresStore};
 use syncml::store::{AccountNo, Directory, Keys, Result, Store, Tx, Verdict};
 
@@ -49,7 +50,8 @@ DELETE FROM revision WHERE account > 0; DELETE FROM restore WHERE account > 0; D
 DELETE FROM blob WHERE account > 0; DELETE FROM device WHERE account > 0; DELETE FROM lens WHERE account > 0; DELETE FROM pair WHERE account > 0;
 DELETE FROM map WHERE account > 0; DELETE FROM outgoing WHERE account > 0; DELETE FROM staged WHERE account > 0;
 DELETE FROM partial WHERE account > 0; DELETE FROM session WHERE account > 0;
-DELETE FROM status_queue WHERE account > 0"#;
+DELETE FROM status_queue WHERE account > 0;
+DELETE FROM audit WHERE account >= 0; DELETE FROM keys; INSERT INTO keys VALUES (1, 0)"#;
 
 pub struct Cluster {
     bin: PathBuf,
@@ -233,5 +235,9 @@ impl Store for Nodes<'_> {
 
     fn keys(&self) -> Result<Keys> {
         self.next().keys()
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.next().rotate_keys(since)
     }
 }

@@ -7,14 +7,13 @@ use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::contact::identity::{Kind, identify};
 use syncml::kit::phone::{Heard, Phone};
-use syncml::message::{AlertCode, Timestamp, Version};
+use syncml::message::Timestamp;
 use syncml::session::{
-    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Patience, Profiles, Refusal, Reply, Report,
-    Request, Server, ServerConfig,
+    Client, ClientBook, ClientConfig, ClientError, Credentials, Outgoing, Refusal, Reply, Report, Request, Server,
+    ServerConfig,
 };
 use syncml::store::memory::MemoryStore;
 use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Guid, ItemRow, Revision, Store, Verdict};
-use syncml::sync::DeletionGuard;
 
 pub const SERVER_URI: &str = "http://sync.example.com/syncml";
 pub const PASSWORD: &str = "secret";
@@ -210,29 +209,9 @@ impl Device {
         let seed = name.bytes().fold(7u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new([seed; 32]));
         let account = store.directory().put_login("local", &Verifier::Md5([0; 16])).unwrap();
-        let config = ClientConfig {
-            server_uri: SERVER_URI.to_owned(),
-            device_id: name.to_owned(),
-            credentials: Credentials::Md5 { user: "alice".to_owned(), password: Secret::new(PASSWORD.to_owned()) },
-            book_credentials: Vec::new(),
-            server: None,
-            patience: Patience::default(),
-            books: vec![ClientBook {
-                book: BookNo::CONTACTS,
-                local_uri: "./contacts".to_owned(),
-                remote_uri: "contacts".to_owned(),
-                mode: AlertCode::TWO_WAY,
-                filter: None,
-                dimensions: Vec::new(),
-            }],
-            encoding: Encoding::Xml,
-            version: Version::V12,
-            max_msg_size: 20_000,
-            max_obj_size: 4_000_000,
-            max_card_size: 4_000_000,
-            guard: DeletionGuard::default(),
-            profiles: Profiles::shipped(),
-        };
+        let credentials = Credentials::Md5 { user: "alice".to_owned(), password: Secret::new(PASSWORD.to_owned()) };
+        let books = vec![ClientBook::new(BookNo::CONTACTS, "./contacts", "contacts")];
+        let config = ClientConfig { max_msg_size: 20_000, ..ClientConfig::new(SERVER_URI, name, credentials, books) };
         Self { store, account, config }
     }
 

@@ -5,6 +5,8 @@ use crate::failure::Result;
 use crate::output::{self, Table};
 use crate::secret::PasswordArgs;
 use syncml::auth::Verifier;
+use syncml::store::{AuditRow, audit};
+use syncml::transport::http::now;
 
 /// Commands about accounts.
 #[derive(Debug, clap::Subcommand)]
@@ -61,7 +63,10 @@ fn add(args: &AddArgs) -> Result<()> {
     let store = args.db.create()?;
     let existed = store.directory().account(&args.name)?.is_some();
     let verifier = if args.hashed { Verifier::md5(&args.name, &password) } else { Verifier::Password(password) };
-    store.directory().put_login(&args.name, &verifier)?;
+    let account = store.directory().put_login(&args.name, &verifier)?;
+    let action = if existed { audit::CREDENTIALS_CHANGED } else { audit::ACCOUNT_CREATED };
+    let row = AuditRow::new(now(), "operator", action, format!("account {account}"));
+    audit::note(store.as_ref(), account, &row)?;
     if args.json {
         output::json(&serde_json::json!({ "ok": true, "account": args.name, "new": !existed }));
     } else if existed {

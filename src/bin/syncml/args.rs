@@ -2,8 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, backup, book, config, conformance, demo, device, held, history, import, item, list, notify, phone, plan,
-    platform, poll, serve, sync, wire,
+    account, audit, backup, book, config, conformance, demo, device, held, history, import, item, keys, list, notify,
+    phone, plan, platform, poll, serve, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -30,6 +30,12 @@ enum Command {
     /// Devices that have synced
     #[command(subcommand)]
     Device(device::Command),
+    /// What was done by whom: an account of it that is only ever added to
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// The keys that challenges and the addresses of sessions are made with
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Whole databases: dump, load, check
     #[command(subcommand)]
     Db(backup::Command),
@@ -79,6 +85,8 @@ impl Cli {
             Command::Account(command) => command.json(),
             Command::Platform(command) => command.json(),
             Command::Device(command) => command.json(),
+            Command::Audit(command) => command.json(),
+            Command::Keys(command) => command.json(),
             Command::Db(command) => command.json(),
             Command::Sync(args) => args.json,
             Command::Backup(args) => args.phone.json,
@@ -109,6 +117,8 @@ impl Cli {
             Command::Account(command) => account::run(&command),
             Command::Platform(command) => platform::run(&command),
             Command::Device(command) => device::run(&command),
+            Command::Audit(command) => audit::run(&command),
+            Command::Keys(command) => keys::run(&command),
             Command::Db(command) => backup::run(&command),
             Command::Sync(args) => sync::run(&args),
             Command::Backup(args) => phone::backup::run(&args),

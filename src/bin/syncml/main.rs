@@ -7,6 +7,7 @@
 
 mod account;
 mod args;
+mod audit;
 mod backup;
 mod book;
 mod books;
@@ -23,6 +24,8 @@ mod history;
 mod import;
 mod item;
 mod job;
+mod keys;
+mod limits;
 mod link;
 mod list;
 mod logging;

@@ -7,7 +7,9 @@ use crate::secret;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use syncml::auth::{DigestKind, Verifier};
-use syncml::store::{Principal, PrincipalKind, Store};
+use syncml::store::audit::{self, NO_ACCOUNT};
+use syncml::store::{AuditRow, Principal, PrincipalKind, Store};
+use syncml::transport::http::now;
 
 /// Commands about platforms.
 #[derive(Debug, clap::Subcommand)]
@@ -82,8 +84,15 @@ pub(crate) fn put(store: &dyn Store, device: &str, secret: &syncml::auth::Secret
         .map(|digest| Verifier::device(digest, secret, device))
         .collect();
     store.directory().put_principal(device, &Principal { kind: PrincipalKind::Platform, verifiers })?;
-    for account in accounts {
-        store.directory().set_grant(device, account, true)?;
+    // The id of a platform is no number of ours; that one was changed says enough, with the accounts that it is granted.
+    let changed = AuditRow::new(now(), "operator", audit::PLATFORM_CHANGED, "platform");
+    audit::note(store, NO_ACCOUNT, &changed)?;
+    for name in accounts {
+        store.directory().set_grant(device, name, true)?;
+        if let Some(account) = store.directory().account(name)? {
+            let granted = AuditRow::new(now(), "operator", audit::PLATFORM_GRANTED, format!("account {account}"));
+            audit::note(store, account, &granted)?;
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::database::DatabaseArgs;
 use crate::failure::{Exit, Failure, Result};
+use crate::limits::LimitArgs;
 use crate::logging::{self, Format};
 use crate::output::{self, bytes};
 use crate::profiles::{ProfileArgs, TreatmentArgs};
@@ -76,6 +77,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = ServerConfig::default().max_obj_size)]
     max_obj_size: u64,
     #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
     profiles: ProfileArgs,
     #[command(flatten)]
     treatment: TreatmentArgs,
@@ -110,6 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let store = args.db.create()?;
     let json = args.json;
     let mut options = Options::default();
+    args.limits.apply(&mut config, &mut options);
     options.protected = args.behind_tls;
     options.address_header.clone_from(&args.address_header);
     options.grace = Duration::from_secs(args.grace);

@@ -83,11 +83,15 @@ pub(in crate::contact) fn stand_in<'c>(card: &'c Card<'_>) -> Option<Cow<'c, str
     STAND_INS.iter().find_map(|name| said(card, name)).map(without_scheme)
 }
 
-/// What it is listed under in whatever order its properties stand.
+/// What it is listed under in whatever order its properties stand, of nicknames each.
 pub(in crate::contact) fn stand_ins(card: &Card<'_>) -> Vec<String> {
     let Some(name) = STAND_INS.iter().find(|name| said(card, name).is_some()) else { return Vec::new() };
     let said = card.properties().iter().filter(|it| it.is(name) && !it.is_empty() && !it.is_binary());
-    said.map(|it| without_scheme(it.text()).trim().to_owned()).collect()
+    let said = said.map(|it| without_scheme(it.text()));
+    if *name == "NICKNAME" {
+        return said.flat_map(|it| it.split(',').map(|it| it.trim().to_owned()).collect::<Vec<_>>()).collect();
+    }
+    said.map(|it| it.trim().to_owned()).collect()
 }
 
 fn without_scheme(text: Cow<'_, str>) -> Cow<'_, str> {

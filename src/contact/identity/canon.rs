@@ -110,6 +110,13 @@ impl Canon {
         if rest.first() == Some(&Self::PART) { &[] } else { rest.get(..LABEL).unwrap_or_default() }
     }
 
+    /// The line without its label.
+    pub(in crate::contact) fn unlabelled(line: &[u8]) -> Vec<u8> {
+        let at = Self::name(line).len() + 1;
+        let (name, rest) = line.split_at(at.min(line.len()));
+        [name, rest.get(Self::label(line).len()..).unwrap_or_default()].concat()
+    }
+
     /// The components of the value in a line without parameters.
     pub(in crate::contact) fn components(line: &[u8]) -> impl Iterator<Item = &[u8]> {
         let value = line.get(Self::name(line).len() + Self::label(line).len() + 2..).unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::put::is_list;
 use super::view::{Shown, Sight, group};
 use super::{Lens, parts};
-use crate::contact::card::{Card, Editor, PropertyBuf, Value, canonical_name};
+use crate::contact::card::{Card, Editor, Property, PropertyBuf, Value, canonical_name, is_single};
 use crate::contact::identity::{Canon, is_rendering};
 use crate::contact::merge::Groups;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -30,7 +30,8 @@ pub(super) fn known(shown: &Card<'_>, then: &Lens, now: &Lens, whole: &[u8]) -> 
         .filter(|(at, _, full)| altered(*at) && !is_list(&view.properties()[*at]) && !shows.contains(full))
         .map(|(at, seen, full)| Cut { at: places[at], seen, full })
         .collect();
-    for (cut, more) in has_all(&cuts, &whole, &said, &visible, then.holds_labels() && now.holds_labels()) {
+    let labels = then.holds_labels() && now.holds_labels();
+    for (cut, more) in has_all(&cuts, &whole, &said, &visible, labels) {
         shows.insert(cut);
         visible.insert(more);
     }
@@ -50,7 +51,9 @@ pub(super) fn known(shown: &Card<'_>, then: &Lens, now: &Lens, whole: &[u8]) -> 
         let open = is_name(at) && sight.is_shown(at) && stays.get(&at) != Some(&true);
         open && (has_other_name(&card, &view, shown, name) || renamed && !parts::has(shown, name))
     };
-    let any = (0..card.properties().len()).any(|at| drops(at) || silent(at)) || !items.is_empty();
+    let mut left = left_over(&sight, &whole, &said, &visible, labels);
+    left.extend(left_names(&sight, shown));
+    let any = (0..card.properties().len()).any(|at| drops(at) || silent(at)) || !items.is_empty() || !left.is_empty();
     if !any {
         return None;
     }
@@ -72,24 +75,32 @@ pub(super) fn known(shown: &Card<'_>, then: &Lens, now: &Lens, whole: &[u8]) -> 
         list || !lines.contains_key(&at) && (drops(at) || silent(at) || sight.shown[at] == Shown::Behind)
     };
     (0..card.properties().len()).filter(|at| gone(*at)).for_each(|at| editor.remove(at));
-    // A label goes with what it is the label of.
-    let mut groups: HashMap<String, bool> = HashMap::new();
-    for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| !Canon::is_label(it)) {
-        if let Some(group) = group(property) {
-            *groups.entry(group).or_default() |= !gone(at);
-        }
-    }
-    for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| Canon::is_label(it)) {
-        if group(property).is_some_and(|group| groups.get(&group) == Some(&false)) {
-            editor.remove(at);
-        }
-    }
     let mut copies = Groups::of(&card, shown);
     let mut new: BTreeSet<usize> =
         said.lines().filter(|(.., full)| !visible.contains(full)).map(|(at, ..)| at).collect();
     for at in (0..card.properties().len()).filter(|at| is_name(*at) && gone(*at)) {
         let name = canonical_name(card.properties()[at].name());
         new.extend(shown.properties().iter().position(|it| canonical_name(it.name()) == name && !it.is_empty()));
+    }
+    // A card has it once: the cut stands for what it is a cut of. N and FN may say each other's, and then have no lines.
+    let mut replaced = HashSet::new();
+    for (at, from) in left {
+        if is_single(name(at)) && (new.remove(&from) || is_name(at)) {
+            editor.put(at, copies.copy(&shown.properties()[from], shown));
+            replaced.insert(at);
+        }
+    }
+    // A label goes with what it is the label of.
+    let mut groups: HashMap<String, bool> = HashMap::new();
+    for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| !Canon::is_label(it)) {
+        if let Some(group) = group(property) {
+            *groups.entry(group).or_default() |= !gone(at) && !replaced.contains(&at);
+        }
+    }
+    for (at, property) in card.properties().iter().enumerate().filter(|(_, it)| Canon::is_label(it)) {
+        if group(property).is_some_and(|group| groups.get(&group) == Some(&false)) {
+            editor.remove(at);
+        }
     }
     for at in new {
         editor.append_bytes(&copies.copy(&shown.properties()[at], shown));
@@ -157,6 +168,46 @@ fn has_all<'c>(
         }
     }
     found
+}
+
+/// What the device has a cut of that it was sent once, and that it could not be sent at all now: the property, and the one of
+/// the device. Unless that is told, the cut would be news when it is shown again.
+fn left_over(
+    sight: &Sight<'_, '_>,
+    whole: &Canon,
+    said: &Canon,
+    visible: &HashSet<&[u8]>,
+    labels: bool,
+) -> Vec<(usize, usize)> {
+    let hidden = |at: usize| sight.shown[at] == Shown::Hidden && !is_list(&sight.card.properties()[at]);
+    let there: HashSet<&[u8]> = whole.lines().map(|(.., full)| full).collect();
+    let mut free: HashMap<&[u8], Vec<(usize, &[u8])>> = HashMap::new();
+    for (at, identity, _) in said.lines().filter(|(.., full)| !visible.contains(full) && !there.contains(full)) {
+        free.entry(Canon::name(identity)).or_default().push((at, identity));
+    }
+    let mut found = Vec::new();
+    for (at, identity, _) in whole.lines().filter(|(at, ..)| hidden(*at)) {
+        let Some(free) = free.get_mut(Canon::name(identity)) else { continue };
+        if let Some(place) = free.iter().take(MAX_ALIKE).position(|(_, said)| is_cut(identity, said, labels)) {
+            found.push((at, free.remove(place).0));
+        }
+    }
+    found
+}
+
+/// The names that the device could not be sent now, and has otherwise: whole and its own.
+fn left_names(sight: &Sight<'_, '_>, shown: &Card<'_>) -> Vec<(usize, usize)> {
+    let find = |card: &Card<'_>, name: &str| {
+        card.properties().iter().position(|it| canonical_name(it.name()) == name && !it.is_empty())
+    };
+    let same = |one: &Property<'_>, other: &Property<'_>| {
+        let text = |it: &Property<'_>| it.text().trim_end_matches(';').trim().nfc().collect::<String>();
+        text(one) == text(other)
+    };
+    let hidden = |(at, from): &(usize, usize)| {
+        sight.shown[*at] == Shown::Hidden && !same(&sight.card.properties()[*at], &shown.properties()[*from])
+    };
+    ["N", "FN"].iter().filter_map(|name| find(sight.card, name).zip(find(shown, name))).filter(hidden).collect()
 }
 
 /// Has one line the value of the other, cut? Both without parameters; labels count if both sides have any.

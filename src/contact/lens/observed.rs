@@ -19,6 +19,12 @@ const MAX_WORD: usize = 128;
 impl Lens {
     /// The lens with what a device shows now that it was not known to hold, as something observed; `None` if there is
     /// nothing new. It comes into force with the next [`Lens::with_observed`]: a lens is settled for a whole sync.
+    ///
+    /// What is observed are names of properties, their types, and values of those whose values are listed; never a length
+    /// or a count. That a device has a longer value of its own, or one more, does not say that it takes as much in a sync:
+    /// were it sent more than it declared, it would cut or drop that at a place nobody knows, and what came back would no
+    /// longer be told from an edit, or a removal, by its user (laws L4 and L6, field note 25). At most 128
+    /// properties are remembered, and 64 types and values of each, of 128 bytes; VERSION, UID, REV and PRODID never.
     pub fn observing(&self, shown: &[u8]) -> Option<Self> {
         if self.rooms.is_empty() {
             return None;

@@ -7,7 +7,7 @@
 use super::Lens;
 use super::known::{is_cut, known, says_same};
 use super::picture::is_reencoded;
-use super::view::{Shown, Sight};
+use super::view::{Shown, Sight, group};
 use crate::contact::card::{
     Card, Editor, Property, PropertyBuf, Shape, Value, canonical_name, decode_document, is_single, render_name, shape,
 };
@@ -73,7 +73,8 @@ pub fn put(base: &[u8], shown: &[u8], then: &Lens, now: &Lens) -> Option<Put> {
         maps.extend(places.filter(same).map(|places| Seen { places, canon }));
     }
     let restored = restore((&base, &whole), &sights, &maps, &shown, (then, now));
-    let merged = merge_seen(&base, &whole, &|at, line| hidden.has(at, line), &restored)?;
+    let labels = then.holds_labels() && now.holds_labels();
+    let merged = merge_seen(&base, &whole, &|at, line| hidden.has(at, line), labels, &restored)?;
     let merged = behind((&base, &whole), &sights, &hidden, merged);
     let all = hidden.is_empty() && sights.iter().all(|sight| sight.shown.iter().all(|shown| *shown == Shown::Whole));
     let told = if all { None } else { known(&shown, then, now, &merged) };
@@ -160,6 +161,7 @@ fn restore(
     let mut groups = Groups::of(shown, base);
     let mut open: Vec<usize> = (0..base.properties().len()).filter(|at| altered(*at) && held(*at)).collect();
     let mut left: HashSet<usize> = (0..shown.properties().len()).collect();
+    let mut silent: HashSet<usize> = HashSet::new();
     let canon = Canon::of(shown);
     for (at, exact, from) in matches(base, seen, shown, &canon, &held) {
         let stays = !from.iter().any(|from| held(*from));
@@ -170,7 +172,7 @@ fn restore(
         open.retain(|it| !from.contains(it));
         if stays {
             // It has still what it was sent of something that it could not be sent now.
-            editor.remove(at);
+            silent.insert(at);
             continue;
         }
         if !from.iter().any(|from| altered(*from)) {
@@ -207,7 +209,7 @@ fn restore(
     for (at, property) in shown.properties().iter().enumerate().filter(|(at, it)| left.contains(at) && !it.is_empty()) {
         let name = canonical_name(property.name());
         if derived.contains(&at) {
-            editor.remove(at);
+            silent.insert(at);
             continue;
         }
         if let Some(source) = pictures.get(&at).map(|source| &base.properties()[*source]) {
@@ -237,7 +239,27 @@ fn restore(
             editor.put(at, back(&mut groups, property, source_property, base, owned));
         }
     }
+    silent.iter().for_each(|at| editor.remove(*at));
+    labels_of(shown, &silent).into_iter().for_each(|at| editor.remove(at));
     editor.finish()
+}
+
+/// The labels of what is left out, where they label nothing else: on their own they would be properties.
+fn labels_of(shown: &Card<'_>, silent: &HashSet<usize>) -> Vec<usize> {
+    let properties = shown.properties();
+    let groups = |silenced: bool| -> HashSet<String> {
+        let members = properties
+            .iter()
+            .enumerate()
+            .filter(|(at, it)| silent.contains(at) == silenced && !Canon::is_label(it) && Canon::says_something(it));
+        members.filter_map(|(_, it)| group(it)).collect()
+    };
+    if silent.is_empty() {
+        return Vec::new();
+    }
+    let (lost, stay) = (groups(true), groups(false));
+    let goes = |it: &Property<'_>| group(it).is_some_and(|group| lost.contains(&group) && !stay.contains(&group));
+    (0..properties.len()).filter(|at| Canon::is_label(&properties[*at]) && goes(&properties[*at])).collect()
 }
 
 /// Might a card have a picture? A quick look at its bytes.

@@ -425,6 +425,37 @@ fn what_comes_beyond_the_lens_is_there_once() {
     );
 }
 
+/// L2 and L3: what a card has once, and had out of the device's sight with a label, keeps it when the device says just that;
+/// that it has no label is told. A label of its own lands.
+#[test]
+fn a_label_that_was_never_shown_stays() {
+    let (then, now) = (fields(&[]), Lens::default());
+    let base = ["N:A;B", "item1.BDAY:19800322", "item1.X-ABLabel:Party"];
+    let same = put(&card(&base), &card(&["N:A;B", "BDAY:1980-03-22"]), &then, &now).unwrap();
+    assert_eq!(
+        (inner(&same.whole), same.told.as_deref().map(inner)),
+        (base.join("|"), Some("N:A;B|BDAY:1980-03-22".into()))
+    );
+    let other = put(&card(&base), &card(&["N:A;B", "BDAY:19990101"]), &then, &now).unwrap();
+    assert_eq!((inner(&other.whole), other.told), ("N:A;B|BDAY:19990101".to_owned(), None));
+    let labelled = ["N:A;B", "item7.BDAY:19800322", "item7.X-ABLabel:Born"];
+    let result = whole(&base, &labelled, &then, &now);
+    assert_eq!(result, "N:A;B|item2.BDAY:19800322|item2.X-ABLabel:Born");
+}
+
+/// L1 and L5: a device that holds no labels, and shows more than it can be sent, has what it shows once.
+#[test]
+fn what_is_said_again_without_its_label_is_not_doubled() {
+    let cell = read(r#"{"c":true,"r":[{"n":"N"},{"n":"TEL","k":["cell"]}]}"#);
+    let base = ["N:A;B", "item1.TEL;TYPE=CELL:000", "item1.X-ABLabel:x"];
+    assert_eq!(inner(&view(&card(&base), &cell).unwrap()), "N:A;B|TEL;TYPE=CELL:000");
+    let shown = ["N:A;B", "TEL:000"];
+    let retyped = put(&card(&base), &card(&shown), &cell, &cell).unwrap();
+    let agreed = retyped.told.unwrap_or(retyped.whole);
+    assert_eq!(inner(&agreed), "N:A;B|item2.TEL:000|item2.X-ABLabel:x");
+    assert_eq!(put(&agreed, &card(&shown), &cell, &cell).unwrap().whole, agreed);
+}
+
 /// L1: an FN that another version writes without a backslash is the same.
 #[test]
 fn a_name_in_another_version_is_known() {
@@ -442,6 +473,20 @@ fn a_cut_that_lost_its_label_is_an_echo() {
     let base = ["N:A;B", "item1.ORG:Acme;Boats", "item1.X-ABLabel:Work"];
     assert_eq!(inner(&view(&card(&base), &then).unwrap()), "N:A;B|item1.ORG:A;|item1.X-ABLabel:Work");
     assert_eq!(whole(&base, &["N:A;B", "ORG:A;"], &then, &now), base.join("|"));
+}
+
+/// L1: what was sent cut and with a label, and could not be sent now, takes its label along.
+#[test]
+fn the_label_of_a_cut_that_could_not_be_sent_now_is_no_property() {
+    let then = read(r#"{"r":[{"n":"TEL","s":{"c":1}}]}"#);
+    let now = read(r#"{"c":true,"r":[{"n":"TEL","s":{"b":2},"w":true},{"n":"X-ABLABEL"}]}"#);
+    let base = ["N:A;B", "item1.NOTE:A", "item2.TEL:000", "item1.X-ABLabel:a", "item2.X-ABLabel:a"];
+    assert_eq!(whole(&base, &["N:A;B", "item2.TEL:0", "item2.X-ABLabel:a"], &then, &now), base.join("|"));
+    assert_eq!(
+        whole(&base, &["N:A;B", "item2.TEL:0", "item2.URL:b", "item2.X-ABLabel:a"], &then, &now),
+        [&base.join("|"), "item3.URL:b", "item3.X-ABLabel:a"].join("|"),
+        "but not if it is that of something else"
+    );
 }
 
 /// L1: of names, too, a device is held to know just what it has: what it shows again is no edit.
@@ -469,12 +514,65 @@ fn names_are_known_as_the_device_has_them() {
             &["N:Meier;Ann;;;", "FN:Ann Meier"],
             &["N:Q;;;;", "FN:Ann Meier"],
         ),
+        (
+            "a cut N that could not be sent any more",
+            read(r#"{"r":[{"n":"N","s":{"c":2}}]}"#),
+            read(r#"{"c":true,"r":[{"n":"N","s":{"c":2},"w":true}]}"#),
+            &["N:Meier;Ann;;;", "FN:Ann Meier"],
+            &["N:Me;;;;"],
+        ),
+        (
+            "a cut FN that could not",
+            read(r#"{"c":true,"r":[{"n":"FN","s":{"b":2}}]}"#),
+            read(r#"{"c":true,"r":[{"n":"FN","s":{"b":2},"w":true}]}"#),
+            &["N:Meier;Ann;;;", "FN:Ann Meier"],
+            &["FN:An"],
+        ),
+        (
+            "an FN that stayed, when nothing of the one that follows N can be shown",
+            read(r#"{"c":true,"r":[{"n":"FN","s":{"b":2}},{"n":"N"}]}"#),
+            read(r#"{"c":true,"r":[{"n":"FN","s":{"b":2}},{"n":"N"}]}"#),
+            &["N:a;a;;;", "FN:a a"],
+            &["N:a;{{中;;;", "FN:a "],
+        ),
     ] {
         let first = put(&card(base), &card(shown), &then, &now).unwrap();
         let agreed = first.told.unwrap_or(first.whole);
         let again = put(&agreed, &card(shown), &now, &now).unwrap();
         assert!(same_meaning(&again.whole, &agreed), "{why}: {} became {}", inner(&agreed), inner(&again.whole));
     }
+}
+
+/// L1: of what was sent cut and cannot be sent at all any more, the cut is what the device knows: shown again it does not take
+/// the place of the whole.
+#[test]
+fn a_cut_that_was_left_over_is_no_news() {
+    for (base, cut, told) in [
+        ("ORG:Acme Boats", "ORG:Acme", "N:A;B|ORG:Acme"),
+        ("TEL:0123456789", "TEL:0123", "N:A;B|TEL:0123456789|TEL:0123"),
+    ] {
+        let name = base.split(':').next().unwrap();
+        let then = read(&format!(r#"{{"r":[{{"n":"{name}","s":{{"c":4}}}}]}}"#));
+        let (base, shown) = (["N:A;B", base], ["N:A;B", cut]);
+        assert_eq!(inner(&view(&card(&base), &then).unwrap()), shown.join("|"));
+        for now in [
+            read(&format!(r#"{{"r":[{{"n":"{name}","s":{{"c":5}},"w":true}}]}}"#)),
+            read(r#"{"c":true,"r":[{"n":"N"}]}"#),
+        ] {
+            let first = put(&card(&base), &card(&shown), &then, &now).unwrap();
+            assert_eq!((inner(&first.whole), first.told.as_deref().map(inner)), (base.join("|"), Some(told.into())));
+            let agreed = first.told.unwrap();
+            let again = put(&agreed, &card(&shown), &now, &now).unwrap();
+            assert_eq!((inner(&again.whole), again.told), (told.to_owned(), None), "{now:?}");
+        }
+    }
+    // And its label is that of the cut.
+    let then = read(r#"{"r":[{"n":"ORG","s":{"c":4}}]}"#);
+    let now = read(r#"{"c":true,"r":[{"n":"ORG","s":{"c":5},"w":true},{"n":"X-ABLABEL"}]}"#);
+    let base = ["N:A;B", "item2.ORG:Acme Boats", "item2.X-ABLabel:x"];
+    let put = put(&card(&base), &card(&["N:A;B", "item7.ORG:Acme", "item7.X-ABLabel:x"]), &then, &now).unwrap();
+    assert_eq!(inner(&put.whole), base.join("|"));
+    assert_eq!(put.told.as_deref().map(inner).unwrap(), "N:A;B|item1.ORG:Acme|item1.X-ABLabel:x");
 }
 
 /// What was observed is kept apart from what was declared, of which only the last word counts (law L5).

@@ -1,7 +1,8 @@
 //! Merging two descendants of one card.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::copy::Groups;
 use super::{Conflict, Merged};
@@ -54,23 +55,28 @@ fn listed_under(content: &[u8]) -> Vec<String> {
 }
 
 /// What became of a card of which only a part was seen: `hidden` tells by property, and by line of it, what stays as it is.
+/// Without `labels` whoever saw it knows of none.
 pub(in crate::contact) fn merge_seen(
     card: &Card<'_>,
     canon: &Canon,
     hidden: Hidden<'_>,
+    labels: bool,
     incoming: &[u8],
 ) -> Option<Vec<u8>> {
     let incoming = Card::parse(incoming).ok()?;
     let incoming_canon = Canon::of(&incoming);
     let seen = Side::of(card, canon, hidden);
-    // What says again what was not seen is there already.
+    // What says again what was not seen is there already. Lists are seen by their labels.
     let (mut open, mut covered) = (BTreeSet::new(), BTreeSet::new());
     for (property, item, full) in numbered(canon) {
-        if hidden(property, item) {
-            covered.insert(full)
-        } else {
-            open.insert(full)
-        };
+        if !hidden(property, item) {
+            open.insert(full);
+            continue;
+        }
+        if !labels && !Canon::label(full).is_empty() && items(&card.properties()[property]).is_none() {
+            covered.insert(Cow::Owned(Canon::unlabelled(full)));
+        }
+        covered.insert(Cow::Borrowed(full));
     }
     let again = |full: &[u8]| covered.contains(full) && !open.contains(full);
     let repeated: BTreeSet<(usize, usize)> = numbered(&incoming_canon)
@@ -261,7 +267,10 @@ impl<'m, 'c> Merge<'m, 'c> {
             None => self.current.name(),
         };
         let idle = |side: &Side<'c>| {
-            let listed = |full: &str| self.listed.iter().any(|listed| listed == full.trim());
+            let is_listed = |text: &str| self.listed.iter().any(|listed| listed == text.trim());
+            // Nicknames may stand in one property.
+            let parts = |full: &str| Canon::items(full).count() > 0 && Canon::items(full).all(is_listed);
+            let listed = |full: &str| is_listed(full) || parts(full);
             side.fulls.iter().all(|full| is_rendering(full, &name) || listed(full))
         };
         if unchanged(self.current) || current.is_empty() {
@@ -338,14 +347,18 @@ impl<'m, 'c> Merge<'m, 'c> {
             .collect();
         for (key, full) in gone {
             let about = about(full);
-            let became = |side: &Side<'c>| {
+            // What both have is an address of both, not what one made of another.
+            let became = |side: &Side<'c>, other: &Side<'c>| {
                 let mut found = instances(side, "ADR")
-                    .filter(|(key, full)| self.base.lines(*key).is_empty() && self::about(full) == about)
+                    .filter(|(key, _)| self.base.lines(*key).is_empty() && other.lines(*key).is_empty())
+                    .filter(|(_, full)| self::about(full) == about)
                     .map(|(key, _)| side.lines(key)[0].0);
                 let first = found.next();
                 first.filter(|_| found.next().is_none())
             };
-            let (Some(ours), Some(theirs)) = (became(self.current), became(self.incoming)) else { continue };
+            let ours = became(self.current, self.incoming);
+            let theirs = became(self.incoming, self.current);
+            let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
             let property = |side: &Side<'c>, place: Place| side.card.properties()[place.property].clone();
             let base = property(self.base, self.base.lines(key)[0].0).components();
             let (current, incoming) = (property(self.current, ours), property(self.incoming, theirs));
@@ -375,21 +388,34 @@ impl<'m, 'c> Merge<'m, 'c> {
                 homes.entry(name).or_insert(at);
             }
         }
-        // What nothing was said of, or what only repeated N, and has to give way takes its labels along.
-        for lines in places(&self.take) {
-            let property = &self.incoming.card.properties()[lines[0].property];
-            if let Some(at) = homes.get(canonical_name(property.name())).copied()
-                && card.properties()[at].text() != property.text()
-            {
-                self.drop.insert(Place { property: at, item: 0 });
-                // And so does what says just that a second time.
-                let said = self.incoming.lines(Key::Single(canonical_name(property.name())));
-                let canon = Canon::of(card);
-                let again = canon.lines().filter(|(at, _, full)| {
-                    (self.hidden)(*at, 0) && said.iter().any(|(place, said)| *place == lines[0] && **said == **full)
-                });
-                self.drop.extend(again.map(|(property, ..)| Place { property, item: 0 }));
+        // What nothing was said of, or what only repeated N, and has to give way takes its labels along. And so does what says
+        // just that a second time. In another spelling, and without its label, what nothing was said of is what it was.
+        let canons = LazyCell::new(|| (Canon::of(card), Canon::of(self.incoming.card)));
+        let firsts = LazyCell::new(|| (first_lines(&canons.0), first_lines(&canons.1)));
+        let stays = |at: usize, from: usize| {
+            let same_text = || card.properties()[at].text() == self.incoming.card.properties()[from].text();
+            if !(self.hidden)(at, 0) {
+                return same_text();
             }
+            match (firsts.0.get(&at), firsts.1.get(&from)) {
+                (Some(ours), Some(theirs)) => repeats(ours, theirs),
+                _ => same_text(),
+            }
+        };
+        let mut said: BTreeSet<&[u8]> = BTreeSet::new();
+        for (key, lines) in &self.incoming.keys {
+            let Key::Single(name) = key else { continue };
+            let Some(at) = homes.get(name).copied() else { continue };
+            for (place, full) in lines.iter().filter(|(place, _)| self.take.contains(place)) {
+                if !stays(at, place.property) {
+                    self.drop.insert(Place { property: at, item: 0 });
+                    said.insert(full);
+                }
+            }
+        }
+        if !said.is_empty() {
+            let again = canons.0.lines().filter(|(at, _, full)| (self.hidden)(*at, 0) && said.contains(full));
+            self.drop.extend(again.map(|(property, ..)| Place { property, item: 0 }));
         }
         let mut editor = Editor::new(card);
         let mut groups = Groups::of(card, self.incoming.card);
@@ -410,10 +436,9 @@ impl<'m, 'c> Merge<'m, 'c> {
             let home = homes.remove(name);
             if let Some(at) = home
                 && !self.drop.contains(&Place { property: at, item: 0 })
-                && card.properties()[at].text() == property.text()
-                && (self.prefer == Prefer::Current
-                    || (self.hidden)(at, 0)
-                    || same_params(&card.properties()[at], property))
+                && ((self.hidden)(at, 0)
+                    || card.properties()[at].text() == property.text()
+                        && (self.prefer == Prefer::Current || same_params(&card.properties()[at], property)))
             {
                 continue;
             }
@@ -528,6 +553,23 @@ fn about(full: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (_, label, rest) = (parts.next(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let params = rest.iter().position(|&byte| byte == Canon::PART).map_or(&[][..], |at| &rest[at..]);
     (label.to_vec(), params.to_vec())
+}
+
+/// The first line of each property, without parameters.
+fn first_lines(canon: &Canon) -> HashMap<usize, &[u8]> {
+    let mut first = HashMap::new();
+    for (at, identity, _) in canon.lines() {
+        first.entry(at).or_insert(identity);
+    }
+    first
+}
+
+/// Has one line the value of the other, and no label but that one's? Both without parameters.
+fn repeats(line: &[u8], again: &[u8]) -> bool {
+    let label = Canon::label(again);
+    Canon::name(line) == Canon::name(again)
+        && Canon::components(line).eq(Canon::components(again))
+        && (label.is_empty() || label == Canon::label(line))
 }
 
 /// Places by property.

@@ -11,10 +11,9 @@ use crate::message::{
     Alert, AlertCode, Anchor, CmdId, Command, Header, Item, Location, Message, Meta, MsgId, Op, SessionId, StatusCode,
     Version,
 };
-use crate::session::{Client, ClientBook, ClientConfig, Credentials, Patience, Profiles};
+use crate::session::{Client, ClientBook, ClientConfig, Credentials};
 use crate::store::memory::MemoryStore;
 use crate::store::{AccountNo, Store};
-use crate::sync::DeletionGuard;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
@@ -73,31 +72,18 @@ pub fn client(bytes: &[u8]) {
 
 fn config(mode: AlertCode, input: &mut Input<'_>) -> ClientConfig {
     let (user, password) = ("alice".to_owned(), Secret::new(PASSWORD.to_owned()));
+    let credentials = match input.below(4) {
+        3 => Credentials::Mac { user, password },
+        _ => Credentials::Md5 { user, password },
+    };
+    let books = vec![ClientBook { mode, ..ClientBook::new(BOOK, "./card", "contacts") }];
     ClientConfig {
-        server_uri: "http://server.example/syncml".to_owned(),
-        device_id: "phone".to_owned(),
-        credentials: match input.below(4) {
-            3 => Credentials::Mac { user, password },
-            _ => Credentials::Md5 { user, password },
-        },
-        book_credentials: Vec::new(),
-        server: None,
-        patience: Patience::default(),
-        books: vec![ClientBook {
-            book: BOOK,
-            local_uri: "./card".to_owned(),
-            remote_uri: "contacts".to_owned(),
-            mode,
-            filter: None,
-            dimensions: Vec::new(),
-        }],
         encoding: input.pick(&[Encoding::Xml, Encoding::Wbxml]),
         version: input.pick(&[Version::V12, Version::V11, Version::V10]),
         max_msg_size: input.pick(&[20_000, 3_000]),
         max_obj_size: 100_000,
         max_card_size: 100_000,
-        guard: DeletionGuard::default(),
-        profiles: Profiles::shipped(),
+        ..ClientConfig::new("http://server.example/syncml", "phone", credentials, books)
     }
 }
 

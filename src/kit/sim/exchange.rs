@@ -255,6 +255,7 @@ impl World<'_> {
         self.stats.clean += 1;
         let device = &mut self.devices[number];
         device.bare = false;
+        device.returned.clear();
         if !talk.watch.complete(talk.sync) {
             return Err(self.violation("I6", "a device's anchors moved before both packages were complete"));
         }

@@ -8,7 +8,7 @@ use super::world::{Outcome, World};
 use crate::auth::Verifier;
 use crate::store::history::{At, HistoryError, restore_book};
 use crate::store::memory::MemoryStore;
-use crate::store::{AccountNo, BookRow, Guid, ItemRow, Revision, Store, Verdict};
+use crate::store::{AccountNo, BookRow, Guid, ItemRow, PairRow, Revision, Store, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,16 +16,17 @@ impl World<'_> {
     /// Something happens to a device.
     pub(super) fn befall(&mut self, number: usize, fate: Fate) -> Outcome {
         let device = &self.devices[number];
+        let pair = self.pair(self.faults.as_ref(), self.account, &device.config.device_id)?;
+        let unanchored = pair.is_some_and(|pair| pair.peer_next.is_none());
         let memory = match fate {
             Fate::BackedUp => {
                 self.devices[number].backup = Some(device.memory.copy());
                 return Ok(());
             }
             Fate::SetBack => match &device.backup {
-                Some(backup) if self.can_be_told(number, Some(backup))? => backup.copy(),
+                Some(backup) if self.can_be_told(number, backup)? => backup.copy(),
                 _ => return Ok(()),
             },
-            Fate::Emptied if !self.can_be_told(number, None)? => return Ok(()),
             Fate::Emptied | Fate::Reinstalled => {
                 MemoryStore::new([(number as u8 + 100).wrapping_add(device.lives.wrapping_mul(16)); 32])
             }
@@ -62,6 +63,8 @@ impl World<'_> {
         // What it had deleted, nobody will hear of.
         self.model.unheard(&deleted);
         self.respelt_on(&before);
+        // Nor that it changed something: what a card was before may be there as well.
+        self.model.unheard(&fresh.iter().cloned().collect::<Vec<_>>());
         if fate == Fate::Reinstalled {
             // Without its map, a card that was changed may be taken for another by that of somebody alike.
             let faces = before.iter().map(|item| Face::read(&item.content));
@@ -70,45 +73,45 @@ impl World<'_> {
             self.devices[number].fresh = fresh;
             return Ok(());
         }
-        // Nor of what it had changed, as far as nobody has heard yet.
-        self.model.unheard(&fresh.into_iter().collect::<Vec<_>>());
         let there = cards(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
         let there: BTreeSet<String> = there.iter().flat_map(|card| Face::read(card).tokens).collect();
         let lost = before.iter().flat_map(|item| Face::read(&item.content).tokens);
+        if unanchored {
+            // Whose first sync has not ended, and who shows other cards under the same ids, may as well have edited them.
+            self.model.lost(lost.clone());
+        }
         self.model.lost(lost.filter(|token| !there.contains(token)));
         let (store, account) = self.place(Place::Device(number));
         let now = book::items(store.as_ref(), account).map_err(|error| self.misused(&error))?;
         self.respelt_on(&now);
+        let tokens = |items: &[ItemRow<'_>]| -> BTreeSet<String> {
+            items.iter().flat_map(|item| Face::read(&item.content).tokens).collect()
+        };
+        let (had, has) = (tokens(&before), tokens(&now));
+        self.devices[number].returned = has.difference(&had).cloned().collect();
         for item in &now {
             self.model.unheard(&Face::read(&item.content).tokens);
         }
         Ok(())
     }
 
-    /// Whether a device that goes back in time can be told from one that went on. One that is set back to where its anchor
-    /// is good went through its last sync, for all that anybody knows, and lost the last reply (DESIGN "Anchors"); one whose
-    /// first sync has not ended, and shows other cards under the same ids, has edited them. Who does such a thing has to ask
-    /// for a slow sync, or to take another DeviceID. So nobody does here.
-    fn can_be_told(&self, number: usize, backup: Option<&MemoryStore>) -> Outcome<bool> {
-        let device = &self.devices[number];
-        let anchors = |store: &dyn Store, account, peer: &str, own: bool| {
-            book::look(store, account, |tx| {
-                let Some(row) = tx.device(peer)? else { return Ok(Vec::new()) };
-                let pair = tx.pair(row.device, BOOK)?;
-                Ok(match pair {
-                    Some(pair) if own => pair.own_next.into_iter().collect(),
-                    Some(pair) => [pair.peer_next, pair.peer_prev].into_iter().flatten().collect(),
-                    None => Vec::new(),
-                })
-            })
-            .map_err(|error| self.misused(&error))
-        };
-        let there = anchors(self.faults.as_ref(), self.account, &device.config.device_id, false)?;
-        let here = match backup {
-            Some(backup) => anchors(backup, device.account, &device.config.server_uri, true)?,
-            None => Vec::new(),
-        };
-        Ok(!there.is_empty() && !here.iter().any(|anchor| there.contains(anchor)))
+    /// Whether a device that is set back can be told from one that went on. One that is set back to where its anchor is good
+    /// went through its last sync, for all that anybody knows, and lost the last reply (DESIGN "Anchors"). Who does such a
+    /// thing has to ask for a slow sync, or to take another DeviceID. So nobody does here.
+    fn can_be_told(&self, number: usize, backup: &MemoryStore) -> Outcome<bool> {
+        let config = &self.devices[number].config;
+        let here = self.pair(backup, self.devices[number].account, &config.server_uri)?.and_then(|pair| pair.own_next);
+        let there = self.pair(self.faults.as_ref(), self.account, &config.device_id)?;
+        let good = there.map_or([None, None], |pair| [pair.peer_next, pair.peer_prev]);
+        Ok(here.is_none() || !good.contains(&here))
+    }
+
+    fn pair(&self, store: &dyn Store, account: AccountNo, peer: &str) -> Outcome<Option<PairRow>> {
+        let pair = book::look(store, account, |tx| match tx.device(peer)? {
+            Some(row) => tx.pair(row.device, BOOK),
+            None => Ok(None),
+        });
+        pair.map_err(|error| self.misused(&error))
     }
 
     /// Cards as a device spells them may come to the server once it has no proof that they are what it was sent.

@@ -3,9 +3,9 @@
 use crate::message::{Op, Timestamp};
 use crate::store::watch::{Observer, Watched};
 use crate::store::{
-    AccountNo, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow, Keys,
-    LensNo, MapRow, NewStaged, OutgoingRow, PairRow, PartialRow, PastRow, RestoreRow, Result, Revision, RevisionRow,
-    SentRef, SessionKey, SessionRow, StagedRow, Store, StoreError, Token, Tx, Verdict, ViewFp,
+    AccountNo, AuditRow, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow,
+    Keys, LensNo, MapRow, NewStaged, OutgoingRow, PairRow, PartialRow, PastRow, RestoreRow, Result, Revision,
+    RevisionRow, SentRef, SessionKey, SessionRow, StagedRow, Store, StoreError, Token, Tx, Verdict, ViewFp,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -90,10 +90,12 @@ impl Tx for TapTx<'_> {
         fn put_device(row: &DeviceRow) -> DeviceNo;
         fn session(key: SessionKey<'_>) -> Option<SessionRow>;
         fn drop_rival_sessions(device: DeviceNo, books: &[BookNo], keep: &Token) -> u64;
+        fn count_sessions(device: DeviceNo) -> u64;
         fn expire_sessions(now: Timestamp) -> usize;
         fn queue_statuses(token: &Token, statuses: &[Vec<u8>]) -> ();
         fn queued_statuses(token: &Token, limit: usize) -> Vec<(i64, Vec<u8>)>;
         fn drop_statuses(token: &Token, upto: i64) -> ();
+        fn audit(row: &AuditRow) -> ();
         fn lock_books(books: &[BookNo]) -> Vec<BookRow>;
         fn book(book: BookNo) -> Option<BookRow>;
         fn put_book(row: &BookRow) -> ();
@@ -343,5 +345,9 @@ impl Store for FaultStore {
 
     fn keys(&self) -> Result<Keys> {
         self.inner.keys()
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.inner.rotate_keys(since)
     }
 }

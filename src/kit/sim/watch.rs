@@ -100,8 +100,9 @@ pub(super) fn outline(what: &str, bytes: &[u8], encoding: Encoding) -> String {
                 out += "; Sync";
                 for command in &sync.commands {
                     let Command::Change(change) = command else { continue };
-                    let tokens = content(change).map(|content| Face::read(content).tokens).unwrap_or_default();
-                    out += &format!(" [{} {} {} {tokens:?}]", change.cmd_id.as_str(), change.op.name(), key(change).1);
+                    let face = content(change).map(Face::read).unwrap_or_default();
+                    let (cmd_id, op, key) = (change.cmd_id.as_str(), change.op.name(), key(change).1);
+                    out += &format!(" [{cmd_id} {op} {key} {:?} with {} numbers]", face.tokens, face.numbers.len());
                 }
             }
             other => out += &format!("; {}", other.name()),

@@ -37,6 +37,8 @@ pub(super) struct Device {
     pub lives: u8,
     /// It was set back, and may still believe in syncs that are over.
     pub shaken: bool,
+    /// Tokens of cards that it had no more before it was set back, and shows again until a session ends cleanly.
+    pub returned: BTreeSet<String>,
     /// What it knew of its syncs is gone, and none ended cleanly since.
     pub bare: bool,
     /// The server knows what this device holds: its last session ended cleanly, and none began since.
@@ -129,6 +131,7 @@ impl<'l> World<'l> {
                 backup: None,
                 lives: 0,
                 shaken: false,
+                returned: BTreeSet::new(),
                 bare: false,
                 sure: false,
                 fresh: BTreeSet::new(),
@@ -303,6 +306,12 @@ impl<'l> World<'l> {
         let deed =
             edit(store.as_ref(), account, dice, token.clone(), &offered, sure, now).map_err(|e| self.misused(&e))?;
         let deleted = self.model.edited(self.event, deed.seen.as_ref(), deed.left.as_ref(), sure);
+        // The server believes such a card gone from there already, so that it may come as a new one.
+        let returned = |token: &&String| self.devices.iter().any(|device| device.returned.contains(*token));
+        let seen = deed.seen.iter().flat_map(|face| &face.tokens);
+        let returned: Vec<String> = seen.filter(returned).cloned().collect();
+        self.model.unheard(&returned);
+        self.model.may_double(returned.into_iter());
         if let Place::Device(number) = at {
             self.devices[number].deleted.extend(deleted);
         }

@@ -1,8 +1,10 @@
 //! Accounts, logins, principals, grants, keys.
 
-use super::support::{BOOK, OTHER_BOOK, Outcome, account, add, holds, read, same, write};
+use super::support::{BOOK, NOW, OTHER_BOOK, Outcome, account, add, holds, read, same, write};
 use crate::auth::{DigestName, Secret, Verifier};
-use crate::store::{AccountNo, BookNo, Principal, PrincipalKind, Store, StoreError};
+use crate::message::Timestamp;
+use crate::store::audit::NO_ACCOUNT;
+use crate::store::{AccountNo, AuditRow, BookNo, KEYS_KEPT, Principal, PrincipalKind, Store, StoreError};
 
 /// A verifier as something that can be compared.
 fn shown(verifier: &Verifier) -> (String, Vec<u8>) {
@@ -155,8 +157,46 @@ pub(super) fn dirty(store: &dyn Store) -> Outcome {
 
 pub(super) fn keys_stay(store: &dyn Store) -> Outcome {
     let (keys, again) = (store.keys()?, store.keys()?);
-    same("the nonce key", keys.nonce, again.nonce)?;
-    same("the token key", keys.token, again.token)?;
-    holds("the keys differ", keys.nonce != keys.token)?;
-    holds("the keys are not zero", keys.nonce != [0; 32] && keys.token != [0; 32])
+    holds("the keys stay", keys == again)?;
+    let numbers: Vec<_> = keys.0.iter().map(|set| (set.number, set.since)).collect();
+    same("numbers", numbers, vec![(1, Timestamp(0))])?;
+    let first = &keys.0[0];
+    holds("the keys differ", first.nonce != first.token)?;
+    holds("the keys are not zero", first.nonce != [0; 32] && first.token != [0; 32])
+}
+
+pub(super) fn keys_rotate(store: &dyn Store) -> Outcome {
+    let mut before = store.keys()?;
+    for number in 2..=KEYS_KEPT + 2 {
+        let since = Timestamp(i64::from(number) * 1_000);
+        let after = store.rotate_keys(since)?;
+        holds("all see them", after == store.keys()?)?;
+        let Some((new, old)) = after.0.split_last() else { return holds("there are keys", false) };
+        same("the new ones", (new.number, new.since), (number, since))?;
+        holds("they are new", old.iter().all(|set| set.nonce != new.nonce && set.token != new.token))?;
+        holds("and differ", new.nonce != new.token)?;
+        let kept = before.0.len().min(KEYS_KEPT as usize - 1);
+        holds("those before stay, but for the oldest", *old == before.0[before.0.len() - kept..])?;
+        before = after;
+    }
+    Ok(())
+}
+
+pub(super) fn audit(store: &dyn Store) -> Outcome {
+    let (ann, bob) = (account(store, "ann")?, account(store, "bob")?);
+    let row = |second: i64, object: &'static str| {
+        AuditRow::new(NOW.plus_seconds(second), "device 1", "t\u{e4}st", object).with_outcome("partly")
+    };
+    write(store, ann, |tx| tx.audit(&row(5, "later")).and_then(|()| tx.audit(&row(0, "first"))))?;
+    write(store, bob, |tx| tx.audit(&row(0, "second")))?;
+    read(store, bob, |tx| tx.audit(&row(0, "never")))?;
+    crate::store::audit::note(store, NO_ACCOUNT, &row(9, "all"))?;
+    let all = store.directory().audit((Timestamp(0), 0), 99)?;
+    let told: Vec<_> = all.iter().map(|row| (row.account, &*row.object)).collect();
+    same("all", told, vec![(ann, "first"), (bob, "second"), (ann, "later"), (NO_ACCOUNT, "all")])?;
+    let whole = AuditRow { seq: all[0].seq, account: ann, ..row(0, "first") };
+    same("a row", &all[0], &whole)?;
+    let page = store.directory().audit((all[0].at, all[0].seq), 2)?;
+    same("a page", page, all[1..3].to_vec())?;
+    same("after the last", store.directory().audit((all[3].at, all[3].seq), 9)?, Vec::new())
 }

@@ -12,6 +12,7 @@
 // Threads and panics of its own: it is a test that happens to be public.
 #![allow(clippy::disallowed_methods)]
 
+mod apart;
 mod atomic;
 mod blobs;
 mod books;
@@ -124,12 +125,15 @@ cases! {
         directory_while_a_step_is_open: "The directory can be read inside a step.",
         dirty: "A changed book is noted once for each device that was granted its account, until that has it.",
         keys_stay: "The keys are there from the beginning, differ from each other, and stay.",
+        audit: "What was done is listed in the order of time, with its account; a step that is undone did nothing.",
+        keys_rotate: "New keys get the next number; a few generations are kept.",
     }
     sessions {
         devices: "Devices are numbered by their account, found by id, updated by number.",
         session_rows: "A session row comes back as it was put, by its token and by its ids.",
         session_newest: "Of sessions with the same ids the newest is found.",
         session_superseded: "A new session removes the others of its device about the same books, and no more.",
+        session_counts: "The sessions of a device are counted.",
         session_expiry: "Sessions whose deadline is past are removed with their statuses.",
         statuses: "Queued statuses come back in their order until they are dropped.",
     }
@@ -206,6 +210,10 @@ cases! {
         own_changes: "A step sees its own changes.",
         accounts_apart: "What one account wrote, another's ids do not reach.",
     }
+    apart {
+        nothing_of_another_account: "To every call another account's id is as one never used, and changes nothing of it.",
+        nothing_of_another_device: "To every call about a device another device's id is as one never used.",
+    }
     races {
         writers_take_turns: "Writers of one book lose no revision and use none twice.",
         late_committer: "Revisions become visible in increasing order, however late a writer commits.",
@@ -225,8 +233,8 @@ cases! {
 macro_rules! store_kit_tests {
     ($open:expr) => {
         $crate::store_kit_tests! { @ $open;
-            logins principals grants directory_while_a_step_is_open dirty keys_stay
-            devices session_rows session_newest session_superseded session_expiry statuses
+            logins principals grants directory_while_a_step_is_open dirty keys_stay keys_rotate audit
+            devices session_rows session_newest session_superseded session_counts session_expiry statuses
             book_rows book_unlocked item_rows item_conflicts book_list book_adopted writer_numbers
             ten_thousand
             changes_in_order changes_in_pages revisions history
@@ -239,12 +247,13 @@ macro_rules! store_kit_tests {
             partial_objects
             blob_pieces blob_prints blob_owners blob_writer
             rolled_back failed looked_at own_changes accounts_apart
+            nothing_of_another_account nothing_of_another_device
             writers_take_turns late_committer loaded_before_commit lock_is_held session_row_is_locked
             disjoint_writers
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 71);
+            assert_eq!($crate::kit::store::CASES.len(), 76);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

@@ -185,3 +185,14 @@ pub(super) fn statuses(store: &dyn Store) -> Outcome {
     write(store, ann, |tx| tx.drop_statuses(&one, i64::MAX))?;
     same("after all were dropped", queued(one, usize::MAX)?, Vec::new())
 }
+
+pub(super) fn session_counts(store: &dyn Store) -> Outcome {
+    let (ann, bob) = (account(store, "ann")?, account(store, "bob")?);
+    let count = |account, device| read(store, account, move |tx| tx.count_sessions(DeviceNo(device)));
+    for (token, device) in [(1, 1), (2, 1), (3, 2), (2, 1)] {
+        write(store, ann, |tx| tx.put_session(&session_row(token, DeviceNo(device), "1")))?;
+    }
+    same("of each device", [count(ann, 1)?, count(ann, 2)?, count(ann, 3)?, count(bob, 1)?], [2, 1, 0, 0])?;
+    write(store, ann, |tx| tx.drop_rival_sessions(DeviceNo(1), &[], &Token([2; 16])))?;
+    same("after one is removed", count(ann, 1)?, 1)
+}

@@ -35,6 +35,7 @@ use crate::store::{AccountNo, BookNo, DeviceRow, HoldReason, Store, StoreError, 
 use crate::sync::filter::{Filter, FilterError, FilterType};
 use crate::sync::{DeletionGuard, Role, status_policy};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +74,14 @@ pub struct BookFilter {
     pub fields: Vec<String>,
     /// What happens to records here that do not match.
     pub filter_type: FilterType,
+}
+
+impl ClientBook {
+    /// A book whose changes go both ways, unfiltered, and that holds all of a card.
+    pub fn new(book: BookNo, local_uri: impl Into<String>, remote_uri: impl Into<String>) -> Self {
+        let (local_uri, remote_uri) = (local_uri.into(), remote_uri.into());
+        Self { book, local_uri, remote_uri, mode: AlertCode::TWO_WAY, filter: None, dimensions: Vec::new() }
+    }
 }
 
 impl BookFilter {
@@ -126,6 +135,32 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
+    /// The defaults: XML of version 1.2, messages of 64 KiB, objects and contacts of 4 MiB, the usual patience and guard,
+    /// the shipped profiles, a server that need not prove itself.
+    pub fn new(
+        server_uri: impl Into<String>,
+        device_id: impl Into<String>,
+        credentials: Credentials,
+        books: Vec<ClientBook>,
+    ) -> Self {
+        Self {
+            server_uri: server_uri.into(),
+            device_id: device_id.into(),
+            credentials,
+            book_credentials: Vec::new(),
+            server: None,
+            patience: Patience::default(),
+            books,
+            encoding: Encoding::Xml,
+            version: Version::V12,
+            max_msg_size: 1 << 16,
+            max_obj_size: 1 << 22,
+            max_card_size: 1 << 22,
+            guard: DeletionGuard::default(),
+            profiles: Profiles::shipped(),
+        }
+    }
+
     /// What this client takes of large objects.
     const fn large(&self) -> LargeLimits {
         LargeLimits { object: self.max_obj_size, card: self.max_card_size, account: u64::MAX, book: BookRoom::ENDLESS }
@@ -516,6 +551,7 @@ impl Client {
                 large: self.config.large(),
                 guard: self.config.guard,
                 quota: Quota::NONE,
+                rest: BTreeMap::new(),
                 archives: Vec::new(),
                 manners: self.config.profiles.manners(&self.state.rules),
                 rows: Default::default(),

@@ -5,6 +5,7 @@ use super::{Client, ClientConfig, ClientError, Credentials};
 use crate::auth::{Challenge, Nonces, Presented, Scheme, Verifier, verify};
 use crate::message::{Command, Location, Message, Status, StatusCode, Timestamp, names};
 use crate::session::turn::{broken, refuse_all};
+use crate::store::StoreError;
 
 /// Credentials asked for before a server that has none, or a wrong one, is left.
 const MAX_TRIES: u32 = 2;
@@ -64,7 +65,9 @@ impl Client {
             Ok(())
         })?;
         let (count, stored) = known.map(|row| (row.nonce_count, row.nonce_out)).unwrap_or_default();
-        let nonces = Nonces::new(&self.store.keys()?.nonce);
+        let keys = self.store.keys()?;
+        let missing = || StoreError::Corrupt("the keys are missing; restore a backup".to_owned());
+        let nonces = Nonces::new(&keys.signing(now).ok_or_else(missing)?.nonce);
         let place = Location::named(self.config.server_uri.clone(), self.config.device_id.clone());
         let presented = match &message.header.cred {
             Some(cred) => Presented::read(cred, &message.header.source).ok().flatten(),

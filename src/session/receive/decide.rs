@@ -134,8 +134,9 @@ impl<'m> Overlay<'m> {
         }
         let Meant { whole, told, lens, narrow, echo } = meant;
         if echo && entry.view_fp != view {
-            // It says the same in its own way.
+            // It says the same in its own way, or as much of it as this session is about.
             entry.view_fp = view;
+            entry.lens = lens;
             self.learn_and_write(entry.clone());
         }
         let was = self.agreed_folder(tx, open, &entry, self.item(entry.guid)?)?;

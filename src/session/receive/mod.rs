@@ -143,6 +143,12 @@ pub(super) struct Quota {
 impl Quota {
     /// No limit.
     pub(super) const NONE: Self = Self { items: u64::MAX, bytes: u64::MAX };
+
+    /// The less of both.
+    pub(super) fn within(self, other: Option<Self>) -> Self {
+        let other = other.unwrap_or(Self::NONE);
+        Self { items: self.items.min(other.items), bytes: self.bytes.min(other.bytes) }
+    }
 }
 
 impl OpenBook<'_, '_> {

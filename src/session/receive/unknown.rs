@@ -73,7 +73,7 @@ impl<'m> Overlay<'m> {
             return Ok(Outcome::Undecided);
         }
         // An edit may have crossed what took the item from the device, whose id for it is the same as before.
-        if open.role == Role::Server && !open.state.forgot && self.by_its_former_id(tx, open, &luid, &content)? {
+        if open.role == Role::Server && self.by_its_former_id(tx, open, &luid, &content)? {
             return Ok(Outcome::Done(status(Twin::Strong)));
         }
         if let Some(guid) = self.strong_twin(open.kind, &content)? {
@@ -180,19 +180,31 @@ impl<'m> Overlay<'m> {
         old: &MapRow,
         content: &Content<'m>,
     ) -> Result<Option<Twin>> {
-        let luid = Cow::Owned(old.luid.clone());
-        let first = MapRow { agreed_revision: Revision(0), ..old.clone() };
-        if let Some(revision) = self.revision_like(tx, open, &first, content)? {
-            let lens = lens_after(old, content, open.state.lens);
-            self.bind_under(open, luid, old.guid, (revision, content.print, lens));
-            open.state.received.matched += 1;
+        if self.as_it_once_was(tx, open, old, content)? {
             return Ok(Some(Twin::Exact));
         }
+        let luid = Cow::Owned(old.luid.clone());
         if self.item(old.guid)?.deleted || !self.may_be_edit_of(tx, open, old, &content.bytes)? {
             return Ok(None);
         }
         self.bind_strong(tx, open, luid, old.guid, content.clone(), Action::BindAndMerge)?;
         Ok(Some(Twin::Strong))
+    }
+
+    /// Binds an id of before whose card is as the item once was, so that what became of the item since is told again.
+    fn as_it_once_was(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<bool> {
+        let first = MapRow { agreed_revision: Revision(0), ..old.clone() };
+        let Some(revision) = self.revision_like(tx, open, &first, content)? else { return Ok(false) };
+        let lens = lens_after(old, content, open.state.lens);
+        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (revision, content.print, lens));
+        open.state.received.matched += 1;
+        Ok(true)
     }
 
     /// What was sent to this peer and may have been stored there without our knowing; `false` when nothing fits.
@@ -271,7 +283,8 @@ impl<'m> Overlay<'m> {
         Ok(true)
     }
 
-    /// Binds an id again that was retired, if its item is here, has no other id, and the card can be an edit of it.
+    /// Binds an id again that was retired, if its item is here, has no other id, and the card can be an edit of it; for a peer
+    /// that has forgotten what it was told, if the card is what the item once was.
     pub(super) fn by_its_former_id(
         &mut self,
         tx: &mut dyn Tx,
@@ -285,6 +298,7 @@ impl<'m> Overlay<'m> {
                 && self.items.get(&old.guid).is_some_and(|item| !item.deleted)
         };
         match self.entries.get(luid).or_else(|| self.old_entries.get(luid)).filter(free).cloned() {
+            Some(old) if open.state.forgot => self.as_it_once_was(tx, open, &old, content),
             Some(old) => self.edited_since(tx, open, &old, content),
             None => Ok(false),
         }

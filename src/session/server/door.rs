@@ -1,8 +1,9 @@
 //! Who may open a book, and who this server is (§5.4, §5.5).
 
+use super::keyring::Keyring;
 use super::step::Step;
 use super::{Asked, Server};
-use crate::auth::{Attempts, Challenge, Identity, Nonces, Policy, Presented, Scheme, Transport, Verifier, verify};
+use crate::auth::{Attempts, Challenge, Identity, Policy, Presented, Scheme, Transport, Verifier, verify};
 use crate::message::{Alert, Command, Header, Location, Status, StatusCode, names};
 use crate::session::datastore;
 use crate::session::state::Package;
@@ -19,7 +20,7 @@ const MAX_PROOFS: u32 = 3;
 #[derive(Clone, Copy)]
 pub(super) struct Door<'s> {
     host: &'s dyn Host,
-    nonces: &'s Nonces,
+    keys: &'s Keyring,
     policy: Policy,
     transport: Transport,
     account: AccountNo,
@@ -28,10 +29,10 @@ pub(super) struct Door<'s> {
 }
 
 impl Server {
-    pub(super) fn door<'s>(&'s self, asked: &Asked<'s>, account: AccountNo) -> Door<'s> {
+    pub(super) fn door<'s>(&'s self, asked: &'s Asked<'s>, account: AccountNo) -> Door<'s> {
         Door {
             host: &*self.host,
-            nonces: &self.nonces,
+            keys: &asked.keys,
             policy: self.policy(),
             transport: asked.transport(),
             account,
@@ -99,7 +100,7 @@ impl Step<'_, '_> {
         if self.state.trust.count_try(book) <= MAX_ASKED {
             self.state.trust.asked.push(book);
         }
-        let nonce = self.door.nonces.challenge(&self.place(book), 0, self.now);
+        let nonce = self.door.keys.challenge(&self.place(book), 0, self.now);
         Err((code, Some(Wanted::new(&Challenge::new(scheme, nonce.as_bytes())))))
     }
 
@@ -111,7 +112,7 @@ impl Step<'_, '_> {
         if self.state.trust.tries(book) > MAX_ASKED || attempts().wait(&name, address, self.now).is_some() {
             return false;
         }
-        let candidates = self.door.nonces.candidates(&self.place(book), 0, None, self.now);
+        let candidates = self.door.keys.candidates(&self.place(book), 0, None, self.now);
         let good = verify(presented, &[verifier], &candidates.as_slices()).is_some()
             && policy.for_book().accepts(presented.scheme(), transport);
         if good {

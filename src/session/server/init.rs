@@ -244,7 +244,8 @@ impl Step<'_, '_> {
         }
         store.staged = resumed;
         store.resuming = resumed;
-        store.forgot = forgot && !resumed;
+        // What it showed before a sync of everything broke off, it showed without an anchor, too.
+        store.forgot = forgot && (!resumed || sync.is_full());
         store.seen_head = row.head;
         store.received = left_over.received;
         store.left_over = (!settled).then(|| Box::new(left_over));

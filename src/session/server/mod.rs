@@ -3,19 +3,26 @@
 mod admit;
 mod busy;
 mod door;
+mod found;
 mod init;
+mod keyring;
 mod poll;
 mod prove;
+mod rate;
 mod refusal;
 mod step;
 mod tell;
 
 use self::busy::Waiting;
+use self::keyring::{Keychain, Keyring};
+use self::rate::Buckets;
+pub use self::rate::Rate;
 use self::tell::{Notes, Spans, Way};
 use super::large::{BookRoom, LargeLimits};
 use super::metrics::Metrics;
+use super::receive::Quota;
 use super::{Busy, Host, Profiles, Report};
-use crate::auth::{Attempts, CredError, MacHeader, Nonces, Presented, Tokens};
+use crate::auth::{Attempts, CredError, MacHeader, Presented};
 use crate::codec::{EncodeError, Encoding, Limits, decode_header};
 use crate::message::{Chal, Header, Location, StatusCode, Timestamp, Version};
 use crate::store::{BookNo, Store, StoreError};
@@ -27,6 +34,9 @@ use thiserror::Error;
 
 /// Names and addresses whose failures are remembered.
 const ATTEMPTS: usize = 10_000;
+
+/// Devices, and addresses, whose messages are counted.
+const BUCKETS: usize = 50_000;
 
 /// How a server behaves. Every field has a default that suits a server on the open network.
 #[derive(Clone, Debug)]
@@ -53,6 +63,22 @@ pub struct ServerConfig {
     pub require_mac: bool,
     /// How many messages of one account may wait for each other; who comes after is told that the server is busy.
     pub max_waiting: usize,
+    /// How many messages a device of an account may send. Who sends more is told that the server is busy; nothing is done
+    /// and nothing is lost.
+    pub device_rate: Rate,
+    /// How many messages may come from an address, whoever they are of; beyond it they are not even read. Not counted are
+    /// those from this machine, where a proxy may be that speaks for all.
+    pub address_rate: Rate,
+    /// How many devices an account may have. One more is answered 420.
+    pub max_devices: usize,
+    /// How many sessions a device may have open before those that are about no book are ended; of others there is one for
+    /// each book at most.
+    pub max_sessions: u64,
+    /// The most live items that devices may fill all books of an account with, as [`max_items`](Self::max_items) does for one.
+    /// Books are weighed as a message finds them, so that one message may go beyond it.
+    pub max_account_items: Option<u64>,
+    /// The same in bytes of content.
+    pub max_account_bytes: Option<u64>,
     /// The URL under which devices reach this server, for RespURI; where there is none, the one a device used.
     pub public_uri: Option<String>,
     /// When deletes that a device causes are held instead of obeyed.
@@ -78,6 +104,12 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
+    /// What all books of an account may hold.
+    pub(super) fn account_quota(&self) -> Quota {
+        let endless = |most: Option<u64>| most.unwrap_or(u64::MAX);
+        Quota { items: endless(self.max_account_items), bytes: endless(self.max_account_bytes) }
+    }
+
     /// What this server takes of large objects.
     pub(super) const fn large(&self) -> LargeLimits {
         LargeLimits {
@@ -101,6 +133,12 @@ impl Default for ServerConfig {
             refuse_md5: false,
             require_mac: false,
             max_waiting: 64,
+            device_rate: Rate { burst: 5_000, per_second: 50 },
+            address_rate: Rate { burst: 20_000, per_second: 2_000 },
+            max_devices: 1_000,
+            max_sessions: 32,
+            max_account_items: None,
+            max_account_bytes: None,
             public_uri: None,
             guard: DeletionGuard::default(),
             max_items: None,
@@ -198,6 +236,13 @@ pub enum Refusal {
     /// Too many messages of this account wait for each other. HTTP 503; a SyncML 101 where that can be the answer.
     #[error("too much is being done for this account; send the message again later")]
     Overloaded,
+    /// Too many messages came from there, or of this device, lately. HTTP 503; a SyncML 101 where that can be the answer.
+    #[error("too many messages came from there; send the message again later")]
+    TooOften,
+    /// The session is gone on with by a later release that serves the same store; this one leaves it alone. HTTP 503; a
+    /// SyncML 101 where that can be the answer.
+    #[error("this session is served by another release; send the message again later")]
+    LaterRelease,
     /// The store cannot work now; why is not the peer's affair. HTTP 503.
     #[error("the message cannot be worked on now; send it again later")]
     Unavailable(#[source] StoreError),
@@ -219,7 +264,7 @@ impl Refusal {
             Self::Unreadable(_) | Self::Unanswerable(_) => 400,
             Self::SessionGone => 408,
             Self::Failed(_) => 500,
-            Self::Overloaded | Self::Unavailable(_) => 503,
+            Self::Overloaded | Self::TooOften | Self::LaterRelease | Self::Unavailable(_) => 503,
         }
     }
 }
@@ -228,12 +273,13 @@ impl Refusal {
 pub struct Server {
     store: Arc<dyn Store>,
     config: ServerConfig,
-    nonces: Nonces,
-    tokens: Tokens,
+    keys: Keychain,
     attempts: Mutex<Attempts>,
     host: Arc<dyn Host>,
     busy: Mutex<Busy>,
     waiting: Waiting,
+    devices: Mutex<Buckets>,
+    addresses: Mutex<Buckets>,
     metrics: Arc<dyn Metrics>,
 }
 
@@ -249,16 +295,17 @@ impl Server {
     /// # Errors
     /// The store's own failure to give its keys.
     pub fn new(store: Arc<dyn Store>, config: ServerConfig) -> crate::store::Result<Self> {
-        let keys = store.keys()?;
+        let keys = Keychain::open(&*store)?;
         Ok(Self {
             store,
             config,
-            nonces: Nonces::new(&keys.nonce),
-            tokens: Tokens::new(&keys.token),
+            keys,
             attempts: Mutex::new(Attempts::new(ATTEMPTS)),
             host: Arc::new(()),
             busy: Mutex::new(Busy::No),
             waiting: Waiting::default(),
+            devices: Mutex::new(Buckets::new(BUCKETS)),
+            addresses: Mutex::new(Buckets::new(BUCKETS)),
             metrics: Arc::new(()),
         })
     }
@@ -303,11 +350,17 @@ impl Server {
     /// # Errors
     /// [`Refusal`] where no SyncML message can be the answer; the host turns it into its transport's error.
     pub fn answer(&self, request: &Request<'_>) -> Result<Reply, Refusal> {
+        if self.is_crowded(request) {
+            let refusal = Refusal::TooOften;
+            self.tell_unread(request.body.len(), &refusal);
+            return Err(refusal);
+        }
         let limits = self.limits();
         let (encoding, header, mac) =
             read(request, &limits).inspect_err(|refusal| self.tell_unread(request.body.len(), refusal))?;
         let digest = digest(request.body, mac.as_ref());
-        let asked = Asked { request, encoding, header: &header, mac, digest, notes: Notes::default() };
+        let keys = self.keys.at(&*self.store, request.now);
+        let asked = Asked { request, encoding, header: &header, mac, digest, keys, notes: Notes::default() };
         let spans = Spans::of(&asked);
         spans.message().in_scope(|| {
             let (way, outcome) = match self.decide(&asked, &limits) {
@@ -332,7 +385,9 @@ impl Server {
         }
         match self.admit(asked, limits) {
             Ok(Admission::Reply(reply)) => Ok((Way::Answered, reply)),
-            Err(Refusal::Overloaded) => Ok((Way::Busy, busy::reply(asked, limits)?)),
+            Err(Refusal::Overloaded | Refusal::TooOften | Refusal::LaterRelease) => {
+                Ok((Way::Busy, busy::reply(asked, limits)?))
+            }
             Err(refusal) => Err(refusal),
             Ok(Admission::Refused(code, chal)) => {
                 let says = (code == StatusCode::PROTOCOL_NOT_SUPPORTED).then_some(PROTOCOLS);
@@ -369,6 +424,8 @@ pub(super) struct Asked<'a> {
     /// The transport's header, if it can be read.
     mac: Option<MacHeader<'a>>,
     digest: [u8; 32],
+    /// The keys in force.
+    keys: Arc<Keyring>,
     /// What is to be told of it.
     notes: Notes,
 }

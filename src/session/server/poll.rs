@@ -10,6 +10,7 @@ use crate::message::{Chal, CmdId, Command, Data, Get, Item, Location, Message, M
 use crate::session::changes::{MEDIA_TYPE, Question, URI};
 use crate::session::datastore::{DATASTORES, address};
 use crate::session::outbox::{Outbox, Queued};
+use crate::store::audit::NO_ACCOUNT;
 use crate::store::{AccountNo, BookNo, DeviceRow, Dirty, Phase, Result as StoreResult, Tx, Verdict};
 
 /// A question is a small message; a larger one is not even looked at twice.
@@ -46,7 +47,7 @@ impl Server {
         let ask = |tx: &mut dyn Tx, keep: bool, outcome: &mut Option<Result<Reply, Denied>>| -> StoreResult<Verdict> {
             let device_id = &asked.header.source.uri;
             let device = tx.device(device_id)?.unwrap_or_else(|| DeviceRow::new(device_id, asked.request.now));
-            let (device, chal) = match self.prove(asked, claim, account, device) {
+            let (mut device, chal) = match self.prove(asked, claim, account, device) {
                 Ok(proven) => proven,
                 Err(denied) => {
                     *outcome = Some(Err(denied));
@@ -54,8 +55,10 @@ impl Server {
                 }
             };
             let items = items_of(tx, &device, &locked)?;
-            if keep {
-                tx.put_device(&device)?;
+            if keep && !self.keep_device(tx, asked, &mut device)? {
+                // The usual way refuses it.
+                *outcome = None;
+                return Ok(Verdict::Rollback);
             }
             // A nonce is handed out only with the count that makes it good.
             let reply = answer(asked, chal.filter(|_| keep), get, |_| items.clone(), 1);
@@ -66,6 +69,9 @@ impl Server {
         };
         // Whoever cannot prove himself waits for no writer, and whoever used up no nonce needs none.
         self.store.look(account, &mut |tx| ask(tx, false, &mut outcome).map(drop)).map_err(unavailable)?;
+        if matches!(outcome, Some(Ok(_))) {
+            self.is_in_time(asked, account)?;
+        }
         if claim.presented.scheme().wants_nonce() && matches!(outcome, Some(Ok(_))) {
             self.step(account, &mut |tx| ask(tx, true, &mut outcome))?;
         }
@@ -89,6 +95,7 @@ impl Server {
         if !proven || !self.policy().accepts(scheme, asked.transport()) {
             return Ok(None);
         }
+        self.is_in_time(asked, NO_ACCOUNT)?;
         let found = self.store.directory().dirty(device_id, after, PAGE).map_err(unavailable)?;
         let full = found.len() == PAGE;
         let items = |count: usize| {

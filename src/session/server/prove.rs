@@ -91,20 +91,22 @@ impl Server {
         Ok(login.map_or((None, Vec::new()), |login| (Some(login.account), vec![login.verifier])))
     }
 
-    /// By what a session is known to be opened by what this claim is checked against.
-    pub(super) fn mark(&self, claim: &Claim<'_>) -> [u8; 16] {
-        self.tokens.mark(&claim.verifiers)
-    }
-
     /// Whether what opened a session would do so today: the password or secret is the same, and the platform still may
     /// speak for the account.
-    pub(super) fn still_opens(&self, state: &State, account: AccountNo) -> Result<bool, Refusal> {
+    pub(super) fn still_opens(&self, asked: &Asked<'_>, state: &State, account: AccountNo) -> Result<bool, Refusal> {
         let (device_id, name) = (&state.peer.0, state.peer.1.as_deref());
         let (found, verifiers) = match state.trust.login() {
             Some(user) => self.login(Some(user))?,
             None => self.platform(device_id, name)?,
         };
-        Ok(found == Some(account) && state.trust.is_opened_by(&self.tokens.mark(&verifiers)))
+        Ok(found == Some(account) && self.opened(asked, state, &verifiers))
+    }
+
+    /// Whether a session was opened by what is checked against these.
+    pub(super) fn opened(&self, asked: &Asked<'_>, state: &State, verifiers: &[Verifier]) -> bool {
+        let mark = state.trust.mark();
+        let keys = self.keys.with(&*self.store, mark.key, asked.request.now);
+        keys.mark_by(mark.key, verifiers) == Some(mark)
     }
 
     /// Checks a credential. On success the device's count is raised, so that the nonce works once.
@@ -119,11 +121,11 @@ impl Server {
         let now = asked.request.now;
         let count = device.nonce_count;
         let scheme = claim.presented.scheme();
-        let nonces = self.nonces.candidates(&place, count, device.nonce_out.as_deref(), now);
+        let nonces = asked.keys.candidates(&place, count, device.nonce_out.as_deref(), now);
         let proof = verify(&claim.presented, &claim.verifiers, &nonces.as_slices());
         match proof {
             Some(_) if claim.account == Some(account) && self.policy().accepts(scheme, asked.transport()) => {
-                let accepted = self.nonces.accepted(&place, count, now);
+                let accepted = asked.keys.accepted(&place, count, now);
                 device.nonce_count = accepted.count;
                 device.nonce_out = Some(accepted.next.as_bytes().to_vec());
                 device.last_seen = now;
@@ -186,7 +188,7 @@ impl Server {
             });
             look.map_err(unavailable)?;
         }
-        let nonce = self.nonces.challenge(&place, count, asked.request.now);
+        let nonce = asked.keys.challenge(&place, count, asked.request.now);
         let wanted = self.policy().challenge(denied.scheme, asked.transport());
         let chal = Challenge::new(wanted, nonce.as_bytes()).to_chal();
         Ok(Admission::Refused(denied.code, Some(chal)))
@@ -198,6 +200,66 @@ impl Server {
             allow_device: self.config.allow_device,
             refuse_md5: self.config.refuse_md5,
             require_mac: self.config.require_mac,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::auth::{DigestKind, DigestName, Identity, Scheme, Secret, Verifier, work};
+    use crate::codec::{Encoding, encode};
+    use crate::message::{Header, Location, Message, MsgId, SessionId, Timestamp, Version};
+    use crate::session::{Request, Server, ServerConfig};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Principal, PrincipalKind, Store};
+    use std::sync::Arc;
+
+    /// As many digests for one who is not known as for one whose secret is wrong, from the first octet to the challenge.
+    #[test]
+    fn nobody_costs_what_somebody_costs() {
+        let store = Arc::new(MemoryStore::new([1; 32]));
+        let secret = Secret::new("right".to_owned());
+        store.directory().put_login("alice", &Verifier::Password(secret.clone())).unwrap();
+        store.directory().put_login("carol", &Verifier::md5("carol", &secret)).unwrap();
+        let verifiers = DigestKind::ALL.map(|digest| Verifier::device(digest, &secret, "platform")).to_vec();
+        let principal = Principal { kind: PrincipalKind::Platform, verifiers };
+        store.directory().put_principal("platform", &principal).unwrap();
+        store.directory().set_grant("platform", "alice", true).unwrap();
+        let server = Server::new(store, ServerConfig::default()).unwrap();
+        let work = |scheme: Scheme, device_id: &str, user: &str| {
+            let source = Location::named(device_id.to_owned(), user.to_owned());
+            let target = Location::new("http://h/syncml");
+            let mut header = Header::new(Version::V12, SessionId::from("1"), MsgId(1), target, source);
+            let wrong = Secret::new("wrong".to_owned());
+            let who = Identity { user, device_id, secret: &wrong };
+            header.cred = who.answer(scheme, b"nonce", Version::V12);
+            let bytes = encode(&Message { header, body: Vec::new(), last: true }, Encoding::Xml).unwrap();
+            let mac = (scheme == Scheme::Mac).then(|| who.mac_header(b"nonce", &bytes).to_string());
+            work::take();
+            let answer = server.answer(&Request {
+                content_type: Encoding::Xml.media_type(),
+                body: &bytes,
+                token: None,
+                mac: mac.as_deref(),
+                protected: true,
+                loopback: false,
+                address: None,
+                now: Timestamp(1_700_000_000_000),
+            });
+            assert!(answer.is_ok_and(|reply| String::from_utf8_lossy(&reply.body).contains("<Data>401</Data>")));
+            work::take()
+        };
+        for scheme in [Scheme::Basic, Scheme::Md5, Scheme::Mac] {
+            let wanted = work(scheme, "phone", "nobody");
+            assert!(wanted > 0);
+            assert_eq!([work(scheme, "phone", "alice"), work(scheme, "phone", "carol")], [wanted; 2], "{scheme}");
+        }
+        let device = Scheme::Device(DigestName::MD5);
+        let wanted = work(device, "nothing", "nobody");
+        for (device_id, user) in
+            [("nothing", "alice"), ("platform", "alice"), ("platform", "carol"), ("platform", "nobody")]
+        {
+            assert_eq!(work(device, device_id, user), wanted, "{device_id} {user}");
         }
     }
 }

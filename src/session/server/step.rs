@@ -92,6 +92,10 @@ impl Step<'_, '_> {
             self.suspend();
         } else {
             self.take_maps(tx)?;
+            let adds = |command: &Command<'_>| matches!(command, Command::Sync(_));
+            if self.message.last || self.message.body.iter().any(adds) {
+                self.turn.weigh_account(tx, self.config.account_quota())?;
+            }
             self.take_syncs(tx)?;
             self.take_the_rest();
             self.advance(tx)?;

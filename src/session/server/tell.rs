@@ -337,7 +337,7 @@ impl Refusal {
         match self {
             Self::UnknownType(_) | Self::TooLarge { .. } | Self::Unreadable(_) | Self::Unanswerable(_) => "unreadable",
             Self::SessionGone => "gone",
-            Self::Overloaded => "busy",
+            Self::Overloaded | Self::TooOften | Self::LaterRelease => "busy",
             Self::Unavailable(_) | Self::Failed(_) => "failed",
         }
     }
@@ -350,6 +350,9 @@ fn tell_refusal(refusal: &Refusal) {
         Refusal::Failed(why) => error!(%why, "the store failed"),
         Refusal::SessionGone => info!("of a session that is over"),
         Refusal::Overloaded => info!("too much to do: the device is told to come again"),
+        // Who sends too much does not fill the log, too: it is counted.
+        Refusal::TooOften => debug!("too many messages from there: it is told to come again"),
+        Refusal::LaterRelease => info!("of a session of a later release: the device is told to come again"),
         Refusal::TooLarge { size, limit } => info!(size, limit, "too large"),
         Refusal::UnknownType(_) => info!("no SyncML media type"),
         Refusal::Unreadable(why) => {

@@ -44,6 +44,8 @@ pub(super) struct Turn {
     pub guard: DeletionGuard,
     /// What a book may hold.
     pub quota: Quota,
+    /// What the account leaves to a book beside its others, where it has a limit.
+    pub rest: BTreeMap<BookNo, Quota>,
     /// The books whose deleted items can be read again from their history.
     pub archives: Vec<BookNo>,
     /// What is done differently for the peer.
@@ -81,6 +83,32 @@ impl Turn {
         Ok(())
     }
 
+    /// Weighs the account's books: what is left to each of those that are locked, where all may hold `most` together.
+    pub(super) fn weigh_account(&mut self, tx: &mut dyn Tx, most: Quota) -> Result<()> {
+        if most == Quota::NONE {
+            return Ok(());
+        }
+        let mut live = BTreeMap::new();
+        for datastore in datastore::DATASTORES {
+            let row = match self.rows.get(&datastore.book) {
+                Some(row) => Some(row.clone()),
+                None => tx.book(datastore.book)?,
+            };
+            let count = |of: fn(&BookRow) -> i64| row.as_ref().map_or(0, |row| of(row).max(0).cast_unsigned());
+            live.insert(datastore.book, (count(|row| row.live_items), count(|row| row.live_bytes)));
+        }
+        let sum = |of: fn(&(u64, u64)) -> u64| live.values().map(of).fold(0, u64::saturating_add);
+        let all = (sum(|live| live.0), sum(|live| live.1));
+        self.rest = live
+            .iter()
+            .map(|(book, own)| {
+                let left = |most: u64, all: u64, own: u64| most.saturating_sub(all - own);
+                (*book, Quota { items: left(most.items, all.0, own.0), bytes: left(most.bytes, all.1, own.1) })
+            })
+            .collect();
+        Ok(())
+    }
+
     /// Opens a locked book for writing.
     pub(super) fn open<'m, R>(
         &mut self,
@@ -98,7 +126,8 @@ impl Turn {
         if pair.phase == Phase::Idle {
             pair.phase = Phase::Receiving;
         }
-        let (role, device, token, quota) = (self.role, self.device, self.token, self.quota);
+        let (role, device, token) = (self.role, self.device, self.token);
+        let quota = self.quota.within(self.rest.get(&book).copied());
         let held = self.lenses.get(state.lens);
         // What a client wants to receive says nothing of what the server can hold.
         let seen = state.fields().filter(|_| role == Role::Client);

@@ -3,9 +3,11 @@
 use super::line::{Line, Written};
 use super::{ArchiveError, Done, FORMAT, PAGE, Progress};
 use crate::contact::identity::LARGE;
+use crate::message::Timestamp;
+use crate::store::audit::NO_ACCOUNT;
 use crate::store::{
-    AccountNo, Blob, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, LensNo, Result, Revision, Store,
-    StoreError, Tx,
+    AccountNo, Blob, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, LensNo, Result,
+    Revision, Store, StoreError, Tx,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Write};
@@ -54,10 +56,35 @@ pub fn dump(store: &dyn Store, to: &mut dyn Write, progress: Progress<'_>) -> st
         let news = news.into_iter().filter(|dirty| dirty.account == *number).map(|dirty| dirty.book).collect();
         out.outside(&Line::Grant { device_id, account: name.clone(), news })?;
     }
+    audit(directory, &accounts, &mut out)?;
     let lines = out.lines + 1;
     out.outside(&Line::End { lines })?;
     out.to.flush()?;
     Ok(out.done)
+}
+
+/// What was done, page by page, and each by account: so [`load`](super::load) needs few steps.
+fn audit(
+    directory: &dyn Directory,
+    accounts: &[(String, AccountNo)],
+    out: &mut Out<'_>,
+) -> std::result::Result<(), ArchiveError> {
+    let mut names: BTreeMap<_, _> = accounts.iter().map(|(name, number)| (*number, Some(name))).collect();
+    names.insert(NO_ACCOUNT, None);
+    let mut after = (Timestamp(i64::MIN), i64::MIN);
+    loop {
+        let page = directory.audit(after, PAGE)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = (last.at, last.seq);
+        // An account may have been made meanwhile.
+        let mut rows: Vec<_> = page.into_iter().filter_map(|row| Some((*names.get(&row.account)?, row))).collect();
+        rows.sort_by_key(|(name, _)| *name);
+        for (name, row) in rows {
+            let [actor, action, object, outcome] =
+                [row.actor, row.action, row.object, row.outcome].map(std::borrow::Cow::into_owned);
+            out.outside(&Line::Audit { account: name.cloned(), at: row.at, actor, action, object, outcome })?;
+        }
+    }
 }
 
 /// Where lines go.

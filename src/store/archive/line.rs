@@ -1,6 +1,7 @@
 //! The lines of a dump.
 
 use crate::auth::Verifier;
+use crate::message::Timestamp;
 use crate::store::written::binary;
 use crate::store::{
     BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, ItemRow, LensNo, MapRow, NewStaged, OutgoingRow, PairRow, PartialRow,
@@ -88,6 +89,15 @@ pub(super) enum Line {
         device_id: String,
         account: String,
         news: Vec<BookNo>,
+    },
+    /// Something that was done, about an account or about none; in the order of time but for some hundred lines.
+    Audit {
+        account: Option<String>,
+        at: Timestamp,
+        actor: String,
+        action: String,
+        object: String,
+        outcome: String,
     },
     /// The last.
     End {

@@ -3,9 +3,10 @@
 use super::line::Line;
 use super::{ArchiveError, Done, FORMAT, MAX_LINE, PAGE, Progress};
 use crate::auth::{Secret, Verifier};
+use crate::store::audit::NO_ACCOUNT;
 use crate::store::{
-    AccountNo, Blob, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, ItemRow, MapRow, NewStaged, OutgoingRow, PairRow,
-    PartialRow, Principal, Result, RevisionRow, Store, StoreError, Tx, Verdict,
+    AccountNo, AuditRow, Blob, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, ItemRow, MapRow, NewStaged, OutgoingRow,
+    PairRow, PartialRow, Principal, Result, RevisionRow, Store, StoreError, Tx, Verdict,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, Read as _};
@@ -35,6 +36,7 @@ pub fn load(
         _ => return Err(lines.wrong("this is no dump of a store")),
     }
     let mut done = Done::default();
+    let mut audit = Vec::new();
     loop {
         match lines.next()? {
             Line::Principal { device_id, kind, verifiers } => {
@@ -53,7 +55,16 @@ pub fn load(
                 progress(&done);
             }
             Line::Grant { device_id, account, news } => grant(store, &device_id, &account, &news)?,
-            Line::End { lines: number } if number == lines.number => return Ok(done),
+            Line::Audit { account, at, actor, action, object, outcome } => {
+                audit.push((account, AuditRow::new(at, actor, action, object).with_outcome(outcome)));
+                if audit.len() >= PAGE {
+                    noted(store, &mut audit)?;
+                }
+            }
+            Line::End { lines: number } if number == lines.number => {
+                noted(store, &mut audit)?;
+                return Ok(done);
+            }
             Line::End { .. } => return Err(lines.wrong("lines are missing")),
             _ => return Err(lines.wrong("it does not belong there")),
         }
@@ -72,6 +83,22 @@ fn grant(store: &dyn Store, device_id: &str, name: &str, news: &[BookNo]) -> Res
         known.copied().try_for_each(|book| tx.clear_dirty(device_id, book))?;
         Ok(Verdict::Commit)
     })
+}
+
+/// Writes what was done, those of one account together.
+fn noted(store: &dyn Store, rows: &mut Vec<(Option<String>, AuditRow)>) -> Result<()> {
+    for rows in rows.chunk_by(|a, b| a.0 == b.0) {
+        let account = match &rows[0].0 {
+            Some(name) => store.directory().account(name)?.ok_or_else(|| contradicts("something of no account"))?,
+            None => NO_ACCOUNT,
+        };
+        store.step(account, &mut |tx| {
+            rows.iter().try_for_each(|(_, row)| tx.audit(row))?;
+            Ok(Verdict::Commit)
+        })?;
+    }
+    rows.clear();
+    Ok(())
 }
 
 struct Lines<'l> {
@@ -145,6 +172,7 @@ impl<'s> Whole<'s> {
                 | Line::Principal { .. }
                 | Line::Account { .. }
                 | Line::Grant { .. }
+                | Line::Audit { .. }
                 | Line::End { .. } => {
                     return Err(lines.wrong("it does not belong there"));
                 }
@@ -293,6 +321,7 @@ impl Step<'_> {
             | Line::AccountEnd
             | Line::Book { .. }
             | Line::Grant { .. }
+            | Line::Audit { .. }
             | Line::End { .. } => {}
         }
         Ok(())

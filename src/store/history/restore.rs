@@ -2,6 +2,7 @@
 
 use super::{At, HistoryError, Result, StoreResult, look, resolve_in, state_in, step};
 use crate::message::Timestamp;
+use crate::store::audit::{self, AuditRow};
 use crate::store::large::large_draft;
 use crate::store::{
     AccountNo, BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, RestoreRow, Revision, RevisionRow, Store,
@@ -52,6 +53,9 @@ pub fn restore_item(
         let (item, then, fate) = one(tx, book, guid, at)?;
         put(tx, &mut writer, &item, Some(&then), fate)?;
         writer.flush(tx)?;
+        if fate != Restored::Unchanged {
+            tx.audit(&AuditRow::new(now, "host", audit::RESTORED, format!("item {guid} of book {book}")))?;
+        }
         Ok(fate)
     })
 }
@@ -123,6 +127,10 @@ pub fn restore_book(
             writer.flush(tx)?;
             restore.ended = (restore.cursor >= restore.id).then_some(now);
             tx.put_restore(book, &restore)?;
+            if restore.ended.is_some() {
+                let object = format!("book {book} to revision {}", restore.target);
+                tx.audit(&AuditRow::new(now, "host", audit::RESTORED, object))?;
+            }
             Ok(restore)
         })?;
         progress(&restore);

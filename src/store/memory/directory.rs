@@ -2,10 +2,13 @@
 
 use super::super::PrincipalKind;
 use super::super::written::binary;
-use super::super::{AccountNo, BookNo, Directory, Dirty, Login, Principal, Result, Revision, StoreError, Subscribers};
+use super::super::{
+    AccountNo, AuditRow, BookNo, Directory, Dirty, Login, Principal, Result, Revision, StoreError, Subscribers,
+};
 use super::journal::{Change, Journal, change, read};
 use super::tables::{Changes, Tables};
 use crate::auth::Verifier;
+use crate::message::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -23,6 +26,9 @@ struct Entries {
     /// Books that ever held something.
     books: BTreeSet<(AccountNo, BookNo)>,
     dirty: BTreeSet<(String, AccountNo, BookNo)>,
+    audit: Vec<AuditRow>,
+    /// When the keys made after the first begin to sign, by their numbers.
+    newer_keys: BTreeMap<u32, Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +88,7 @@ impl MemoryDirectory {
                 entries.principals.insert(read(key)?, Principal { kind, verifiers });
             }
             "grant" => drop(entries.grants.insert(read(key)?)),
+            "keys" => drop(entries.newer_keys.insert(read(key)?, read(value)?)),
             _ => return Err(StoreError::Corrupt(format!("there is no table {table:?}"))),
         }
         Ok(())
@@ -95,9 +102,28 @@ impl MemoryDirectory {
         for (account, tables) in accounts {
             let held = tables.books.iter().filter(|(_, (row, _))| row.head > Revision(0));
             entries.books.extend(held.map(|(book, _)| (account, *book)));
+            entries.audit.extend(tables.audit.values().map(|row| AuditRow { account, ..row.clone() }));
             let noted = tables.dirty.keys().filter(|(device, _)| entries.devices.contains(&(account, device.clone())));
             entries.dirty.extend(noted.map(|(device, book)| (device.clone(), account, *book)));
         }
+        // Which account was first is not known any more; of each the order is.
+        entries.audit.sort_by_key(|row| row.at);
+        (1..).zip(&mut entries.audit).for_each(|(seq, row)| row.seq = seq);
+    }
+
+    /// The numbers of all keys and when they begin to sign.
+    pub(super) fn keys(&self) -> Vec<(u32, Timestamp)> {
+        let newer = self.entries().newer_keys.clone();
+        std::iter::once((1, Timestamp(0))).chain(newer).collect()
+    }
+
+    /// Gives the next number to new keys.
+    pub(super) fn rotate_keys(&self, since: Timestamp) -> Result<()> {
+        let mut entries = self.entries();
+        let number = entries.newer_keys.keys().next_back().map_or(2, |last| last + 1);
+        self.keep(&[change(None, "keys", &number, Some(&since))?])?;
+        entries.newer_keys.insert(number, since);
+        Ok(())
     }
 
     /// The same again, on its own from now on, and kept nowhere else.
@@ -119,6 +145,10 @@ impl MemoryDirectory {
             if row.is_some_and(|(row, _)| row.head > Revision(0)) {
                 entries.books.insert((account, *book));
             }
+        }
+        for row in changes.audit.changed().filter_map(|(_, row)| row) {
+            let seq = entries.audit.len() as i64 + 1;
+            entries.audit.push(AuditRow { seq, account, ..row.clone() });
         }
         for ((device_id, book), stays) in changes.dirty.changed() {
             let key = (device_id.clone(), account, *book);
@@ -224,5 +254,13 @@ impl Directory for MemoryDirectory {
             book: *book,
         };
         Ok(found.map(dirty).collect())
+    }
+
+    fn audit(&self, after: (Timestamp, i64), limit: usize) -> Result<Vec<AuditRow>> {
+        let mut found = self.entries().audit.clone();
+        found.retain(|row| (row.at, row.seq) > after);
+        found.sort_by_key(|row| (row.at, row.seq));
+        found.truncate(limit);
+        Ok(found)
     }
 }

@@ -21,7 +21,10 @@ mod tx;
 
 pub use journal::{Change, Journal};
 
-use super::{AccountNo, BookNo, Directory, Keys, Result, Store, StoreError, Token, Tx, Verdict, watch};
+use super::{
+    AccountNo, BookNo, Directory, KEYS_KEPT, KeySet, Keys, Result, Store, StoreError, Token, Tx, Verdict, watch,
+};
+use crate::message::Timestamp;
 use directory::MemoryDirectory;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -146,7 +149,18 @@ impl Store for MemoryStore {
     }
 
     fn keys(&self) -> Result<Keys> {
-        Ok(Keys { nonce: self.derive("nonce", &[]), token: self.derive("token", &[]) })
+        let set = |(number, since): (u32, Timestamp)| {
+            let parts: &[i64] = if number == 1 { &[] } else { &[i64::from(number)] };
+            KeySet { number, since, nonce: self.derive("nonce", parts), token: self.derive("token", parts) }
+        };
+        let mut all = self.directory.keys();
+        let newest = all.split_off(all.len().saturating_sub(KEYS_KEPT as usize));
+        Ok(Keys(newest.into_iter().map(set).collect()))
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.directory.rotate_keys(since)?;
+        self.keys()
     }
 }
 

@@ -111,6 +111,18 @@ impl MemoryTx<'_> {
         Ok(dropped)
     }
 
+    pub(super) fn count_sessions(&mut self, device: DeviceNo) -> Result<u64> {
+        Ok(self.with(|tables, changes| {
+            let all = changes.sessions.scan(&tables.sessions, Included(Token([0; 16])), Included(Token([255; 16])));
+            all.filter(|(_, (_, row))| row.device == device).count() as u64
+        }))
+    }
+
+    pub(super) fn audit(&mut self, row: &AuditRow) -> Result<()> {
+        self.with(|tables, changes| changes.audit.put(tables.next_number(), row.clone()));
+        Ok(())
+    }
+
     pub(super) fn expire_sessions(&mut self, now: Timestamp) -> Result<usize> {
         let (account, step) = (self.account, self.step);
         let mut shared = self.store.shared();

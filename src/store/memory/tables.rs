@@ -2,8 +2,9 @@
 
 use super::super::blob::Piece;
 use super::super::{
-    AccountNo, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo, MapRow, NewStaged,
-    OutgoingRow, PairRow, PartialRow, RestoreRow, Result, Revision, RevisionRow, SessionRow, StoreError, Token, ViewFp,
+    AccountNo, AuditRow, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo, MapRow,
+    NewStaged, OutgoingRow, PairRow, PartialRow, RestoreRow, Result, Revision, RevisionRow, SessionRow, StoreError,
+    Token, ViewFp,
 };
 use super::journal::{Change, change, read};
 use super::table::{Layer, Table};
@@ -72,6 +73,8 @@ tables! {
     /// With its place in the order of creation.
     sessions: Token => (i64, SessionRow),
     statuses: (Token, i64) => Vec<u8>,
+    /// As the directory is told of it.
+    audit: i64 => AuditRow,
     /// With the last item whose keys are in the index, while not all are.
     books: BookNo => (BookRow, Guid),
     items: (BookNo, Guid) => ItemRow<'static>,

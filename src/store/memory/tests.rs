@@ -147,7 +147,8 @@ fn seeds_tell_stores_apart() {
                 Ok(Verdict::Commit)
             })
             .unwrap();
-        (stamps, store.keys().unwrap().nonce, store.keys().unwrap().token)
+        let keys = store.keys().unwrap().0.remove(0);
+        (stamps, keys.nonce, keys.token)
     };
     assert_eq!(drawn(1), drawn(1));
     let (one, two) = (drawn(1), drawn(2));

@@ -1,7 +1,8 @@
 //! Who may use the accounts, and the keys.
 
 use super::super::{
-    AccountNo, BookNo, Directory, Dirty, Keys, Login, Principal, PrincipalKind, Result, StoreError, Subscribers,
+    AccountNo, AuditRow, BookNo, Directory, Dirty, KEYS_KEPT, KeySet, Keys, Login, Principal, PrincipalKind, Result,
+    StoreError, Subscribers,
 };
 use super::Shared;
 use super::failure::OrFailure;
@@ -10,7 +11,9 @@ use super::pool::Values;
 use super::rows::{Columns, escape, unescape};
 use super::tx::{PostgresTx, rows_at_most};
 use crate::auth::Verifier;
+use crate::message::Timestamp;
 use ::postgres::Row;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub(super) struct PostgresDirectory {
@@ -19,13 +22,26 @@ pub(super) struct PostgresDirectory {
 
 impl PostgresDirectory {
     pub(super) fn keys(&self) -> Result<Keys> {
-        let key = |name: &str| {
-            let sql = "SELECT value FROM keys WHERE name = $1";
-            let found = self.one(sql, &[&name], |row| row.try_get::<_, Vec<u8>>(0).or_failure())?;
-            let found = found.and_then(|value| value.try_into().ok());
-            found.ok_or_else(|| StoreError::Corrupt("the keys are missing; restore a backup".to_owned()))
-        };
-        Ok(Keys { nonce: key("nonce")?, token: key("token")? })
+        let missing = || StoreError::Corrupt("the keys are missing; restore a backup".to_owned());
+        let sets = self.all("SELECT number, since, nonce, token FROM keys ORDER BY number", &[], |row| {
+            let number: i64 = row.try_get(0).or_failure()?;
+            let since = Timestamp(row.try_get(1).or_failure()?);
+            let key = |at| row.try_get::<_, Vec<u8>>(at).or_failure()?.try_into().map_err(|_| missing());
+            let number = u32::try_from(number).map_err(|_| missing())?;
+            Ok(KeySet { number, since, nonce: key(2)?, token: key(3)? })
+        })?;
+        if sets.is_empty() { Err(missing()) } else { Ok(Keys(sets)) }
+    }
+
+    pub(super) fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.write(|tx| {
+            // One at a time: the next number is nobody else's.
+            tx.run("SELECT pg_advisory_xact_lock(hashtext('syncml keys'))", &[])?;
+            tx.run("INSERT INTO keys (number, since) SELECT max(number) + 1, $1 FROM keys", &[&since.0])?;
+            let forget = "DELETE FROM keys WHERE number <= (SELECT max(number) FROM keys) - $1";
+            tx.run(forget, &[&i64::from(KEYS_KEPT)])
+        })?;
+        self.keys()
     }
 
     fn one<T>(&self, sql: &'static str, values: Values<'_>, read: impl FnMut(&Row) -> Result<T>) -> Result<Option<T>> {
@@ -188,6 +204,17 @@ impl Directory for PostgresDirectory {
             let (name, account, book): (&str, i64, i64) =
                 (row.try_get(0).or_failure()?, row.try_get(1).or_failure()?, row.try_get(2).or_failure()?);
             Ok(Dirty { name: unescape(name), account: AccountNo(account), book: BookNo(book) })
+        })
+    }
+    fn audit(&self, after: (Timestamp, i64), limit: usize) -> Result<Vec<AuditRow>> {
+        let sql = "SELECT seq, at, account, actor, action, object, outcome FROM audit
+                    WHERE (at, seq) > ($1, $2) ORDER BY at, seq LIMIT $3";
+        self.all(sql, &[&after.0.0, &after.1, &rows_at_most(limit)], |row| {
+            let number = |at| row.try_get::<_, i64>(at).or_failure();
+            let text = |at| row.try_get::<_, &str>(at).or_failure().map(|text| Cow::Owned(unescape(text)));
+            let (seq, at, account) = (number(0)?, Timestamp(number(1)?), AccountNo(number(2)?));
+            let (actor, action, object, outcome) = (text(3)?, text(4)?, text(5)?, text(6)?);
+            Ok(AuditRow { seq, at, account, actor, action, object, outcome })
         })
     }
 }

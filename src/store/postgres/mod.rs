@@ -40,6 +40,7 @@ mod tx;
 
 use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
 use crate::auth::Secret;
+use crate::message::Timestamp;
 use directory::PostgresDirectory;
 use failure::{OrFailure, failure, is_lost, is_spent, may_pass};
 pub use place::Place;
@@ -156,6 +157,10 @@ impl Store for PostgresStore {
 
     fn keys(&self) -> Result<Keys> {
         self.directory.keys()
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.directory.rotate_keys(since)
     }
 }
 

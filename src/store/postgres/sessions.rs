@@ -152,6 +152,22 @@ impl PostgresTx<'_> {
         self.drop_statuses_of(DROP, &[&account, &device.0, &&keep.0[..], &books]).map(|gone| gone as u64)
     }
 
+    pub(super) fn count_sessions(&mut self, device: DeviceNo) -> Result<u64> {
+        let account = self.account;
+        let sql = "SELECT count(*) FROM session WHERE account = $1 AND device = $2";
+        let count = self.one(sql, &[&account, &device.0], |row| row.try_get::<_, i64>(0).or_failure())?;
+        Ok(count.unwrap_or_default().cast_unsigned())
+    }
+
+    pub(super) fn audit(&mut self, row: &AuditRow) -> Result<()> {
+        const ADD: &str =
+            "INSERT INTO audit (account, at, actor, action, object, outcome) VALUES ($1, $2, $3, $4, $5, $6)";
+        let account = self.account;
+        let [actor, action, object, outcome] =
+            [&row.actor, &row.action, &row.object, &row.outcome].map(|text| escape(text).into_owned());
+        self.run(ADD, &[&account, &row.at.0, &actor, &action, &object, &outcome]).map(drop)
+    }
+
     pub(super) fn expire_sessions(&mut self, now: Timestamp) -> Result<usize> {
         const DROP: &str = "DELETE FROM session WHERE account = $1 AND token = ANY (ARRAY(
               SELECT token FROM session WHERE account = $1 AND deadline < $2 FOR UPDATE SKIP LOCKED)) RETURNING token";

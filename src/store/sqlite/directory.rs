@@ -1,13 +1,15 @@
 //! Who may use the accounts, and the keys: read on connections of their own, written by the writer.
 
 use super::super::{
-    AccountNo, BookNo, Directory, Dirty, Keys, Login, Principal, PrincipalKind, Result, StoreError, Subscribers,
-    Verdict,
+    AccountNo, AuditRow, BookNo, Directory, Dirty, KEYS_KEPT, KeySet, Keys, Login, Principal, PrincipalKind, Result,
+    StoreError, Subscribers, Verdict,
 };
 use super::failure::OrFailure;
 use super::writer::Writer;
 use crate::auth::Verifier;
+use crate::message::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -74,11 +76,23 @@ impl SqliteDirectory {
     }
 
     pub(super) fn keys(&self) -> Result<Keys> {
-        let key = |name| self.one("SELECT value FROM keys WHERE name = ?1", [name], |row| row.get(0));
-        match (key("nonce")?, key("token")?) {
-            (Some(nonce), Some(token)) => Ok(Keys { nonce, token }),
-            _ => Err(StoreError::Corrupt("the keys are missing; restore a backup".to_owned())),
+        let sets = self.all("SELECT number, since, nonce, token FROM keys ORDER BY number", [], |row| {
+            let (number, since) = (row.get(0)?, Timestamp(row.get(1)?));
+            Ok(KeySet { number, since, nonce: row.get(2)?, token: row.get(3)? })
+        })?;
+        if sets.is_empty() {
+            return Err(StoreError::Corrupt("the keys are missing; restore a backup".to_owned()));
         }
+        Ok(Keys(sets))
+    }
+
+    pub(super) fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.write(|conn| {
+            let make = "INSERT INTO keys SELECT max(number) + 1, ?1, randomblob(32), randomblob(32) FROM keys";
+            let forget = "DELETE FROM keys WHERE number <= (SELECT max(number) FROM keys) - ?1";
+            conn.execute(make, [since.0]).and_then(|_| conn.execute(forget, [KEYS_KEPT])).or_failure()
+        })?;
+        self.keys()
     }
 
     fn one<T>(
@@ -259,6 +273,26 @@ impl Directory for SqliteDirectory {
         match &self.readers {
             Readers::Pool { .. } => self.all(sql, params, read),
             // What is noted is where the books are.
+            Readers::Single(_) => self.writer.alone(|conn| {
+                let mut statement = conn.prepare_cached(sql).or_failure()?;
+                statement.query_map(params, read).and_then(Iterator::collect).or_failure()
+            }),
+        }
+    }
+
+    fn audit(&self, after: (Timestamp, i64), limit: usize) -> Result<Vec<AuditRow>> {
+        let sql = "SELECT seq, at, account, actor, action, object, outcome FROM audit
+                    WHERE (at, seq) > (?1, ?2) ORDER BY at, seq LIMIT ?3";
+        let params = (after.0.0, after.1, i64::try_from(limit).unwrap_or(i64::MAX));
+        let text = |row: &Row<'_>, at| row.get::<_, String>(at).map(Cow::Owned);
+        let read = |row: &Row<'_>| {
+            let (seq, at, account) = (row.get(0)?, Timestamp(row.get(1)?), AccountNo(row.get(2)?));
+            let (actor, action, object, outcome) = (text(row, 3)?, text(row, 4)?, text(row, 5)?, text(row, 6)?);
+            Ok(AuditRow { seq, at, account, actor, action, object, outcome })
+        };
+        match &self.readers {
+            Readers::Pool { .. } => self.all(sql, params, read),
+            // It is written where the books are.
             Readers::Single(_) => self.writer.alone(|conn| {
                 let mut statement = conn.prepare_cached(sql).or_failure()?;
                 statement.query_map(params, read).and_then(Iterator::collect).or_failure()

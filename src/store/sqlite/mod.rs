@@ -22,6 +22,7 @@ mod tx;
 mod writer;
 
 use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
+use crate::message::Timestamp;
 use checkpoint::Checkpoints;
 use directory::{Readers, SqliteDirectory};
 use failure::{OrFailure, REMEDY};
@@ -162,6 +163,10 @@ impl Store for SqliteStore {
 
     fn keys(&self) -> Result<Keys> {
         self.directory.keys()
+    }
+
+    fn rotate_keys(&self, since: Timestamp) -> Result<Keys> {
+        self.directory.rotate_keys(since)
     }
 }
 

@@ -74,6 +74,7 @@ const WAYS: &[&str] = &[
     "SEARCH revision USING INDEX revision_number (account=? AND book=? AND revision=?)",
     "SEARCH revision USING INDEX revision_number (account=? AND book=? AND revision>? AND revision<?)",
     "SEARCH revision USING INDEX revision_number (account=? AND book=? AND revision>?)",
+    "SEARCH session USING COVERING INDEX session_ids (account=? AND device=?)",
     "SEARCH session USING INDEX session_ids (account=? AND device=? AND session_id=?)",
     "SEARCH session USING INDEX session_ids (account=? AND device=?)",
     "SEARCH session USING INDEX session_ids (account=?)",

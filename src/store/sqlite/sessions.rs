@@ -128,6 +128,17 @@ impl SqliteTx<'_> {
         Ok(rivals.len() as u64)
     }
 
+    pub(super) fn count_sessions(&self, device: DeviceNo) -> Result<u64> {
+        let sql = "SELECT count(*) FROM session WHERE account = ?1 AND device = ?2";
+        Ok(self.one(sql, (self.account, device.0), |row| row.get(0))?.unwrap_or(0_i64).cast_unsigned())
+    }
+
+    pub(super) fn audit(&self, row: &AuditRow) -> Result<()> {
+        let sql = "INSERT INTO audit (at, account, actor, action, object, outcome) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let AuditRow { at, actor, action, object, outcome, .. } = row;
+        self.run(sql, params![at.0, self.account, actor, action, object, outcome]).map(drop)
+    }
+
     pub(super) fn expire_sessions(&self, now: Timestamp) -> Result<usize> {
         let sql = "SELECT token FROM session WHERE account = ?1 AND deadline < ?2";
         let over = self.all(sql, (self.account, now.0), |row| row.get::<_, [u8; 16]>(0))?;

@@ -63,8 +63,7 @@ fn what_was_committed_is_there_when_opened_again() {
     let store = SqliteStore::open(&path).unwrap();
     store.check().unwrap();
     assert_eq!(store.directory().account("ann").unwrap(), Some(account));
-    assert_eq!(store.keys().unwrap().nonce, keys.nonce);
-    assert_eq!(store.keys().unwrap().token, keys.token);
+    assert_eq!(store.keys().unwrap(), keys);
     assert_eq!(content(&store, account, 100).unwrap(), Some(vec![7; 700]));
     add(&store, account, 1, b"more").unwrap();
     assert_eq!(content(&store, account, 101).unwrap(), Some(b"more".to_vec()));
@@ -77,7 +76,7 @@ fn what_was_committed_is_there_when_opened_again() {
     assert_eq!(again, stamp);
     let (_folder, path) = folder();
     let other = SqliteStore::open(path).unwrap();
-    assert_ne!(other.keys().unwrap().nonce, keys.nonce);
+    assert_ne!(other.keys().unwrap().0[0].nonce, keys.0[0].nonce);
 }
 
 #[test]
@@ -328,9 +327,7 @@ fn answered_when_it_can(
 /// A client with sixty cards.
 fn phone() -> (std::sync::Arc<dyn Store>, crate::session::ClientConfig) {
     use crate::auth::Secret;
-    use crate::codec::Encoding;
-    use crate::message::{AlertCode, Version};
-    use crate::session::{ClientBook, ClientConfig, Credentials, Patience, Profiles};
+    use crate::session::{ClientBook, ClientConfig, Credentials};
     use crate::store::memory::MemoryStore;
 
     let own = MemoryStore::new([9; 32]);
@@ -347,28 +344,11 @@ fn phone() -> (std::sync::Arc<dyn Store>, crate::session::ClientConfig) {
         Ok(Verdict::Commit)
     })
     .unwrap();
+    let credentials = Credentials::Md5 { user: "alice".to_owned(), password: Secret::new("secret".to_owned()) };
+    let books = vec![ClientBook::new(BOOK, "./contacts", "contacts")];
     let config = ClientConfig {
-        server_uri: "http://sync.example.com/syncml".to_owned(),
-        device_id: "phone".to_owned(),
-        credentials: Credentials::Md5 { user: "alice".to_owned(), password: Secret::new("secret".to_owned()) },
-        book_credentials: Vec::new(),
-        server: None,
-        patience: Patience::default(),
-        books: vec![ClientBook {
-            book: BOOK,
-            local_uri: "./contacts".to_owned(),
-            remote_uri: "contacts".to_owned(),
-            mode: AlertCode::TWO_WAY,
-            filter: None,
-            dimensions: Vec::new(),
-        }],
-        encoding: Encoding::Xml,
-        version: Version::V12,
         max_msg_size: 10_000,
-        max_obj_size: 4_000_000,
-        max_card_size: 4_000_000,
-        guard: crate::sync::DeletionGuard::default(),
-        profiles: Profiles::shipped(),
+        ..ClientConfig::new("http://sync.example.com/syncml", "phone", credentials, books)
     };
     (std::sync::Arc::new(own), config)
 }

@@ -11,6 +11,7 @@ mod cancel;
 pub mod client;
 mod coding;
 pub mod fuzz;
+mod places;
 pub mod prometheus;
 mod retry;
 pub mod server;

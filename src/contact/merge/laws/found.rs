@@ -63,11 +63,22 @@ fn l8_full_names_go_with_the_name() {
 fn l8_a_full_name_that_repeats_a_nickname_gives_way() {
     hold_for(&["N:B;A", "FN:A B", "NICKNAME:A"], &["N:B;A", "FN:a"], &["FN:A", "NICKNAME:a,A"]);
     hold_for(&["FN:a", "TEL:000"], &["TEL;HOME:000", "FN:A"], &["FN:b", "TEL:A"]);
+    hold_for(&["FN:A", "NICKNAME:0"], &["FN:a", "NICKNAME:B,0", "NOTE:a"], &["FN:B", "NICKNAME:0"]);
+    hold_for(&["FN:A", "NICKNAME:0"], &["FN:a", "NICKNAME:B,0", "NOTE:a"], &["FN:B,0", "NICKNAME:0"]);
 }
 
 #[test]
 fn l8_a_full_name_that_comes_for_the_name_comes_with_its_parameters() {
     hold_for(&["N:;a;;Dr;jun", "FN:0"], &["N:;a;;Dr;jun", "FN;HOME:Dr a jun"], &["FN:Dr a jun"]);
+}
+
+#[test]
+fn row23_an_address_of_both_is_not_what_one_made_of_another() {
+    hold_for(
+        &["N:0;A", "FN:A 0", "ADR;HOME:;;a;a;;a", "ADR;HOME:;;a;0;;0"],
+        &["N:0;A", "FN:A 0", "ADR;HOME:;;a;a;;a", "ADR;HOME:;;a;0;;0;A"],
+        &["N:0;A", "FN:A 0", "ADR;HOME:0;;a;a;;a", "ADR:;;a;0;;0;A"],
+    );
 }
 
 #[test]

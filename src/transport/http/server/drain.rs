@@ -2,6 +2,7 @@
 
 use super::{Options, router};
 use crate::session::Server;
+use crate::transport::http::places::{Place, Places};
 use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
@@ -42,8 +43,8 @@ impl Drain {
 /// returns when none is left, or after [`Options::grace`]. What was cut off then did not happen, or is answered when the
 /// device sends it again (exactly once).
 ///
-/// This is `axum::serve` with a limit on the time that a request's head may take, which that one has not: else anybody
-/// could hold connections open for nothing.
+/// This is `axum::serve` with limits which that one has not, on the time that a request's head may take and on the number
+/// of connections: else anybody could hold connections open for nothing.
 ///
 /// # Errors
 /// None today: what the listener reports passes, or is waited out.
@@ -52,39 +53,89 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let (drain, grace) = (options.drain.clone(), options.grace);
-    let http = builder(options.header_timeout);
-    let (router, graceful, mut shutdown) = (router(server, options), GracefulShutdown::new(), pin!(shutdown));
+    let door = Door {
+        listener,
+        http: builder(options.header_timeout),
+        places: Places::new(options.max_connections, options.max_connections_per_address),
+        count_loopback: options.count_loopback,
+        router: router(server, options),
+    };
+    let (graceful, mut shutdown) = (GracefulShutdown::new(), pin!(shutdown));
     loop {
-        let (stream, peer) = tokio::select! {
-            accepted = accept(&listener) => accepted,
+        tokio::select! {
+            taken = door.take() => taken.serve(&door.http, Some(&graceful)),
             () = &mut shutdown => break,
-        };
-        let service = TowerToHyperService::new(router.clone().layer(Extension(ConnectInfo(peer))));
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        // How a connection ends is the peer's affair.
-        tokio::spawn(async move { drop(connection.await) });
+        }
     }
     drain.begin();
     info!("about to end: what is in hand is finished, new messages are told to come again");
     tokio::select! {
         () = graceful.shutdown() => info!("all messages are answered"),
         () = tokio::time::sleep(grace) => warn!(seconds = grace.as_secs(), "some messages were not answered in time"),
-        () = take_all(&listener, &http, &router) => {}
+        () = door.take_all() => {}
     }
     Ok(())
 }
 
 /// Serves a router until this is dropped.
 pub(super) async fn serve_plainly(listener: TcpListener, router: Router, header_timeout: Duration) {
-    take_all(&listener, &builder(header_timeout), &router).await;
+    let (http, places) = (builder(header_timeout), Places::new(usize::MAX, usize::MAX));
+    Door { listener, http, places, count_loopback: true, router }.take_all().await;
 }
 
-async fn take_all(listener: &TcpListener, http: &http1::Builder, router: &Router) {
-    loop {
-        let (stream, peer) = accept(listener).await;
-        let service = TowerToHyperService::new(router.clone().layer(Extension(ConnectInfo(peer))));
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(async move { drop(connection.await) });
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    http: http1::Builder,
+    places: Arc<Places>,
+    count_loopback: bool,
+    router: Router,
+}
+
+/// A connection that has come in.
+struct Taken {
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    place: Place,
+}
+
+impl Door {
+    /// Waits for a connection that there is a place for. Others are closed.
+    async fn take(&self) -> Taken {
+        loop {
+            let (stream, peer) = accept(&self.listener).await;
+            let address = peer.ip().to_canonical();
+            let counted = (self.count_loopback || !address.is_loopback()).then_some(address);
+            if let Some(place) = self.places.enter(counted) {
+                return Taken { stream, peer, router: self.router.clone(), place };
+            }
+        }
+    }
+
+    async fn take_all(&self) {
+        loop {
+            self.take().await.serve(&self.http, None);
+        }
+    }
+}
+
+impl Taken {
+    /// Serves it on a task of its own. How it ends is the peer's affair.
+    fn serve(self, http: &http1::Builder, graceful: Option<&GracefulShutdown>) {
+        let service = TowerToHyperService::new(self.router.layer(Extension(ConnectInfo(self.peer))));
+        let connection = http.serve_connection(TokioIo::new(self.stream), service);
+        let place = self.place;
+        match graceful.map(|graceful| graceful.watcher()) {
+            Some(watcher) => drop(tokio::spawn(async move {
+                drop(watcher.watch(connection).await);
+                drop(place);
+            })),
+            None => drop(tokio::spawn(async move {
+                drop(connection.await);
+                drop(place);
+            })),
+        }
     }
 }
 

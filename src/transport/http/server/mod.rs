@@ -20,7 +20,7 @@ use crate::session::metrics::Counter;
 use crate::session::{Refusal, Reply, Report, Request as Message, Server};
 use crate::store::StoreError;
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
     ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
@@ -29,9 +29,12 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use std::borrow::Cow;
 use std::fmt;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tracing::{Instrument as _, Span, debug, info_span};
 
 /// What a browser gets to see.
@@ -56,8 +59,20 @@ pub struct Options {
     pub protected: bool,
     /// How long the head of a request may take to arrive ([`serve`]; a connection that is kept open waits as long).
     pub header_timeout: Duration,
-    /// How long a message's body may take to arrive.
+    /// How long a message's body may take to arrive, however fast it comes.
     pub body_timeout: Duration,
+    /// How long it may take beside the time that its bytes need at [`body_rate`](Self::body_rate).
+    pub body_grace: Duration,
+    /// The slowest that a body may come, in bytes a second, from its first byte on and on average; 0 for as slow as it
+    /// likes.
+    pub body_rate: u32,
+    /// How many connections may be open at once ([`serve`]); more are closed at once.
+    pub max_connections: usize,
+    /// How many of them from one address, or one network of 64 bits of IPv6. Those from this machine do not count: a proxy
+    /// may be there that speaks for all.
+    pub max_connections_per_address: usize,
+    /// Count those from this machine, too.
+    pub count_loopback: bool,
     /// The header in which the proxy in front says whose request it is, such as `x-forwarded-for`; the last name in it
     /// counts, which is the one the proxy itself wrote. Without it all who come by a proxy are slowed down together when
     /// one of them guesses at a password.
@@ -78,6 +93,11 @@ impl Default for Options {
             protected: false,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(120),
+            body_grace: Duration::from_secs(30),
+            body_rate: 200,
+            max_connections: 10_000,
+            max_connections_per_address: 256,
+            count_loopback: false,
             address_header: None,
             drain: Drain::default(),
             grace: Duration::from_secs(30),
@@ -93,6 +113,11 @@ impl fmt::Debug for Options {
             .field("protected", &self.protected)
             .field("header_timeout", &self.header_timeout)
             .field("body_timeout", &self.body_timeout)
+            .field("body_grace", &self.body_grace)
+            .field("body_rate", &self.body_rate)
+            .field("max_connections", &self.max_connections)
+            .field("max_connections_per_address", &self.max_connections_per_address)
+            .field("count_loopback", &self.count_loopback)
             .field("address_header", &self.address_header)
             .field("drain", &self.drain)
             .field("grace", &self.grace)
@@ -153,7 +178,7 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
     };
     let unpacks = text(&parts.headers, &ACCEPT_ENCODING).is_some_and(|header| coding::takes_gzip(&header));
     let limit = body_limit(binding.server.config().max_msg_size);
-    let body = match read(&parts.headers, body, limit, binding.options.body_timeout).await {
+    let body = match read(&parts.headers, body, limit, &Patience::from(&binding.options)).await {
         Ok(body) => body,
         Err(response) => return response,
     };
@@ -215,26 +240,68 @@ fn forwarded(headers: &HeaderMap, name: Option<&HeaderName>) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// How long to wait for a body.
+struct Patience {
+    whole: Duration,
+    grace: Duration,
+    rate: u32,
+}
+
+impl From<&Options> for Patience {
+    fn from(options: &Options) -> Self {
+        Self { whole: options.body_timeout, grace: options.body_grace, rate: options.body_rate }
+    }
+}
+
+impl Patience {
+    /// Until when after its begin more must have come than so many bytes.
+    fn after(&self, bytes: usize) -> Duration {
+        let needed = (bytes as u64).saturating_mul(1_000).checked_div(self.rate.into());
+        needed.map_or(self.whole, |millis| self.grace.saturating_add(Duration::from_millis(millis)).min(self.whole))
+    }
+}
+
+/// Why a body was not read to its end.
+enum Stopped {
+    TooLarge,
+    Broken,
+    Slow,
+}
+
+async fn collect(mut body: Body, limit: usize, patience: &Patience) -> Result<Vec<u8>, Stopped> {
+    let begun = Instant::now();
+    let mut bytes = Vec::new();
+    loop {
+        let next = poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+        match tokio::time::timeout_at(begun + patience.after(bytes.len()), next).await {
+            Ok(None) => return Ok(bytes),
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else { continue };
+                if data.len() > limit - bytes.len() {
+                    return Err(Stopped::TooLarge);
+                }
+                bytes.extend_from_slice(&data);
+            }
+            Ok(Some(Err(_))) => return Err(Stopped::Broken),
+            Err(_) => return Err(Stopped::Slow),
+        }
+    }
+}
+
 /// Reads the body. What announces itself as too large is refused before a byte of it is read.
-async fn read(headers: &HeaderMap, body: Body, limit: usize, patience: Duration) -> Result<Bytes, Response<Body>> {
+async fn read(headers: &HeaderMap, body: Body, limit: usize, patience: &Patience) -> Result<Vec<u8>, Response<Body>> {
     let announced = text(headers, &CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if let Some(size) = announced.filter(|size| *size > limit) {
         return Err(refused(&Refusal::TooLarge { size, limit }));
     }
-    match tokio::time::timeout(patience, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) if is_limit(&error) => {
+    collect(body, limit, patience).await.map_err(|stopped| match stopped {
+        Stopped::TooLarge => {
             let size = announced.unwrap_or_else(|| limit.saturating_add(1));
-            Err(refused(&Refusal::TooLarge { size, limit }))
+            refused(&Refusal::TooLarge { size, limit })
         }
-        Ok(Err(_)) => Err(plain(StatusCode::BAD_REQUEST, "The message did not arrive whole.\n".to_owned())),
-        Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT, "The message took too long to arrive.\n".to_owned())),
-    }
-}
-
-/// Whether reading stopped because of the limit; axum says so only in words.
-fn is_limit(error: &axum::Error) -> bool {
-    error.to_string().contains("length limit exceeded")
+        Stopped::Broken => plain(StatusCode::BAD_REQUEST, "The message did not arrive whole.\n".to_owned()),
+        Stopped::Slow => last_word(StatusCode::REQUEST_TIMEOUT, "The message took too long to arrive.\n".to_owned()),
+    })
 }
 
 /// A reply, packed where the client unpacks and it is worth it.
@@ -274,8 +341,14 @@ fn refused(refusal: &Refusal) -> Response<Body> {
 /// next server, or this one when it is back.
 fn ending() -> Response<Body> {
     let text = "The server is about to end; send the message again in a moment.\n".to_owned();
-    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+    let mut response = last_word(StatusCode::SERVICE_UNAVAILABLE, text);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(COME_AGAIN));
+    response
+}
+
+/// An answer after which the connection is closed: what is left of the request is not waited for.
+fn last_word(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = plain(status, text);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -304,10 +377,11 @@ mod tests {
     use super::*;
     use tokio::runtime::Runtime;
 
-    fn read_with(headers: &[(&HeaderName, &str)], body: Body) -> Result<Bytes, u16> {
+    fn read_with(headers: &[(&HeaderName, &str)], body: Body) -> Result<Vec<u8>, u16> {
         let headers = headers.iter().map(|(name, value)| ((*name).clone(), value.parse().unwrap())).collect();
-        let patience = Duration::from_secs(5);
-        let reading = async { read(&headers, body, 10, patience).await.map_err(|response| response.status().as_u16()) };
+        let patience = Patience::from(&Options::default());
+        let reading =
+            async { read(&headers, body, 10, &patience).await.map_err(|response| response.status().as_u16()) };
         Runtime::new().unwrap().block_on(reading)
     }
 
@@ -316,6 +390,16 @@ mod tests {
         assert_eq!(read_with(&[], Body::from(vec![0; 10])).map(|body| body.len()), Ok(10));
         assert_eq!(read_with(&[], Body::from(vec![0; 11])), Err(413));
         assert_eq!(read_with(&[(&CONTENT_LENGTH, "11")], Body::empty()), Err(413), "without reading");
+    }
+
+    #[test]
+    fn patience_grows_with_what_has_come() {
+        let patience = |rate| Patience { whole: Duration::from_secs(100), grace: Duration::from_secs(10), rate };
+        for (rate, bytes, seconds) in
+            [(100, 0, 10), (100, 1_000, 20), (100, 8_900, 99), (100, 1_000_000, 100), (0, 0, 100), (0, 5, 100)]
+        {
+            assert_eq!(patience(rate).after(bytes), Duration::from_secs(seconds), "{rate} {bytes}");
+        }
     }
 
     #[test]

@@ -107,10 +107,11 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::auth::Verifier;
+    use crate::message::Timestamp;
     use crate::session::ServerConfig;
     use crate::store::{
-        AccountNo, BookNo, Directory, Dirty, Keys, Login, Principal, Result, Store, StoreError, Subscribers, Tx,
-        Verdict,
+        AccountNo, AuditRow, BookNo, Directory, Dirty, KeySet, Keys, Login, Principal, Result, Store, StoreError,
+        Subscribers, Tx, Verdict,
     };
     use tokio::runtime::Runtime;
 
@@ -167,6 +168,10 @@ mod tests {
         fn dirty(&self, _: &str, _: (AccountNo, BookNo), _: usize) -> Result<Vec<Dirty>> {
             gone()
         }
+
+        fn audit(&self, _: (Timestamp, i64), _: usize) -> Result<Vec<AuditRow>> {
+            gone()
+        }
     }
 
     impl Store for Gone {
@@ -179,7 +184,7 @@ mod tests {
         }
 
         fn keys(&self) -> Result<Keys> {
-            Ok(Keys { nonce: [1; 32], token: [2; 32] })
+            Ok(Keys(vec![KeySet { number: 1, since: Timestamp(0), nonce: [1; 32], token: [2; 32] }]))
         }
     }
 
