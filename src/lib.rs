@@ -22,6 +22,9 @@ pub mod notify;
 pub mod kit;
 pub mod transport;
 
+#[cfg(feature = "service")]
+pub mod service;
+
 /// The README's examples, compiled and run with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -72,6 +72,7 @@ fn two_books() -> (World, Device) {
         remote_uri: "notes".to_owned(),
         mode: AlertCode::TWO_WAY,
         filter: None,
+        dimensions: Vec::new(),
     };
     device.config.books.push(notes);
     world.put(&numbered(1));

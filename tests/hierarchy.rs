@@ -117,6 +117,7 @@ fn device(name: &str, version: Version) -> Device {
         remote_uri: "files".to_owned(),
         mode: AlertCode::TWO_WAY,
         filter: None,
+        dimensions: Vec::new(),
     }];
     device
 }

@@ -77,6 +77,7 @@ fn device(folder: &tempfile::TempDir, name: &str, encoding: Encoding) -> Device 
         remote_uri: "files".to_owned(),
         mode: AlertCode::TWO_WAY,
         filter: None,
+        dimensions: Vec::new(),
     }];
     Device { store, account, config }
 }

@@ -207,6 +207,7 @@ fn filer(encoding: Encoding, size: u64) -> Device {
         remote_uri: "files".to_owned(),
         mode: AlertCode::TWO_WAY,
         filter: None,
+        dimensions: Vec::new(),
     }];
     device
 }

@@ -424,6 +424,7 @@ const SCENARIOS: &[(&str, usize, Play)] = &[
                 remote_uri: name.to_owned(),
                 mode: AlertCode::TWO_WAY,
                 filter: None,
+                dimensions: Vec::new(),
             });
         }
         let event =

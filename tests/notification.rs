@@ -101,6 +101,7 @@ fn book(book: BookNo, local: &str, remote: &str) -> ClientBook {
         remote_uri: remote.to_owned(),
         mode: AlertCode::TWO_WAY,
         filter: None,
+        dimensions: Vec::new(),
     }
 }
 

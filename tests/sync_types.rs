@@ -288,6 +288,7 @@ fn each_book_of_a_session_has_its_own_kind() {
                 remote_uri: name.to_owned(),
                 mode,
                 filter: None,
+                dimensions: Vec::new(),
             };
             device.config.books = vec![
                 book(BookNo::CONTACTS, "contacts", AlertCode::REFRESH_FROM_CLIENT),

@@ -6,8 +6,9 @@ use super::san::{Initiator, San, SanError, SanKey, SanSync, UiMode, is_by_server
 use crate::auth::Secret;
 use crate::codec::{EncodeError, Encoding, Limits, decode_devinf};
 use crate::message::{AlertCode, Version};
-use crate::session::datastore::{Datastore, by_number};
+use crate::session::datastore::{Datastore, by_number, title};
 use crate::store::{BookNo, DeviceRow};
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// Media types that have a WSP number of their own.
@@ -100,13 +101,13 @@ impl Invitation<'_> {
         }
         let nonce = device.nonce_in.as_deref().unwrap_or_default();
         let key = self.password.map(|password| SanKey { password, nonce });
-        let stores = self.books.iter().filter_map(|book| by_number(*book));
+        let stores = self.books.iter().filter_map(|book| Some((title(*book), by_number(*book)?)));
         match form {
             Form::San => {
-                let sync = |store: &Datastore| SanSync {
+                let sync = |(title, store): (Cow<'_, str>, &Datastore)| SanSync {
                     code: self.code,
                     content_type: wsp_number(store),
-                    server_uri: store.name.to_owned(),
+                    server_uri: title.into_owned(),
                 };
                 let san = San {
                     ui: self.ui,
@@ -119,9 +120,9 @@ impl Invitation<'_> {
                 Ok(Invited { content_type: SAN_MEDIA_TYPE, body: san.write(key)? })
             }
             Form::Alert(version, encoding) => {
-                let alerted = |store: &Datastore| AlertedStore {
+                let alerted = |(title, store): (Cow<'_, str>, &Datastore)| AlertedStore {
                     code: self.code,
-                    server_uri: format!("./{}", store.name),
+                    server_uri: format!("./{title}"),
                     client_uri: None,
                     media_type: store.types.last().map(|(name, _)| (*name).to_owned()),
                 };

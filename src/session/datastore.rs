@@ -2,6 +2,7 @@
 
 use crate::contact::identity::Kind;
 use crate::store::BookNo;
+use std::borrow::Cow;
 
 /// One of the datastores that every account has.
 #[derive(Debug)]
@@ -76,10 +77,46 @@ pub const DATASTORES: [Datastore; 6] = [
     },
 ];
 
-/// The datastore with that number.
+/// The path of books that have a name ([`BookNo::of_name`]), before it.
+const NAMED: &str = "book/";
+
+/// The datastore with that number. A book with a name is one of contacts.
 #[must_use]
 pub fn by_number(book: BookNo) -> Option<&'static Datastore> {
+    let book = if book.is_named() { BookNo::CONTACTS } else { book };
     DATASTORES.iter().find(|datastore| datastore.book == book)
+}
+
+/// The book that an address means, and its datastore: one of the six, or one with a name, `./book/f79a61628800f51`.
+#[must_use]
+pub fn locate(uri: &str) -> Option<(BookNo, &'static Datastore)> {
+    if let Some(datastore) = by_uri(uri) {
+        return Some((datastore.book, datastore));
+    }
+    let path = uri.split('?').next().unwrap_or_default().trim_end_matches('/');
+    let (before, name) = path.rsplit_once('/')?;
+    let parted = before.is_empty() || before.ends_with('/');
+    let before = before.rsplit('/').next().filter(|_| !parted)?;
+    let book = BookNo::of_name(name).filter(|_| format!("{before}/").eq_ignore_ascii_case(NAMED))?;
+    Some((book, by_number(book)?))
+}
+
+/// A book's address, as we write it.
+#[must_use]
+pub fn address(book: BookNo) -> Option<String> {
+    match book.name() {
+        Some(name) => Some(format!("./{NAMED}{name}")),
+        None => by_number(book).map(|datastore| format!("./{}", datastore.name)),
+    }
+}
+
+/// What a book is called in reports: by its datastore, or `book/f79a61628800f51`.
+#[must_use]
+pub fn title(book: BookNo) -> Cow<'static, str> {
+    match book.name() {
+        Some(name) => format!("{NAMED}{name}").into(),
+        None => by_number(book).map_or("?", |datastore| datastore.name).into(),
+    }
 }
 
 /// The datastore that an address means, whatever its spelling: `contacts`, `./Contacts`, `/telecom/card`,
@@ -124,7 +161,8 @@ pub fn same_place(one: &str, other: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{by_media_type, by_uri, same_place};
+    use super::{address, by_media_type, by_uri, locate, same_place, title};
+    use crate::contact::identity::Kind;
 
     #[test]
     fn devices_spell_names_in_many_ways() {
@@ -144,6 +182,32 @@ mod tests {
         }
         assert!(by_uri("nowhere").is_none());
         assert!(by_uri("").is_none());
+    }
+
+    #[test]
+    fn books_with_a_name_have_an_address() {
+        for (uri, name) in [
+            ("./book/f79a61628800f51", Some("f79a61628800f51")),
+            ("book/F79A61628800F51f7e3", Some("f79a61628800f51")),
+            ("http://host/sync/Book/f79a61628800f51/?x", Some("f79a61628800f51")),
+            ("./book/f79a61628800f5", None),
+            ("f79a61628800f51", None),
+            ("//f79a61628800f51", None),
+            ("./books/f79a61628800f51", None),
+            ("./book/x79a61628800f51", None),
+        ] {
+            let found = locate(uri);
+            assert_eq!(found.and_then(|(book, _)| book.name()).as_deref(), name, "{uri}");
+            if let Some((book, datastore)) = found {
+                assert_eq!(
+                    (datastore.kind, locate(&address(book).unwrap()).map(|it| it.0)),
+                    (Kind::Contact, Some(book))
+                );
+                assert_eq!(title(book), "book/f79a61628800f51");
+            }
+        }
+        let (book, datastore) = locate("./card").unwrap();
+        assert_eq!((book, address(book).as_deref(), &*title(book)), (datastore.book, Some("./contacts"), "contacts"));
     }
 
     #[test]

@@ -159,7 +159,11 @@ pub(super) fn own(
     let mut stores: Vec<DataStore<'static>> =
         named.iter().map(|(uri, datastore)| described(uri.clone(), datastore)).collect();
     if whole && role == Role::Server {
-        let missing = DATASTORES.iter().filter(|one| named.iter().all(|(_, named)| named.book != one.book));
+        // Books with a name are beside them.
+        let is_it = |one: &Datastore, uri: &str, of: &Datastore| {
+            of.book == one.book && !datastore::locate(uri).is_some_and(|(book, _)| book.is_named())
+        };
+        let missing = DATASTORES.iter().filter(|one| named.iter().all(|(uri, of)| !is_it(one, uri, of)));
         stores.extend(missing.map(|datastore| described(format!("./{}", datastore.name), datastore)));
     }
     let text = |text: &'static str| Some(Text::Borrowed(text));

@@ -108,10 +108,10 @@ fn pairs(store: &dyn Store, account: AccountNo, book: Option<BookNo>) -> Result<
     let mut found = Vec::new();
     store.look(account, &mut |tx| {
         found.clear();
+        let books: Vec<BookNo> = tx.books()?.into_iter().map(|row| row.book).collect();
         for row in tx.devices()? {
-            for datastore in super::datastore::DATASTORES.iter().filter(|one| book.is_none_or(|book| book == one.book))
-            {
-                if let Some(pair) = tx.pair(row.device, datastore.book)? {
+            for one in books.iter().filter(|one| book.is_none_or(|book| book == **one)) {
+                if let Some(pair) = tx.pair(row.device, *one)? {
                     found.push((row.device, row.device_id.clone(), pair));
                 }
             }

@@ -12,6 +12,7 @@ mod confirm;
 mod content;
 pub mod datastore;
 mod devinf;
+mod dimensions;
 mod filtered;
 mod folders;
 mod guarded;
@@ -39,6 +40,7 @@ pub use client::{
     BookFilter, Called, CalledAlert, Client, ClientBook, ClientConfig, ClientError, Credentials, News, Outgoing,
     Patience, Poll, PollConfig,
 };
+pub use dimensions::MAX_DIMENSIONS;
 pub use held::{Decided, Held, HeldDecision, decide_held, held};
 pub use host::{Busy, Host, ServerIdentity, Speaker};
 pub use plan::{BookPlan, plan};

@@ -1,18 +1,19 @@
 //! What a peer can hold of a card, in its session: its lens is settled by the first Sync of a datastore, and what it was when
 //! an item was agreed is remembered with that agreement.
 //!
-//! It is made of what the peer declares (§3.19), of the profile rules about it, of what it showed in earlier sessions besides
+//! It is made of what the peer declares (§3.19) or says of its dimensions (mission B6), of the profile rules about it, of what it showed in earlier sessions besides
 //! (law L5), and on a server of the fields that the device wants (§3.16). A device that can hold something else than in its last clean sync is looked at item by item, as one
 //! with another filter is.
 
 use super::datastore;
 use super::devinf;
+use super::dimensions;
 use super::receive::{OpenBook, Received};
 use super::state::{State, StoreState};
 use super::turn::Turn;
 use crate::codec::{Limits, decode_devinf};
 use crate::contact::identity::Kind;
-use crate::contact::lens::{Fields, Lens};
+use crate::contact::lens::{Fields, Lens, Rules};
 use crate::message::DevInf;
 use crate::store::{LensNo, Result, Tx};
 use crate::sync::Role;
@@ -83,7 +84,10 @@ impl Turn {
     fn settle_lens(&mut self, tx: &mut dyn Tx, store: &mut StoreState, caps: Option<&DevInf<'_>>) -> Result<()> {
         let Some(datastore) = datastore::by_number(store.book) else { return Ok(()) };
         let declared = caps.and_then(|caps| devinf::declared(caps, &store.there, datastore));
-        let rules = self.manners.card.clone().unwrap_or_default();
+        let mut rules = self.manners.card.clone().unwrap_or_default();
+        let told = caps.filter(|_| self.role == Role::Server).and_then(|caps| dimensions::of(caps, &store.there));
+        // What a host says of a device comes first.
+        rules.add(&Rules { dimensions: told.unwrap_or_default(), ..Rules::default() });
         let fields = store.fields().filter(|_| self.role == Role::Server);
         let (lens, _) = Lens::of(declared.as_ref(), &rules, fields);
         let before = self.pairs.get(&store.book).and_then(|pair| pair.lens);

@@ -522,7 +522,7 @@ impl StoreState {
     /// What became of it.
     pub(super) fn report(&self) -> BookReport {
         BookReport {
-            book: super::datastore::by_number(self.book).map_or("?", |datastore| datastore.name).to_owned(),
+            book: super::datastore::title(self.book).into_owned(),
             mode: self.sync.name().to_owned(),
             reason: self.reason.clone(),
             clean: self.clean,

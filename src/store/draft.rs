@@ -5,7 +5,35 @@ use crate::contact::identity::{Kind, identify};
 use crate::contact::merge::{Prefer, merge3, union};
 use std::borrow::Cow;
 
+/// The bit that books with a name have in their number.
+const NAMED: i64 = 1 << 60;
+/// How many hexadecimal digits of a name are in the number: all bits below that one.
+const DIGITS: usize = 15;
+/// The digits of the longest name.
+const MOST_DIGITS: usize = 64;
+
 impl BookNo {
+    /// A book of contacts beside the six that every account has: one that a device backs up, by its name (mission B2), which
+    /// is 15 to 64 hexadecimal digits. The first 15 are its number. `None` for anything else.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let digits = name.get(..DIGITS).filter(|_| name.len() <= MOST_DIGITS)?;
+        let all = name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        i64::from_str_radix(digits, 16).ok().filter(|_| all).map(|bits| Self(NAMED | bits))
+    }
+
+    /// Whether it is a book with a name.
+    #[must_use]
+    pub const fn is_named(self) -> bool {
+        self.0 >> 60 == 1
+    }
+
+    /// The first digits of its name, if it has one.
+    #[must_use]
+    pub fn name(self) -> Option<String> {
+        self.is_named().then(|| format!("{:015x}", self.0 ^ NAMED))
+    }
+
     /// What the items of this book are.
     #[must_use]
     pub const fn kind(self) -> Kind {
@@ -16,6 +44,7 @@ impl BookNo {
             Self::NOTES => Kind::Note,
             Self::BOOKMARKS => Kind::Bookmark,
             Self::FILES => Kind::File,
+            _ if self.is_named() => Kind::Contact,
             _ => Kind::Other,
         }
     }
@@ -45,4 +74,33 @@ pub(super) fn merge(book: BookNo, base: Option<&[u8]>, current: &[u8], new: &[u8
         _ => None,
     };
     merged.map(|merged| merged.content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BookNo, Kind};
+
+    #[test]
+    fn names_are_numbers() {
+        for (name, number) in [
+            ("000000000000000", Some(1 << 60)),
+            ("fffffffffffffff", Some((1 << 61) - 1)),
+            ("F79A61628800F51F7e", Some(1 << 60 | 0xf79_a616_2880_0f51)),
+            ("f79a61628800f5", None),
+            ("f79a61628800f51g", None),
+            ("+79a61628800f51", None),
+            ("f79a61628800f5é", None),
+            (&"0".repeat(65), None),
+        ] {
+            let book = BookNo::of_name(name);
+            assert_eq!(book.map(|book| book.0), number, "{name}");
+            if let Some(book) = book {
+                assert_eq!((book.is_named(), book.kind()), (true, Kind::Contact));
+                assert_eq!(book.name().as_deref(), name.to_lowercase().get(..15));
+            }
+        }
+        for book in [0, 1, 6, 7, 1 << 59, 1 << 61, -1, i64::MIN, i64::MAX].map(BookNo) {
+            assert!(!book.is_named() && book.name().is_none(), "{book}");
+        }
+    }
 }

@@ -2,8 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, audit, backup, config, conformance, demo, device, held, history, import, item, keys, list, notify, plan,
-    platform, poll, serve, sync, wire,
+    account, audit, backup, book, config, conformance, demo, device, held, history, import, item, keys, list, notify,
+    phone, plan, platform, poll, serve, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -41,6 +41,13 @@ enum Command {
     Db(backup::Command),
     /// Keep a folder of cards in step with a server, both ways
     Sync(Box<sync::Args>),
+    /// Back up the phone books of a device: its memory, its cards
+    Backup(Box<phone::backup::Args>),
+    /// Bring a phone book back into a device, if it fits
+    Restore(Box<phone::restore::Args>),
+    /// The books of accounts, and those that devices back up
+    #[command(subcommand)]
+    Book(book::Command),
     /// Ask a server whether anything changed, without syncing
     Poll(Box<poll::Args>),
     /// What the guard keeps back until somebody decides: deletes that are too many to be meant, slow syncs nobody asked for
@@ -82,6 +89,9 @@ impl Cli {
             Command::Keys(command) => command.json(),
             Command::Db(command) => command.json(),
             Command::Sync(args) => args.json,
+            Command::Backup(args) => args.phone.json,
+            Command::Restore(args) => args.phone.json,
+            Command::Book(command) => command.json(),
             Command::Poll(args) => args.json,
             Command::Held(command) => command.json(),
             Command::List(args) => args.json,
@@ -111,6 +121,9 @@ impl Cli {
             Command::Keys(command) => keys::run(&command),
             Command::Db(command) => backup::run(&command),
             Command::Sync(args) => sync::run(&args),
+            Command::Backup(args) => phone::backup::run(&args),
+            Command::Restore(args) => phone::restore::run(&args),
+            Command::Book(command) => book::run(&command),
             Command::Poll(args) => poll::run(&args),
             Command::Held(command) => held::run(&command),
             Command::List(args) => list::run(&args),

@@ -1,15 +1,18 @@
 //! The books of an account, as the command line names them.
 
 use crate::failure::{Exit, Failure, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 use syncml::contact::identity::identify;
+use syncml::service::book::BookId;
+use syncml::session::datastore::title;
 use syncml::store::{AccountNo, BookNo, Guid, Store, StoreError};
 
 /// What an item is called that says nothing about itself.
 pub(crate) const NO_NAME: &str = "(no name)";
 
-/// A book that every account has.
-#[derive(Debug, PartialEq, Eq)]
+/// A book of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BookKind {
     pub(crate) book: BookNo,
     pub(crate) name: &'static str,
@@ -55,8 +58,11 @@ pub(crate) fn names(
     Ok(names)
 }
 
-/// The book of that name.
+/// The book of that name: one of the six, or one that a device backs up, as `syncml book list` shows it.
 pub(crate) fn named(name: &str) -> Result<&'static BookKind> {
+    if let Ok(id) = name.trim_start_matches("./").trim_start_matches("book/").parse::<BookId>() {
+        return Ok(backed_up(id.number()));
+    }
     let wanted = if name.eq_ignore_ascii_case("addressbook") { "contacts" } else { name };
     BOOKS.iter().find(|book| book.name.eq_ignore_ascii_case(wanted)).ok_or_else(|| {
         let names: Vec<_> = BOOKS.iter().map(|book| book.name).collect();
@@ -64,7 +70,37 @@ pub(crate) fn named(name: &str) -> Result<&'static BookKind> {
     })
 }
 
-/// All books.
+/// The book with that number, if there is such.
+pub(crate) fn numbered(book: BookNo) -> Option<&'static BookKind> {
+    if book.is_named() { Some(backed_up(book)) } else { BOOKS.iter().find(|kind| kind.book == book) }
+}
+
+/// The books of an account: the six, and those that devices back up.
+pub(crate) fn of_account(
+    store: &dyn Store,
+    account: AccountNo,
+) -> std::result::Result<Vec<&'static BookKind>, StoreError> {
+    let mut found: Vec<&'static BookKind> = Vec::new();
+    store.look(account, &mut |tx| {
+        found = BOOKS.iter().collect();
+        found.extend(tx.books()?.into_iter().filter(|row| row.book.is_named()).map(|row| backed_up(row.book)));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The book of contacts with that number.
+fn backed_up(book: BookNo) -> &'static BookKind {
+    static KNOWN: Mutex<BTreeMap<BookNo, &'static BookKind>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    // The program names few books and ends soon; that of a server names each once.
+    known.entry(book).or_insert_with(|| {
+        let name = Box::leak(title(book).into_owned().into_boxed_str());
+        Box::leak(Box::new(BookKind { book, name, ..BOOKS[0] }))
+    })
+}
+
+/// The six books that every account has.
 pub(crate) fn all() -> &'static [BookKind] {
     &BOOKS
 }

@@ -1,9 +1,28 @@
 //! Cards as files hold them.
 
 use crate::books::BookKind;
+use crate::folder::is_packed;
 use std::borrow::Cow;
+use std::fs;
+use std::path::Path;
 use syncml::contact::card::{Card, Charset, Limits, decode_document};
+use syncml::service::book::unpack;
 use syncml::store::BookNo;
+
+/// The most that is taken out of a packed file of cards, in bytes.
+const MOST_UNPACKED: usize = 256 << 20;
+
+/// What a file holds; of a packed one, what is in it.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub(crate) fn load(book: &BookKind, path: &Path) -> Result<Vec<u8>, String> {
+    let content = fs::read(path).map_err(|error| error.to_string())?;
+    match path.file_name().is_some_and(|name| is_packed(book, name)) {
+        true => unpack(&content, MOST_UNPACKED).map_err(|error| error.to_string()),
+        false => Ok(content),
+    }
+}
 
 /// Whether a file holds one usable item of the book.
 ///

@@ -5,11 +5,12 @@ use crate::cards;
 use crate::database;
 use crate::failure::{Exit, Failure, Result};
 use crate::folder::STATE;
+use crate::job::{Job, Outcome};
+use crate::link::Link;
 use crate::output::{Table, bytes};
 use crate::platform;
 use crate::progress::{Progress, interrupted, short};
 use crate::serve::InProcess;
-use crate::sync::{Job, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use syncml::auth::{Secret, Verifier};
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
+use syncml::service::book::Layout;
 use syncml::session::{Counts, Credentials, Profiles, ServerConfig};
 use syncml::store::{AccountNo, Draft, Guid, Revision, Store, StoreError, Tx, Verdict, replica};
 use syncml::transport::http::client;
@@ -165,19 +167,23 @@ impl Demo {
         http.cancel = interrupted();
         let job = Job {
             dir: &platform.folder,
-            to: self.server.url(),
+            link: Link {
+                to: self.server.url().to_owned(),
+                encoding: Encoding::Xml,
+                version: Version::V12,
+                credentials: Credentials::Device { account: ACCOUNT.to_owned(), secret: platform.secret.clone() },
+                server: None,
+                http,
+            },
             book: self.book,
+            local: self.book.name,
             remote: self.book.name,
             device_id: Some(&platform.device_id),
             mode: AlertCode::TWO_WAY,
             filter: None,
-            encoding: Encoding::Xml,
-            version: Version::V12,
-            credentials: Credentials::Device { account: ACCOUNT.to_owned(), secret: platform.secret.clone() },
-            server: None,
             allow_mass_delete: false,
             profiles: Profiles::shipped(),
-            http,
+            layout: &Layout::default(),
         };
         let outcome = job.run(&mut Progress::new(true, None))?;
         let (received, sent) = totals(&outcome);

@@ -22,7 +22,8 @@ Exit codes:
     6  a database is damaged, busy, full, missing or of a newer release
     7  a file or folder cannot be read or written
     8  the server's answer cannot be understood, or it ended the session
-    9  stopped, because so many cards are gone that it does not look like somebody's wish
+    9  stopped, because cards would go that nobody said may go
+   10  data overflow: what is to be restored does not fit, and nothing was written
   130  interrupted; what was done so far stays done, and the next sync continues
 
 Secrets are read from files, the environment variable SYNCML_PASSWORD or a prompt, never from arguments.";
@@ -43,6 +44,7 @@ pub(crate) enum Exit {
     File = 7,
     Protocol = 8,
     MassDelete = 9,
+    Overflow = 10,
     Interrupted = 130,
 }
 

@@ -10,6 +10,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
+use syncml::service::book::{pack, unpack};
 use syncml::store::replica::{Applied, Book, BookOp, Entry};
 use unicode_normalization::UnicodeNormalization;
 
@@ -23,6 +24,12 @@ const TEMPORARY: &str = ".syncml.tmp";
 const OPEN_FILES: usize = 128;
 /// Threads that wait for the disk.
 const THREADS: usize = 16;
+
+/// The largest card, in bytes; of a packed one, what is in it.
+pub(crate) const MAX_CARD: usize = 4_000_000;
+
+/// The ending behind the ending of packed files.
+const PACKED: &str = "gz";
 
 /// The longest file name made here, in bytes, without its ending; file systems stop at 255.
 const MAX_NAME: usize = 120;
@@ -73,6 +80,8 @@ pub(crate) struct Folder {
     taken: HashSet<String>,
     /// Files whose names cannot be kept.
     unusable: Vec<(String, String)>,
+    /// Whether new files are packed.
+    packs: bool,
     _lock: File,
 }
 
@@ -94,7 +103,13 @@ impl Folder {
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         remove_left_over(path);
-        Ok(Self { path: path.to_owned(), book, taken: HashSet::new(), unusable: Vec::new(), _lock: lock })
+        Ok(Self { path: path.to_owned(), book, taken: HashSet::new(), unusable: Vec::new(), packs: false, _lock: lock })
+    }
+
+    /// The same folder, whose new files are packed with gzip; those that are there stay as they are.
+    pub(crate) fn packing(mut self, packs: bool) -> Self {
+        self.packs = packs;
+        self
     }
 
     /// The hidden database's path.
@@ -109,7 +124,8 @@ impl Folder {
 
     fn takes_part(&self, name: &OsStr) -> bool {
         let hidden = name.as_encoded_bytes().starts_with(b".");
-        let ending = Path::new(name).extension();
+        let stem = Path::new(name).file_stem().filter(|_| is_packed(self.book, name));
+        let ending = Path::new(stem.unwrap_or(name)).extension();
         !hidden
             && self.book.ending.is_none_or(|wanted| ending.is_some_and(|ending| ending.eq_ignore_ascii_case(wanted)))
     }
@@ -119,6 +135,7 @@ impl Folder {
         let label = self.book.label(content);
         let stem = safe_name(label.as_deref().unwrap_or(self.book.noun), self.book.noun);
         let (stem, ending) = match self.book.ending {
+            Some(ending) if self.packs => (stem.as_str(), format!(".{ending}.{PACKED}")),
             Some(ending) => (stem.as_str(), format!(".{ending}")),
             None => match stem.rsplit_once('.') {
                 Some((start, ending)) if !start.is_empty() => (start, format!(".{ending}")),
@@ -179,6 +196,8 @@ impl Folder {
     ) -> io::Result<Prepared> {
         let temporary = self.path.join(format!("{TEMPORARY}{number}"));
         let mut file = File::create(&temporary)?;
+        let packed = is_packed(self.book, OsStr::new(&name)).then(|| pack(content));
+        let content = packed.as_deref().unwrap_or(content);
         file.write_all(content)?;
         Ok(Prepared::Written(Written { file, temporary, name, expected, version: digest(content) }))
     }
@@ -238,7 +257,14 @@ impl Book for Folder {
 
     fn read(&mut self, id: &str) -> std::result::Result<Option<Vec<u8>>, String> {
         match fs::read(self.path.join(id)) {
-            Ok(content) => cards::check(self.book, &content).map(|()| Some(content)),
+            Ok(content) => {
+                let content = if is_packed(self.book, OsStr::new(id)) {
+                    unpack(&content, MAX_CARD).map_err(|error| error.to_string())?
+                } else {
+                    content
+                };
+                cards::check(self.book, &content).map(|()| Some(content))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.to_string()),
         }
@@ -251,6 +277,11 @@ impl Book for Folder {
         }
         Ok(done)
     }
+}
+
+/// Whether a file of this name is packed. Books that take any file take a packed one as it is.
+pub(crate) fn is_packed(book: &BookKind, name: &OsStr) -> bool {
+    book.ending.is_some() && Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case(PACKED))
 }
 
 /// Removes what an interrupted sync left; what cannot be removed is overwritten later.
@@ -360,6 +391,29 @@ mod tests {
         fs::write(dir.path().join("notes.txt"), "no card").unwrap();
         assert_eq!(folder.entries().unwrap().len(), 4);
         assert_eq!(folder.read("none.vcf").unwrap(), None);
+    }
+
+    #[test]
+    fn packed_cards_are_cards() {
+        let (dir, folder) = folder();
+        let mut folder = folder.packing(true);
+        let card = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:A\r\nN:;A;;;\r\nEND:VCARD\r\n";
+        folder.apply(&[BookOp::Add { key: "1", content: card }]).unwrap();
+        let entries = folder.entries().unwrap();
+        assert_eq!(entries.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["A.vcf.gz"]);
+        assert_eq!(fs::read(dir.path().join("A.vcf.gz")).unwrap(), pack(card));
+        assert_eq!(folder.read("A.vcf.gz").unwrap().as_deref(), Some(card.as_slice()));
+        let changed = card.map(|byte| if byte == b'A' { b'E' } else { byte });
+        let ops = [BookOp::Replace { id: "A.vcf.gz", expected: &entries[0].version, content: &changed }];
+        folder.packs = false;
+        let done = folder.apply(&ops).unwrap();
+        assert!(matches!(&done[..], [Applied::Done(entry)] if entry.id == "A.vcf.gz"), "packed it stays");
+        fs::write(dir.path().join("bomb.vcf.gz"), pack(&vec![b' '; MAX_CARD + 1])).unwrap();
+        fs::write(dir.path().join("cut.vcf.gz"), &pack(card)[..20]).unwrap();
+        fs::write(dir.path().join("other.gz"), pack(card)).unwrap();
+        assert!(folder.read("bomb.vcf.gz").unwrap_err().contains("larger than 4000000 bytes"));
+        assert!(folder.read("cut.vcf.gz").unwrap_err().contains("no whole gzip"));
+        assert_eq!(folder.entries().unwrap().len(), 3, "other.gz is no card");
     }
 
     #[test]

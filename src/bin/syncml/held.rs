@@ -80,7 +80,7 @@ fn list(args: &ListArgs) -> Result<()> {
     let mut shown = Vec::new();
     for (name, account) in accounts {
         for found in held(store.as_ref(), account, book.map(|book| book.book))? {
-            let kind = books::all().iter().find(|kind| kind.book == found.book);
+            let kind = books::numbered(found.book);
             let names = kind.map(|kind| books::names(store.as_ref(), account, kind, &found.items)).transpose()?;
             shown.push((name.clone(), kind.map_or("?", |kind| kind.name), found, names.unwrap_or_default()));
         }

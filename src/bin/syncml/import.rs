@@ -4,6 +4,7 @@ use crate::books::{self, BookKind};
 use crate::cards;
 use crate::database::{self, DatabaseArgs};
 use crate::failure::{Exit, Failure, Result};
+use crate::folder::is_packed;
 use crate::output;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -85,10 +86,10 @@ pub(crate) fn import(
     let mut waiting = Vec::new();
     let origin = origin(store, account)?;
     for path in files(book, paths)? {
-        let content = match fs::read(&path) {
+        let content = match cards::load(book, &path) {
             Ok(content) => content,
-            Err(error) => {
-                done.skipped.push((path.display().to_string(), error.to_string()));
+            Err(reason) => {
+                done.skipped.push((path.display().to_string(), reason));
                 continue;
             }
         };
@@ -129,8 +130,10 @@ pub(crate) fn files(book: &BookKind, paths: &[PathBuf]) -> Result<Vec<PathBuf>> 
 }
 
 fn takes_part(book: &BookKind, path: &Path) -> bool {
-    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    !hidden && book.ending.is_none_or(|ending| path.extension().is_some_and(|it| it.eq_ignore_ascii_case(ending)))
+    let Some(name) = path.file_name().filter(|name| !name.as_encoded_bytes().starts_with(b".")) else { return false };
+    let stem = path.file_stem().filter(|_| is_packed(book, name));
+    let ending = Path::new(stem.unwrap_or(name)).extension();
+    book.ending.is_none_or(|wanted| ending.is_some_and(|it| it.eq_ignore_ascii_case(wanted)))
 }
 
 /// Under which name it is in the history.

@@ -7,6 +7,7 @@ use crate::folder::safe_name;
 use crate::output::{self, Table, moment};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+use syncml::service::book::pack;
 use syncml::store::{AccountNo, ItemRow, Revision, Store, StoreError, Verdict, large};
 
 /// Items per step.
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Write each item to a file in this folder, called by its name and GUID
     #[arg(long, value_name = "DIR")]
     export: Option<PathBuf>,
+    /// With --export: pack the files with gzip
+    #[arg(long, requires = "export")]
+    gzip: bool,
     /// Output for machines, with the content
     #[arg(long)]
     pub(crate) json: bool,
@@ -35,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let store = args.db.open()?;
     let account = database::account(store.as_ref(), &args.user)?;
     if let Some(folder) = &args.export {
-        let count = export(store.as_ref(), account, book, folder)?;
+        let count = export(store.as_ref(), account, book, folder, args.gzip)?;
         if args.json {
             output::json(&serde_json::json!({ "ok": true, "exported": count }));
         } else {
@@ -79,14 +83,19 @@ pub(crate) fn print(store: &dyn Store, account: AccountNo, book: &BookKind) -> R
     Ok(())
 }
 
-fn export(store: &dyn Store, account: AccountNo, book: &BookKind, folder: &Path) -> Result<usize> {
+fn export(store: &dyn Store, account: AccountNo, book: &BookKind, folder: &Path, packs: bool) -> Result<usize> {
     fs::create_dir_all(folder).map_err(|error| Failure::file(folder, "made", &error))?;
     let mut count = 0;
     let ending = book.ending.map(|ending| format!(".{ending}")).unwrap_or_default();
     for_each(store, account, book, |item| {
         count += 1;
         let stem = safe_name(&book.label(&item.content).unwrap_or_default(), book.noun);
-        let path = folder.join(format!("{stem} #{}{ending}", item.guid));
+        let name = format!("{stem} #{}{ending}", item.guid);
+        if packs && book.ending.is_some() && item.blob.is_none() {
+            let path = folder.join(format!("{name}.gz"));
+            return fs::write(&path, pack(&item.content)).map_err(|error| Failure::file(&path, "written", &error));
+        }
+        let path = folder.join(name);
         write(store, account, book, item, &path).map_err(|error| Failure::file(&path, "written", &error))
     })?;
     Ok(count)

@@ -92,11 +92,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut synced = Vec::new();
     store.look(account, &mut |tx| {
         (found, synced) = (tx.device(&args.device)?, Vec::new());
-        for kind in books::all() {
+        for book in tx.books()?.into_iter().map(|row| row.book) {
             if let Some(device) = &found
-                && tx.pair(device.device, kind.book)?.is_some()
+                && tx.pair(device.device, book)?.is_some()
             {
-                synced.push(kind.book);
+                synced.push(book);
             }
         }
         Ok(())

@@ -8,7 +8,6 @@ use crate::import;
 use crate::output::{self, Table};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs;
 use std::path::PathBuf;
 use syncml::session::{BookPlan, plan};
 use syncml::store::{AccountNo, Guid, Store, StoreError};
@@ -70,10 +69,10 @@ fn read(book: &BookKind, paths: &[PathBuf]) -> Result<(Vec<Theirs>, Vec<Skipped>
     let (mut theirs, mut skipped) = (Vec::new(), Vec::new());
     for path in import::files(book, paths)? {
         let file = path.display().to_string();
-        let content = match fs::read(&path) {
+        let content = match cards::load(book, &path) {
             Ok(content) => content,
-            Err(error) => {
-                skipped.push((file, error.to_string()));
+            Err(reason) => {
+                skipped.push((file, reason));
                 continue;
             }
         };

@@ -62,7 +62,7 @@ impl Purge {
     fn once(self, store: &dyn Store, drain: &Drain) -> Result<Purged, StoreError> {
         let mut all = Purged::default();
         for (_, account) in store.directory().accounts()? {
-            for kind in books::all() {
+            for kind in books::of_account(store, account)? {
                 if drain.has_begun() {
                     return Ok(all);
                 }

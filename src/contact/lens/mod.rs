@@ -84,6 +84,12 @@ impl Lens {
         *self == Self::default()
     }
 
+    /// The fields that can be held, a word or a few for each – `TEL CELL` –, where not all can.
+    pub fn held(&self) -> Vec<String> {
+        let rooms = self.rooms.iter().filter(|_| self.closed);
+        rooms.map(|room| [std::slice::from_ref(&room.name), &room.kinds].concat().join(" ").to_uppercase()).collect()
+    }
+
     /// The lens as it is stored. Equal lenses are equal bytes.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()

@@ -38,6 +38,7 @@ fn accepts(notification: &Notification) {
         remote_uri: "contacts".to_owned(),
         mode: AlertCode::TWO_WAY,
         filter: None,
+        dimensions: Vec::new(),
     };
     let mut server = KnownServer {
         server_id: notification.server_id(),

@@ -103,6 +103,7 @@ impl<'l> World<'l> {
                 remote_uri: "contacts".to_owned(),
                 mode: AlertCode::TWO_WAY,
                 filter: None,
+                dimensions: Vec::new(),
             };
             let config = ClientConfig {
                 server_uri: URI.to_owned(),

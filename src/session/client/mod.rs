@@ -25,10 +25,11 @@ use self::step::Step;
 use self::tell::Before;
 use super::large::{BookRoom, LargeLimits};
 use super::receive::Quota;
-use super::state::{State, StoreState};
+use super::state::{Package, State, StoreState};
 use super::turn::Turn;
 use super::{Profiles, Report, ServerIdentity};
 use crate::codec::Encoding;
+use crate::contact::lens::Dimension;
 use crate::message::{AlertCode, Mem, StatusCode, Timestamp, Version};
 use crate::store::{AccountNo, BookNo, DeviceRow, HoldReason, Store, StoreError, Token, Tx, Verdict};
 use crate::sync::filter::{Filter, FilterError, FilterType};
@@ -56,6 +57,10 @@ pub struct ClientBook {
     pub mode: AlertCode,
     /// What of the server's book is wanted, where it is not everything (§3.16).
     pub filter: Option<BookFilter>,
+    /// What of a card it holds (mission B6), at most [`MAX_DIMENSIONS`](crate::session::MAX_DIMENSIONS); empty: all of it. The
+    /// server is told so in each session, and then neither sends the rest nor takes its absence for a deletion. A server of
+    /// another make may know the properties only, and sends some that are too many.
+    pub dimensions: Vec<Dimension>,
 }
 
 /// What a client wants to be sent of a server's book. Its own changes are sent whatever they are.
@@ -72,10 +77,10 @@ pub struct BookFilter {
 }
 
 impl ClientBook {
-    /// A book whose changes go both ways, unfiltered.
+    /// A book whose changes go both ways, unfiltered, and that holds all of a card.
     pub fn new(book: BookNo, local_uri: impl Into<String>, remote_uri: impl Into<String>) -> Self {
         let (local_uri, remote_uri) = (local_uri.into(), remote_uri.into());
-        Self { book, local_uri, remote_uri, mode: AlertCode::TWO_WAY, filter: None }
+        Self { book, local_uri, remote_uri, mode: AlertCode::TWO_WAY, filter: None, dimensions: Vec::new() }
     }
 }
 
@@ -403,6 +408,14 @@ impl Client {
         let uri = self.state.resp_uri.clone().unwrap_or_else(|| self.config.server_uri.clone());
         let (content_type, mac) = (self.config.encoding.media_type(), self.mac.clone());
         Some(Outgoing { uri, content_type, body, mac, wait: self.wait, opens: self.msg_id == 1 })
+    }
+
+    /// Whether all that the server has to say is here, and the server was not told yet what became of it. Who takes no further
+    /// part from here on, and goes back to a copy of the store made before the session began, is to the server a device whose
+    /// connection broke: of a refresh nothing counts as delivered.
+    #[must_use]
+    pub fn has_heard_all(&self) -> bool {
+        self.request.is_some() && self.state.package == Package::Confirming
     }
 
     /// Takes the server's answer to the last [`outgoing`](Self::outgoing), of a transport that has no header for a MAC.

@@ -3,9 +3,11 @@
 use super::ClientBook;
 use super::book::book_cred;
 use super::step::Step;
+use crate::contact::lens::Dimension;
 use crate::message::{Alert, AlertCode, Command, Cred, Data, Filter, Get, Item, Location, Message, Meta, Put, Version};
-use crate::session::datastore;
+use crate::session::datastore::{self, Datastore};
 use crate::session::devinf;
+use crate::session::dimensions;
 use crate::session::large::{give_up, resume};
 use crate::session::outbox::Outbox;
 use crate::session::state::StoreState;
@@ -78,14 +80,17 @@ impl Step<'_> {
         let first_sync = self.state.stores.iter().any(|store| store.own_last.is_none());
         let version = self.state.version;
         let media_type = devinf::media_type(self.config.encoding);
-        if first_sync {
+        let dimensions = self.dimensions();
+        if first_sync || !dimensions.is_empty() {
             let named: Vec<_> = self
                 .state
                 .stores
                 .iter()
                 .filter_map(|store| Some((store.here.clone(), datastore::by_number(store.book)?)))
                 .collect();
-            let own = devinf::own(version, &self.config.device_id, Role::Client, self.turn.quota, true, false, &named);
+            let (id, quota) = (&self.config.device_id, self.turn.quota);
+            let mut own = devinf::own(version, id, Role::Client, quota, true, false, &named);
+            dimensions::tell(&mut own, version, &dimensions);
             let item = Item {
                 source: Some(Location::new(version.devinf_uri())),
                 data: Some(Data::DevInf(Box::new(own))),
@@ -122,6 +127,13 @@ impl Step<'_> {
         self.write_alerts(&mut outbox, None)?;
         self.turn.put_pairs(tx)?;
         Ok(outbox.finish(true))
+    }
+
+    /// The books that hold some of a card only, by their addresses.
+    fn dimensions(&self) -> Vec<(&str, &'static Datastore, &[Dimension])> {
+        let books = self.config.books.iter().filter(|book| !book.dimensions.is_empty());
+        let told = |book: &'_ ClientBook| datastore::by_number(book.book);
+        books.filter_map(|book| Some((book.local_uri.as_str(), told(book)?, book.dimensions.as_slice()))).collect()
     }
 
     /// Our Alerts: of all books, or of some.

@@ -217,5 +217,5 @@ fn header_status<'m, 'a>(command: &'m Command<'a>) -> Option<&'m Status<'a>> {
 }
 
 fn names_book(target: Option<&Location<'_>>, book: BookNo) -> bool {
-    target.and_then(|target| datastore::by_uri(&target.uri)).is_some_and(|datastore| datastore.book == book)
+    target.and_then(|target| datastore::locate(&target.uri)).is_some_and(|(named, _)| named == book)
 }

@@ -10,7 +10,7 @@ use crate::session::large::{discard, resume};
 use crate::session::outbox::{Extra, Outbox};
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
-use crate::store::{BookNo, HoldReason, Phase, Result, Tx};
+use crate::store::{BookNo, HoldReason, Phase, Result, Revision, Tx};
 use crate::sync::filter::{Filter, FilterError};
 use crate::sync::{
     AlertDecision, AlertFacts, Reaction, Role, SlowReason, SyncType, decide_alert, is_no_anchor, next_anchor,
@@ -19,14 +19,36 @@ use crate::sync::{
 /// How often a device may say its package 1 again in one session (§9.4).
 const MAX_RESTARTS: u8 = 8;
 
+/// The most books with a name that an account has.
+const MAX_NAMED: usize = 256;
+
 impl Step<'_, '_> {
-    /// The books that this message's alerts name.
-    pub(super) fn alerted_books(&self) -> Vec<BookNo> {
-        let alerts = self.message.body.iter().filter_map(|command| match command {
-            Command::Alert(alert) => alert.items.first(),
-            _ => None,
-        });
-        alerts.filter_map(|item| find_datastore(item).map(|(_, datastore)| datastore.book)).collect()
+    /// The books that this message's alerts name. One with a name is there once a device has sent something into it; who
+    /// only wants to hear of it does not make it, and nobody makes more than [`MAX_NAMED`].
+    pub(super) fn alerted_books(&self, tx: &mut dyn Tx) -> Result<Vec<BookNo>> {
+        let mut books = Vec::new();
+        for command in &self.message.body {
+            let Command::Alert(alert) = command else { continue };
+            let Some((_, book, _)) = alert.items.first().and_then(find_datastore) else { continue };
+            let there = !book.is_named() || tx.book(book)?.is_some();
+            if there || !self.hears_only(alert) && named_books(tx)? < MAX_NAMED {
+                books.push(book);
+            }
+        }
+        Ok(books)
+    }
+
+    /// Whether this message's alerts name any book.
+    pub(super) fn alerts_books(&self) -> bool {
+        self.message.body.iter().any(|command| match command {
+            Command::Alert(alert) => alert.items.first().and_then(find_datastore).is_some(),
+            _ => false,
+        })
+    }
+
+    /// Whether an alert's sync brings us nothing.
+    fn hears_only(&self, alert: &Alert<'_>) -> bool {
+        self.meaning(alert).and_then(SyncType::from_alert).is_some_and(|sync| !sync.sends(Role::Client))
     }
 
     pub(super) fn take_alerts(&mut self, tx: &mut dyn Tx) -> Result<()> {
@@ -97,11 +119,11 @@ impl Step<'_, '_> {
             step.answer(index, queued);
             Ok(())
         };
-        let Some((here, datastore)) = find_datastore(item) else { return refuse(self, StatusCode::NOT_FOUND) };
+        let Some((here, book, datastore)) = find_datastore(item) else { return refuse(self, StatusCode::NOT_FOUND) };
         if self.state.package != Package::Init {
             return refuse(self, StatusCode::FORBIDDEN);
         }
-        let granted = match self.opens(alert, datastore.book) {
+        let granted = match self.opens(alert, book) {
             Ok(granted) => granted,
             Err((code, chal)) => {
                 let mut queued = self.queued(index, code).about(item);
@@ -119,10 +141,13 @@ impl Step<'_, '_> {
             }
         };
         let requested = self.meaning(alert).unwrap_or(AlertCode::TWO_WAY);
-        let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
-        else {
-            return refuse(self, StatusCode::NOT_FOUND);
+        let hears_only = self.hears_only(alert);
+        let (Some(row), Some(pair)) = (self.turn.rows.get(&book), self.turn.pairs.get_mut(&book)) else {
+            return refuse(self, if hears_only { StatusCode::NOT_FOUND } else { StatusCode::DEVICE_FULL });
         };
+        if hears_only && book.is_named() && row.head == Revision(0) {
+            return refuse(self, StatusCode::NOT_FOUND);
+        }
         let anchor = item.meta.as_ref().and_then(|meta| meta.anchor.as_ref());
         let begun = SyncType::from_alert(AlertCode(pair.sync_type));
         let decision = decide_alert(&AlertFacts {
@@ -148,7 +173,7 @@ impl Step<'_, '_> {
         let known = |anchor: &str| [&pair.peer_next, &pair.peer_prev].iter().any(|own| own.as_deref() == Some(anchor));
         let shows = anchor.and_then(|anchor| anchor.last.as_deref()).is_some_and(known);
         let forgot = pair.peer_next.is_some() && !shows;
-        let treatment = self.turn.manners.treatment(datastore.book);
+        let treatment = self.turn.manners.treatment(book);
         if let Some(cause) = unexpected(&decision)
             && let Some(reaction) = weigh_slow_sync(treatment, pair, row, self.now, cause)
         {
@@ -156,19 +181,19 @@ impl Step<'_, '_> {
                 Reaction::Hold => StatusCode::SERVICE_UNAVAILABLE,
                 Reaction::Proceed | Reaction::Refuse => StatusCode::FORBIDDEN,
             };
-            self.told.unwanted.push((datastore.book, reaction));
+            self.told.unwanted.push((book, reaction));
             let queued = self.queued(index, code).about(item);
             self.answer(index, queued.saying(Extra::Text(HoldReason::SlowSync.sentence().to_owned())));
             return Ok(());
         }
-        let mut left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
+        let mut left_over = StoreState::new(book, SyncType::TwoWay, pair.epoch);
         let mut settled = true;
         // Where nothing was said after the alerts there is nothing to go on with: the same sync is held from its start.
         let resumed = requested == AlertCode::RESUME && reason.is_none() && pair.phase != Phase::Idle;
         if !resumed {
             fold_open_epoch(tx, pair)?;
-            discard(tx, self.turn.device, datastore.book)?;
-            left_over = StoreState::new(datastore.book, SyncType::TwoWay, pair.epoch);
+            discard(tx, self.turn.device, book)?;
+            left_over = StoreState::new(book, SyncType::TwoWay, pair.epoch);
             left_over.start_live = row.live_items;
             left_over.forgot = forgot;
             left_over.lens = pair.lens;
@@ -176,8 +201,7 @@ impl Step<'_, '_> {
             let left = self.turn.settle_left_over(tx, &mut left_over, self.budget)?;
             (settled, self.budget) = (left.is_some(), left.unwrap_or(0));
         }
-        let (Some(row), Some(pair)) = (self.turn.rows.get(&datastore.book), self.turn.pairs.get_mut(&datastore.book))
-        else {
+        let (Some(row), Some(pair)) = (self.turn.rows.get(&book), self.turn.pairs.get_mut(&book)) else {
             return refuse(self, StatusCode::NOT_FOUND);
         };
         let own_next = next_anchor(self.now, pair.own_next.as_deref());
@@ -195,7 +219,7 @@ impl Step<'_, '_> {
         if !resumed {
             pair.start_head = row.head;
         }
-        let mut store = StoreState::new(datastore.book, sync, pair.epoch);
+        let mut store = StoreState::new(book, sync, pair.epoch);
         store.asked = SyncType::from_alert(requested).unwrap_or(sync);
         // Where nothing is sent, nothing is kept from anybody.
         store.filter = filter.filter(|_| sync != SyncType::OneWayFromClient);
@@ -323,10 +347,15 @@ fn read_filter(item: &Item<'_>, datastore: &Datastore) -> std::result::Result<Op
     }
 }
 
+fn named_books(tx: &mut dyn Tx) -> Result<usize> {
+    Ok(tx.books()?.iter().filter(|row| row.book.is_named()).count())
+}
+
 /// The datastore an alert's item means: by its Target, else by its Source (some phones send no Target), else by type.
-fn find_datastore(item: &Item<'_>) -> Option<(String, &'static Datastore)> {
+fn find_datastore(item: &Item<'_>) -> Option<(String, BookNo, &'static Datastore)> {
     let target = item.target.as_ref().map(|target| &*target.uri).filter(|uri| !uri.is_empty());
     let named = target.or_else(|| item.source.as_ref().map(|source| &*source.uri))?;
     let typed = || item.meta.as_ref().and_then(|meta| meta.media_type.as_deref()).and_then(datastore::by_media_type);
-    datastore::by_uri(named).or_else(typed).map(|datastore| (named.to_owned(), datastore))
+    let found = datastore::locate(named).or_else(|| typed().map(|datastore| (datastore.book, datastore)));
+    found.map(|(book, datastore)| (named.to_owned(), book, datastore))
 }

@@ -8,7 +8,7 @@ use crate::auth::{Presented, Proof, Scheme, verify};
 use crate::codec::{EncodeError, Limits, decode};
 use crate::message::{Chal, CmdId, Command, Data, Get, Item, Location, Message, Meta, Results, StatusCode};
 use crate::session::changes::{MEDIA_TYPE, Question, URI};
-use crate::session::datastore::{DATASTORES, by_number};
+use crate::session::datastore::{DATASTORES, address};
 use crate::session::outbox::{Outbox, Queued};
 use crate::store::audit::NO_ACCOUNT;
 use crate::store::{AccountNo, BookNo, DeviceRow, Dirty, Phase, Result as StoreResult, Tx, Verdict};
@@ -161,17 +161,22 @@ fn only_question<'m, 'a>(message: &'m Message<'a>) -> Option<(&'m Get<'a>, Quest
     }
 }
 
-/// An Item for each book that is not locked: two rows read by key.
+/// An Item for each book that is not locked: their rows, and a pair read by key for each.
 fn items_of(tx: &mut dyn Tx, device: &DeviceRow, locked: &dyn Fn(BookNo) -> bool) -> StoreResult<Vec<Item<'static>>> {
-    let mut items = Vec::with_capacity(DATASTORES.len());
-    for datastore in DATASTORES.iter().filter(|datastore| !locked(datastore.book)) {
-        let head = tx.book(datastore.book)?.map_or(0, |row| row.head.0);
-        let news = head > 0
-            && tx
-                .pair(device.device, datastore.book)?
-                .is_none_or(|pair| pair.phase != Phase::Idle || head > pair.cursor.0);
+    let rows = tx.books()?;
+    // Of books with a name, those that the device is in step with: others are other devices'.
+    let named = rows.iter().map(|row| row.book).filter(|book| book.is_named());
+    let books: Vec<BookNo> = DATASTORES.iter().map(|datastore| datastore.book).chain(named).collect();
+    let mut items = Vec::with_capacity(books.len());
+    for book in books.into_iter().filter(|book| !locked(*book)) {
+        let head = rows.iter().find(|row| row.book == book).map_or(0, |row| row.head.0);
+        let pair = if head > 0 { tx.pair(device.device, book)? } else { None };
+        if book.is_named() && pair.is_none() {
+            continue;
+        }
+        let news = head > 0 && pair.is_none_or(|pair| pair.phase != Phase::Idle || head > pair.cursor.0);
         items.push(Item {
-            source: Some(Location::new(format!("./{}", datastore.name))),
+            source: address(book).map(Location::new),
             data: Some(Data::text(if news { "1" } else { "0" })),
             ..Item::default()
         });
@@ -180,9 +185,8 @@ fn items_of(tx: &mut dyn Tx, device: &DeviceRow, locked: &dyn Fn(BookNo) -> bool
 }
 
 fn item_of(dirty: &Dirty) -> Option<Item<'static>> {
-    let datastore = by_number(dirty.book)?;
     Some(Item {
-        source: Some(Location::named(format!("./{}", datastore.name), dirty.name.clone())),
+        source: Some(Location::named(address(dirty.book)?, dirty.name.clone())),
         data: Some(Data::text("1")),
         ..Item::default()
     })

@@ -74,7 +74,7 @@ impl Step<'_, '_> {
         }
         self.take_challenge();
         self.take_devinf();
-        let alerted = self.alerted_books();
+        let alerted = self.alerted_books(tx)?;
         let books: Vec<BookNo> = self.state.stores.iter().map(|store| store.book).chain(alerted).collect();
         self.turn.lock(tx, books)?;
         self.take_alerts(tx)?;
@@ -404,7 +404,7 @@ impl Step<'_, '_> {
         );
         self.show_identity(&mut header);
         // Again while the device says its package 1 again: it did not get this.
-        if self.first || !self.alerted_books().is_empty() {
+        if self.first || self.alerts_books() {
             header.resp_uri = state.resp_uri.clone().map(Into::into);
             header.meta = Some(Meta {
                 max_msg_size: Some(self.turn.manners.announced(self.config.max_msg_size)),

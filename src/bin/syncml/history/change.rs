@@ -131,10 +131,7 @@ pub(crate) fn purge(args: &PurgeArgs) -> Result<()> {
         Some(name) => vec![(name.clone(), database::account(store.as_ref(), name)?)],
         None => store.directory().accounts()?,
     };
-    let books = match &args.book {
-        Some(name) => std::slice::from_ref(books::named(name)?),
-        None => books::all(),
-    };
+    let book = args.book.as_deref().map(books::named).transpose()?;
     let retention = Retention {
         days: args.keep_days,
         revisions: args.keep_revisions,
@@ -144,7 +141,8 @@ pub(crate) fn purge(args: &PurgeArgs) -> Result<()> {
     let progress = Progress::new(args.json, None);
     let mut all = Purged::default();
     for (name, account) in accounts {
-        for kind in books {
+        let of_account = books::of_account(store.as_ref(), account)?;
+        for kind in book.map_or(of_account, |book| vec![book]) {
             let mut tell = |done: &Purged| progress.say(&format!("{name}, {}: {} removed", kind.name, done.removed));
             let done = history::purge(store.as_ref(), account, kind.book, &retention, now(), &mut tell)?;
             all.removed += done.removed;

@@ -87,6 +87,12 @@ pub trait Watch {
         let _ = (number, answer, report);
     }
 
+    /// All that the server has to say has come ([`Client::has_heard_all`]). Whether to go on and tell it so.
+    fn heard_all(&mut self, client: &Client) -> bool {
+        let _ = client;
+        true
+    }
+
     /// Whether to stop before the next message.
     fn stop(&mut self) -> bool {
         false
@@ -105,7 +111,7 @@ pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Res
     let deadline = http.options().deadline.and_then(|whole| Instant::now().checked_add(whole));
     let mut number = 0;
     // Where the session is: the address that answered, once one did.
-    let (mut home, mut polite) = (None::<String>, false);
+    let (mut home, mut polite, mut heard) = (None::<String>, false, false);
     while let Some(mut request) = client.outgoing() {
         let from = home.as_deref().unwrap_or(request.uri.as_str());
         request.uri = next_address(from, &request.uri, http.options().other_hosts)
@@ -138,6 +144,12 @@ pub fn run(client: &mut Client, http: &HttpClient, watch: &mut dyn Watch) -> Res
         watch.received(number, &answer, &report);
         watch.event(&Event::Books { books: &report.books });
         taken?;
+        if !heard && client.has_heard_all() {
+            heard = true;
+            if !watch.heard_all(client) {
+                return Err(RunError::Stopped);
+            }
+        }
     }
     if polite && !client.report().clean {
         return Err(RunError::Stopped);

@@ -1,0 +1,247 @@
+//! One sync of a folder of cards with a server.
+
+use crate::books::{self, BookKind};
+use crate::database;
+use crate::failure::{Exit, Failure, Result};
+use crate::folder::{Folder, MAX_CARD};
+use crate::link::Link;
+use crate::output::{Table, bytes};
+use crate::progress::Progress;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+use syncml::auth::Verifier;
+use syncml::message::AlertCode;
+use syncml::service::book::{Aligned, Layout};
+use syncml::session::{BookFilter, Client, ClientBook, ClientConfig, Counts, Patience, Profiles, Report};
+use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
+use syncml::store::{AccountNo, Store, Verdict};
+use syncml::sync::DeletionGuard;
+use syncml::sync::filter::FilterType;
+use syncml::transport::http::client::{self, HttpClient};
+use syncml::transport::http::now;
+use uuid::Uuid;
+
+/// The largest object this client takes, in bytes.
+const MAX_OBJ_SIZE: u64 = MAX_CARD as u64;
+
+/// One sync of a folder.
+pub(crate) struct Job<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) link: Link,
+    pub(crate) book: &'static BookKind,
+    /// What it is called here, as the server is told.
+    pub(crate) local: &'a str,
+    /// What it is called there.
+    pub(crate) remote: &'a str,
+    pub(crate) device_id: Option<&'a str>,
+    pub(crate) mode: AlertCode,
+    pub(crate) filter: Option<&'a str>,
+    pub(crate) allow_mass_delete: bool,
+    pub(crate) profiles: Profiles,
+    /// What of the cards takes part.
+    pub(crate) layout: &'a Layout,
+}
+
+/// What a sync did.
+pub(crate) struct Outcome {
+    pub(crate) report: Report,
+    pub(crate) collected: ReplicaReport,
+    pub(crate) delivered: ReplicaReport,
+    pub(crate) seconds: f64,
+    skipped: Vec<(String, String)>,
+    /// Why the session ended early; what was done before counts.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Job<'_> {
+    /// Collects, holds the session, delivers – the last even if the session ended early, so that the folder shows what
+    /// was received.
+    pub(crate) fn run(self, progress: &mut Progress) -> Result<Outcome> {
+        let start = Instant::now();
+        let mut folder = Folder::open(self.dir, self.book)?;
+        let store = database::open(&folder.state())?;
+        let own = Own::of(store.as_ref(), self.device_id)?;
+        own.holds_only(store.as_ref(), self.book)?;
+        progress.say("reading the folder");
+        let collected = self.collect(store.as_ref(), &own, &mut folder)?;
+        let http = HttpClient::new(self.link.http.clone())?;
+        progress.say(&format!("connecting to {}", self.link.to));
+        let mut session = self.begin(&store, &own)?;
+        let ran = client::run(&mut session, &http, progress);
+        progress.say("writing the folder");
+        let delivered = self.deliver(store.as_ref(), &own, &mut folder)?;
+        let failure = ran.err().map(Failure::from);
+        Ok(Outcome::new(session.report(), collected, delivered, folder.unusable(), start, failure))
+    }
+
+    fn options(&self) -> ReplicaOptions {
+        ReplicaOptions::default().allow_mass_delete(self.allow_mass_delete)
+    }
+
+    /// Brings in what the folder's user did.
+    pub(crate) fn collect(&self, store: &dyn Store, own: &Own, folder: &mut Folder) -> Result<ReplicaReport> {
+        let mut aligned = Aligned::new(folder, self.layout.lens());
+        Ok(collect(store, own.account, self.book.book, &mut aligned, &self.options(), now())?)
+    }
+
+    /// Writes into the folder what others did.
+    pub(crate) fn deliver(&self, store: &dyn Store, own: &Own, folder: &mut Folder) -> Result<ReplicaReport> {
+        let mut aligned = Aligned::new(folder, self.layout.lens());
+        Ok(deliver(store, own.account, self.book.book, &mut aligned, &self.options(), now())?)
+    }
+
+    /// Begins the session.
+    pub(crate) fn begin(&self, store: &Arc<dyn Store>, own: &Own) -> Result<Client> {
+        let Link { to, encoding, version, credentials, server, http } = self.link.clone();
+        let config = ClientConfig {
+            server_uri: to,
+            device_id: self.device_id.map_or_else(|| own.device_id.clone(), str::to_owned),
+            credentials,
+            book_credentials: Vec::new(),
+            server,
+            patience: Patience::default(),
+            books: vec![ClientBook {
+                book: self.book.book,
+                local_uri: format!("./{}", self.local),
+                remote_uri: self.remote.to_owned(),
+                mode: self.mode,
+                filter: self.filter.map(|record| BookFilter {
+                    record: Some(record.to_owned()),
+                    fields: Vec::new(),
+                    filter_type: FilterType::Inclusive,
+                }),
+                dimensions: self.layout.rule(),
+            }],
+            encoding,
+            version,
+            max_msg_size: http.max_msg_size,
+            max_obj_size: MAX_OBJ_SIZE,
+            max_card_size: MAX_OBJ_SIZE,
+            guard: if self.allow_mass_delete { DeletionGuard::OFF } else { DeletionGuard::default() },
+            profiles: self.profiles.clone(),
+        };
+        Ok(Client::begin(Arc::clone(store), own.account, config, now())?)
+    }
+}
+
+impl Outcome {
+    pub(crate) fn new(
+        report: Report,
+        collected: ReplicaReport,
+        delivered: ReplicaReport,
+        unusable: &[(String, String)],
+        start: Instant,
+        failure: Option<Failure>,
+    ) -> Self {
+        let mut skipped = collected.skipped.clone();
+        skipped.extend(delivered.skipped.iter().chain(unusable).cloned());
+        skipped.sort();
+        skipped.dedup();
+        Self { report, collected, delivered, seconds: start.elapsed().as_secs_f64(), skipped, failure }
+    }
+
+    /// Whether nothing is left to say.
+    pub(crate) fn clean(&self) -> bool {
+        self.failure.is_none()
+            && self.report.clean
+            && self.report.problems.is_empty()
+            && self.skipped.is_empty()
+            && self.report.books.iter().all(|book| book.received.refused + book.sent.refused == 0)
+    }
+
+    pub(crate) fn exit(&self) -> u8 {
+        match &self.failure {
+            Some(failure) => failure.exit() as u8,
+            None if self.clean() => 0,
+            None => Exit::Problems as u8,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "ok": self.clean(),
+            "exit": self.exit(),
+            "error": self.failure.as_ref().map(ToString::to_string),
+            "report": self.report,
+            "collected": self.collected,
+            "delivered": self.delivered,
+            "skipped": self.skipped.iter().map(|(file, reason)| serde_json::json!({ "file": file, "reason": reason }))
+                .collect::<Vec<_>>(),
+            "seconds": self.seconds,
+        })
+    }
+
+    pub(crate) fn print(&self) {
+        for book in &self.report.books {
+            let reason = book.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            println!("{}: {}{reason}", book.book, book.mode);
+            let mut table = Table::new(&["", "added", "changed", "deleted", "matched", "conflicts", "refused"]);
+            table.row(row("received", &book.received));
+            table.row(row("sent", &book.sent));
+            table.print();
+            if book.held > 0 {
+                println!("held back: {} deletes", book.held);
+            }
+        }
+        println!(
+            "{} messages, {} sent, {} received, {:.1} s",
+            self.report.messages,
+            bytes(self.report.bytes_sent),
+            bytes(self.report.bytes_received),
+            self.seconds,
+        );
+        if !self.report.profile.is_empty() {
+            println!("profile: {}", self.report.profile.join(", "));
+        }
+        self.problems().iter().for_each(|problem| eprintln!("{problem}"));
+    }
+
+    /// What did not go as it should, a line each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let skipped = self.skipped.iter().map(|(file, reason)| format!("skipped {file}: {reason}"));
+        skipped.chain(self.report.problems.iter().map(|problem| format!("problem: {problem}"))).collect()
+    }
+}
+
+fn row(name: &str, counts: &Counts) -> Vec<String> {
+    let Counts { added, changed, deleted, matched, conflicts, refused } = *counts;
+    let numbers = [added, changed, deleted, matched, conflicts, refused].map(|number| number.to_string());
+    std::iter::once(name.to_owned()).chain(numbers).collect()
+}
+
+/// The one account of a folder's own database. It is called like the device, whose id is kept this way.
+pub(crate) struct Own {
+    pub(crate) account: AccountNo,
+    device_id: String,
+}
+
+impl Own {
+    pub(crate) fn of(store: &dyn Store, wanted: Option<&str>) -> Result<Self> {
+        if let Some((name, account)) = store.directory().accounts()?.into_iter().next() {
+            return Ok(Self { account, device_id: name });
+        }
+        let device_id = wanted.map_or_else(|| format!("syncml-{}", Uuid::new_v4()), str::to_owned);
+        // Nobody logs in here: the hash is of nothing.
+        let account = store.directory().put_login(&device_id, &Verifier::Md5(*Uuid::new_v4().as_bytes()))?;
+        Ok(Self { account, device_id })
+    }
+
+    /// A folder is one book; cards of another would be taken for deleted.
+    pub(crate) fn holds_only(&self, store: &dyn Store, book: &BookKind) -> Result<()> {
+        let mut other = None;
+        store.step(self.account, &mut |tx| {
+            other = None;
+            for kind in books::all().iter().filter(|kind| kind.book != book.book) {
+                if tx.book(kind.book)?.is_some_and(|row| row.head.0 > 0) {
+                    other = Some(kind.name);
+                }
+            }
+            Ok(Verdict::Rollback)
+        })?;
+        match other {
+            Some(name) => Err(Failure::usage(format!("this folder is the book {name}; use another for {}", book.name))),
+            None => Ok(()),
+        }
+    }
+}
