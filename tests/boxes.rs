@@ -271,7 +271,10 @@ fn c2_adding_is_decided_and_removing_deletes_nothing() {
     ada.0.write("b.jpg", "two and more");
     ada.upload(&["--app", "media"], 0);
     let backup = ada.backup(PHONE, "media");
-    assert_eq!(backup, BTreeMap::from([("a.jpg", "longer"), ("b.jpg", "two and more")].map(|(a, b)| (a.into(), b.into()))));
+    assert_eq!(
+        backup,
+        BTreeMap::from([("a.jpg", "longer"), ("b.jpg", "two and more")].map(|(a, b)| (a.into(), b.into())))
+    );
     // Put in again, it is the same item: it is updated, not doubled.
     ada.0.write("a.jpg", "again");
     assert_eq!(done(&ada.add(&["a.jpg"], &[], 0)), (json!("shortcut"), json!(false)));
@@ -484,7 +487,10 @@ fn c5_a_restore_adds_and_never_replaces() {
     assert!(!ada.0.path("data/bo.vcf").exists());
     let told = undo(&media["kept"], 1);
     assert!(told["problems"].to_string().contains("was changed since, and stays"), "{told}");
-    assert_eq!((ada.0.read("data/gone.jpg"), ada.0.path("data/photo (backup).jpg").exists()), ("mine now".into(), false));
+    assert_eq!(
+        (ada.0.read("data/gone.jpg"), ada.0.path("data/photo (backup).jpg").exists()),
+        ("mine now".into(), false)
+    );
     assert!(undo(&json!(99), 2)["error"].as_str().unwrap().contains("no restore 99"));
 
     // A restore changes no backup, and the upload after it brings the sum of both.
@@ -575,7 +581,11 @@ fn c6_history_is_kept_and_purged() {
 
     // By number, by age, and neither is refused.
     let purge = |args: &[&str], code| ada.told(ada.command("purge", "box", args), code);
-    assert_eq!(purge(&["--keep-days", "1"], 0), json!({ "ok": true, "restores": 0, "uploads": 0 }), "nothing is that old");
+    assert_eq!(
+        purge(&["--keep-days", "1"], 0),
+        json!({ "ok": true, "restores": 0, "uploads": 0 }),
+        "nothing is that old"
+    );
     assert_eq!(purge(&["--keep-last", "1"], 0), json!({ "ok": true, "restores": 1, "uploads": 3 }));
     assert!(!ada.0.path("box/kept/1").exists() && ada.0.path("box/kept/2").is_dir());
     let (code, _, err) = run(&mut ada.command("purge", "box", &[]));
@@ -590,7 +600,11 @@ fn c6_history_is_kept_and_purged() {
     ada.0.write("box/box.json", &contents.to_string());
     ada.upload(&["--app", "documents", "--keep-days", "30"], 0);
     let shown = history();
-    assert_eq!((shown["kept"].as_array().unwrap().len(), shown["uploads"].as_array().unwrap().len()), (0, 1), "{shown}");
+    assert_eq!(
+        (shown["kept"].as_array().unwrap().len(), shown["uploads"].as_array().unwrap().len()),
+        (0, 1),
+        "{shown}"
+    );
     assert_eq!(shown["retention"], json!({ "days": 30, "last": null }), "and so it goes on");
     assert!(!ada.0.path("box/kept/2").exists());
     assert_eq!(ada.backup(PHONE, "documents").len(), 1, "backups stay");

@@ -3,7 +3,7 @@
 use super::contents::Contents;
 use super::place::{Place, kind};
 use crate::database;
-use crate::failure::{Exit, Failure, Result};
+use crate::failure::{Exit, Result};
 use crate::job::{Job, Own};
 use crate::link::{Link, LinkArgs};
 use crate::logging::{self, Format};
