@@ -168,25 +168,22 @@ fn fetch(
 fn contents(store: &dyn Store, account: AccountNo, book: BookNo) -> Result<Vec<Vec<u8>>> {
     let (mut found, mut after, mut size) = (Vec::new(), Revision(0), 0);
     loop {
-        let mut page: Vec<(Revision, Guid, Option<Vec<u8>>)> = Vec::new();
+        let mut page: Vec<(Guid, Option<Vec<u8>>)> = Vec::new();
+        let mut last = None;
         store.look(account, &mut |tx| {
-            page = match tx.book(book)? {
-                Some(row) => {
-                    let rows = tx.changes(book, after, row.head, PAGE)?.into_iter();
-                    rows.map(|item| {
-                        let content = (!item.deleted && item.blob.is_none()).then(|| item.content.to_vec());
-                        let large = item.blob.is_some() && !item.deleted;
-                        (item.revision, if large || content.is_some() { item.guid } else { Guid(0) }, content)
-                    })
-                    .collect()
-                }
+            let rows = match tx.book(book)? {
+                Some(row) => tx.changes(book, after, row.head, PAGE)?,
                 None => Vec::new(),
             };
+            last = rows.last().map(|item| item.revision);
+            let live = rows.into_iter().filter(|item| !item.deleted);
+            // Of large ones only the beginning is here.
+            page = live.map(|item| (item.guid, item.blob.is_none().then(|| item.content.into_owned()))).collect();
             Ok(())
         })?;
-        let Some((last, ..)) = page.last() else { return Ok(found) };
-        after = *last;
-        for (_, guid, content) in page.into_iter().filter(|(_, guid, _)| guid.0 != 0) {
+        let Some(last) = last else { return Ok(found) };
+        after = last;
+        for (guid, content) in page {
             let content = match content {
                 Some(content) => content,
                 None => {
