@@ -321,6 +321,10 @@ fn c3_only_items_in_the_box_are_uploaded() {
     assert_eq!(of(&ada.backup(PHONE, "contacts")), names(["Anna Doe"]));
     assert_eq!(ada.backup(PHONE, "media")["photo.jpg"], "a photo \u{0} of mine");
 
+    // A server at another address is another one: it is compared, and nothing is doubled.
+    ada.upload(&["--app", "media"], 0);
+    assert_eq!(ada.books(), BTreeMap::from([(contacts, 1), (media, 1)]));
+
     // What is there is updated, what is new is made.
     ada.0.write("data/photo.jpg", "a better photo");
     ada.0.write("data/more.jpg", "more");

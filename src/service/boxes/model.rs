@@ -135,8 +135,9 @@ pub struct Folder {
     pub shortcuts: BTreeMap<String, Shortcut>,
     /// Items that were taken out of the box and stay in the backup, by path.
     pub left: BTreeMap<String, Upload>,
-    /// Whether the server has heard of it: the first upload compares, so that what is in a backup is never taken for deleted.
-    pub begun: bool,
+    /// The address of the server that has heard of it: the first upload to one compares, so that what is in a backup is never
+    /// taken for deleted.
+    pub begun: Option<String>,
 }
 
 /// An upload, as the box remembers it (mission C6).

@@ -102,7 +102,9 @@ pub(crate) fn upload(
         Ok(report) => refused(report),
     };
     let folder = place.contents.folders.entry(application.clone()).or_default();
-    folder.begun |= failure.is_none();
+    if failure.is_none() {
+        folder.begun = Some(way.link.to.clone());
+    }
     for path in due {
         let taken = !uploaded.skipped.iter().any(|(skipped, _)| skipped == path);
         if let Some(shortcut) = folder.shortcuts.get_mut(path) {
@@ -174,8 +176,11 @@ fn attempt(
         local: application.as_str(),
         remote: &id.address(),
         device_id: Some(&device_id),
-        // The first one compares: were it one way, what is in the backup and not here would be taken for deleted.
-        mode: if folder.begun { AlertCode::ONE_WAY_FROM_CLIENT } else { AlertCode::SLOW },
+        // The first one to a server compares: were it one way, what is in the backup and not here would be taken for deleted.
+        mode: match folder.begun.as_deref() == Some(way.link.to.as_str()) {
+            true => AlertCode::ONE_WAY_FROM_CLIENT,
+            false => AlertCode::SLOW,
+        },
         filter: None,
         allow_mass_delete: false,
         profiles: way.profiles.clone(),
