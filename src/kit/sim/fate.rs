@@ -74,7 +74,8 @@ impl World<'_> {
             return Ok(());
         }
         let there = cards(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
-        let there: BTreeSet<String> = there.iter().flat_map(|card| Face::read(card).tokens).collect();
+        let faces: Vec<Face> = there.iter().map(|card| Face::read(card)).collect();
+        let there: BTreeSet<&String> = faces.iter().flat_map(|face| &face.tokens).collect();
         let lost = before.iter().flat_map(|item| Face::read(&item.content).tokens);
         if unanchored {
             // Whose first sync has not ended, and who shows other cards under the same ids, may as well have edited them.
@@ -84,11 +85,24 @@ impl World<'_> {
         let (store, account) = self.place(Place::Device(number));
         let now = book::items(store.as_ref(), account).map_err(|error| self.misused(&error))?;
         self.respelt_on(&now);
-        let tokens = |items: &[ItemRow<'_>]| -> BTreeSet<String> {
-            items.iter().flat_map(|item| Face::read(&item.content).tokens).collect()
+        // What it shows under an id that was not this card's any more, the server does not know by that for long: a filter took
+        // it, say, and it came back under another id. Then it may come anew, beside what it has become there.
+        let tokens = |items: &[ItemRow<'_>]| -> BTreeSet<(Guid, String)> {
+            let of = |item: &ItemRow<'_>| {
+                let guid = item.guid;
+                Face::read(&item.content).tokens.into_iter().map(move |token| (guid, token))
+            };
+            items.iter().flat_map(of).collect()
         };
         let (had, has) = (tokens(&before), tokens(&now));
-        self.devices[number].returned = has.difference(&had).cloned().collect();
+        let returned: BTreeSet<_> = has.difference(&had).cloned().collect();
+        for item in &now {
+            let mine = Face::read(&item.content);
+            let changed = faces.iter().filter(|face| **face != mine).flat_map(|face| &face.tokens);
+            let twice = changed.filter(|token| mine.tokens.contains(token));
+            self.model.may_double(twice.filter(|token| returned.contains(&(item.guid, (*token).clone()))).cloned());
+        }
+        self.devices[number].returned = returned.into_iter().map(|(_, token)| token).collect();
         for item in &now {
             self.model.unheard(&Face::read(&item.content).tokens);
         }

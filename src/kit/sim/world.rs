@@ -37,7 +37,8 @@ pub(super) struct Device {
     pub lives: u8,
     /// It was set back, and may still believe in syncs that are over.
     pub shaken: bool,
-    /// Tokens of cards that it had no more before it was set back, and shows again until a session ends cleanly.
+    /// Tokens of cards that it had no more before it was set back, or had under another id, and shows again until a session
+    /// ends cleanly.
     pub returned: BTreeSet<String>,
     /// What it knew of its syncs is gone, and none ended cleanly since.
     pub bare: bool,
@@ -311,7 +312,10 @@ impl<'l> World<'l> {
         let seen = deed.seen.iter().flat_map(|face| &face.tokens);
         let returned: Vec<String> = seen.filter(returned).cloned().collect();
         self.model.unheard(&returned);
-        self.model.may_double(returned.into_iter());
+        // And beside what it was, once this is something else.
+        if let Some(left) = deed.left.as_ref().filter(|_| deed.touched.is_none()) {
+            self.model.may_double(returned.into_iter().filter(|token| left.tokens.contains(token)));
+        }
         if let Place::Device(number) = at {
             self.devices[number].deleted.extend(deleted);
         }

@@ -132,13 +132,22 @@ impl<'m> Overlay<'m> {
                 &*self.item(guid)?.content
             }
         };
+        let print = identify(open.kind, base).fingerprint.0;
         // Who saw some fields of a card that had no others saw it all.
-        if lens_then.is_some_and(|lens| lens.0 >= 0) && identify(open.kind, base).fingerprint.0 == view_then {
+        if lens_then.is_some_and(|lens| lens.0 >= 0) && print == view_then {
             then = Rc::default();
         }
         let sees_all = then.is_whole() && now.is_whole();
         if sees_all && !lens::repeats_picture(base, &content.bytes) {
             return Ok(Meant { whole: content, told: None, lens, narrow: false, echo: false });
+        }
+        let read = |bytes| Content {
+            folder: content.folder,
+            ..Content::new(open.kind, content.media_type.clone(), Cow::Owned(bytes))
+        };
+        // Who has all of what was agreed has changed nothing, wherever it has that from, and there is nothing to be told.
+        if content.print == print {
+            return Ok(Meant { whole: read(base.to_vec()), told: None, lens, narrow: true, echo: true });
         }
         // A device that has it whole from another time repeats what it then was.
         let fields = then.with_fields(now.fields()).fields();
@@ -157,10 +166,6 @@ impl<'m> Overlay<'m> {
             return Ok(Meant { whole: content, told: None, lens, narrow: true, echo: false });
         };
         let echo = put.told.is_none() && put.whole == base;
-        let read = |bytes| Content {
-            folder: content.folder,
-            ..Content::new(open.kind, content.media_type.clone(), Cow::Owned(bytes))
-        };
         Ok(Meant { whole: read(put.whole), told: put.told.map(read), lens, narrow: true, echo })
     }
 

@@ -256,7 +256,7 @@ impl<'m> Overlay<'m> {
         let Meant { whole, told, lens, echo, .. } = self.whole(tx, open, old.guid, agreed, content.clone())?;
         let lens = lens_after(old, content, lens);
         let luid = || Cow::Owned(old.luid.clone());
-        if echo && !content.folder.differs(item.parent) && !item.deleted {
+        if echo && !content.folder.differs(item.parent) {
             self.bind_under(open, luid(), old.guid, (old.agreed_revision, content.print, lens));
             return Ok(true);
         }
