@@ -134,6 +134,7 @@ impl From<Application> for String {
 /// use syncml::service::boxes::BoxId;
 /// // printf 'syncml box 1\nimei:490154203237518\napplication:media\n' | sha256sum
 /// let id = BoxId::new(&"imei:490154203237518".parse()?, &"media".parse()?);
+/// assert_eq!(id.to_string(), "42086acc9e7fbc9c33f612cbe4af43cc37debdeec8c2c31ad71fbb3ee5950ed4");
 /// assert_eq!(id.address(), format!("./box/{id}"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
+use std::fmt;
 
 /// A file with what is known of it. The element `name` has its path on the device, which tells it from others of its
 /// application; it comes first, since names are looked for at an object's beginning.
@@ -17,8 +18,8 @@ pub struct FileObject {
 }
 
 /// Says no more than lengths: what is in a box is nobody's business.
-impl std::fmt::Debug for FileObject {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for FileObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileObject").field("data", &self.data.len()).finish_non_exhaustive()
     }
 }
@@ -29,8 +30,8 @@ impl FileObject {
     pub fn encode(&self) -> Vec<u8> {
         let (path, media_type) = (escaped(&self.path), escaped(&self.media_type));
         let (size, body) = (self.data.len(), STANDARD.encode(&self.data));
-        format!("<File><name>{path}</name><cttype>{media_type}</cttype><size>{size}</size><body enc=\"base64\">{body}</body></File>")
-            .into_bytes()
+        let head = format!("<name>{path}</name><cttype>{media_type}</cttype><size>{size}</size>");
+        format!("<File>{head}<body enc=\"base64\">{body}</body></File>").into_bytes()
     }
 
     /// Reads one; `None` for anything else. What is decoded is never larger than what came.

@@ -4,14 +4,22 @@ use super::{Application, FileObject, Folder, KeptItem};
 use crate::contact::identity::{Kind, Likeness, MatchRules, compare_items, identify};
 use crate::contact::merge::{same_meaning, union};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
 /// An item of a backup.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum CloudItem {
     /// A contact.
     Contact(Vec<u8>),
     /// Anything else.
     File(FileObject),
+}
+
+/// Says no more than lengths, as all that follow: what is in a box is nobody's business.
+impl fmt::Debug for CloudItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloudItem").field("data", &self.data().len()).finish_non_exhaustive()
+    }
 }
 
 impl CloudItem {
@@ -47,7 +55,7 @@ impl CloudItem {
 ///
 /// Files are known by their path, contacts by what they say: to a file with the same card, else with one that is the same
 /// person (S7), else to one that is gone and whose card was. Each place is given once.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Finder {
     /// Contacts: what is in the files.
     cards: BTreeMap<String, Vec<u8>>,
@@ -55,6 +63,12 @@ pub struct Finder {
     by_key: HashMap<u64, BTreeSet<String>>,
     /// Places that were not given yet.
     free: BTreeSet<String>,
+}
+
+impl fmt::Debug for Finder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finder").field("free", &self.free.len()).finish_non_exhaustive()
+    }
 }
 
 impl Finder {
@@ -124,7 +138,7 @@ pub(super) fn keys(card: &[u8]) -> Vec<u64> {
 }
 
 /// What a restore does with an item.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Restored {
     /// The device has all of it: nothing is written.
     Same,
@@ -144,6 +158,20 @@ pub enum Restored {
     },
     /// Another version of what cannot be merged: it is written beside the device's own.
     Beside(Vec<u8>),
+}
+
+impl fmt::Debug for Restored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same => f.write_str("Same"),
+            Self::New(content) => f.debug_tuple("New").field(&content.len()).finish(),
+            Self::Merged { content, stay } => {
+                f.debug_struct("Merged").field("content", &content.len()).field("stay", stay).finish()
+            }
+            Self::Stays { stay } => f.debug_struct("Stays").field("stay", stay).finish(),
+            Self::Beside(content) => f.debug_tuple("Beside").field(&content.len()).finish(),
+        }
+    }
 }
 
 /// What is to be written where `here` is, so that nothing is replaced: equal fields are untouched, fields only here stay, fields
