@@ -77,17 +77,24 @@ pub const DATASTORES: [Datastore; 6] = [
     },
 ];
 
-/// The path of books that have a name ([`BookNo::of_name`]), before it.
+/// The path of books of contacts that have a name ([`BookNo::of_name`]), before it.
 const NAMED: &str = "book/";
+/// That of books of files ([`BookNo::of_files_name`]).
+const NAMED_FILES: &str = "box/";
 
-/// The datastore with that number. A book with a name is one of contacts.
+/// The datastore with that number. A book with a name is one of contacts or of files.
 #[must_use]
 pub fn by_number(book: BookNo) -> Option<&'static Datastore> {
-    let book = if book.is_named() { BookNo::CONTACTS } else { book };
+    let book = match book {
+        _ if book.is_named_files() => BookNo::FILES,
+        _ if book.is_named() => BookNo::CONTACTS,
+        _ => book,
+    };
     DATASTORES.iter().find(|datastore| datastore.book == book)
 }
 
-/// The book that an address means, and its datastore: one of the six, or one with a name, `./book/f79a61628800f51`.
+/// The book that an address means, and its datastore: one of the six, or one with a name, `./book/f79a61628800f51` (contacts)
+/// or `./box/f79a61628800f51` (files).
 #[must_use]
 pub fn locate(uri: &str) -> Option<(BookNo, &'static Datastore)> {
     if let Some(datastore) = by_uri(uri) {
@@ -97,7 +104,12 @@ pub fn locate(uri: &str) -> Option<(BookNo, &'static Datastore)> {
     let (before, name) = path.rsplit_once('/')?;
     let parted = before.is_empty() || before.ends_with('/');
     let before = before.rsplit('/').next().filter(|_| !parted)?;
-    let book = BookNo::of_name(name).filter(|_| format!("{before}/").eq_ignore_ascii_case(NAMED))?;
+    let is = |path: &str| path.trim_end_matches('/').eq_ignore_ascii_case(before);
+    let book = match before {
+        _ if is(NAMED) => BookNo::of_name(name)?,
+        _ if is(NAMED_FILES) => BookNo::of_files_name(name)?,
+        _ => return None,
+    };
     Some((book, by_number(book)?))
 }
 
@@ -105,16 +117,20 @@ pub fn locate(uri: &str) -> Option<(BookNo, &'static Datastore)> {
 #[must_use]
 pub fn address(book: BookNo) -> Option<String> {
     match book.name() {
-        Some(name) => Some(format!("./{NAMED}{name}")),
+        Some(name) => Some(format!("./{}{name}", path(book))),
         None => by_number(book).map(|datastore| format!("./{}", datastore.name)),
     }
 }
 
-/// What a book is called in reports: by its datastore, or `book/f79a61628800f51`.
+const fn path(book: BookNo) -> &'static str {
+    if book.is_named_files() { NAMED_FILES } else { NAMED }
+}
+
+/// What a book is called in reports: by its datastore, or `book/f79a61628800f51`, or `box/f79a61628800f51`.
 #[must_use]
 pub fn title(book: BookNo) -> Cow<'static, str> {
     match book.name() {
-        Some(name) => format!("{NAMED}{name}").into(),
+        Some(name) => format!("{}{name}", path(book)).into(),
         None => by_number(book).map_or("?", |datastore| datastore.name).into(),
     }
 }
@@ -206,6 +222,10 @@ mod tests {
                 assert_eq!(title(book), "book/f79a61628800f51");
             }
         }
+        let (files, datastore) = locate("http://host/sync/BOX/f79a61628800f51f7/").unwrap();
+        assert_eq!((datastore.kind, address(files).as_deref()), (Kind::File, Some("./box/f79a61628800f51")));
+        assert_eq!(title(files), "box/f79a61628800f51");
+        assert_ne!(locate("./book/f79a61628800f51").unwrap().0, files);
         let (book, datastore) = locate("./card").unwrap();
         assert_eq!((book, address(book).as_deref(), &*title(book)), (datastore.book, Some("./contacts"), "contacts"));
     }

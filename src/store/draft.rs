@@ -5,8 +5,10 @@ use crate::contact::identity::{Kind, identify};
 use crate::contact::merge::{Prefer, merge3, union};
 use std::borrow::Cow;
 
-/// The bit that books with a name have in their number.
+/// The bit that books of contacts with a name have in their number.
 const NAMED: i64 = 1 << 60;
+/// The bit that books of files with a name have.
+const NAMED_FILES: i64 = 1 << 61;
 /// How many hexadecimal digits of a name are in the number: all bits below that one.
 const DIGITS: usize = 15;
 /// The digits of the longest name.
@@ -17,21 +19,32 @@ impl BookNo {
     /// is 15 to 64 hexadecimal digits. The first 15 are its number. `None` for anything else.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
-        let digits = name.get(..DIGITS).filter(|_| name.len() <= MOST_DIGITS)?;
-        let all = name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        i64::from_str_radix(digits, 16).ok().filter(|_| all).map(|bits| Self(NAMED | bits))
+        bits(name).map(|bits| Self(NAMED | bits))
+    }
+
+    /// A book of files beside the one that every account has, by its name: what a box keeps of one application (mission C3).
+    /// Names are as those of [`of_name`](Self::of_name); the same name of either kind is another book.
+    #[must_use]
+    pub fn of_files_name(name: &str) -> Option<Self> {
+        bits(name).map(|bits| Self(NAMED_FILES | bits))
     }
 
     /// Whether it is a book with a name.
     #[must_use]
     pub const fn is_named(self) -> bool {
-        self.0 >> 60 == 1
+        matches!(self.0 >> 60, 1 | 2)
+    }
+
+    /// Whether it is a book of files with a name.
+    #[must_use]
+    pub const fn is_named_files(self) -> bool {
+        self.0 >> 60 == 2
     }
 
     /// The first digits of its name, if it has one.
     #[must_use]
     pub fn name(self) -> Option<String> {
-        self.is_named().then(|| format!("{:015x}", self.0 ^ NAMED))
+        self.is_named().then(|| format!("{:015x}", self.0 & (NAMED - 1)))
     }
 
     /// What the items of this book are.
@@ -44,10 +57,18 @@ impl BookNo {
             Self::NOTES => Kind::Note,
             Self::BOOKMARKS => Kind::Bookmark,
             Self::FILES => Kind::File,
+            _ if self.is_named_files() => Kind::File,
             _ if self.is_named() => Kind::Contact,
             _ => Kind::Other,
         }
     }
+}
+
+/// The first digits of a name, as a number.
+fn bits(name: &str) -> Option<i64> {
+    let digits = name.get(..DIGITS).filter(|_| name.len() <= MOST_DIGITS)?;
+    let all = name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    i64::from_str_radix(digits, 16).ok().filter(|_| all)
 }
 
 impl<'a> Draft<'a> {
@@ -98,8 +119,14 @@ mod tests {
                 assert_eq!((book.is_named(), book.kind()), (true, Kind::Contact));
                 assert_eq!(book.name().as_deref(), name.to_lowercase().get(..15));
             }
+            let files = BookNo::of_files_name(name);
+            assert_eq!(files.map(|book| book.0), number.map(|number| number + (1 << 60)), "{name}");
+            if let Some(files) = files {
+                assert_eq!((files.is_named(), files.is_named_files(), files.kind()), (true, true, Kind::File));
+                assert_eq!(files.name(), book.and_then(BookNo::name));
+            }
         }
-        for book in [0, 1, 6, 7, 1 << 59, 1 << 61, -1, i64::MIN, i64::MAX].map(BookNo) {
+        for book in [0, 1, 6, 7, 1 << 59, 3 << 60, 1 << 62, -1, i64::MIN, i64::MAX].map(BookNo) {
             assert!(!book.is_named() && book.name().is_none(), "{book}");
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, audit, backup, book, config, conformance, demo, device, held, history, import, item, keys, list, notify,
-    phone, plan, platform, poll, serve, sync, wire,
+    account, audit, backup, book, boxes, config, conformance, demo, device, held, history, import, item, keys, list,
+    notify, phone, plan, platform, poll, serve, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -45,6 +45,9 @@ enum Command {
     Backup(Box<phone::backup::Args>),
     /// Bring a phone book back into a device, if it fits
     Restore(Box<phone::restore::Args>),
+    /// Chosen items of applications: back them up by hand or by themselves, and bring them back
+    #[command(subcommand)]
+    Box(boxes::Command),
     /// The books of accounts, and those that devices back up
     #[command(subcommand)]
     Book(book::Command),
@@ -91,6 +94,7 @@ impl Cli {
             Command::Sync(args) => args.json,
             Command::Backup(args) => args.phone.json,
             Command::Restore(args) => args.phone.json,
+            Command::Box(command) => command.json(),
             Command::Book(command) => command.json(),
             Command::Poll(args) => args.json,
             Command::Held(command) => command.json(),
@@ -123,6 +127,7 @@ impl Cli {
             Command::Sync(args) => sync::run(&args),
             Command::Backup(args) => phone::backup::run(&args),
             Command::Restore(args) => phone::restore::run(&args),
+            Command::Box(command) => boxes::run(&command),
             Command::Book(command) => book::run(&command),
             Command::Poll(args) => poll::run(&args),
             Command::Held(command) => held::run(&command),

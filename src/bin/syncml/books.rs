@@ -60,6 +60,9 @@ pub(crate) fn names(
 
 /// The book of that name: one of the six, or one that a device backs up, as `syncml book list` shows it.
 pub(crate) fn named(name: &str) -> Result<&'static BookKind> {
+    if let Some(book) = name.trim_start_matches("./").strip_prefix("box/").and_then(BookNo::of_files_name) {
+        return Ok(backed_up(book));
+    }
     if let Ok(id) = name.trim_start_matches("./").trim_start_matches("book/").parse::<BookId>() {
         return Ok(backed_up(id.number()));
     }
@@ -89,14 +92,15 @@ pub(crate) fn of_account(
     Ok(found)
 }
 
-/// The book of contacts with that number.
+/// The book with a name that has that number: of contacts, or of files.
 fn backed_up(book: BookNo) -> &'static BookKind {
     static KNOWN: Mutex<BTreeMap<BookNo, &'static BookKind>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     // The program names few books and ends soon; that of a server names each once.
     known.entry(book).or_insert_with(|| {
         let name = Box::leak(title(book).into_owned().into_boxed_str());
-        Box::leak(Box::new(BookKind { book, name, ..BOOKS[0] }))
+        let like = if book.is_named_files() { BOOKS[5] } else { BOOKS[0] };
+        Box::leak(Box::new(BookKind { book, name, ..like }))
     })
 }
 

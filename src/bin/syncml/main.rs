@@ -11,6 +11,7 @@ mod audit;
 mod backup;
 mod book;
 mod books;
+mod boxes;
 mod cards;
 mod config;
 mod conformance;
