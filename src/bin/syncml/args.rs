@@ -45,6 +45,8 @@ enum Command {
     Backup(Box<phone::backup::Args>),
     /// Bring a phone book back into a device, if it fits
     Restore(Box<phone::restore::Args>),
+    /// Watch the phone books of a device, and back them up as soon as they change, until Ctrl-C
+    Watch(Box<phone::watch::Args>),
     /// The books of accounts, and those that devices back up
     #[command(subcommand)]
     Book(book::Command),
@@ -91,6 +93,7 @@ impl Cli {
             Command::Sync(args) => args.json,
             Command::Backup(args) => args.phone.json,
             Command::Restore(args) => args.phone.json,
+            Command::Watch(args) => args.phone.json,
             Command::Book(command) => command.json(),
             Command::Poll(args) => args.json,
             Command::Held(command) => command.json(),
@@ -123,6 +126,7 @@ impl Cli {
             Command::Sync(args) => sync::run(&args),
             Command::Backup(args) => phone::backup::run(&args),
             Command::Restore(args) => phone::restore::run(&args),
+            Command::Watch(args) => phone::watch::run(&args),
             Command::Book(command) => book::run(&command),
             Command::Poll(args) => poll::run(&args),
             Command::Held(command) => held::run(&command),
