@@ -69,8 +69,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut platform = Notices::begin(sender);
     let mut places = Vec::new();
     for (at, (book, card)) in books.iter().zip(cards).enumerate() {
+        let place = Place::open(book, card.clone(), args, link.clone(), profiles.clone())?;
         platform.watch(at, book.dir, card.as_deref());
-        places.push(Place::open(book, card, args, link.clone(), profiles.clone())?);
+        places.push(place);
     }
     let storages: Vec<String> = books.iter().map(|book| book.storage.to_string()).collect();
     teller.tell(
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut round = every;
     loop {
         if cancel.is_suspending() {
-            teller.tell(&json!({ "event": "ended" }), "ended");
+            teller.tell(&json!({ "event": "ended", "exit": 0 }), "ended");
             return Ok(());
         }
         let now = start.elapsed();
@@ -94,13 +95,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let due = |place: &Place<'_>| place.pace.due(&timing);
         if let Some(place) = places.iter_mut().find(|place| due(place).is_some_and(|due| due <= now)) {
             let waited = place.pace;
+            if matches!(waited, Pace::Waiting { .. }) {
+                // A folder that is back is another one to the platform. What is missed until then is looked for now.
+                platform.renew();
+            }
             let turn = place.turn(&teller)?;
             let now = start.elapsed();
             place.pace = match turn {
                 Turn::Done => Pace::Quiet,
                 Turn::Again(failure) => {
                     let pace = waited.failed(now, &timing);
-                    platform.renew();
                     tell_waiting(&teller, place, pace, now, &failure);
                     pace
                 }

@@ -46,12 +46,13 @@ impl Notices {
 
     /// Begins to watch a book's folder, and the file that says which card it is on.
     pub(super) fn watch(&mut self, at: usize, dir: &Path, card: Option<&Path>) {
-        // The platform tells paths as they are asked for.
+        // Some platforms tell paths as they are asked for, others without links in them.
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let card = card.map(|card| {
             let folder = card.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            folder.join(card.file_name().unwrap_or_default())
+            real(folder).join(card.file_name().unwrap_or_default())
         });
-        let spot = Spot { at, dir: dir.to_owned(), card };
+        let spot = Spot { at, dir: real(dir), card };
         let asked = ask(self.watcher.as_mut(), &spot);
         if let Err(error) = asked {
             self.works = false;

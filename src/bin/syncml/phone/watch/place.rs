@@ -144,8 +144,9 @@ impl<'a> Place<'a> {
             }
             Err(failure) => {
                 let (storage, exit) = (self.storage(), failure.exit());
+                let event = if exit == Exit::Interrupted { "ended" } else { "refused" };
                 teller.tell(
-                    &json!({ "event": "refused", "storage": storage, "exit": exit as u8, "error": failure.to_string() }),
+                    &json!({ "event": event, "storage": storage, "exit": exit as u8, "error": failure.to_string() }),
                     &format!("{storage}: {failure}"),
                 );
                 match exit {
