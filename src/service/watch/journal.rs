@@ -1,6 +1,7 @@
 //! A tree as a file: lines that are added, so that remembering a change costs what the change costs.
 
 use super::{Digest, Known, Leaf, Stamp, Tree};
+use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 
 /// The first line.
@@ -10,7 +11,7 @@ const SPARE: usize = 1000;
 
 /// What is remembered of a watched folder: its tree, and what its book was known by.
 ///
-/// Lines are put to the end, and the digest of the whole tree after each group of them: what is cut off, damaged or of another
+/// Lines are put to the end, and a digest of all that they come to after each group of them: what is cut off, damaged or of another
 /// format is not believed, and costs that files are read again – nothing else.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
@@ -51,7 +52,7 @@ impl Journal {
                     serde_json::from_str::<String>(name).ok().filter(|name| tree.remove(name)).map(drop)
                 }
                 Some(("@ ", text)) => text.parse().ok().map(|it| known = Some(it)),
-                Some(("= ", root)) if root == hex(&tree.root()) => {
+                Some(("= ", written)) if written == seal(&tree, known.as_ref()) => {
                     journal = Self { tree: tree.clone(), known: known.clone(), lines, good: at };
                     Some(())
                 }
@@ -99,7 +100,7 @@ impl Journal {
                 }
             }
         }
-        let _ = writeln!(text, "= {}", hex(&tree.root()));
+        let _ = writeln!(text, "= {}", seal(tree, Some(known)));
         let written = if all { Written::All(format!("{HEAD}{text}")) } else { Written::After(self.good, text) };
         let (lines, good) = match &written {
             Written::All(text) => (lines, text.len()),
@@ -108,6 +109,16 @@ impl Journal {
         *self = Self { tree: tree.clone(), known: Some(known.clone()), lines, good };
         Some(written)
     }
+}
+
+/// What closes a group of lines: a digest of all that they come to.
+fn seal(tree: &Tree, known: Option<&Known>) -> String {
+    let known = known.map(ToString::to_string).unwrap_or_default();
+    let mut hash = Sha256::new();
+    hash.update(b"syncml watch seal\n");
+    hash.update(tree.root());
+    hash.update(known);
+    hex(&hash.finalize().into())
 }
 
 fn hex(digest: &Digest) -> String {
@@ -223,6 +234,7 @@ mod tests {
             let again = Journal::read(&damaged);
             let root = again.tree.root();
             assert!([Tree::default().root(), first.1, tree.root()].contains(&root), "damaged at {at}");
+            assert!(again.known.is_none_or(|it| it == known()), "damaged at {at}");
         }
         for nothing in [&b""[..], b"syncml watch 2\n", b"syncml watch 1\n+ 00\n", b"\xff"] {
             assert!(Journal::read(nothing).tree.is_empty());
