@@ -94,7 +94,7 @@ enum Node {
     /// Entries by name.
     Few { entries: Vec<Entry>, digest: Digest },
     /// One node for each next digit of the place.
-    Many { children: Box<[Arc<Node>; WIDE]>, count: usize, digest: Digest },
+    Many { children: Box<[Arc<Self>; WIDE]>, count: usize, digest: Digest },
 }
 
 #[derive(Clone, Debug)]
@@ -198,7 +198,7 @@ fn place(name: &str) -> [u8; DEPTH / 2] {
 
 fn digit(place: &[u8; DEPTH / 2], depth: usize) -> usize {
     let byte = place[depth / 2];
-    usize::from(if depth % 2 == 0 { byte >> 4 } else { byte & 15 })
+    usize::from(if depth.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
 }
 
 impl Node {
