@@ -49,7 +49,8 @@ impl Notices {
         // Some platforms tell paths as they are asked for, others without links in them.
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let card = card.map(|card| {
-            let folder = card.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder =
+                card.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
             real(folder).join(card.file_name().unwrap_or_default())
         });
         let spot = Spot { at, dir: real(dir), card };
