@@ -1,7 +1,7 @@
 //! What is built on the engine for people: the services, on its public API only.
 //!
-//! [`book`] saves a device's phone books and brings them back (missions B1 to B8); [`boxes`] saves chosen items of its
-//! applications (missions C1 to C6); [`device`] forgets a device.
+//! [`book`] saves a device's phone books and brings them back (missions B1 to B8); [`watch`] notices when one changes (R1,
+//! R2); [`boxes`] saves chosen items of its applications (missions C1 to C6); [`device`] forgets a device.
 //!
 //! Enters: what a person chose, files' contents, a store. Leaves: identifiers, rules, reports. Sockets, files and the clock
 //! are the host's, as in the rooms below.
@@ -9,3 +9,4 @@
 pub mod book;
 pub mod boxes;
 pub mod device;
+pub mod watch;

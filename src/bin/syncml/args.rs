@@ -48,6 +48,8 @@ enum Command {
     /// Chosen items of applications: back them up by hand or by themselves, and bring them back
     #[command(subcommand)]
     Box(boxes::Command),
+    /// Watch the phone books of a device, and back them up as soon as they change, until Ctrl-C
+    Watch(Box<phone::watch::Args>),
     /// The books of accounts, and those that devices back up
     #[command(subcommand)]
     Book(book::Command),
@@ -95,6 +97,7 @@ impl Cli {
             Command::Backup(args) => args.phone.json,
             Command::Restore(args) => args.phone.json,
             Command::Box(command) => command.json(),
+            Command::Watch(args) => args.phone.json,
             Command::Book(command) => command.json(),
             Command::Poll(args) => args.json,
             Command::Held(command) => command.json(),
@@ -128,6 +131,7 @@ impl Cli {
             Command::Backup(args) => phone::backup::run(&args),
             Command::Restore(args) => phone::restore::run(&args),
             Command::Box(command) => boxes::run(&command),
+            Command::Watch(args) => phone::watch::run(&args),
             Command::Book(command) => book::run(&command),
             Command::Poll(args) => poll::run(&args),
             Command::Held(command) => held::run(&command),

@@ -4,9 +4,13 @@ use crate::failure::{Exit, Failure, Result};
 use crate::passfile::{self, Place};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use syncml::store::postgres::{self, PostgresOptions, PostgresStore};
 use syncml::store::sqlite::SqliteStore;
 use syncml::store::{AccountNo, Store, StoreError};
+
+/// How long a database is waited for whose store is just closing.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `--db`, wherever a command opens a database.
 #[derive(Debug, clap::Args)]
@@ -70,6 +74,20 @@ impl DatabaseArgs {
             ))),
         }
     }
+}
+
+/// Puts what is in the log of a closed SQLite database where it belongs, so that the file alone is the database.
+pub(crate) fn settle(path: &Path) -> Result<()> {
+    let left = rusqlite::Connection::open(path).and_then(|conn| {
+        conn.busy_timeout(PATIENCE)?;
+        conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+    });
+    let wrong = match left {
+        Ok(0) => return Ok(()),
+        Ok(_) => "it is in use".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Failure::new(Exit::Database, format!("{}: {wrong}", path.display())))
 }
 
 /// The SQLite database at `path`.

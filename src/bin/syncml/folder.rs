@@ -4,6 +4,7 @@ use crate::books::BookKind;
 use crate::cards;
 use crate::failure::{Exit, Failure, Result};
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
@@ -82,6 +83,8 @@ pub(crate) struct Folder {
     unusable: Vec<(String, String)>,
     /// Whether new files are packed.
     packs: bool,
+    /// Files that were read.
+    reads: Cell<u64>,
     _lock: File,
 }
 
@@ -103,7 +106,15 @@ impl Folder {
             Ok(()) | Err(TryLockError::Error(_)) => {}
         }
         remove_left_over(path);
-        Ok(Self { path: path.to_owned(), book, taken: HashSet::new(), unusable: Vec::new(), packs: false, _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            book,
+            taken: HashSet::new(),
+            unusable: Vec::new(),
+            packs: false,
+            reads: Cell::new(0),
+            _lock: lock,
+        })
     }
 
     /// The same folder, whose new files are packed with gzip; those that are there stay as they are.
@@ -152,8 +163,49 @@ impl Folder {
         name
     }
 
-    fn version(&self, id: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.path.join(id)) {
+    /// The names of the files that take part, ascending.
+    pub(crate) fn names(&mut self) -> std::result::Result<Vec<String>, String> {
+        self.taken.clear();
+        self.unusable.clear();
+        let mut names = Vec::new();
+        for file in fs::read_dir(&self.path).map_err(|error| self.words(&error))? {
+            let name = file.map_err(|error| self.words(&error))?.file_name();
+            if !self.takes_part(&name) {
+                continue;
+            }
+            let Some(id) = name.to_str().filter(|name| !name.chars().any(char::is_control)) else {
+                let reason = "the file name is not plain UTF-8; rename the file".to_owned();
+                self.unusable.push((name.to_string_lossy().into_owned(), reason));
+                continue;
+            };
+            if !self.path.join(id).is_file() {
+                continue;
+            }
+            self.taken.insert(id.to_lowercase());
+            names.push(id.to_owned());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Whether a name is one that an item may have.
+    pub(crate) fn is_ours(&self, name: &OsStr) -> bool {
+        self.takes_part(name) && name.to_str().is_some_and(|name| !name.chars().any(char::is_control))
+    }
+
+    /// How many files were read so far.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.get()
+    }
+
+    fn bytes(&self, id: &str) -> io::Result<Vec<u8>> {
+        self.reads.set(self.reads.get() + 1);
+        fs::read(self.path.join(id))
+    }
+
+    /// The digest of a file; `None` when there is none.
+    pub(crate) fn version(&self, id: &str) -> io::Result<Option<Vec<u8>>> {
+        match self.bytes(id) {
             Ok(content) => Ok(Some(digest(&content))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -230,33 +282,25 @@ impl Folder {
 
 impl Book for Folder {
     fn entries(&mut self) -> std::result::Result<Vec<Entry>, String> {
-        self.taken.clear();
-        self.unusable.clear();
-        let mut entries = Vec::new();
-        for file in fs::read_dir(&self.path).map_err(|error| self.words(&error))? {
-            let name = file.map_err(|error| self.words(&error))?.file_name();
-            if !self.takes_part(&name) {
-                continue;
-            }
-            let Some(id) = name.to_str().filter(|name| !name.chars().any(char::is_control)) else {
-                let reason = "the file name is not plain UTF-8; rename the file".to_owned();
-                self.unusable.push((name.to_string_lossy().into_owned(), reason));
-                continue;
-            };
-            if !self.path.join(id).is_file() {
-                continue;
-            }
-            self.taken.insert(id.to_lowercase());
-            // A file that cannot be read has a version of its own, so that `read` is asked and can say why.
-            let version = self.version(id).ok().flatten().unwrap_or_default();
-            entries.push(Entry { id: id.to_owned(), version });
-        }
-        entries.sort_by(|one, other| one.id.cmp(&other.id));
-        Ok(entries)
+        let names = self.names()?;
+        // A file that cannot be read has a version of its own, so that `read` is asked and can say why.
+        let entry = |id: String| Entry { version: self.version(&id).ok().flatten().unwrap_or_default(), id };
+        Ok(names.into_iter().map(entry).collect())
+    }
+
+    fn versions(&mut self, ids: &[&str]) -> std::result::Result<Vec<Option<Vec<u8>>>, String> {
+        // Of a folder that is gone nothing is known, least of all that its files were removed.
+        fs::read_dir(&self.path).map_err(|error| self.words(&error))?;
+        let version = |id: &&str| match self.version(id) {
+            Ok(version) => version.filter(|_| self.takes_part(OsStr::new(id))),
+            Err(_) if self.path.join(id).is_dir() => None,
+            Err(_) => Some(Vec::new()),
+        };
+        Ok(ids.iter().map(version).collect())
     }
 
     fn read(&mut self, id: &str) -> std::result::Result<Option<Vec<u8>>, String> {
-        match fs::read(self.path.join(id)) {
+        match self.bytes(id) {
             Ok(content) => {
                 let content = if is_packed(self.book, OsStr::new(id)) {
                     unpack(&content, MAX_CARD).map_err(|error| error.to_string())?

@@ -14,7 +14,7 @@ use syncml::auth::Verifier;
 use syncml::message::AlertCode;
 use syncml::service::book::{Aligned, Layout};
 use syncml::session::{BookFilter, Client, ClientBook, ClientConfig, Counts, Patience, Profiles, Report};
-use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect, deliver};
+use syncml::store::replica::{Book, ReplicaOptions, ReplicaReport, collect, collect_some, deliver};
 use syncml::store::{AccountNo, Store, Verdict};
 use syncml::sync::DeletionGuard;
 use syncml::sync::filter::FilterType;
@@ -55,24 +55,44 @@ pub(crate) struct Outcome {
 }
 
 impl Job<'_> {
-    /// Collects, holds the session, delivers – the last even if the session ended early, so that the folder shows what
-    /// was received.
+    /// Opens the folder and its state, and brings them in step with the server.
     pub(crate) fn run(self, progress: &mut Progress) -> Result<Outcome> {
-        let start = Instant::now();
         let mut folder = Folder::open(self.dir, self.book)?;
         let store = database::open(&folder.state())?;
         let own = Own::of(store.as_ref(), self.device_id)?;
         own.holds_only(store.as_ref(), self.book)?;
+        let mut outcome = self.run_in(&store, &own, &mut folder, None, progress)?;
+        outcome.skip(folder.unusable());
+        Ok(outcome)
+    }
+
+    /// Collects, holds the session, delivers – the last even if the session ended early, so that the folder shows what
+    /// was received. Where it is known which entries changed, only they are collected.
+    pub(crate) fn run_in(
+        &self,
+        store: &Arc<dyn Store>,
+        own: &Own,
+        book: &mut dyn Book,
+        changed: Option<&[&str]>,
+        progress: &mut Progress,
+    ) -> Result<Outcome> {
+        let start = Instant::now();
         progress.say("reading the folder");
-        let collected = self.collect(store.as_ref(), &own, &mut folder)?;
+        let collected = match changed {
+            None => self.collect(store.as_ref(), own, book)?,
+            Some(ids) => {
+                let mut aligned = Aligned::new(book, self.layout.lens());
+                collect_some(store.as_ref(), own.account, self.book.book, &mut aligned, ids, &self.options(), now())?
+            }
+        };
         let http = HttpClient::new(self.link.http.clone())?;
         progress.say(&format!("connecting to {}", self.link.to));
-        let mut session = self.begin(&store, &own)?;
+        let mut session = self.begin(store, own)?;
         let ran = client::run(&mut session, &http, progress);
         progress.say("writing the folder");
-        let delivered = self.deliver(store.as_ref(), &own, &mut folder)?;
+        let delivered = self.deliver(store.as_ref(), own, book)?;
         let failure = ran.err().map(Failure::from);
-        Ok(Outcome::new(session.report(), collected, delivered, folder.unusable(), start, failure))
+        Ok(Outcome::new(session.report(), collected, delivered, &[], start, failure))
     }
 
     fn options(&self) -> ReplicaOptions {
@@ -80,13 +100,13 @@ impl Job<'_> {
     }
 
     /// Brings in what the folder's user did.
-    pub(crate) fn collect(&self, store: &dyn Store, own: &Own, folder: &mut Folder) -> Result<ReplicaReport> {
+    pub(crate) fn collect(&self, store: &dyn Store, own: &Own, folder: &mut dyn Book) -> Result<ReplicaReport> {
         let mut aligned = Aligned::new(folder, self.layout.lens());
         Ok(collect(store, own.account, self.book.book, &mut aligned, &self.options(), now())?)
     }
 
     /// Writes into the folder what others did.
-    pub(crate) fn deliver(&self, store: &dyn Store, own: &Own, folder: &mut Folder) -> Result<ReplicaReport> {
+    pub(crate) fn deliver(&self, store: &dyn Store, own: &Own, folder: &mut dyn Book) -> Result<ReplicaReport> {
         let mut aligned = Aligned::new(folder, self.layout.lens());
         Ok(deliver(store, own.account, self.book.book, &mut aligned, &self.options(), now())?)
     }
@@ -134,11 +154,23 @@ impl Outcome {
         start: Instant,
         failure: Option<Failure>,
     ) -> Self {
-        let mut skipped = collected.skipped.clone();
-        skipped.extend(delivered.skipped.iter().chain(unusable).cloned());
-        skipped.sort();
-        skipped.dedup();
-        Self { report, collected, delivered, seconds: start.elapsed().as_secs_f64(), skipped, failure }
+        let skipped = [&collected.skipped[..], &delivered.skipped].concat();
+        let seconds = start.elapsed().as_secs_f64();
+        let mut outcome = Self { report, collected, delivered, seconds, skipped, failure };
+        outcome.skip(unusable);
+        outcome
+    }
+
+    /// Adds what takes no part, each with the reason.
+    pub(crate) fn skip(&mut self, unusable: &[(String, String)]) {
+        self.skipped.extend_from_slice(unusable);
+        self.skipped.sort();
+        self.skipped.dedup();
+    }
+
+    /// Whether the session ended with nothing left to do, whatever was skipped.
+    pub(crate) fn complete(&self) -> bool {
+        self.failure.is_none() && self.report.clean
     }
 
     /// Whether nothing is left to say.

@@ -31,6 +31,10 @@ impl<B: Book + ?Sized> Book for Aligned<'_, B> {
         self.book.entries()
     }
 
+    fn versions(&mut self, ids: &[&str]) -> Result<Vec<Option<Vec<u8>>>, String> {
+        self.book.versions(ids)
+    }
+
     fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, String> {
         let content = self.book.read(id)?;
         if self.lens.is_whole() {
@@ -77,6 +81,10 @@ mod tests {
         fn entries(&mut self) -> Result<Vec<Entry>, String> {
             let entry = |(at, content): (usize, &Vec<u8>)| Entry { id: at.to_string(), version: content.clone() };
             Ok(self.0.iter().enumerate().map(entry).collect())
+        }
+
+        fn versions(&mut self, ids: &[&str]) -> Result<Vec<Option<Vec<u8>>>, String> {
+            ids.iter().map(|id| self.read(id)).collect()
         }
 
         fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, String> {

@@ -2,7 +2,7 @@
 
 use super::{
     Book, EPOCH, Entry, Known, PAGE, PAGE_BYTES, Replica, ReplicaError, ReplicaOptions, ReplicaReport, fingerprint,
-    map_row,
+    map_row, versions,
 };
 use crate::message::Timestamp;
 use crate::store::draft::merge;
@@ -11,7 +11,7 @@ use crate::store::{
     AccountNo, BookNo, BookWriter, Draft, Guid, ItemRow, MapRow, MapState, Result as StoreResult, Revision, Store,
     StoreError, Tx, Verdict, ViewFp,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// How many twins of one content are looked at.
 const TWINS: usize = 32;
@@ -36,7 +36,6 @@ pub fn collect(
     now: Timestamp,
 ) -> Result<ReplicaReport, ReplicaError> {
     let replica = Replica::open(store, account, book, now)?;
-    let mut report = ReplicaReport::default();
     let entries = own.entries().map_err(ReplicaError::Book)?;
     let mut vanished = replica.map()?;
     let known = vanished.len();
@@ -51,12 +50,86 @@ pub fn collect(
             known => work.push((entry, fp, known)),
         }
     }
+    let mut report = take_in(&replica, own, work, &mut vanished)?;
+    let missing = vanished.len();
+    if missing > options.harmless_deletes && missing * 2 > known && !options.allow_mass_delete {
+        return Err(ReplicaError::MassDelete { missing, known });
+    }
+    take_out(&replica, vanished, &mut report)?;
+    Ok(report)
+}
 
-    let mut renamed = Renamed::among(&vanished);
+/// As [`collect`], for these entries only: what happened to others is not looked at, now. It costs time proportional to their
+/// number, unless more of them vanished than are harmless, or perhaps all that there were: then the whole book is looked at, so
+/// that what may go is weighed as it always is.
+///
+/// An entry that has another id now is known again if both ids are among these.
+///
+/// # Errors
+/// As for [`collect`].
+pub fn collect_some(
+    store: &dyn Store,
+    account: AccountNo,
+    book: BookNo,
+    own: &mut dyn Book,
+    ids: &[&str],
+    options: &ReplicaOptions,
+    now: Timestamp,
+) -> Result<ReplicaReport, ReplicaError> {
+    let replica = Replica::open(store, account, book, now)?;
+    let ids: Vec<&str> = ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let mut known = replica.map_of(&ids)?;
+    let (mut work, mut vanished) = (Vec::new(), HashMap::new());
+    for (id, version) in ids.iter().zip(versions(own, &ids)?) {
+        match (version, known.remove(*id)) {
+            (Some(version), known) => {
+                let fp = fingerprint(&version);
+                if known.as_ref().is_none_or(|known| known.fp != fp) {
+                    work.push((Entry { id: (*id).to_owned(), version }, fp, known));
+                }
+            }
+            (None, Some(known)) => drop(vanished.insert((*id).to_owned(), known)),
+            (None, None) => {}
+        }
+    }
+    if !options.allow_mass_delete && !vanished.is_empty() {
+        let harmless = vanished.len() <= options.harmless_deletes;
+        if !harmless || !another_is_left(&replica, own, &vanished)? {
+            return collect(store, account, book, own, options, now);
+        }
+    }
+    let mut report = take_in(&replica, own, work, &mut vanished)?;
+    take_out(&replica, vanished, &mut report)?;
+    Ok(report)
+}
+
+/// Whether the book still has one of the entries it had, besides those that vanished.
+fn another_is_left(
+    replica: &Replica<'_>,
+    own: &mut dyn Book,
+    vanished: &HashMap<String, Known>,
+) -> Result<bool, ReplicaError> {
+    // One more than could be among those that vanished.
+    let page = replica
+        .step(Verdict::Rollback, |tx| tx.map_page(replica.device, replica.book, EPOCH, Guid(0), vanished.len() + 1))?;
+    let other = page.iter().map(|row| row.luid.as_str()).find(|luid| !vanished.contains_key(*luid));
+    let Some(other) = other else { return Ok(false) };
+    Ok(versions(own, &[other])?.iter().any(Option::is_some))
+}
+
+/// Stores what is new or changed; what turns out to be renamed is no longer among what vanished.
+fn take_in(
+    replica: &Replica<'_>,
+    own: &mut dyn Book,
+    work: Vec<(Entry, ViewFp, Option<Known>)>,
+    vanished: &mut HashMap<String, Known>,
+) -> Result<ReplicaReport, ReplicaError> {
+    let mut report = ReplicaReport::default();
+    let mut renamed = Renamed::among(vanished);
     let mut work = work.into_iter().peekable();
     while work.peek().is_some() {
         let batch = read(&mut work, own, &mut report);
-        let (done, moved) = replica.step(Verdict::Commit, |tx| store_batch(&replica, tx, &batch, &renamed))?;
+        let (done, moved) = replica.step(Verdict::Commit, |tx| store_batch(replica, tx, &batch, &renamed))?;
         report.added += done.added;
         report.changed += done.changed;
         report.conflicts += done.conflicts;
@@ -65,18 +138,22 @@ pub fn collect(
             vanished.remove(&id);
         }
     }
+    Ok(report)
+}
 
-    let missing = vanished.len();
-    if missing > options.harmless_deletes && missing * 2 > known && !options.allow_mass_delete {
-        return Err(ReplicaError::MassDelete { missing, known });
-    }
+/// Deletes what vanished.
+fn take_out(
+    replica: &Replica<'_>,
+    vanished: HashMap<String, Known>,
+    report: &mut ReplicaReport,
+) -> Result<(), ReplicaError> {
     let vanished: Vec<_> = vanished.into_iter().collect();
     for page in vanished.chunks(PAGE) {
-        let done = replica.step(Verdict::Commit, |tx| store_deletes(&replica, tx, page))?;
+        let done = replica.step(Verdict::Commit, |tx| store_deletes(replica, tx, page))?;
         report.deleted += done.deleted;
         report.conflicts += done.conflicts;
     }
-    Ok(report)
+    Ok(())
 }
 
 /// An entry that is new or has another version than the map knows.

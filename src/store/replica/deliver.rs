@@ -2,7 +2,7 @@
 
 use super::{
     Applied, Book, BookOp, EPOCH, PAGE_BYTES, Replica, ReplicaError, ReplicaOptions, ReplicaReport, collect,
-    fingerprint, map_row,
+    fingerprint, map_row, versions,
 };
 use crate::message::Timestamp;
 use crate::store::large::whole;
@@ -54,8 +54,6 @@ fn pass(replica: &Replica<'_>, own: &mut dyn Book, report: &mut ReplicaReport) -
     if pair.cursor >= upto {
         return Ok(Vec::new());
     }
-    let entries = own.entries().map_err(ReplicaError::Book)?;
-    let versions: HashMap<_, _> = entries.into_iter().map(|entry| (entry.id, entry.version)).collect();
     let mut faster = Vec::new();
     let mut after = pair.cursor;
     // Nothing from this revision on counts as delivered.
@@ -64,7 +62,7 @@ fn pass(replica: &Replica<'_>, own: &mut dyn Book, report: &mut ReplicaReport) -
         let page = replica.step(Verdict::Rollback, |tx| page_after(replica, tx, after, upto))?;
         let last = page.last().map(|(item, _)| item.revision);
         after = last.unwrap_or(upto);
-        let (rows, behind) = hand_over(own, page, &versions, stamp, report)?;
+        let (rows, behind) = hand_over(own, &page, stamp, report)?;
         if held.is_none() {
             held = behind.first().map(|(revision, _)| Revision(revision.0 - 1));
         }
@@ -118,20 +116,23 @@ type Behind = Vec<(Revision, String)>;
 /// Lets the book do one page; gives back the map entries to write, and the entries where the user was faster.
 fn hand_over(
     own: &mut dyn Book,
-    page: Vec<(ItemRow<'static>, Option<MapRow>)>,
-    versions: &HashMap<String, Vec<u8>>,
+    page: &[(ItemRow<'static>, Option<MapRow>)],
     stamp: u32,
     report: &mut ReplicaReport,
 ) -> Result<(Vec<MapRow>, Behind), ReplicaError> {
+    let luids: Vec<&str> = page.iter().filter_map(|(_, map)| map.as_ref()).map(|map| map.luid.as_str()).collect();
+    let found = if luids.is_empty() { Vec::new() } else { versions(own, &luids)? };
+    let versions: HashMap<&str, Vec<u8>> =
+        luids.iter().zip(found).filter_map(|(luid, found)| Some((*luid, found?))).collect();
     let mut rows = Vec::new();
     let mut behind = Vec::new();
     let mut planned = Vec::new();
-    for (item, map) in &page {
+    for (item, map) in page {
         let Some(map) = map else {
             planned.push((item, None, format!("{stamp:x}-{}", item.guid)));
             continue;
         };
-        match versions.get(&map.luid) {
+        match versions.get(map.luid.as_str()) {
             Some(version) if fingerprint(version) == map.view_fp => {
                 planned.push((item, Some((map, version.as_slice())), String::new()));
             }

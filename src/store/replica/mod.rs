@@ -5,7 +5,9 @@
 //! treated as one more device of the account, with a map of its own (its ids are the LUIDs, a digest of its versions the
 //! view), so that what was delivered is never mistaken for a change, and what was not is delivered again.
 //!
-//! Both read page by page: ids and versions of the whole book are held in memory, contents never. It costs a second
+//! [`collect_some`] brings in what happened to some entries, for a host that knows which they are.
+//!
+//! All read page by page: ids and versions of the whole book are held in memory, contents never. It costs a second
 //! copy of the book; what it buys is that nothing is lost or doubled, wherever a crash falls.
 
 mod collect;
@@ -13,7 +15,7 @@ mod deliver;
 #[cfg(test)]
 mod tests;
 
-pub use collect::collect;
+pub use collect::{collect, collect_some};
 pub use deliver::deliver;
 
 use super::{
@@ -93,6 +95,13 @@ pub trait Book {
     /// A sentence for the user. A book that cannot be found is an error, never an empty book.
     fn entries(&mut self) -> Result<Vec<Entry>, String>;
 
+    /// The versions of some entries, aligned with their ids; `None` for one that is not there. It should cost time proportional
+    /// to their number: then so does bringing in and delivering a few changes.
+    ///
+    /// # Errors
+    /// As for [`entries`](Self::entries).
+    fn versions(&mut self, ids: &[&str]) -> Result<Vec<Option<Vec<u8>>>, String>;
+
     /// The content of an entry; `None` when it is not there any more.
     ///
     /// # Errors
@@ -104,6 +113,15 @@ pub trait Book {
     /// # Errors
     /// A sentence for the user; what was done before stays done.
     fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String>;
+}
+
+/// The versions of some entries, one for each.
+fn versions(own: &mut dyn Book, ids: &[&str]) -> Result<Vec<Option<Vec<u8>>>, ReplicaError> {
+    let versions = own.versions(ids).map_err(ReplicaError::Book)?;
+    match versions.len() == ids.len() {
+        true => Ok(versions),
+        false => Err(StoreError::Corrupt("the own book did not answer for every entry".to_owned()).into()),
+    }
 }
 
 /// How careful to be.
@@ -219,6 +237,20 @@ impl<'a> Replica<'a> {
                 (row.luid, known)
             }));
         }
+    }
+
+    /// The map of some entries.
+    fn map_of(&self, ids: &[&str]) -> StoreResult<HashMap<String, Known>> {
+        let mut map = HashMap::new();
+        for ids in ids.chunks(PAGE) {
+            let rows =
+                self.step(Verdict::Rollback, |tx| tx.maps_by_luid(self.device, self.book, EPOCH, ids))?.into_iter();
+            map.extend(rows.flatten().filter(|row| row.state != MapState::Gone).map(|row| {
+                let known = Known { guid: row.guid, agreed: row.agreed_revision, fp: row.view_fp };
+                (row.luid, known)
+            }));
+        }
+        Ok(map)
     }
 
     /// Writes map entries; those that retire go first, because their ids may be in use again.

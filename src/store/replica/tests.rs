@@ -17,6 +17,8 @@ struct Shelf {
     power: Option<usize>,
     user: Option<(String, Vec<u8>)>,
     reads: usize,
+    /// Versions that were asked for.
+    looks: usize,
 }
 
 impl Shelf {
@@ -46,7 +48,13 @@ fn version(content: &[u8]) -> Vec<u8> {
 
 impl Book for Shelf {
     fn entries(&mut self) -> Result<Vec<Entry>, String> {
+        self.looks += self.entries.len();
         Ok(self.entries.keys().map(|id| self.entry(id)).collect())
+    }
+
+    fn versions(&mut self, ids: &[&str]) -> Result<Vec<Option<Vec<u8>>>, String> {
+        self.looks += ids.len();
+        Ok(ids.iter().map(|id| self.entries.get(*id).map(|content| version(content))).collect())
     }
 
     fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, String> {
@@ -130,6 +138,10 @@ impl World {
 
     fn collect(&mut self) -> ReplicaReport {
         self.try_collect(&ReplicaOptions::default()).unwrap()
+    }
+
+    fn try_some(&mut self, ids: &[&str]) -> Result<ReplicaReport, ReplicaError> {
+        collect_some(&self.store, self.account, BOOK, &mut self.shelf, ids, &ReplicaOptions::default(), NOW)
     }
 
     fn try_deliver(&mut self) -> Result<ReplicaReport, ReplicaError> {
@@ -425,6 +437,55 @@ fn a_book_that_lost_most_deletes_nothing_unasked() {
     world.shelf.put("0", "P0");
     // Fifteen of thirty is a person's own doing.
     assert_eq!(counts(&world.collect()), [0, 0, 15, 0]);
+}
+
+/// Counted, not timed: of a large book only what changed is looked at, by what brings it in and by what delivers.
+#[test]
+fn some_entries_cost_what_they_are() {
+    let mut world = World::new(&[]);
+    for number in 0..3000 {
+        world.shelf.put(&number.to_string(), &format!("P{number}"));
+    }
+    world.collect();
+    world.deliver();
+    (world.shelf.looks, world.shelf.reads) = (0, 0);
+    world.shelf.put("7", "P7|TEL:7");
+    world.shelf.put("new", "New");
+    world.shelf.entries.remove("9");
+    // Renamed.
+    let moved = world.shelf.entries.remove("11").unwrap();
+    world.shelf.entries.insert("eleven".to_owned(), moved);
+    let report = world.try_some(&["new", "7", "9", "11", "eleven", "8", "8", "nobody"]).unwrap();
+    assert_eq!(counts(&report), [1, 1, 1, 0]);
+    world.deliver();
+    assert!(world.shelf.looks <= 20 && world.shelf.reads <= 4, "{} {}", world.shelf.looks, world.shelf.reads);
+    assert_eq!(counts(&world.collect()), [0, 0, 0, 0], "and nothing was missed");
+    assert_eq!(world.texts().len(), 3000);
+}
+
+#[test]
+fn of_some_entries_too_many_do_not_go_either() {
+    // All that there were, few as they are; the one that nobody mentions is gone, too.
+    let mut world = World::new(&[("1", "Ann"), ("2", "Bo"), ("3", "Cy")]);
+    world.shelf.entries.clear();
+    for ids in [&["1", "2", "3"][..], &["1", "2"]] {
+        let error = world.try_some(ids).unwrap_err();
+        assert!(matches!(error, ReplicaError::MassDelete { missing: 3, known: 3 }), "{error}");
+    }
+    world.shelf.put("3", "Cy");
+    assert_eq!(counts(&world.try_some(&["1", "2"]).unwrap()), [0, 0, 2, 0]);
+    // More than are harmless, and most.
+    let mut world = World::new(&[]);
+    for number in 0..30 {
+        world.shelf.put(&number.to_string(), &format!("P{number}"));
+    }
+    world.collect();
+    let ids: Vec<_> = (0..16).map(|number| number.to_string()).collect();
+    ids.iter().for_each(|id| drop(world.shelf.entries.remove(id)));
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let error = world.try_some(&ids).unwrap_err();
+    assert!(matches!(error, ReplicaError::MassDelete { missing: 16, known: 30 }), "{error}");
+    assert_eq!(world.texts().len(), 30);
 }
 
 #[test]

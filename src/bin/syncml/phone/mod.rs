@@ -1,7 +1,8 @@
-//! `syncml backup` and `syncml restore`: the phone books of a device (missions B1 to B8).
+//! `syncml backup`, `syncml restore` and `syncml watch`: the phone books of a device (missions B1 to B8, R1 and R2).
 
 pub(crate) mod backup;
 pub(crate) mod restore;
+pub(crate) mod watch;
 
 use crate::books::{self, BookKind};
 use crate::failure::{Exit, Failure, Result};
@@ -20,7 +21,7 @@ use tracing_subscriber::filter::Targets;
 /// Bytes of the largest file that says what a book holds.
 const MAX_LAYOUT: u64 = 1 << 20;
 
-/// What both commands are told.
+/// What all of these commands are told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PhoneArgs {
     /// The books: for each, the storage it is in – phone, sim, 3f00/7f10/6f3a – and the folder that has its cards

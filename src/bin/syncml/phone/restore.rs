@@ -14,7 +14,7 @@ use crate::progress::{Progress, short};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use syncml::message::AlertCode;
 use syncml::service::book::{BookId, Preflight};
 use syncml::session::{Client, Outgoing, Report};
@@ -25,8 +25,6 @@ use syncml::transport::http::client::{self, Answer, Event, HttpClient, Watch};
 const STAGED: &str = ".syncml.restore.db";
 /// Items per step.
 const PAGE: usize = 500;
-/// How long a database is waited for whose store is just closing.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Overflows shown to people.
 const MOST_SHOWN: usize = 20;
 
@@ -303,18 +301,10 @@ impl Staged {
 
     /// Puts the copy in the place of what it was made of. Both are closed, and what is in their logs is put where it belongs.
     fn take_place(self) -> Result<()> {
-        for path in [&self.path, &self.real].into_iter().filter(|path| path.exists()) {
-            let left = rusqlite::Connection::open(path).and_then(|conn| {
-                conn.busy_timeout(PATIENCE)?;
-                conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
-            });
-            let wrong = match left {
-                Ok(0) => continue,
-                Ok(_) => "it is in use".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            return Err(Failure::new(Exit::Database, format!("{}: {wrong}", path.display())));
-        }
+        [&self.path, &self.real]
+            .into_iter()
+            .filter(|path| path.exists())
+            .try_for_each(|path| database::settle(path))?;
         // A log that is empty says nothing of another file.
         remove(&self.real, &["-wal", "-shm"]);
         fs::rename(&self.path, &self.real).map_err(|error| Failure::file(&self.real, "written", &error))
@@ -326,7 +316,7 @@ impl Staged {
 }
 
 /// Removes a file, or files beside it; what is not there need not go.
-fn remove(path: &Path, endings: &[&str]) {
+pub(super) fn remove(path: &Path, endings: &[&str]) {
     for ending in endings {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
