@@ -80,6 +80,12 @@ impl Book for Contents<'_> {
         Ok(entries)
     }
 
+    /// A box is small: it is asked as a whole.
+    fn versions(&mut self, ids: &[&str]) -> Result<Vec<Option<Vec<u8>>>, String> {
+        let all: BTreeMap<_, _> = self.entries()?.into_iter().map(|entry| (entry.id, entry.version)).collect();
+        Ok(ids.iter().map(|id| all.get(*id).cloned()).collect())
+    }
+
     fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, String> {
         let Some(path) = self.paths.get(id).copied().filter(|path| self.due.contains(*path)) else { return Ok(None) };
         let data = self.look(path).inspect_err(|reason| {
