@@ -1,7 +1,7 @@
 //! The only trace of a failed message: a counter that is bounded and forgets (I10).
 
+use super::peer::{PeerKey, peer_key};
 use crate::message::Timestamp;
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Counts failures per (name, address), to slow down who guesses. One that is guessed at from elsewhere is not locked
@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub struct Attempts {
     capacity: usize,
-    entries: BTreeMap<Key, Entry>,
-    by_age: BTreeSet<(Timestamp, Key)>,
+    entries: BTreeMap<PeerKey, Entry>,
+    by_age: BTreeSet<(Timestamp, PeerKey)>,
 }
 
 impl Attempts {
@@ -36,7 +36,7 @@ impl Attempts {
     /// How many seconds this pair has still to wait, if any. `name` is what the peer claims: user, account or device id.
     #[must_use]
     pub fn wait(&self, name: &str, address: &str, now: Timestamp) -> Option<i64> {
-        let entry = self.entries.get(&digest(&[name.as_bytes(), address.as_bytes()]))?;
+        let entry = self.entries.get(&peer_key(&[name.as_bytes(), address.as_bytes()]))?;
         // A clock set back must not make the wait longer.
         let since = now.0.saturating_sub(entry.last.0).max(0);
         let left = entry.wait_seconds() * 1000 - since;
@@ -46,8 +46,8 @@ impl Attempts {
     /// A credential was checked and found wrong. `credential`: its bytes, of which a digest is kept.
     pub fn failed(&mut self, name: &str, address: &str, credential: &[u8], now: Timestamp) {
         self.expire(now);
-        let guess = digest(&[credential]);
-        let key = digest(&[name.as_bytes(), address.as_bytes()]);
+        let guess = peer_key(&[credential]);
+        let key = peer_key(&[name.as_bytes(), address.as_bytes()]);
         if self.entries.get(&key).is_some_and(|entry| entry.guess == guess) {
             return;
         }
@@ -62,10 +62,10 @@ impl Attempts {
 
     /// A credential was good: earlier failures of the pair are forgotten.
     pub fn succeeded(&mut self, name: &str, address: &str) {
-        self.remove(&digest(&[name.as_bytes(), address.as_bytes()]));
+        self.remove(&peer_key(&[name.as_bytes(), address.as_bytes()]));
     }
 
-    fn remove(&mut self, key: &Key) -> Option<Entry> {
+    fn remove(&mut self, key: &PeerKey) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         self.by_age.remove(&(entry.last, *key));
         Some(entry)
@@ -85,7 +85,7 @@ impl Attempts {
 struct Entry {
     failures: u32,
     last: Timestamp,
-    guess: Key,
+    guess: PeerKey,
 }
 
 impl Entry {
@@ -93,20 +93,6 @@ impl Entry {
         let over = self.failures.saturating_sub(Attempts::FREE);
         if over == 0 { 0 } else { (1 << (over - 1).min(30)).min(Attempts::LONGEST_SECONDS) }
     }
-}
-
-/// A digest: of fixed size however long the peer's name is, and no personal data in memory.
-type Key = [u8; 16];
-
-fn digest(parts: &[&[u8]]) -> Key {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    let mut key = Key::default();
-    key.copy_from_slice(&digest.finalize()[..16]);
-    key
 }
 
 #[cfg(test)]
@@ -198,8 +184,8 @@ mod tests {
             }
         }
         let later = NOW.plus_seconds(4);
-        let known =
-            ["a", "b", "c", "d"].map(|name| attempts.entries.contains_key(&super::digest(&[name.as_bytes(), b"::1"])));
+        let known = ["a", "b", "c", "d"]
+            .map(|name| attempts.entries.contains_key(&super::peer_key(&[name.as_bytes(), b"::1"])));
         assert_eq!(known, [true, false, true, true]);
         assert_eq!((attempts.entries.len(), attempts.by_age.len()), (3, 3));
         // 12 failures, the last a second ago.

@@ -1,9 +1,9 @@
 //! Who sends too much, before anything is done for it.
 
 use super::{Asked, Refusal, Request, Server};
+use crate::auth::{PeerKey, peer_key};
 use crate::message::Timestamp;
 use crate::store::AccountNo;
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -34,21 +34,7 @@ impl Server {
 }
 
 fn take(buckets: &Mutex<Buckets>, who: &[&[u8]], rate: Rate, now: Timestamp) -> bool {
-    rate.burst == 0 || buckets.lock().unwrap_or_else(PoisonError::into_inner).take(key(who), rate, now)
-}
-
-/// A digest: of fixed size however long a name is, and no personal data in memory.
-type Key = [u8; 16];
-
-fn key(parts: &[&[u8]]) -> Key {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    let mut key = Key::default();
-    key.copy_from_slice(&digest.finalize()[..16]);
-    key
+    rate.burst == 0 || buckets.lock().unwrap_or_else(PoisonError::into_inner).take(peer_key(who), rate, now)
 }
 
 /// A token bucket for each of those who sent something lately. In memory only, and of one node: with many nodes each gives
@@ -56,8 +42,8 @@ fn key(parts: &[&[u8]]) -> Key {
 #[derive(Debug)]
 pub(super) struct Buckets {
     capacity: usize,
-    levels: BTreeMap<Key, (u64, Timestamp)>,
-    by_age: BTreeSet<(Timestamp, Key)>,
+    levels: BTreeMap<PeerKey, (u64, Timestamp)>,
+    by_age: BTreeSet<(Timestamp, PeerKey)>,
 }
 
 impl Buckets {
@@ -66,7 +52,7 @@ impl Buckets {
     }
 
     /// Takes a message's worth out of a bucket; `false` when there is not so much in it.
-    fn take(&mut self, key: Key, rate: Rate, now: Timestamp) -> bool {
+    fn take(&mut self, key: PeerKey, rate: Rate, now: Timestamp) -> bool {
         const ONE: u64 = 1_000;
         let full = u64::from(rate.burst) * ONE;
         let level = match self.levels.remove(&key) {
