@@ -153,6 +153,8 @@ fn full(store: Arc<dyn Store>) -> (World, Device, Device) {
             blob: half,
             last_status: None,
         };
+        tx.put_errand(phone, 0, b"a key")?;
+        tx.put_errand(phone, 7, &[0xFF])?;
         tx.put_partial(phone, book, &partial)?;
         tx.put_partial(
             phone,

@@ -167,6 +167,13 @@ CREATE TABLE partial (
 ) PARTITION BY HASH (account);
 CREATE INDEX partial_blob ON partial (account, blob);
 
+-- What a device is told to do, and what became of it: as JSON, by whom it is told. errand 0 is what is known of the device
+-- itself, its key among it.
+CREATE TABLE errand (
+    account BIGINT NOT NULL, device BIGINT NOT NULL, errand BIGINT NOT NULL, content BYTEA NOT NULL,
+    PRIMARY KEY (account, device, errand)
+) PARTITION BY HASH (account);
+
 -- Sessions ------------------------------------------------------------------------------------------------------------
 
 -- seq: the newest is the last. books: the books it is about.
@@ -193,7 +200,7 @@ DECLARE
     room TEXT;
 BEGIN
     FOREACH parent IN ARRAY ARRAY['book', 'item', 'revision', 'restore', 'match_key', 'blob', 'device', 'lens', 'pair',
-                                  'map', 'outgoing', 'staged', 'partial', 'session', 'status_queue', 'audit'] LOOP
+                                  'map', 'outgoing', 'staged', 'partial', 'errand', 'session', 'status_queue', 'audit'] LOOP
         room := CASE WHEN parent IN ('book', 'device', 'pair', 'session') THEN ' WITH (fillfactor = 70)' ELSE '' END;
         FOR number IN 0..7 LOOP
             EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES WITH (MODULUS 8, REMAINDER %s)%s',

@@ -164,6 +164,13 @@ CREATE TABLE partial (
 ) STRICT;
 CREATE INDEX partial_blob ON partial (account, blob);
 
+-- What a device is told to do, and what became of it: as JSON, by whom it is told. errand 0 is what is known of the device
+-- itself, its key among it.
+CREATE TABLE errand (
+    account INTEGER NOT NULL, device INTEGER NOT NULL, errand INTEGER NOT NULL, content BLOB NOT NULL,
+    PRIMARY KEY (account, device, errand)
+) STRICT, WITHOUT ROWID;
+
 -- Sessions ------------------------------------------------------------------------------------------------------------
 
 -- books: the books it is about, eight octets each, little endian.

@@ -79,6 +79,8 @@ macro_rules! tx_methods {
             fn partial(device: DeviceNo, book: BookNo, direction: Direction) -> Option<PartialRow>;
             fn put_partial(device: DeviceNo, book: BookNo, row: &PartialRow) -> (), writes 1;
             fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
+            fn errands(device: DeviceNo, from: i64, limit: usize) -> Vec<(i64, Vec<u8>)>;
+            fn put_errand(device: DeviceNo, no: i64, content: &[u8]) -> (), writes 1;
         }
     };
 }

@@ -477,4 +477,12 @@ pub trait Tx {
     fn put_partial(&mut self, device: DeviceNo, book: BookNo, row: &PartialRow) -> Result<()>;
     /// Removes the row. Its bytes stay, for the item that is made of them or for [`drop_blobs`](Self::drop_blobs).
     fn drop_partial(&mut self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<()>;
+
+    // Errands ----------------------------------------------------------------------------------------------------
+
+    /// What is to be done by a device, or was, by numbers from `from` on, ascending, at most `limit`. What stands in it is
+    /// the affair of who wrote it ([`Errands`](crate::session::Errands)).
+    fn errands(&mut self, device: DeviceNo, from: i64, limit: usize) -> Result<Vec<(i64, Vec<u8>)>>;
+    /// Inserts or updates an errand of a device by its number.
+    fn put_errand(&mut self, device: DeviceNo, no: i64, content: &[u8]) -> Result<()>;
 }

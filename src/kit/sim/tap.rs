@@ -158,6 +158,8 @@ impl Tx for TapTx<'_> {
         fn partial(device: DeviceNo, book: BookNo, direction: Direction) -> Option<PartialRow>;
         fn put_partial(device: DeviceNo, book: BookNo, row: &PartialRow) -> ();
         fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
+        fn errands(device: DeviceNo, from: i64, limit: usize) -> Vec<(i64, Vec<u8>)>;
+        fn put_errand(device: DeviceNo, no: i64, content: &[u8]) -> ();
     }
 
     // Not counted: no schedule loads or dumps a store.

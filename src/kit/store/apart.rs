@@ -254,6 +254,8 @@ probes! {
         shown(tx.put_partial(ids.device, ids.book, &PartialRow { blob: ids.blob, ..partial_row(ids.luid) }))
     },
     drop_partial ByDevice: |tx, ids| shown(tx.drop_partial(ids.device, ids.book, Direction::In)),
+    errands ByDevice: |tx, ids| shown(tx.errands(ids.device, 0, 9)),
+    put_errand ByDevice: |tx, ids| shown(tx.put_errand(ids.device, 1, b"mine")),
 }
 
 /// One probe in a step of its own.
@@ -330,6 +332,7 @@ pub(super) fn nothing_of_another_device(store: &dyn Store) -> Outcome {
                 all.push(format!("{:?}", tx.staged(THEIRS.device, book, 0, 99)?));
                 all.push(format!("{:?}", tx.partial(THEIRS.device, book, Direction::In)?));
             }
+            all.push(format!("{:?}", tx.errands(THEIRS.device, i64::MIN, 99)?));
             all.push(format!("{:?}", tx.session(SessionKey::Token(&THEIRS.token))?));
             all.push(format!("{:?}", tx.queued_statuses(&THEIRS.token, 99)?));
             Ok(all)

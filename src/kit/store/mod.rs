@@ -18,6 +18,7 @@ mod blobs;
 mod books;
 mod differences;
 mod directory;
+mod errands;
 mod history;
 mod maps;
 mod outgoing;
@@ -197,6 +198,9 @@ cases! {
     partial {
         partial_objects: "A large object that is on its way is remembered for one direction of one pair, until forgotten.",
     }
+    errands {
+        errand_rows: "What a device is to do comes back by number, as it was put last.",
+    }
     blobs {
         blob_pieces: "Large contents come back in any range, however they were appended, and can be cut.",
         blob_prints: "The fingerprint of a large content is that of its bytes, whatever the chunks.",
@@ -244,7 +248,7 @@ macro_rules! store_kit_tests {
             maps_all maps_unconfirmed differences differences_in_pages
             outgoing_rows outgoing_by_ref outgoing_by_view outgoing_removed
             staged_rows staged_replaced staged_numbers unstaged
-            partial_objects
+            partial_objects errand_rows
             blob_pieces blob_prints blob_owners blob_writer
             rolled_back failed looked_at own_changes accounts_apart
             nothing_of_another_account nothing_of_another_device
@@ -253,7 +257,7 @@ macro_rules! store_kit_tests {
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 76);
+            assert_eq!($crate::kit::store::CASES.len(), 77);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

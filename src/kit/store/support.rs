@@ -292,6 +292,7 @@ pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
     say("devices", &tx.devices()?);
     for device in (1..=3).map(DeviceNo) {
         say("device by number", &tx.device_by_no(device)?);
+        say("errands", &tx.errands(device, i64::MIN, usize::MAX)?);
     }
     for device_id in ["phone", "tablet"] {
         say("device", &tx.device(device_id)?);
@@ -354,6 +355,7 @@ pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
 /// Writes something into every table of an account, starting from nothing.
 pub(super) fn fill(tx: &mut dyn Tx) -> store::Result<()> {
     let phone = tx.put_device(&device_row("phone"))?;
+    tx.put_errand(phone, 1, b"errand")?;
     tx.put_session(&session_row(1, phone, "1"))?;
     tx.queue_statuses(&Token([1; 16]), &[b"status".to_vec()])?;
     for book in [BOOK, OTHER_BOOK] {
@@ -378,6 +380,8 @@ pub(super) fn fill(tx: &mut dyn Tx) -> store::Result<()> {
 pub(super) fn disturb(tx: &mut dyn Tx) -> store::Result<()> {
     let phone = DeviceNo(1);
     let tablet = tx.put_device(&device_row("tablet"))?;
+    tx.put_errand(phone, 1, b"done")?;
+    tx.put_errand(phone, 2, b"another")?;
     tx.put_session(&session_row(2, phone, "1"))?;
     tx.queue_statuses(&Token([1; 16]), &[b"another".to_vec()])?;
     tx.drop_statuses(&Token([1; 16]), i64::MAX)?;

@@ -133,6 +133,21 @@ impl Whole<'_, '_> {
             self.devices.insert(row.device, DeviceNo(number));
             self.out.line(&Line::Device { row: DeviceRow { device: DeviceNo(number), ..row.clone() } })?;
         }
+        for row in &devices {
+            let (device, mut from) = (self.device(row.device)?, i64::MIN);
+            loop {
+                let page = self.tx.errands(row.device, from, PAGE)?;
+                let Some((last, _)) = page.last() else { break };
+                let end = *last == i64::MAX;
+                from = last.saturating_add(1);
+                for (no, content) in page {
+                    self.out.line(&Line::Errand { device, no, content })?;
+                }
+                if end {
+                    break;
+                }
+            }
+        }
         for row in &books {
             self.book(row)?;
             for device in &devices {

@@ -82,6 +82,13 @@ pub(super) enum Line {
         book: BookNo,
         row: PartialRow,
     },
+    /// What a device is told to do.
+    Errand {
+        device: DeviceNo,
+        no: i64,
+        #[serde(with = "binary")]
+        content: Vec<u8>,
+    },
     /// The account is whole.
     AccountEnd,
     /// A device that may speak for an account, and the account's books that have news for it.

@@ -272,6 +272,10 @@ impl Step<'_> {
                 let device = self.device(*device)?;
                 self.tx.put_partial(device, *book, &PartialRow { blob, ..row.clone() })?;
             }
+            Line::Errand { device, no, content } => {
+                let device = self.device(*device)?;
+                self.tx.put_errand(device, *no, content)?;
+            }
             Line::Item { book, .. } => {
                 let rows = lines.iter().filter_map(|line| match line {
                     Line::Item { row, .. } => Some(self.item(row)),

@@ -210,6 +210,19 @@ impl MemoryTx<'_> {
         Ok(())
     }
 
+    pub(super) fn errands(&mut self, device: DeviceNo, from: i64, limit: usize) -> Result<Vec<(i64, Vec<u8>)>> {
+        Ok(self.with(|tables, changes| {
+            let range = (Included((device, from)), Included((device, i64::MAX)));
+            let rows = changes.errands.scan(&tables.errands, range.0, range.1);
+            rows.map(|((_, no), content)| (*no, content.clone())).take(limit).collect()
+        }))
+    }
+
+    pub(super) fn put_errand(&mut self, device: DeviceNo, no: i64, content: &[u8]) -> Result<()> {
+        self.with(|_, changes| changes.errands.put((device, no), content.to_vec()));
+        Ok(())
+    }
+
     fn remove_outgoing(tables: &Tables, changes: &mut Changes, key: (DeviceNo, BookNo, Guid)) {
         if let Some(row) = changes.outgoing.get(&tables.outgoing, &key) {
             changes.outgoing_by_view.remove((key.0, key.1, row.sent_view_fp, row.guid));

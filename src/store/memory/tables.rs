@@ -104,6 +104,7 @@ tables! {
     dirty: (String, BookNo) => (),
     staged_luids: (DeviceNo, BookNo, i64, String) => i64,
     partials: (DeviceNo, BookNo, Direction) => PartialRow,
+    errands: (DeviceNo, i64) => Vec<u8>,
     /// Large contents, piece by piece.
     blobs: (BlobNo, i64) => Piece,
 }

@@ -268,6 +268,22 @@ impl PostgresTx<'_> {
         Ok(count.unwrap_or_default().cast_unsigned())
     }
 
+    pub(super) fn errands(&mut self, device: DeviceNo, from: i64, limit: usize) -> Result<Vec<(i64, Vec<u8>)>> {
+        let sql = "SELECT errand, content FROM errand WHERE account = $1 AND device = $2 AND errand >= $3
+                   ORDER BY errand LIMIT $4";
+        let account = self.account;
+        self.all(sql, &[&account, &device.0, &from, &rows_at_most(limit)], |row| {
+            Ok((row.try_get(0).or_failure()?, row.try_get(1).or_failure()?))
+        })
+    }
+
+    pub(super) fn put_errand(&mut self, device: DeviceNo, no: i64, content: &[u8]) -> Result<()> {
+        let sql = "INSERT INTO errand (account, device, errand, content) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (account, device, errand) DO UPDATE SET content = excluded.content";
+        let account = self.account;
+        self.run(sql, &[&account, &device.0, &no, &content]).map(drop)
+    }
+
     pub(super) fn partial(
         &mut self,
         device: DeviceNo,

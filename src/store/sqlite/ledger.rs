@@ -191,6 +191,18 @@ impl SqliteTx<'_> {
         Ok(count.unwrap_or_default().cast_unsigned())
     }
 
+    pub(super) fn errands(&self, device: DeviceNo, from: i64, limit: usize) -> Result<Vec<(i64, Vec<u8>)>> {
+        let sql = "SELECT errand, content FROM errand WHERE account = ?1 AND device = ?2 AND errand >= ?3
+                   ORDER BY errand LIMIT ?4";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        self.all(sql, (self.account, device.0, from, rows_at_most(limit)), read)
+    }
+
+    pub(super) fn put_errand(&self, device: DeviceNo, no: i64, content: &[u8]) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO errand (account, device, errand, content) VALUES (?1, ?2, ?3, ?4)";
+        self.run(sql, (self.account, device.0, no, content)).map(drop)
+    }
+
     pub(super) fn partial(&self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Option<PartialRow>> {
         let sql = "SELECT direction, uri, op, meta, declared, received, unconfirmed, last_status, blob FROM partial
                    WHERE account = ?1 AND device = ?2 AND book = ?3 AND direction = ?4";
