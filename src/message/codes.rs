@@ -209,6 +209,8 @@ codes! {
         SUSPEND = 224,
         /// Resume a suspended session (1.2).
         RESUME = 225,
+        /// Something of no other kind, which its item's Meta names (device management 1.2).
+        GENERIC = 1226,
     }
 }
 

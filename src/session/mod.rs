@@ -13,6 +13,7 @@ mod content;
 pub mod datastore;
 mod devinf;
 mod dimensions;
+mod errand;
 mod filtered;
 mod folders;
 mod guarded;
@@ -41,6 +42,7 @@ pub use client::{
     Patience, Poll, PollConfig,
 };
 pub use dimensions::MAX_DIMENSIONS;
+pub use errand::{ERRAND_TYPE, ERRAND_URI, Errand, Errands, Executor, Visit};
 pub use held::{Decided, Held, HeldDecision, decide_held, held};
 pub use host::{Busy, Host, ServerIdentity, Speaker};
 pub use plan::{BookPlan, plan};

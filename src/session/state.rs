@@ -1,5 +1,6 @@
 //! A session's state between two messages: one explicit, versioned, serialisable type without any per-item data.
 
+use super::errand::ErrandState;
 use super::large_out::LargeOut;
 use super::profile::ResumeObjects;
 use super::trust::Trust;
@@ -14,8 +15,9 @@ use serde::{Deserialize, Serialize};
 /// leaves alone, and asks the peer for patience. So the number goes up with every change that an earlier release could not
 /// go on with, or would lose by writing the state anew; what is new has a default for the states of before.
 ///
-/// 1: the first. 2: the number of the keys that a session was opened by.
-pub(super) const STATE_VERSION: i64 = 2;
+/// 1: the first. 2: the number of the keys that a session was opened by. 3: what a
+/// device is told to do.
+pub(super) const STATE_VERSION: i64 = 3;
 
 /// More than any count or number of a session is: they can be counted on from here without an overflow.
 const MOST: u64 = 1 << 60;
@@ -81,6 +83,9 @@ pub(super) struct State {
     /// The profile rules about the peer, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
+    /// What a device is told to do, and what it reports of it.
+    #[serde(default, skip_serializing_if = "ErrandState::is_empty")]
+    pub errands: ErrandState,
     /// Consecutive messages in which neither side said anything but "go on".
     pub idle: u32,
     /// Messages and bytes, for the report.
@@ -305,6 +310,7 @@ impl State {
             began: 0,
             restarts: 0,
             rules: Vec::new(),
+            errands: ErrandState::default(),
             idle: 0,
             messages: 0,
             bytes_in: 0,

@@ -121,6 +121,7 @@ impl<'l> World<'l> {
                 max_card_size: 4_000_000,
                 guard: DeletionGuard::default(),
                 profiles: Profiles::shipped(),
+                executor: None,
             };
             let device = Device {
                 store: Arc::new(FaultStore::new(memory.clone())),

@@ -86,6 +86,7 @@ impl Step<'_> {
             let reference = (sent_as.msg_id, sent_as.cmd_id);
             match &*status.cmd {
                 "Alert" => {
+                    self.take_report_status(status);
                     let store = self.state.stores.iter_mut().find(|store| store.alert_ref == Some(reference));
                     if let Some(store) = store {
                         store.alert_ref = None;
@@ -168,6 +169,10 @@ impl Step<'_> {
                             self.state.owe_results(&msg_ref, get.cmd_id.as_str());
                         }
                     }
+                }
+                Command::Exec(exec) if self.config.executor.is_some() => {
+                    let code = self.take_errand(exec).unwrap_or(StatusCode::NOT_IMPLEMENTED);
+                    statuses.push(Queued::of(message, command, code));
                 }
                 _ => {
                     let Some(code) = out_of_place(Role::Client, command) else { continue };

@@ -4,6 +4,7 @@ mod book;
 mod busy;
 mod called;
 mod credential;
+mod errand;
 mod exchange;
 mod fallback;
 mod heard;
@@ -27,7 +28,7 @@ use super::large::{BookRoom, LargeLimits};
 use super::receive::Quota;
 use super::state::{Package, State, StoreState};
 use super::turn::Turn;
-use super::{Profiles, Report, ServerIdentity};
+use super::{Executor, Profiles, Report, ServerIdentity};
 use crate::codec::Encoding;
 use crate::contact::lens::Dimension;
 use crate::message::{AlertCode, Mem, StatusCode, Timestamp, Version};
@@ -132,6 +133,8 @@ pub struct ClientConfig {
     pub guard: DeletionGuard,
     /// What is done differently for servers known to need it.
     pub profiles: Profiles,
+    /// Who does what the server tells this device to do by Exec; without one that is answered 501.
+    pub executor: Option<Arc<dyn Executor>>,
 }
 
 impl ClientConfig {
@@ -158,6 +161,7 @@ impl ClientConfig {
             max_card_size: 1 << 22,
             guard: DeletionGuard::default(),
             profiles: Profiles::shipped(),
+            executor: None,
         }
     }
 

@@ -124,6 +124,7 @@ impl Step<'_> {
                 })
                 .map_err(broken)?;
         }
+        self.write_reports(&mut outbox)?;
         self.write_alerts(&mut outbox, None)?;
         self.turn.put_pairs(tx)?;
         Ok(outbox.finish(true))

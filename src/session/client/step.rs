@@ -119,7 +119,8 @@ impl Step<'_> {
         let header = self.header();
         let mut outbox = self.outbox(&header)?;
         let heard = !statuses.is_empty();
-        let refuses = statuses.iter().any(|status| status.code >= 400);
+        // What it refuses the server is told (§3.5), and what it is told to do it waits for.
+        let refuses = statuses.iter().any(|status| status.code >= 400 || status.cmd == "Exec");
         self.write_header_status(&mut outbox, message)?;
         write_statuses(tx, &self.turn.token, &mut outbox, statuses)?;
         devinf::write_results(&mut outbox, &mut self.state, self.turn.quota, self.config.encoding).map_err(broken)?;
@@ -140,7 +141,7 @@ impl Step<'_> {
                 if !self.state.suspended {
                     self.turn.finish(tx, &mut self.state.stores)?;
                 }
-                // Who has said the last word waits for none; but that it is refused it is told (§3.5).
+                // Who has said the last word waits for none.
                 if !heard || message.last && !refuses {
                     self.turn.put_pairs(tx)?;
                     return Ok(None);

@@ -48,7 +48,7 @@ impl Server {
 }
 
 impl Step<'_, '_> {
-    fn speaker(&self) -> Speaker<'_> {
+    pub(super) fn speaker(&self) -> Speaker<'_> {
         Speaker { account: self.door.account, device_id: &self.device.device_id }
     }
 

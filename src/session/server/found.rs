@@ -112,6 +112,7 @@ impl Server {
         let step = Step {
             config: &self.config,
             door: self.door(asked, account),
+            errands: self.errands.as_deref(),
             encoding: asked.encoding,
             now: asked.request.now,
             message: &message,

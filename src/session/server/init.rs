@@ -70,6 +70,7 @@ impl Step<'_, '_> {
                     StatusCode::OK
                 }
                 Some(AlertCode::NEXT_MESSAGE | AlertCode::DISPLAY) => StatusCode::OK,
+                Some(AlertCode::GENERIC) => self.take_report(tx, alert)?,
                 // What was answered 101 was not done; there is no result of it, and the device begins anew (§3.11).
                 Some(AlertCode::RESULT) => StatusCode::TIMEOUT,
                 Some(code) if self.turn.manners.is_idle_alert(code) => StatusCode::OK,

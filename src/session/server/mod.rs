@@ -3,6 +3,7 @@
 mod admit;
 mod busy;
 mod door;
+mod errand;
 mod found;
 mod init;
 mod keyring;
@@ -21,7 +22,7 @@ use self::tell::{Notes, Spans, Way};
 use super::large::{BookRoom, LargeLimits};
 use super::metrics::Metrics;
 use super::receive::Quota;
-use super::{Busy, Host, Profiles, Report};
+use super::{Busy, Errands, Host, Profiles, Report};
 use crate::auth::{Attempts, CredError, MacHeader, Presented};
 use crate::codec::{EncodeError, Encoding, Limits, decode_header};
 use crate::message::{Chal, Header, Location, StatusCode, Timestamp, Version};
@@ -276,6 +277,7 @@ pub struct Server {
     keys: Keychain,
     attempts: Mutex<Attempts>,
     host: Arc<dyn Host>,
+    errands: Option<Arc<dyn Errands>>,
     busy: Mutex<Busy>,
     waiting: Waiting,
     devices: Mutex<Buckets>,
@@ -302,6 +304,7 @@ impl Server {
             keys,
             attempts: Mutex::new(Attempts::new(ATTEMPTS)),
             host: Arc::new(()),
+            errands: None,
             busy: Mutex::new(Busy::No),
             waiting: Waiting::default(),
             devices: Mutex::new(Buckets::new(BUCKETS)),
@@ -314,6 +317,13 @@ impl Server {
     #[must_use]
     pub fn with_host(mut self, host: Arc<dyn Host>) -> Self {
         self.host = host;
+        self
+    }
+
+    /// The same server with somebody who has errands for its devices.
+    #[must_use]
+    pub fn with_errands(mut self, errands: Arc<dyn Errands>) -> Self {
+        self.errands = Some(errands);
         self
     }
 

@@ -5,6 +5,7 @@ use super::door::Door;
 use super::tell::Told;
 use crate::codec::{Encoding, Limits, decode_devinf};
 use crate::message::{AlertCode, Chal, Command, Header, Location, Message, Meta, StatusCode, Timestamp, Version};
+use crate::session::Errands;
 use crate::session::changes::Question;
 use crate::session::confirm::take_map;
 use crate::session::devinf;
@@ -28,6 +29,8 @@ pub(super) struct Step<'s, 'm> {
     pub config: &'s ServerConfig,
     /// Who may do what, and who this server is.
     pub door: Door<'s>,
+    /// Who has something for the device to do.
+    pub errands: Option<&'s dyn Errands>,
     pub encoding: Encoding,
     pub now: Timestamp,
     pub message: &'s Message<'m>,
@@ -86,6 +89,7 @@ impl Step<'_, '_> {
         self.turn.learn_folders(&mut self.state, self.device.devinf.as_deref());
         self.turn.learn_lenses(tx, &mut self.state, self.device.devinf.as_deref())?;
         self.take_status_of_commands();
+        self.take_status_of_errands(tx)?;
         let body = &self.message.body;
         self.turn.take_answers(tx, &mut self.state, body)?;
         if self.suspends() {
@@ -432,6 +436,7 @@ impl Step<'_, '_> {
         self.write_news(tx, &mut outbox)?;
         self.write_alerts(&mut outbox).map_err(broken)?;
         write_broken(&mut outbox, &mut self.state)?;
+        self.write_errands(tx, &mut outbox)?;
         let sent_all = self.write_changes(tx, &mut outbox)?;
 
         let answered = self.state.owed_results.is_empty() && self.state.owed_news.is_empty();
@@ -444,7 +449,8 @@ impl Step<'_, '_> {
             self.state.package = Package::Over;
         }
         // A package ends when all its statuses found room; the end of the session is the end of a package.
-        let ends = sent_all || self.state.owes_final || self.state.package == Package::Over;
+        let looks_in = self.state.stores.is_empty() && self.state.package == Package::Confirming;
+        let ends = sent_all || self.state.owes_final || looks_in || self.state.package == Package::Over;
         let last = given_up || (ends && flushed && !settles && !self.owes_alerts());
         self.state.owes_final = ends && !last;
         if !last && !message.last && !outbox.spoke() {
@@ -457,6 +463,7 @@ impl Step<'_, '_> {
             }
             self.turn.finish(tx, &mut self.state.stores)?;
             self.clear_news(tx)?;
+            self.end_errands(tx)?;
         }
         Ok(outbox.finish(last))
     }
@@ -474,7 +481,9 @@ impl Step<'_, '_> {
                 return Ok(false);
             }
         }
-        let awaits = self.state.stores.iter().any(|store| store.active() && store.sync.sends(Role::Server));
+        // Who is told to do something has to answer, as who is sent something.
+        let awaits = self.state.stores.iter().any(|store| store.active() && store.sync.sends(Role::Server))
+            || !self.state.errands.told.is_empty();
         self.state.package = if awaits { Package::Confirming } else { Package::Over };
         Ok(true)
     }
