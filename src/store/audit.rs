@@ -27,6 +27,21 @@ pub const HELD_DISCARDED: &str = "held.discarded";
 /// New keys were made.
 pub const KEYS_ROTATED: &str = "keys.rotated";
 
+/// A device has a key by which it knows orders.
+pub const CONTROL_ENROLLED: &str = "control.enrolled";
+/// Something was ordered of a device.
+pub const CONTROL_ISSUED: &str = "control.issued";
+/// An order was told to a device, with how its backup stood.
+pub const CONTROL_TOLD: &str = "control.told";
+/// An order was handed to a carrier other than a session.
+pub const CONTROL_CARRIED: &str = "control.carried";
+/// A device took an order, or did not.
+pub const CONTROL_ANSWERED: &str = "control.answered";
+/// A device said what came of an order.
+pub const CONTROL_REPORTED: &str = "control.reported";
+/// An order was taken back.
+pub const CONTROL_CANCELLED: &str = "control.cancelled";
+
 /// Something that was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
