@@ -2,8 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, audit, backup, book, boxes, config, conformance, demo, device, held, history, import, item, keys, list,
-    notify, phone, plan, platform, poll, serve, sync, wire,
+    account, audit, backup, book, boxes, config, conformance, control, demo, device, held, history, import, item, keys,
+    list, notify, phone, plan, platform, poll, serve, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -72,6 +72,9 @@ enum Command {
     Match(plan::Args),
     /// Write the notification that asks a device to sync; how it gets there is up to you
     Notify(Box<notify::Args>),
+    /// A device that was lost: stop it, clear it; or pull its cards straight from it
+    #[command(subcommand)]
+    Control(control::Command),
     /// Ask a server whether it keeps the rules of the protocol; writes test cards into an empty book and removes them
     Conformance(Box<conformance::Args>),
     /// Turn a message (WBXML or XML) into readable XML, and a notification of DS 1.2 into text
@@ -106,6 +109,7 @@ impl Cli {
             Command::History(command) => command.json(),
             Command::Import(args) => args.json,
             Command::Match(args) => args.json,
+            Command::Control(command) => command.json(),
             Command::Conformance(args) => args.json,
             Command::Config(_) | Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => {
                 false
@@ -141,6 +145,7 @@ impl Cli {
             Command::Import(args) => import::run(&args),
             Command::Match(args) => plan::run(&args),
             Command::Notify(args) => notify::run(&args),
+            Command::Control(command) => control::run(&command),
             Command::Conformance(args) => conformance::run(&args),
             Command::Decode(args) => wire::decode(&args),
             Command::Encode(args) => wire::encode(&args),

@@ -172,6 +172,7 @@ impl Demo {
                 encoding: Encoding::Xml,
                 version: Version::V12,
                 credentials: Credentials::Device { account: ACCOUNT.to_owned(), secret: platform.secret.clone() },
+                control: None,
                 server: None,
                 http,
             },
@@ -184,6 +185,7 @@ impl Demo {
             allow_mass_delete: false,
             profiles: Profiles::shipped(),
             layout: &Layout::default(),
+            called: None,
         };
         let outcome = job.run(&mut Progress::new(true, None))?;
         let (received, sent) = totals(&outcome);

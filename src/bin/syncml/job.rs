@@ -1,6 +1,7 @@
 //! One sync of a folder of cards with a server.
 
 use crate::books::{self, BookKind};
+use crate::control::{self, Station};
 use crate::database;
 use crate::failure::{Exit, Failure, Result};
 use crate::folder::{Folder, MAX_CARD};
@@ -14,6 +15,7 @@ use syncml::auth::Verifier;
 use syncml::message::AlertCode;
 use syncml::service::book::{Aligned, Layout};
 use syncml::session::{BookFilter, Client, ClientBook, ClientConfig, Counts, Patience, Profiles, Report};
+use syncml::store::memory::MemoryStore;
 use syncml::store::replica::{Book, ReplicaOptions, ReplicaReport, collect, collect_some, deliver};
 use syncml::store::{AccountNo, Store, Verdict};
 use syncml::sync::DeletionGuard;
@@ -41,6 +43,8 @@ pub(crate) struct Job<'a> {
     pub(crate) profiles: Profiles,
     /// What of the cards takes part.
     pub(crate) layout: &'a Layout,
+    /// The session that a notification asked for.
+    pub(crate) called: Option<&'a str>,
 }
 
 /// What a sync did.
@@ -57,12 +61,21 @@ pub(crate) struct Outcome {
 impl Job<'_> {
     /// Opens the folder and its state, and brings them in step with the server.
     pub(crate) fn run(self, progress: &mut Progress) -> Result<Outcome> {
-        let mut folder = Folder::open(self.dir, self.book)?;
-        let store = database::open(&folder.state())?;
-        let own = Own::of(store.as_ref(), self.device_id)?;
-        own.holds_only(store.as_ref(), self.book)?;
-        let mut outcome = self.run_in(&store, &own, &mut folder, None, progress)?;
-        outcome.skip(folder.unusable());
+        if control::is_stopped(self.dir) {
+            obey(&self.link, true, progress)?;
+            return Err(control::stopped(self.dir));
+        }
+        let outcome = {
+            let mut folder = Folder::open(self.dir, self.book)?;
+            let store = database::open(&folder.state())?;
+            let own = Own::of(store.as_ref(), self.device_id)?;
+            own.holds_only(store.as_ref(), self.book)?;
+            let mut outcome = self.run_in(&store, &own, &mut folder, None, progress)?;
+            outcome.skip(folder.unusable());
+            outcome
+        };
+        // The folder is free again: an order may clear it.
+        obey(&self.link, false, progress)?;
         Ok(outcome)
     }
 
@@ -92,6 +105,17 @@ impl Job<'_> {
         progress.say("writing the folder");
         let delivered = self.deliver(store.as_ref(), own, book)?;
         let failure = ran.err().map(Failure::from);
+        let report = session.report();
+        let refused: u64 = report.books.iter().map(|book| book.sent.refused + book.withheld).sum();
+        if let Some(control) = &self.link.control
+            && failure.is_none()
+            && report.clean
+            && refused == 0
+            && self.mode != AlertCode::ONE_WAY_FROM_SERVER
+            && self.mode != AlertCode::REFRESH_FROM_SERVER
+        {
+            control.confirm(self.dir, now())?;
+        }
         Ok(Outcome::new(session.report(), collected, delivered, &[], start, failure))
     }
 
@@ -113,10 +137,18 @@ impl Job<'_> {
 
     /// Begins the session.
     pub(crate) fn begin(&self, store: &Arc<dyn Store>, own: &Own) -> Result<Client> {
-        let Link { to, encoding, version, credentials, server, http } = self.link.clone();
+        let Link { to, encoding, version, credentials, control, server, http } = self.link.clone();
+        let device_id = self.device_id.map_or_else(|| own.device_id.clone(), str::to_owned);
+        if let Some(control) = &control
+            && control.key()?.device_id() != device_id
+        {
+            let text =
+                format!("--control: that file is of device {:?}, not of {device_id:?}", control.key()?.device_id());
+            return Err(Failure::usage(text));
+        }
         let config = ClientConfig {
             server_uri: to,
-            device_id: self.device_id.map_or_else(|| own.device_id.clone(), str::to_owned),
+            device_id,
             credentials,
             book_credentials: Vec::new(),
             server,
@@ -140,9 +172,53 @@ impl Job<'_> {
             max_card_size: MAX_OBJ_SIZE,
             guard: if self.allow_mass_delete { DeletionGuard::OFF } else { DeletionGuard::default() },
             profiles: self.profiles.clone(),
+            executor: control.map(|control| control.executor(Some(self.dir))),
         };
+        if let Some(called) = self.called {
+            return Ok(Client::begin_notified(Arc::clone(store), own.account, config, called, now())?);
+        }
         Ok(Client::begin(Arc::clone(store), own.account, config, now())?)
     }
+}
+
+/// Executes what the device's owner ordered, and reports it; how many orders that were. `first` asks for orders in any case. To be called while no
+/// folder is in use.
+pub(crate) fn obey(link: &Link, first: bool, progress: &mut Progress) -> Result<usize> {
+    let Some(control) = &link.control else { return Ok(0) };
+    let mut executed = 0;
+    // A visit may bring the next order; they come by eights, so that twice is plenty.
+    for round in 0..3 {
+        let ran = control.execute(now())?;
+        executed += ran;
+        let owes = !control.contents().agent.receipts().is_empty();
+        if ran == 0 && !owes && !(first && round == 0) {
+            break;
+        }
+        progress.say("reporting to the server");
+        look_in(link, control, progress)?;
+    }
+    Ok(executed)
+}
+
+/// Looks in at the server: reports, takes orders, executes and reports them.
+pub(crate) fn visit(link: &Link, progress: &mut Progress) -> Result<usize> {
+    obey(link, true, progress)
+}
+
+/// A session about no book.
+fn look_in(link: &Link, control: &Arc<Station>, progress: &mut Progress) -> Result<()> {
+    let Link { to, encoding, version, credentials, server, http, .. } = link.clone();
+    let mut config = ClientConfig::new(to, control.key()?.device_id(), credentials, Vec::new());
+    (config.encoding, config.version, config.server) = (encoding, version, server);
+    config.max_msg_size = http.max_msg_size;
+    config.executor = Some(control.executor(None));
+    // Nothing has to be remembered of it: what matters is in the device's file.
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new([0; 32]));
+    let own = Own::of(store.as_ref(), None)?;
+    let mut session = Client::begin(Arc::clone(&store), own.account, config, now())?;
+    let http = HttpClient::new(http)?;
+    client::run(&mut session, &http, progress)?;
+    Ok(())
 }
 
 impl Outcome {

@@ -1,5 +1,6 @@
 //! How commands that sync reach a server, and prove who they are.
 
+use crate::control::Station;
 use crate::failure::{Failure, Result};
 use crate::network::{self, NetworkArgs};
 use crate::progress;
@@ -7,6 +8,7 @@ use crate::secret::{self, PasswordArgs, server_identity};
 use crate::trace::Trace;
 use clap::ValueEnum;
 use std::path::PathBuf;
+use std::sync::Arc;
 use syncml::codec::Encoding;
 use syncml::message::Version;
 use syncml::session::{Credentials, ServerIdentity};
@@ -45,6 +47,9 @@ pub(crate) struct LinkArgs {
     /// The largest message to take, in bytes
     #[arg(long, value_name = "N", default_value_t = 150_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     max_msg_size: u64,
+    /// Take orders of this device's owner: the file that `syncml control join` made
+    #[arg(long, value_name = "FILE")]
+    control: Option<PathBuf>,
     /// Write every message to a file in this folder (they hold cards and digests of credentials)
     #[arg(long, value_name = "DIR")]
     trace: Option<PathBuf>,
@@ -81,6 +86,8 @@ pub(crate) struct Link {
     pub(crate) encoding: Encoding,
     pub(crate) version: Version,
     pub(crate) credentials: Credentials,
+    /// Who takes orders of the device's owner.
+    pub(crate) control: Option<Arc<Station>>,
     pub(crate) server: Option<ServerIdentity>,
     pub(crate) http: client::Options,
 }
@@ -101,6 +108,7 @@ impl LinkArgs {
                 Proto::V12 => Version::V12,
             },
             credentials: self.credentials()?,
+            control: self.control.as_deref().map(Station::open).transpose()?,
             server: server_identity(self.server_name.as_deref(), self.server_secret_file.as_deref())?,
             http,
         };

@@ -16,11 +16,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
+use syncml::service::control::Desk;
 use syncml::session::{Host, Report, Server, ServerConfig, ServerIdentity, Speaker};
 use syncml::store::Store;
 use syncml::transport::http::PATH;
 use syncml::transport::http::prometheus::Prometheus;
-use syncml::transport::http::server::{Monitor, Options, serve};
+use syncml::transport::http::server::{Monitor, OnReport, Options, serve};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tracing::info;
@@ -129,7 +130,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             println!("listening on {url}");
         }
     };
-    let server = Server::new(store, config)?.with_host(Arc::new(Own(own)));
+    let server = Server::new(store, config)?.with_host(Arc::new(Own(own))).with_errands(Arc::new(Desk));
     let job = Job { server, options, listen: &args.listen, monitor: args.monitor.as_deref(), purge: args.purge.job() };
     job.run(announce, interrupted)
 }
@@ -214,13 +215,26 @@ pub(crate) struct InProcess {
 
 impl InProcess {
     pub(crate) fn start(store: Arc<dyn Store>, config: ServerConfig) -> Result<Self> {
+        Self::start_at(store, config, "127.0.0.1:0", None)
+    }
+
+    /// At an address; `on_report` is told of every session that ended.
+    pub(crate) fn start_at(
+        store: Arc<dyn Store>,
+        config: ServerConfig,
+        listen: &str,
+        on_report: Option<Arc<OnReport>>,
+    ) -> Result<Self> {
+        let listen = listen.to_owned();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (ready, address) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let ready: Sender<SocketAddr> = ready;
             let announce = move |address, _| ready.send(address).unwrap_or_default();
             let server = Server::new(store, config)?;
-            let job = Job { server, options: Options::default(), listen: "127.0.0.1:0", monitor: None, purge: None };
+            let mut options = Options::default();
+            options.on_report = on_report;
+            let job = Job { server, options, listen: &listen, monitor: None, purge: None };
             job.run(announce, || async { drop(stopped.await) })
         });
         match address.recv() {

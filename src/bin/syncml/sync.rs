@@ -1,6 +1,7 @@
 //! `syncml sync`: a folder of cards and a server, kept in step both ways.
 
 use crate::books::{self, BookKind};
+use crate::called::CalledArgs;
 use crate::database;
 use crate::failure::{Exit, Failure, Result};
 use crate::folder::Folder;
@@ -46,6 +47,8 @@ pub(crate) struct Args {
     #[arg(long)]
     allow_mass_delete: bool,
     #[command(flatten)]
+    called: CalledArgs,
+    #[command(flatten)]
     profiles: ProfileArgs,
     #[command(flatten)]
     treatment: TreatmentArgs,
@@ -81,6 +84,19 @@ enum Mode {
     RefreshFromServer,
 }
 
+impl From<Mode> for AlertCode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::TwoWay => Self::TWO_WAY,
+            Mode::Slow => Self::SLOW,
+            Mode::OneWayFromClient => Self::ONE_WAY_FROM_CLIENT,
+            Mode::RefreshFromClient => Self::REFRESH_FROM_CLIENT,
+            Mode::OneWayFromServer => Self::ONE_WAY_FROM_SERVER,
+            Mode::RefreshFromServer => Self::REFRESH_FROM_SERVER,
+        }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
     logging::start(&args.log_level, args.log_format);
     let book = books::named(&args.book)?;
@@ -89,25 +105,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let link = args.link.open()?;
     let trace = args.link.trace()?;
+    let remote = args.remote_book.as_deref().unwrap_or(&args.book);
+    let called = args.called.take(&args.dir, &link.to, book.book, remote)?;
     let job = Job {
         dir: &args.dir,
         link,
         book,
         local: book.name,
-        remote: args.remote_book.as_deref().unwrap_or(&args.book),
+        remote,
         device_id: args.device_id.as_deref(),
-        mode: match args.mode {
-            Mode::TwoWay => AlertCode::TWO_WAY,
-            Mode::Slow => AlertCode::SLOW,
-            Mode::OneWayFromClient => AlertCode::ONE_WAY_FROM_CLIENT,
-            Mode::RefreshFromClient => AlertCode::REFRESH_FROM_CLIENT,
-            Mode::OneWayFromServer => AlertCode::ONE_WAY_FROM_SERVER,
-            Mode::RefreshFromServer => AlertCode::REFRESH_FROM_SERVER,
-        },
+        mode: called.as_ref().map_or_else(|| args.mode.into(), |called| called.mode),
         filter: args.filter.as_deref(),
         allow_mass_delete: args.allow_mass_delete,
         profiles: args.profiles.read()?.treat(args.treatment.read()),
         layout: &Layout::default(),
+        called: called.as_ref().and_then(|called| called.session_id.as_deref()),
     };
     let mut progress = Progress::new(args.json, trace);
     let outcome = job.run(&mut progress);

@@ -152,6 +152,7 @@ fn fetch(
         allow_mass_delete: true,
         profiles: way.profiles.clone(),
         layout: &Layout::default(),
+        called: None,
     };
     progress.say(&format!("fetching {application}"));
     let http = HttpClient::new(job.link.http.clone())?;

@@ -4,7 +4,9 @@ use super::past;
 use super::place::Place;
 use super::shortcuts::known_as;
 use super::upload::{Uploaded, Way, WayArgs, seconds_until, upload};
+use crate::control;
 use crate::failure::{Exit, Failure, Result};
+use crate::job::obey;
 use crate::output::{self, moment};
 use crate::progress::{Progress, interrupted};
 use clap::ValueEnum;
@@ -79,6 +81,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let way = args.way.open()?;
     settle(args, &mut place)?;
     let mut progress = Progress::new(args.way.json, args.way.link.trace()?);
+    if control::is_stopped(&args.dir) {
+        obey(&way.link, true, &mut progress)?;
+        return Err(control::stopped(&args.dir));
+    }
     if let Some(due) = due {
         let round = Round::of(&mut place, &way, due, &mut progress)?;
         return round.end(args.way.json, &place);
@@ -109,6 +115,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 return Ok(());
             }
             sleep(Duration::from_millis(100));
+        }
+        if control::is_stopped(&args.dir) {
+            return Err(control::stopped(&args.dir));
         }
         place = loop {
             match Place::open(&args.dir) {
@@ -181,6 +190,7 @@ impl Round {
             }
         }
         past::purge_as_agreed(place)?;
+        obey(&way.link, false, progress)?;
         Ok(Self { uploads })
     }
 

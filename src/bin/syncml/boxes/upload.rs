@@ -185,6 +185,7 @@ fn attempt(
         allow_mass_delete: false,
         profiles: way.profiles.clone(),
         layout: &Layout::default(),
+        called: None,
     };
     let http = HttpClient::new(job.link.http.clone())?;
     let mut session = job.begin(&store, &own)?;

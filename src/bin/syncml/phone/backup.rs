@@ -38,6 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             allow_mass_delete: args.allow_mass_delete,
             profiles: profiles.clone(),
             layout: &book.layout,
+            called: None,
         };
         progress.say(&format!("backing up {storage}"));
         let outcome = job.run(&mut progress);

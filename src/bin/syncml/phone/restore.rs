@@ -84,6 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             allow_mass_delete: true,
             profiles: profiles.clone(),
             layout: &book.layout,
+            called: None,
         };
         let done = restore(&job, args, book, &mut progress);
         progress.end();

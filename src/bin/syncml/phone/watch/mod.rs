@@ -9,8 +9,9 @@ mod place;
 
 use super::PhoneArgs;
 use crate::failure::{Exit, Failure, Result};
+use crate::job::obey;
 use crate::output;
-use crate::progress::interrupted;
+use crate::progress::{Progress, interrupted};
 use notice::{Notice, Notices};
 use place::{Place, Turn};
 use serde_json::{Value, json};
@@ -102,7 +103,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let turn = place.turn(&teller)?;
             let now = start.elapsed();
             place.pace = match turn {
-                Turn::Done => Pace::Quiet,
+                Turn::Done => {
+                    if obey(&link, false, &mut Progress::new(phone.json, None))? > 0 {
+                        return Err(Failure::new(
+                            Exit::Problems,
+                            "the owner of this device gave an order, which was executed",
+                        ));
+                    }
+                    Pace::Quiet
+                }
                 Turn::Again(failure) => {
                     let pace = waited.failed(now, &timing);
                     tell_waiting(&teller, place, pace, now, &failure);

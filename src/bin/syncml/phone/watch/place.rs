@@ -323,6 +323,7 @@ impl<'a> Place<'a> {
             allow_mass_delete: false,
             profiles: self.profiles.clone(),
             layout: &self.book.layout,
+            called: None,
         };
         let mut progress = Progress::new(self.phone.json, self.phone.link.trace()?);
         let mut seen = Seen { folder: &mut self.folder, tree: &self.seen };
