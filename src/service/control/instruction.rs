@@ -203,7 +203,7 @@ mod tests {
             ("by another key", sign(&other, &good), 3, backed_up, Err(Refusal::Forged)),
             ("by another device's key", sign(&tablet, &good), 3, backed_up, Err(Refusal::Forged)),
             ("without a signature", format!("{payload}."), 3, backed_up, Err(Refusal::Forged)),
-            ("half a signature", line[..line.len() - 20].to_owned(), 3, backed_up, Err(Refusal::Forged)),
+            ("half a signature", line[..line.len() - 23].to_owned(), 3, backed_up, Err(Refusal::Forged)),
             ("another's signature", swapped, 3, backed_up, Err(Refusal::Forged)),
             ("a receipt called an instruction", relabelled, 3, backed_up, Err(Refusal::Forged)),
             ("again", line.clone(), 5, backed_up, Err(Refusal::Replayed)),
