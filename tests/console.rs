@@ -285,6 +285,16 @@ fn b9_without_tls_only_this_machine_is_served_and_with_it_cookies_are_bound_to_t
 }
 
 #[test]
+fn b9_the_form_for_signing_in_stays_good_in_another_tab() {
+    let world = world();
+    let mut browser = Browser::new(&world);
+    let seen = browser.get("/console/sign-in");
+    browser.get("/console/sign-in");
+    let page = browser.post(&seen, "/console/sign-in", &[("name", "ada"), ("password", PASSWORD)]);
+    assert_eq!((page.status, page.header("location")), (303, Some("/console")));
+}
+
+#[test]
 fn b9_headers_forbid_what_the_page_does_not_do() {
     let world = world();
     let mut browser = Browser::of(&world, "ada");

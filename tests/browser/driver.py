@@ -63,13 +63,18 @@ class Driver:
         return [one[ELEMENT] for one in self.say("POST", "/elements", {"using": "css selector", "value": selector})]
 
     def click(self, selector):
-        self.say("POST", f"/element/{self.find(selector)}/click")
+        self.click_on(self.find(selector))
+
+    def click_on(self, element):
+        # Where it comes to rest, before it is aimed at.
+        self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", {ELEMENT: element})
+        self.say("POST", f"/element/{element}/click")
 
     def press(self, text, tag="button"):
         """Clicks the button or link that says so."""
         path = f"//{tag}[normalize-space()={json.dumps(text, ensure_ascii=False)}]"
         found = self.until(lambda: self.say("POST", "/elements", {"using": "xpath", "value": path}), f"nothing says {text!r}")
-        self.say("POST", f"/element/{found[0][ELEMENT]}/click")
+        self.click_on(found[0][ELEMENT])
 
     def type(self, selector, text, clear=True):
         element = self.find(selector)

@@ -249,7 +249,7 @@ def history_and_restore(world, driver, pages):
     driver.press("History", "p/a")
     driver.sees("added", "changed", "console")
     pages.check("history-of-a-card")
-    driver.say("POST", f"/element/{driver.all('tbody tr a')[-1]}/click")
+    driver.click_on(driver.all("tbody tr a")[-1])
     driver.sees("What has changed since", "Captain", "Admiral")
     pages.check("revision")
     driver.press("Bring this revision back")

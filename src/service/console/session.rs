@@ -122,6 +122,11 @@ pub(super) fn random_id() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
+/// Whether it looks like one of [`random_id`].
+pub(super) fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Why nobody was let in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Denied {
@@ -266,8 +271,7 @@ impl Door {
 /// Account and id of a cookie.
 fn parse(cookie: &str) -> Option<(AccountNo, &str)> {
     let (account, id) = cookie.split_once('.')?;
-    let good = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    Some((AccountNo(account.parse().ok().filter(|_| good)?), id))
+    Some((AccountNo(account.parse().ok().filter(|_| is_id(id))?), id))
 }
 
 /// Under which a session is kept.

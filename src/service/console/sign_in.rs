@@ -7,7 +7,7 @@ use super::frame::{Frame, button, hidden, warning};
 use super::html::{Element, Link, el};
 use super::phrases::Phrase;
 use super::routes::SESSION_COOKIE;
-use super::session::{Denied, Door, form_token, is_token, random_id};
+use super::session::{Denied, Door, form_token, is_id, is_token, random_id};
 use axum::http::StatusCode;
 
 /// The name of the cookie that a form for signing in goes with: nobody is signed in yet, and nobody else is to sign a
@@ -23,9 +23,10 @@ pub(super) fn page(asked: &Asked) -> Result<Answer, Wrong> {
     Ok(form(asked, StatusCode::OK, None))
 }
 
-/// The form, with a new secret of its own.
+/// The form, with a secret of its browser's own: the one that it has, so that the same form in another tab stays good.
 fn form(asked: &Asked, status: StatusCode, problem: Option<&str>) -> Answer {
-    let secret = random_id();
+    let known = asked.cookie(&asked.cookie_name(FORM_COOKIE)).filter(|secret| is_id(secret));
+    let secret = known.map_or_else(random_id, str::to_owned);
     let say = |phrase| asked.language.say(phrase);
     let input = |phrase, name, kind, hint| -> Element {
         let input = el("input").attr("id", name).attr("name", name).attr("type", kind).attr("autocomplete", hint);
