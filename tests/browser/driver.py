@@ -127,7 +127,7 @@ class Driver:
         """Sets colours and width."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.cdp("Emulation.setEmulatedMedia", features=scheme)
-        width, height = (390, 844) if phone else (1100, 760)
+        width, height = (390, 844) if phone else (1000, 560)
         self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
 
     def cdp(self, command, **parameters):

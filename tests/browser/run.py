@@ -92,6 +92,7 @@ class Pages:
             raise Problem(f"{name}: the browser complains: {complaints}")
         source = driver.source()
         driver.complaints()
+        driver.run("window.scrollTo(0, 0)")
         found = markup.problems(source)
         if found:
             raise Problem(f"{name}: {found}")
