@@ -50,7 +50,7 @@ pub(super) fn show(who: &SignedIn, asked: &Asked) -> Result<Answer, Wrong> {
         .add(action(&here.clone().then("history"), say(Phrase::History)))
         .add(action(&link(book), say(Phrase::Back)));
     let size = asked.language.fill(Phrase::NoCard, &[&row.content_len().to_string()]);
-    let delete = post(who, &here.clone().then("delete"))
+    let delete = post(who, &here.then("delete"))
         .class("delete")
         .add(hidden("revision", &row.revision.to_string()))
         .add(el("p").text(say(Phrase::DeleteHint)))

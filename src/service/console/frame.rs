@@ -56,8 +56,10 @@ impl<'a> Frame<'a> {
             .add(el("h1").text(say(self.title)))
             .add(self.notice.as_ref().map(|text| el("p").class("notice").attr("role", "status").text(text)))
             .add(content);
-        let body =
-            el("body").add(el("a").class("skip").to_id("main").text(say(Phrase::SkipToContent))).add(banner).add(main);
+        let body = el("body")
+            .add(el("a").class("skip").anchored("main").text(say(Phrase::SkipToContent)))
+            .add(banner)
+            .add(main);
         Answer::page(status, el("html").attr("lang", language.code()).add(head).add(body).into())
     }
 

@@ -107,7 +107,7 @@ impl Element {
     }
 
     /// Gives it the address of an element of the same page.
-    pub(super) fn to_id(self, id: &'static str) -> Self {
+    pub(super) fn anchored(self, id: &'static str) -> Self {
         self.put("href", &format!("#{id}"))
     }
 

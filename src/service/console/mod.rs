@@ -58,7 +58,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// options given, which say who is behind TLS and whose request it is.
 ///
 /// Without TLS only this machine itself is served.
-#[must_use]
 pub fn router(store: Arc<dyn Store>, options: &Options) -> Router {
     let console = Arc::new(Console { door: Door::new(store), options: options.clone() });
     let paths = [ROOT.to_owned(), format!("{ROOT}/"), format!("{ROOT}/{{*rest}}")];
