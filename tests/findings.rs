@@ -336,10 +336,11 @@ fn credentials() -> Vec<Vec<u8>> {
     all
 }
 
-/// A claim in `docs/security.md` names the test that shows it, as `FILE::NAME`.
+/// A claim in `docs/security.md` and `docs/console.md` names the test that shows it, as `FILE::NAME`.
 #[test]
 fn every_claim_names_a_test_that_exists() {
-    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let text =
+        ["docs/security.md", "docs/console.md"].map(|page| fs::read_to_string(root().join(page)).unwrap()).concat();
     let mut count = 0;
     for (file, name) in text.split('`').skip(1).step_by(2).filter_map(|code| code.split_once(".rs::")) {
         let source =

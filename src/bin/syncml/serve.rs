@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
+use syncml::service::console;
 use syncml::service::control::Desk;
 use syncml::session::{Host, Report, Server, ServerConfig, ServerIdentity, Speaker};
 use syncml::store::Store;
@@ -54,6 +55,10 @@ pub(crate) struct Args {
     /// The header in which a proxy in front says whose request it is, such as x-forwarded-for; the last name in it counts
     #[arg(long, value_name = "HEADER")]
     address_header: Option<HeaderName>,
+    /// Serve the page, too, where people see and edit their books in a browser: below /console. Without TLS (--behind-tls)
+    /// it is for this machine alone
+    #[arg(long)]
+    console: bool,
     /// Accept basic and static credentials from this machine although HTTP does not protect them
     #[arg(long)]
     allow_basic: bool,
@@ -119,15 +124,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     options.address_header.clone_from(&args.address_header);
     options.grace = Duration::from_secs(args.grace);
     options.on_report = Some(Arc::new(move |report: &Report| tell(report, json)));
+    options.beside = args.console.then(|| console::router(store.clone(), &options));
     let announce = |address: SocketAddr, watching: Option<SocketAddr>| {
         if let Some(address) = watching {
             info!(%address, "metrics, health and readiness");
         }
         let url = format!("http://{address}{PATH}");
+        let page = args.console.then(|| format!("http://{address}/console"));
         if json {
-            output::json(&serde_json::json!({ "listening": url }));
+            output::json(&serde_json::json!({ "listening": url, "console": page }));
         } else {
             println!("listening on {url}");
+            if let Some(page) = page {
+                println!("console on {page}");
+            }
         }
     };
     let server = Server::new(store, config)?.with_host(Arc::new(Own(own))).with_errands(Arc::new(Desk));

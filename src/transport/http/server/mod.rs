@@ -26,6 +26,7 @@ use axum::http::header::{
     ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER,
     VARY,
 };
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use std::borrow::Cow;
 use std::fmt;
@@ -85,6 +86,8 @@ pub struct Options {
     pub on_report: Option<Arc<OnReport>>,
     /// Called on a thread that may block; see [`OnFailure`].
     pub on_failure: Option<Arc<OnFailure>>,
+    /// Paths of the host's own, which are not SyncML's: all others are.
+    pub beside: Option<Router>,
 }
 
 impl Default for Options {
@@ -103,6 +106,7 @@ impl Default for Options {
             grace: Duration::from_secs(30),
             on_report: None,
             on_failure: None,
+            beside: None,
         }
     }
 }
@@ -123,6 +127,7 @@ impl fmt::Debug for Options {
             .field("grace", &self.grace)
             .field("on_report", &self.on_report.is_some())
             .field("on_failure", &self.on_failure.is_some())
+            .field("beside", &self.beside.is_some())
             .finish()
     }
 }
@@ -134,8 +139,36 @@ struct Binding {
 
 /// A router that answers SyncML on every path; nest it where a host wants it. For a peer's address (back-off, loopback)
 /// serve it with `into_make_service_with_connect_info::<SocketAddr>()`.
-pub fn router(server: Arc<Server>, options: Options) -> Router {
-    Router::new().fallback(handle).with_state(Arc::new(Binding { server, options }))
+pub fn router(server: Arc<Server>, mut options: Options) -> Router {
+    let beside = options.beside.take().unwrap_or_default();
+    beside.merge(Router::new().fallback(handle).with_state(Arc::new(Binding { server, options })))
+}
+
+/// Who a request comes from, as far as the connection and a proxy in front say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Caller {
+    /// Whether it came over TLS ([`Options::protected`]).
+    pub protected: bool,
+    /// Whether it came from this machine, and not by a proxy.
+    pub loopback: bool,
+    /// Its address, for what is counted.
+    pub address: Option<String>,
+}
+
+impl Caller {
+    /// Who sent the request with this head.
+    #[must_use]
+    pub fn of(options: &Options, head: &Parts) -> Self {
+        let peer = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+        let address = forwarded(&head.headers, options.address_header.as_ref());
+        let protected = options.protected;
+        Self {
+            protected,
+            loopback: !protected && peer.is_some_and(|ip| ip.is_loopback()),
+            address: address.or_else(|| peer.map(|ip| ip.to_string())),
+        }
+    }
 }
 
 /// A request in its span, under its id.
@@ -182,7 +215,6 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
         Ok(body) => body,
         Err(response) => return response,
     };
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
     let span = Span::current();
     let answering = tokio::task::spawn_blocking(move || {
         let _entered = span.entered();
@@ -191,19 +223,17 @@ async fn post(binding: Arc<Binding>, request: Request) -> Response<Body> {
             Some(Ok(body)) => Cow::Owned(body),
             Some(Err(why)) => return not_unpacked(why, limit),
         };
-        let protected = binding.options.protected;
-        let address = forwarded(&parts.headers, binding.options.address_header.as_ref());
-        let address = address.or_else(|| peer.map(|ip| ip.to_string()));
-        debug!(address = address.as_deref(), "a message has come");
+        let caller = Caller::of(&binding.options, &parts);
+        debug!(address = caller.address.as_deref(), "a message has come");
         let mac = text(&parts.headers, &HeaderName::from_static(MAC_HEADER));
         let message = Message {
             content_type: &content_type,
             body: &body,
             token: token(parts.uri.query()),
             mac: mac.as_deref(),
-            protected,
-            loopback: !protected && peer.is_some_and(|ip| ip.is_loopback()),
-            address: address.as_deref(),
+            protected: caller.protected,
+            loopback: caller.loopback,
+            address: caller.address.as_deref(),
             now: now(),
         };
         match binding.server.answer(&message) {

@@ -1,0 +1,721 @@
+//! The page (missions B9, R3, C6): the program, spawned, over real HTTP and SQLite, seen by a browser that has no script. What
+//! one with a script sees is in tests/browser.
+#![cfg(feature = "cli")]
+// It starts processes, opens sockets and reads files; what fails here fails the test.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
+
+#[path = "common/program.rs"]
+mod program;
+
+use program::{PASSWORD, World, card, run, set};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+/// A browser without a script. It keeps cookies.
+struct Browser {
+    address: String,
+    cookies: BTreeMap<String, String>,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// What came.
+struct Page {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Page {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first text between two others.
+    fn between(&self, before: &str, after: &str) -> Option<&str> {
+        let from = self.body.find(before)? + before.len();
+        let len = self.body[from..].find(after)?;
+        Some(&self.body[from..from + len])
+    }
+
+    fn token(&self) -> String {
+        self.between("name=\"token\" value=\"", "\"").unwrap_or_else(|| panic!("no form: {}", self.body)).to_owned()
+    }
+
+    fn field(&self, name: &str) -> String {
+        let value = self.between(&format!("name=\"{name}\" value=\""), "\"");
+        value.unwrap_or_else(|| panic!("no {name}: {}", self.body)).to_owned()
+    }
+
+    /// The inputs whose names begin so, with what is in them.
+    fn inputs(&self, begin: &str) -> Vec<(String, String)> {
+        let inputs = self.body.split('<').filter(|tag| tag.starts_with("input "));
+        let part = |tag: &str, name: &str| {
+            let from = tag.find(&format!(" {name}=\""))? + name.len() + 3;
+            Some(tag[from..from + tag[from..].find('"')?].to_owned())
+        };
+        let inputs = inputs.filter_map(|tag| Some((part(tag, "name")?, part(tag, "value").unwrap_or_default())));
+        inputs.filter(|(name, _)| name.starts_with(begin)).collect()
+    }
+
+    #[track_caller]
+    fn says(&self, status: u16, texts: &[&str]) -> &Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        for text in texts {
+            assert!(self.body.contains(text), "{text:?} is not in {}", self.body);
+        }
+        self
+    }
+}
+
+impl Browser {
+    fn new(world: &World) -> Self {
+        let address = world.url.split('/').nth(2).unwrap().to_owned();
+        Self { address, cookies: BTreeMap::new(), headers: Vec::new() }
+    }
+
+    /// One that is signed in.
+    fn of(world: &World, name: &str) -> Self {
+        let mut browser = Self::new(world);
+        let page = browser.sign_in(name, PASSWORD);
+        assert_eq!((page.status, page.header("location")), (303, Some("/console")), "{}", page.body);
+        browser
+    }
+
+    fn sign_in(&mut self, name: &str, password: &str) -> Page {
+        let token = self.get("/console/sign-in").token();
+        self.send("POST", "/console/sign-in", Some(&[("token", &token), ("name", name), ("password", password)]))
+    }
+
+    fn get(&mut self, path: &str) -> Page {
+        self.send("GET", path, None)
+    }
+
+    /// Fills in a form of a page, as the person would who sees it.
+    fn post(&mut self, seen: &Page, path: &str, fields: &[(&str, &str)]) -> Page {
+        let token = seen.token();
+        let mut all = vec![("token", token.as_str())];
+        all.extend_from_slice(fields);
+        self.send("POST", path, Some(&all))
+    }
+
+    /// Goes where an answer leads.
+    fn follow(&mut self, page: &Page) -> Page {
+        assert_eq!(page.status, 303, "{}", page.body);
+        let path = page.header("location").unwrap().to_owned();
+        self.get(&path)
+    }
+
+    fn send(&mut self, method: &str, path: &str, fields: Option<&[(&str, &str)]>) -> Page {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
+        if !cookies.is_empty() {
+            head += &format!("Cookie: {}\r\n", cookies.join("; "));
+        }
+        for (name, value) in &self.headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        let body = fields.map(encoded).unwrap_or_default();
+        if fields.is_some() {
+            head += &format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", body.len());
+        }
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut lines = head.lines();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let pair = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        let headers: Vec<_> = lines.filter_map(pair).collect();
+        for (_, cookie) in headers.iter().filter(|(name, _)| name == "set-cookie") {
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            match cookie.contains("Max-Age=0") {
+                true => drop(self.cookies.remove(name)),
+                false => drop(self.cookies.insert(name.to_owned(), value.to_owned())),
+            }
+        }
+        Page { status, headers, body: body.to_owned() }
+    }
+}
+
+fn encoded(fields: &[(&str, &str)]) -> String {
+    let code = |text: &str| -> String {
+        text.bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            })
+            .collect()
+    };
+    fields.iter().map(|(name, value)| format!("{}={}", code(name), code(value))).collect::<Vec<_>>().join("&")
+}
+
+fn world() -> World {
+    World::new(&["--console"])
+}
+
+/// A world in which a phone has synced these cards.
+fn synced(cards: &[(&str, &str)]) -> World {
+    let world = world();
+    for (n, (name, lines)) in cards.iter().enumerate() {
+        world.write(&format!("phone/{n}.vcf"), &card(name, lines));
+    }
+    world.synced("phone", &[], 0);
+    world
+}
+
+/// The items of ada's contacts as the program lists them.
+fn items(world: &World) -> Vec<Value> {
+    let (code, out, err) = run(world.with_db(&["list", "--user", "ada", "--json"]).args(["--book", "contacts"]));
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+fn guid(world: &World, name: &str) -> i64 {
+    items(world).iter().find(|item| item["name"] == name).unwrap()["guid"].as_i64().unwrap()
+}
+
+/// The field that has this value.
+fn holding(page: &Page, begin: &str, value: &str) -> String {
+    let inputs = page.inputs(begin);
+    inputs.iter().find(|(_, it)| it == value).unwrap_or_else(|| panic!("{value:?} in {inputs:?}")).0.clone()
+}
+
+/// The card that a file of a folder holds.
+fn file_of(world: &World, dir: &str, name: &str) -> std::path::PathBuf {
+    let files = fs::read_dir(world.path(dir)).unwrap().map(|entry| entry.unwrap().path());
+    let mut cards = files.filter(|path| path.extension().is_some_and(|ending| ending == "vcf"));
+    cards.find(|path| program::formatted_name(path) == name).unwrap()
+}
+
+#[test]
+fn b9_signing_in_and_out() {
+    let world = synced(&[("Zoe Berg", "TEL:+49301111\r\n")]);
+    let mut browser = Browser::new(&world);
+    let page = browser.get("/console");
+    assert_eq!((page.status, page.header("location")), (303, Some("/console/sign-in")));
+    browser.sign_in("ada", "wrong").says(401, &["The name or the password is wrong."]);
+    browser.sign_in("nobody", PASSWORD).says(401, &["The name or the password is wrong."]);
+    assert!(!browser.cookies.contains_key("syncml-console"));
+    let page = browser.sign_in("ada", PASSWORD);
+    let cookie = page.headers.iter().find(|(name, value)| name == "set-cookie" && value.contains("console")).unwrap();
+    // Without TLS there is neither Secure nor the prefix that wants it: docs/console.md.
+    assert!(cookie.1.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie:?}");
+    let home = browser.follow(&page);
+    home.says(200, &["Zoe Berg", "Signed in as ada"]);
+    let old = browser.cookies.clone();
+    let page = browser.post(&home, "/console/sign-out", &[]);
+    assert_eq!((page.status, browser.cookies.contains_key("syncml-console")), (303, false));
+    browser.cookies = old;
+    assert_eq!(browser.get("/console").status, 303, "the session itself has ended");
+}
+
+#[test]
+fn b9_nothing_is_shown_to_who_is_not_signed_in() {
+    let world = synced(&[("Zoe Berg", "")]);
+    let guid = guid(&world, "Zoe Berg");
+    let mut stranger = Browser::new(&world);
+    let paths = [
+        String::new(),
+        "/".to_owned(),
+        "/book/1".to_owned(),
+        "/book/1/rows?q=zoe".to_owned(),
+        "/book/1/new".to_owned(),
+        format!("/book/1/item/{guid}"),
+        format!("/book/1/item/{guid}/edit"),
+        format!("/book/1/item/{guid}/history"),
+        format!("/book/1/item/{guid}/history/{guid}"),
+        "/book/1/history".to_owned(),
+        "/book/1/restore?revision=0".to_owned(),
+        "/history".to_owned(),
+        "/devices".to_owned(),
+        "/devices/live".to_owned(),
+        "/held".to_owned(),
+        "/no/such/page".to_owned(),
+    ];
+    for path in &paths {
+        for cookie in [None, Some("1.0000000000000000000000000000000000000000000000000000000000000000"), Some("1.x")] {
+            stranger.cookies.clear();
+            stranger.cookies.extend(cookie.map(|value| ("syncml-console".to_owned(), value.to_owned())));
+            let page = stranger.get(&format!("/console{path}"));
+            assert_eq!((page.status, page.header("location")), (303, Some("/console/sign-in")), "{path}");
+            assert_eq!(page.body, "", "{path}");
+            let page = stranger.send("POST", &format!("/console{path}"), Some(&[("revision", "0")]));
+            assert_eq!((page.status, page.body.as_str()), (303, ""), "{path}");
+        }
+    }
+    assert_eq!(world.server_names(), set(["Zoe Berg"]));
+    // SyncML is where it was, and without a cookie.
+    let page = stranger.get("/syncml");
+    page.says(200, &["This is a SyncML server"]);
+    assert_eq!(page.header("set-cookie"), None);
+}
+
+#[test]
+fn b9_guesses_are_slowed_down() {
+    let world = world();
+    let mut browser = Browser::new(&world);
+    for guess in 0..6 {
+        assert_eq!(browser.sign_in("ada", &format!("guess {guess}")).status, 401);
+    }
+    let page = browser.sign_in("ada", PASSWORD);
+    assert_eq!((page.status, page.header("retry-after")), (429, Some("1")), "{}", page.body);
+}
+
+#[test]
+fn b9_without_tls_only_this_machine_is_served_and_with_it_cookies_are_bound_to_the_host() {
+    // A proxy in front says that all came over TLS.
+    let world = World::new(&["--console", "--behind-tls"]);
+    let mut browser = Browser::new(&world);
+    let page = browser.sign_in("ada", PASSWORD);
+    let cookies: Vec<_> = page.headers.iter().filter(|(name, _)| name == "set-cookie").collect();
+    assert!(!cookies.is_empty());
+    for (_, cookie) in cookies {
+        assert!(
+            cookie.starts_with("__Host-syncml-") && cookie.contains("; Path=/; HttpOnly; SameSite=Strict"),
+            "{cookie}"
+        );
+        assert!(cookie.ends_with("; Secure") && !cookie.contains("Domain"), "{cookie}");
+    }
+    browser.follow(&page).says(200, &["This book is empty."]);
+}
+
+#[test]
+fn b9_the_form_for_signing_in_stays_good_in_another_tab() {
+    let world = world();
+    let mut browser = Browser::new(&world);
+    let seen = browser.get("/console/sign-in");
+    browser.get("/console/sign-in");
+    let page = browser.post(&seen, "/console/sign-in", &[("name", "ada"), ("password", PASSWORD)]);
+    assert_eq!((page.status, page.header("location")), (303, Some("/console")));
+}
+
+#[test]
+fn b9_headers_forbid_what_the_page_does_not_do() {
+    let world = world();
+    let mut browser = Browser::of(&world, "ada");
+    for path in ["/console", "/console/sign-in", "/console/nothing", "/console/devices/live"] {
+        let page = browser.get(path);
+        let policy = page.header("content-security-policy").unwrap();
+        for part in
+            ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"]
+        {
+            assert!(policy.split("; ").any(|it| it == part), "{part} in {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(page.header("x-frame-options"), Some("DENY"));
+        assert_eq!(page.header("referrer-policy"), Some("same-origin"));
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+        for inline in ["<script>", "<style", " style=", " onclick=", "javascript:"] {
+            assert!(!page.body.contains(inline), "{inline} in {path}");
+        }
+    }
+    for (path, kind) in [("/console/style.css", "text/css"), ("/console/script.js", "text/javascript")] {
+        let file = Browser::new(&world).get(path);
+        assert_eq!((file.status, file.header("content-type").unwrap().split(';').next()), (200, Some(kind)));
+    }
+    assert_eq!(browser.send("PUT", "/console", None).status, 405);
+}
+
+#[test]
+fn b9_a_form_that_is_not_this_pages_is_refused() {
+    let world = synced(&[("Zoe Berg", "TEL:+49301111\r\n")]);
+    let guid = guid(&world, "Zoe Berg");
+    let (mut browser, mut other) = (Browser::of(&world, "ada"), Browser::of(&world, "ada"));
+    let path = format!("/console/book/1/item/{guid}/delete");
+    let seen = browser.get(&format!("/console/book/1/item/{guid}"));
+    let revision = seen.field("revision");
+    let others = other.get(&format!("/console/book/1/item/{guid}")).token();
+    for token in ["", "x", others.as_str()] {
+        let page = browser.send("POST", &path, Some(&[("token", token), ("revision", &revision)]));
+        page.says(403, &["Nothing was done."]);
+    }
+    browser.send("POST", &path, Some(&[("revision", &revision)])).says(403, &["Nothing was done."]);
+    // The right token, but from elsewhere: the browser says so.
+    for site in ["cross-site", "same-site"] {
+        browser.headers = vec![("Sec-Fetch-Site", site.to_owned())];
+        browser.post(&seen, &path, &[("revision", &revision)]).says(403, &["Nothing was done."]);
+    }
+    // Nor can another site sign a browser in.
+    let mut browser = Browser::new(&world);
+    let page = browser.send("POST", "/console/sign-in", Some(&[("name", "ada"), ("password", PASSWORD)]));
+    page.says(403, &["This form is too old."]);
+    assert!(!browser.cookies.contains_key("syncml-console"));
+    assert_eq!(world.server_names(), set(["Zoe Berg"]));
+}
+
+#[test]
+fn b9_another_account_sees_nothing() {
+    let world = synced(&[("Zoe Berg", "TEL:+49301111\r\n")]);
+    let (code, _, err) =
+        run(world.with_db(&["account", "add", "eve"]).arg("--password-file").arg(world.path("password")));
+    assert_eq!(code, 0, "{err}");
+    let guid = guid(&world, "Zoe Berg");
+    let mut eve = Browser::of(&world, "eve");
+    let never = guid + 1000;
+    for path in ["", "/edit", "/history", &format!("/history/{guid}")] {
+        let (theirs, none) = (
+            eve.get(&format!("/console/book/1/item/{guid}{path}")),
+            eve.get(&format!("/console/book/1/item/{never}{path}")),
+        );
+        assert_eq!((theirs.status, none.status), (404, 404), "{path}");
+        assert!(!theirs.body.contains("Zoe"), "{path}");
+    }
+    let home = eve.get("/console?q=zoe");
+    home.says(200, &["Nothing is found."]);
+    for (path, fields) in [
+        (format!("/console/book/1/item/{guid}/delete"), vec![("revision", guid.to_string())]),
+        (format!("/console/book/1/item/{guid}/edit"), vec![("revision", guid.to_string()), ("FN-2", "Eve".to_owned())]),
+        (format!("/console/book/1/item/{guid}/restore"), vec![("revision", guid.to_string())]),
+    ] {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let page = eve.post(&home, &path, &fields);
+        assert!([404, 422].contains(&page.status), "{path}: {}", page.body);
+    }
+    eve.get("/console/devices").says(200, &["No device has synced yet."]);
+    // A cookie is of its account.
+    let (_, id) = eve.cookies["syncml-console"].split_once('.').unwrap();
+    eve.cookies.insert("syncml-console".to_owned(), format!("1.{id}"));
+    let account = eve.cookies["syncml-console"].clone();
+    assert_eq!(eve.get("/console").status, 303, "{account}");
+    assert_eq!(world.server_names(), set(["Zoe Berg"]));
+}
+
+#[test]
+fn r3_search_finds_names_numbers_and_words() {
+    let world = synced(&[
+        ("Zoë Östberg", "TEL;TYPE=CELL:+46 70-174 06 01\r\nEMAIL:zoe@example.com\r\n"),
+        ("小明 王", "TEL:010 5555\r\nNOTE:飲茶\r\n"),
+        ("Bo <b>Bold</b>", "ORG:Fish & Chips\r\n"),
+    ]);
+    let mut browser = Browser::of(&world, "ada");
+    for (query, found) in [
+        ("zoe", &["Östberg"][..]),
+        ("OSTBERG", &["Östberg"]),
+        ("4670174", &["Östberg"]),
+        ("example", &["Östberg"]),
+        ("王", &["小明"]),
+        ("飲茶", &["小明"]),
+        ("chips", &["Bo &lt;b&gt;Bold&lt;/b&gt;"]),
+        ("o", &["Östberg", "Bo &lt;b&gt;"]),
+        ("nobody", &[]),
+    ] {
+        for path in ["/console?", "/console/book/1?", "/console/book/1/rows?"] {
+            let page = browser.get(&format!("{path}{}", encoded(&[("q", query)])));
+            page.says(200, found);
+            let count = page.body.matches("/console/book/1/item/").count();
+            assert_eq!(count, found.len(), "{query} {}", page.body);
+            assert!(!page.body.contains("<b>Bold"), "escaped");
+        }
+    }
+    browser.get("/console?q=nobody").says(200, &["Nothing is found."]);
+    let page = browser.get(&format!("/console?{}", encoded(&[("q", "\"><script>")])));
+    page.says(200, &["value=\"&quot;&gt;&lt;script&gt;\""]);
+}
+
+#[test]
+fn b9_long_books_come_in_pages() {
+    let mut cards = String::new();
+    for n in 0..120 {
+        cards += &card(&format!("Name{n:03} Doe"), "");
+    }
+    let world = world();
+    world.write("all.vcf", &cards);
+    let (code, _, err) = run(world.with_db(&["import", "--user", "ada"]).arg(world.path("all.vcf")));
+    assert_eq!(code, 0, "{err}");
+    let mut browser = Browser::of(&world, "ada");
+    let (mut seen, mut path) = (Vec::new(), "/console/book/1".to_owned());
+    loop {
+        let page = browser.get(&path);
+        page.says(200, &[]);
+        let names = page.body.split("<bdi>Name").skip(1).map(|rest| rest[..3].to_owned());
+        seen.extend(names);
+        match page.between("<a class=\"action\" href=\"/console/book/1?after=", "\"") {
+            Some(after) => path = format!("/console/book/1?after={after}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (0..120).map(|n| format!("{n:03}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn b9_an_edit_reaches_the_device_and_unknown_properties_stay() {
+    let lines = "TEL;TYPE=CELL:+49301111\r\nX-STRANGE;X-P=q:keeps\r\nPHOTO;ENCODING=b;TYPE=JPEG:aGVsbG8=\r\n";
+    let world = synced(&[("Zoe Berg", lines)]);
+    let guid = guid(&world, "Zoe Berg");
+    let mut browser = Browser::of(&world, "ada");
+    browser.get(&format!("/console/book/1/item/{guid}")).says(200, &["Zoe Berg", "+49301111", "X-STRANGE", "keeps"]);
+    let form = browser.get(&format!("/console/book/1/item/{guid}/edit"));
+    form.says(200, &["X-STRANGE"]);
+    let (number, revision) = (holding(&form, "TEL", "+49301111"), form.field("revision"));
+    // What the browser sends is the whole form.
+    let mut fields = form.inputs("");
+    fields.retain(|(name, _)| !["token", "revision"].contains(&name.as_str()));
+    fields.iter_mut().filter(|(name, _)| *name == number).for_each(|(_, value)| *value = "+49302222".to_owned());
+    fields.push(("EMAIL-new".to_owned(), "zoe@example.com".to_owned()));
+    fields.retain(|(name, value)| name != "EMAIL-new" || !value.is_empty());
+    fields.push(("revision".to_owned(), revision));
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let page = browser.post(&form, &format!("/console/book/1/item/{guid}/edit"), &fields);
+    browser.follow(&page).says(200, &["It is saved.", "+49302222", "zoe@example.com"]);
+    let before = items(&world)[0]["content"].as_str().unwrap().to_owned();
+    for line in
+        ["TEL;TYPE=CELL:+49302222", "X-STRANGE;X-P=q:keeps", "PHOTO;ENCODING=b;TYPE=JPEG:aGVsbG8=", "FN:Zoe Berg"]
+    {
+        assert!(before.lines().any(|it| it == line), "{line} in {before}");
+    }
+    let report = world.synced("phone", &[], 0);
+    assert_eq!(World::counts(&report), [[0, 1, 0], [0, 0, 0]]);
+    let card = fs::read_to_string(file_of(&world, "phone", "Zoe Berg")).unwrap();
+    for line in ["+49302222", "X-STRANGE;X-P=q:keeps", "zoe@example.com"] {
+        assert!(card.contains(line), "{line} in {card}");
+    }
+    // The same form once more says nothing new.
+    let form = browser.get(&format!("/console/book/1/item/{guid}/edit"));
+    let page =
+        browser.post(&form, &format!("/console/book/1/item/{guid}/edit"), &[("revision", &form.field("revision"))]);
+    browser.follow(&page).says(200, &["Nothing was changed."]);
+    assert_eq!(World::counts(&world.synced("phone", &[], 0)), [[0; 3]; 2]);
+}
+
+#[test]
+fn b9_new_and_deleted_contacts_reach_the_device() {
+    let world = synced(&[("Zoe Berg", "")]);
+    let mut browser = Browser::of(&world, "ada");
+    let form = browser.get("/console/book/1/new");
+    browser.post(&form, "/console/book/1/new", &[("TEL-new", " ")]).says(422, &["A contact needs a name"]);
+    let fields = [("N-new_0", "Ek"), ("N-new_1", "Bo"), ("TEL-new", "+46 1"), ("TEL-new-kind", "WORK")];
+    let page = browser.post(&form, "/console/book/1/new", &fields);
+    browser.follow(&page).says(200, &["It is saved.", "Bo Ek", "+46 1", "work"]);
+    world.synced("phone", &[], 0);
+    assert_eq!(world.names("phone"), set(["Zoe Berg", "Bo Ek"]));
+    let path = format!("/console/book/1/item/{}", guid(&world, "Bo Ek"));
+    let seen = browser.get(&path);
+    browser.post(&seen, &format!("{path}/delete"), &[("revision", "1")]).says(409, &["is not deleted"]);
+    browser.post(&seen, &format!("{path}/delete"), &[("revision", "x")]).says(400, &[]);
+    let page = browser.post(&seen, &format!("{path}/delete"), &[("revision", &seen.field("revision"))]);
+    browser.follow(&page).says(200, &["It is deleted."]);
+    world.synced("phone", &[], 0);
+    assert_eq!(world.names("phone"), set(["Zoe Berg"]));
+    assert_eq!(browser.get(&path).status, 404);
+    let page = browser.post(&form, &format!("{path}/edit"), &[("revision", &seen.field("revision")), ("FN-2", "Late")]);
+    page.says(409, &["It was deleted meanwhile."]);
+}
+
+#[test]
+fn b9_a_devices_edit_in_between_is_merged() {
+    let world = synced(&[("Zoe Berg", "TEL:+49301111\r\nTITLE:Captain\r\n")]);
+    let guid = guid(&world, "Zoe Berg");
+    let mut browser = Browser::of(&world, "ada");
+    let path = format!("/console/book/1/item/{guid}/edit");
+    let form = browser.get(&path);
+    let (title, revision) = (holding(&form, "TITLE", "Captain"), form.field("revision"));
+    // Meanwhile the phone adds a number.
+    let file = file_of(&world, "phone", "Zoe Berg");
+    let edited = fs::read_to_string(&file).unwrap().replace("END:VCARD", "TEL:+49302222\r\nEND:VCARD");
+    fs::write(&file, edited).unwrap();
+    world.synced("phone", &[], 0);
+    let page = browser.post(&form, &path, &[("revision", &revision), (&title, "Admiral")]);
+    browser.follow(&page).says(200, &["together with what was changed meanwhile", "Admiral", "+49301111", "+49302222"]);
+    world.synced("phone", &[], 0);
+    let card = fs::read_to_string(file_of(&world, "phone", "Zoe Berg")).unwrap();
+    assert!(["Admiral", "+49301111", "+49302222"].iter().all(|text| card.contains(text)), "{card}");
+}
+
+#[test]
+fn b9_what_cannot_be_merged_is_shown() {
+    let world = synced(&[("Zoe Berg", "TITLE:Captain\r\n")]);
+    let guid = guid(&world, "Zoe Berg");
+    let mut browser = Browser::of(&world, "ada");
+    let path = format!("/console/book/1/item/{guid}/edit");
+    let form = browser.get(&path);
+    let (title, revision) = (holding(&form, "TITLE", "Captain"), form.field("revision"));
+    let file = file_of(&world, "phone", "Zoe Berg");
+    let edited = fs::read_to_string(&file).unwrap().replace("Captain", "Pirate");
+    fs::write(&file, edited).unwrap();
+    world.synced("phone", &[], 0);
+    let page = browser.post(&form, &path, &[("revision", &revision), (&title, "Admiral")]);
+    page.says(409, &["Nothing is saved yet.", "Pirate", "Admiral"]);
+    assert!(items(&world)[0]["content"].as_str().unwrap().contains("Pirate"));
+    // The person decides; what loses is in the history.
+    let overrule = page.field("overrule");
+    let fields = [("revision", revision.as_str()), (&title, "Admiral"), ("overrule", &overrule)];
+    let page = browser.post(&page, &path, &fields);
+    browser.follow(&page).says(200, &["Admiral"]);
+    browser.get(&format!("/console/book/1/item/{guid}/history/{overrule}")).says(200, &["Pirate", "Captain"]);
+    world.synced("phone", &[], 0);
+    assert!(fs::read_to_string(file_of(&world, "phone", "Zoe Berg")).unwrap().contains("Admiral"));
+    // A revision that never was is no base.
+    let page = browser.post(&form, &path, &[("revision", "999"), (&title, "Nobody")]);
+    assert_eq!(page.status, 404);
+}
+
+#[test]
+fn c6_a_card_is_brought_back_from_its_history() {
+    let world = synced(&[("Zoe Berg", "TITLE:Captain\r\n")]);
+    let guid = guid(&world, "Zoe Berg");
+    let mut browser = Browser::of(&world, "ada");
+    let item = format!("/console/book/1/item/{guid}");
+    let form = browser.get(&format!("{item}/edit"));
+    let title = holding(&form, "TITLE", "Captain");
+    browser.post(&form, &format!("{item}/edit"), &[("revision", &form.field("revision")), (&title, "Admiral")]);
+    let log = browser.get(&format!("{item}/history"));
+    log.says(200, &["History of Zoe Berg", "added", "changed", "console"]);
+    let first = format!("{item}/history/{guid}");
+    let seen = browser.get(&first);
+    seen.says(200, &["What has changed since", "Captain", "Admiral", "Bring this revision back"]);
+    browser.post(&seen, &format!("{item}/restore"), &[("revision", "999")]).says(422, &["no moment of this book"]);
+    let page = browser.post(&seen, &format!("{item}/restore"), &[("revision", &seen.field("revision"))]);
+    browser.follow(&page).says(200, &["It is as it was.", "restore"]);
+    assert!(items(&world)[0]["content"].as_str().unwrap().contains("Captain"));
+    assert_eq!(browser.get(&format!("{item}/history/999")).status, 404);
+}
+
+#[test]
+fn c6_a_book_is_set_back_and_that_is_undone() {
+    let world = synced(&[("Zoe Berg", ""), ("Bo Ek", "")]);
+    let mut browser = Browser::of(&world, "ada");
+    let then = items(&world).iter().map(|item| item["guid"].as_i64().unwrap()).max().unwrap();
+    let path = format!("/console/book/1/item/{}", guid(&world, "Bo Ek"));
+    let seen = browser.get(&path);
+    browser.post(&seen, &format!("{path}/delete"), &[("revision", &seen.field("revision"))]);
+    let form = browser.get("/console/book/1/new");
+    browser.post(&form, "/console/book/1/new", &[("N-new_1", "New")]);
+    world.synced("phone", &[], 0);
+    assert_eq!(world.names("phone"), set(["Zoe Berg", "New"]));
+    browser.get("/console/history").says(200, &["Set the whole book back", "datetime-local"]);
+    for wrong in ["at=yesterday", "revision=999", "revision=-1", ""] {
+        browser.get(&format!("/console/book/1/restore?{wrong}")).says(422, &["no moment of this book"]);
+    }
+    browser.get("/console/book/1/restore?at=2999-01-01T00:00").says(200, &["Nothing differs."]);
+    browser
+        .get("/console/book/1/restore?at=1999-01-01T00:00:00")
+        .says(200, &["0 come back, 0 are changed back, 2 are deleted."]);
+    let plan = browser.get(&format!("/console/book/1/restore?revision={then}"));
+    plan.says(200, &["1 come back, 0 are changed back, 1 are deleted."]);
+    assert_eq!(world.server_names(), set(["Zoe Berg", "New"]), "a look changes nothing");
+    let page = browser.post(&plan, "/console/book/1/restore", &[("revision", &plan.field("revision"))]);
+    let page = browser.follow(&page);
+    page.says(200, &["The book is as it was.", "Earlier restores"]);
+    world.synced("phone", &[], 0);
+    assert_eq!(world.names("phone"), set(["Zoe Berg", "Bo Ek"]));
+    let undo = page.between("/console/book/1/restore?revision=", "\"").unwrap().to_owned();
+    let plan = browser.get(&format!("/console/book/1/restore?revision={undo}"));
+    let page = browser.post(&plan, "/console/book/1/restore", &[("revision", &plan.field("revision"))]);
+    assert_eq!(page.status, 303);
+    assert_eq!(world.server_names(), set(["Zoe Berg", "New"]));
+}
+
+#[test]
+fn r3_devices_are_shown_with_how_far_they_are() {
+    let world = synced(&[("Zoe Berg", "")]);
+    let mut browser = Browser::of(&world, "ada");
+    let page = browser.get("/console/devices");
+    page.says(
+        200,
+        &[
+            "ended well",
+            "Last good sync",
+            "everything",
+            "No device is syncing now.",
+            "<td data-name=\"Changes waiting\">0</td>",
+        ],
+    );
+    browser.get("/console/devices/live").says(200, &["No device is syncing now."]);
+    let form = browser.get("/console/book/1/new");
+    browser.post(&form, "/console/book/1/new", &[("N-new_1", "New")]);
+    browser.get("/console/devices").says(200, &["<td data-name=\"Changes waiting\">1</td>"]);
+}
+
+/// A phone that deleted nearly everything, which waits for a decision.
+fn held() -> (World, Browser) {
+    let cards: Vec<_> = (0..30).map(|n| (format!("Name{n:02} Doe"), format!("TEL:+4930111{n:02}\r\n"))).collect();
+    let world = synced(&cards.iter().map(|(name, lines)| (name.as_str(), lines.as_str())).collect::<Vec<_>>());
+    for n in 0..25 {
+        fs::remove_file(world.path(&format!("phone/{n}.vcf"))).unwrap();
+    }
+    let (_, out, err) = run(world.sync("phone").arg("--allow-mass-delete"));
+    assert_eq!(world.server_names().len(), 30, "{out}{err}");
+    let browser = Browser::of(&world, "ada");
+    (world, browser)
+}
+
+#[test]
+fn b9_held_deletions_are_kept() {
+    let (world, mut browser) = held();
+    browser.get("/console/devices").says(200, &["something waits for your decision"]);
+    let seen = browser.get("/console/held");
+    seen.says(200, &["25 of 30 contacts would be deleted", "Name00 Doe", "and 5 more"]);
+    let (book, device) = (seen.field("book"), seen.field("device"));
+    let fields = |decision| [("book", book.as_str()), ("device", device.as_str()), ("decision", decision)];
+    browser.post(&seen, "/console/held", &fields("perhaps")).says(400, &[]);
+    let mut strange = fields("discard");
+    strange[1].1 = "no-such-device";
+    browser.post(&seen, "/console/held", &strange).says(404, &[]);
+    browser.send("POST", "/console/held", Some(&fields("release"))).says(403, &["Nothing was done."]);
+    browser.post(&seen, "/console/held", &fields("discard")).says(200, &["25 stay and go back to the device"]);
+    browser.get("/console/held").says(200, &["Nothing waits for your decision."]);
+    world.synced("phone", &[], 0);
+    assert_eq!((world.names("phone").len(), world.server_names().len()), (30, 30));
+}
+
+#[test]
+fn b9_held_deletions_are_done() {
+    let (world, mut browser) = held();
+    let seen = browser.get("/console/held");
+    let fields = [("book", &*seen.field("book")), ("device", &*seen.field("device")), ("decision", "release")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    browser.post(&seen, "/console/held", &fields).says(200, &["25 are deleted, 0 stay."]);
+    assert_eq!(world.server_names().len(), 5);
+}
+
+#[test]
+fn b9_the_page_speaks_chinese() {
+    let world = synced(&[("小明 王", "")]);
+    let mut browser = Browser::new(&world);
+    browser.headers = vec![("Accept-Language", "zh-CN,zh;q=0.9".to_owned())];
+    browser.get("/console/sign-in").says(200, &["<html lang=\"zh-Hans\">", "登录"]);
+    browser.headers.clear();
+    let page = browser.get("/console/language?to=zh-Hans");
+    assert_eq!(page.header("location"), Some("/console"));
+    browser.sign_in("ada", PASSWORD);
+    browser.get("/console").says(200, &["联系人", "小明 王", "<html lang=\"zh-Hans\">", "hreflang=\"en\""]);
+    browser.get("/console/language?to=en");
+    browser.get("/console").says(200, &["<html lang=\"en\">"]);
+}
+
+#[test]
+fn b9_the_page_is_there_only_where_it_is_wanted() {
+    let world = World::new(&[]);
+    let page = Browser::new(&world).get("/console/sign-in");
+    page.says(200, &["This is a SyncML server"]);
+}
+
+/// A box of a device is a book: its past is seen, and nothing of it is edited (read only).
+#[test]
+fn c6_other_books_are_seen_and_not_edited() {
+    let world = world();
+    world.write("note.txt", "remember the milk");
+    let put = ["item", "put", "--user", "ada", "--book", "notes"];
+    let (code, _, err) = run(world.with_db(&put).arg(world.path("note.txt")));
+    assert_eq!(code, 0, "{err}");
+    let mut browser = Browser::of(&world, "ada");
+    browser.get("/console/book/4").says(200, &["remember the milk"]);
+    let item = "/console/book/4/item/1";
+    let seen = browser.get(item);
+    seen.says(200, &["What is in this book is not edited here."]);
+    assert_eq!(browser.get(&format!("{item}/edit")).status, 404);
+    assert_eq!(browser.get("/console/book/4/new").status, 404);
+    browser.get(&format!("{item}/history")).says(200, &["added"]);
+    browser.get(&format!("{item}/history/1")).says(200, &["It is no contact: 17 bytes."]);
+    for (path, fields) in [("edit", [("revision", "1"), ("FN-new", "x")]), ("delete", [("revision", "1"), ("x", "")])] {
+        assert_eq!(browser.post(&seen, &format!("{item}/{path}"), &fields).status, 404, "{path}");
+    }
+    assert_eq!(browser.get("/console/book/5").status, 404, "a book that is not there");
+}
