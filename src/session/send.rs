@@ -189,11 +189,15 @@ fn send_open_rows(
     Ok(all)
 }
 
-/// The row of what is sent once more: what was sent before may be there, until there is an answer to both. What is not
-/// sent for now leaves word of that as it is.
+/// The row of what is sent once more: what was sent before may be there, until there is an answer to both, unless it was
+/// just the same. What is not sent for now leaves word of that as it is.
 fn again(before: Option<&OutgoingRow>, sent: OutgoingRow) -> OutgoingRow {
     let doubted = |row: &&OutgoingRow| row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
+    let said = |row: &OutgoingRow| (row.op, row.sent_revision, row.sent_view_fp);
     match (sent.state, before.filter(doubted)) {
+        (OutgoingState::Sent, Some(before)) if before.state != OutgoingState::Resent && said(before) == said(&sent) => {
+            sent
+        }
         (OutgoingState::Sent, Some(_)) => OutgoingRow { state: OutgoingState::Resent, ..sent },
         (_, Some(before)) => OutgoingRow { reason: sent.reason, ..before.clone() },
         (_, None) => sent,

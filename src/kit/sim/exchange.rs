@@ -1,6 +1,8 @@
 //! Exchanges between a device and a node, and what goes wrong in them.
 
 use super::Violation;
+use super::book::cards;
+use super::card::Face;
 use super::rng::Rng;
 use super::schedule::{Sieve, Trouble};
 use super::tap::StoreFault;
@@ -13,6 +15,9 @@ use crate::sync::{Role, SyncType};
 
 /// The kinds of sync that tell of deletes, now or later.
 const TELLING: [&str; 3] = ["two-way", "one-way-from-client", "one-way-from-server"];
+
+/// The kind in which a device has no word on what it deleted.
+const HEARING: &str = "one-way-from-server";
 
 /// A request that is still on its way.
 pub(super) struct Packet {
@@ -228,16 +233,33 @@ impl World<'_> {
         if talk.client.report().books.first().is_some_and(|book| !TELLING.contains(&book.mode.as_str())) {
             self.model.unheard(&std::mem::take(&mut device.deleted));
         }
+        let hears_only = talk.client.report().books.first().is_some_and(|book| book.mode == HEARING);
+        if hears_only && self.devices[number].sieve == Sieve::Only {
+            self.taken_away(number)?;
+        }
+        let Some(talk) = self.devices[number].talk.as_ref() else { return Ok(()) };
         match taken {
             Ok(()) if talk.client.outgoing().is_none() => self.ended(number),
             Ok(()) => Ok(()),
             Err(ClientError::Store(_)) if fired => {
-                device.talk = None;
+                self.devices[number].talk = None;
                 Ok(())
             }
             Err(ClientError::Store(error)) => Err(self.misused(&error)),
             Err(error) => self.broke_off(number, false, &error),
         }
+    }
+
+    /// A filter may just have taken cards from a device that hears only, and that had deleted them itself without having told
+    /// it. To both ends the two deletes look like one, and that of the filter is no word on whether the card is to be.
+    fn taken_away(&mut self, number: usize) -> Outcome {
+        let there = cards(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
+        let device = &self.devices[number];
+        let outside = there.iter().map(|card| Face::read(card)).filter(|face| !device.sieve.passes(&face.name));
+        let outside = outside.flat_map(|face| face.tokens);
+        let both: Vec<String> = outside.filter(|token| device.deleted.contains(token)).collect();
+        self.model.unheard(&both);
+        Ok(())
     }
 
     /// A session came to its end.

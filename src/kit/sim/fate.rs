@@ -71,6 +71,9 @@ impl World<'_> {
             let changed = faces.filter(|face| face.tokens.iter().any(|token| fresh.contains(token)));
             self.model.may_double(changed.flat_map(|face| face.tokens));
             self.devices[number].fresh = fresh;
+            if unanchored {
+                self.mistaken(number, &before)?;
+            }
             return Ok(());
         }
         let there = cards(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
@@ -105,6 +108,33 @@ impl World<'_> {
         self.devices[number].returned = returned.into_iter().map(|(_, token)| token).collect();
         for item in &now {
             self.model.unheard(&Face::read(&item.content).tokens);
+        }
+        Ok(())
+    }
+
+    /// A device whose first sync has not ended may show a card under an id that the server knows as another card's. There is no
+    /// anchor that would say that it is not an edit of that: so this may be lost, and the shown one be there as well.
+    fn mistaken(&mut self, number: usize, shown: &[ItemRow<'_>]) -> Outcome {
+        let id = &self.devices[number].config.device_id;
+        let rows = book::look(self.faults.as_ref(), self.account, |tx| {
+            let Some(device) = tx.device(id)?.map(|row| row.device) else { return Ok(Vec::new()) };
+            let Some(pair) = tx.pair(device, BOOK)? else { return Ok(Vec::new()) };
+            // What a sync of everything has bound that is not over is in the next epoch.
+            let mut rows = tx.map_page(device, BOOK, pair.epoch, Guid(0), usize::MAX)?;
+            rows.extend(tx.map_page(device, BOOK, pair.epoch + 1, Guid(0), usize::MAX)?);
+            Ok(rows)
+        });
+        let rows = rows.map_err(|error| self.misused(&error))?;
+        let there = book::items(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
+        for row in rows {
+            let mine = shown.iter().find(|item| item.guid.0.to_string() == row.luid);
+            let theirs = there.iter().find(|item| item.guid == row.guid);
+            let (Some(mine), Some(theirs)) = (mine, theirs) else { continue };
+            let (mine, theirs) = (Face::read(&mine.content).tokens, Face::read(&theirs.content).tokens);
+            if !mine.iter().any(|token| theirs.contains(token)) {
+                self.model.may_double(mine.into_iter());
+                self.model.lost(theirs.into_iter());
+            }
         }
         Ok(())
     }

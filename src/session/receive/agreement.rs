@@ -165,7 +165,8 @@ impl<'m> Overlay<'m> {
         let Some(put) = news.and_then(|news| lens::put(base, &news, &then, &now)) else {
             return Ok(Meant { whole: content, told: None, lens, narrow: true, echo: false });
         };
-        let echo = put.told.is_none() && put.whole == base;
+        // To tell it what it lacks of an item that is gone is no reason to bring that back.
+        let echo = put.whole == base && (put.told.is_none() || self.item(guid)?.deleted);
         Ok(Meant { whole: read(put.whole), told: put.told.map(read), lens, narrow: true, echo })
     }
 

@@ -141,6 +141,13 @@ impl<'m> Overlay<'m> {
         }
         let was = self.agreed_folder(tx, open, &entry, self.item(entry.guid)?)?;
         let item = self.item(entry.guid)?;
+        let alike = !item.deleted && item.fingerprint == whole.print && item.parent == was;
+        if echo && alike && item.revision > entry.agreed_revision {
+            // What was only stored again here since is no change that a delete there could cross.
+            entry.agreed_revision = item.revision;
+            self.learn_and_write(entry.clone());
+        }
+        let item = self.item(entry.guid)?;
         let moved = whole.folder.differs(was);
         let same = entry.view_fp == view;
         let echo = same && !moved;

@@ -5,7 +5,7 @@ use super::conflict::Claim;
 use super::decide::item_now;
 use super::overlay::{Overlay, nothing_to_match};
 use super::place::{heard, lens_after};
-use super::{Key, OpenBook, Outcome, Received, When, own_entry};
+use super::{Key, MAX_CANDIDATES, OpenBook, Outcome, Received, When, own_entry};
 use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder};
@@ -245,10 +245,7 @@ impl<'m> Overlay<'m> {
         old: &MapRow,
         content: &Content<'m>,
     ) -> Result<bool> {
-        let Some(base) = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten() else {
-            return Ok(false);
-        };
-        if !may_be_an_edit(open.kind, &base.content, &content.bytes) {
+        if !self.may_be_edit_of(tx, open, old, &content.bytes)? {
             return Ok(false);
         }
         let item = self.item(old.guid)?.clone();
@@ -304,7 +301,8 @@ impl<'m> Overlay<'m> {
         }
     }
 
-    /// Whether a card can be an edit of what the old map has under its id.
+    /// Whether a card can be an edit of what the old map has under its id: of what was agreed, or, while nobody knows which
+    /// of several sendings the device has, of anything that the item is or was.
     pub(super) fn may_be_edit_of(
         &self,
         tx: &mut dyn Tx,
@@ -312,7 +310,15 @@ impl<'m> Overlay<'m> {
         old: &MapRow,
         content: &[u8],
     ) -> Result<bool> {
-        let base = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten();
-        Ok(base.is_some_and(|base| may_be_an_edit(open.kind, &base.content, content)))
+        let like = |was: &[u8]| may_be_an_edit(open.kind, was, content);
+        if let Some(base) = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten() {
+            return Ok(like(&base.content));
+        }
+        let item = self.item(old.guid)?;
+        if !item.deleted && like(&item.content) {
+            return Ok(true);
+        }
+        let history = tx.history(open.book(), old.guid, MAX_CANDIDATES)?;
+        Ok(history.iter().any(|was| !was.deleted && like(&was.content)))
     }
 }
