@@ -61,7 +61,7 @@ fn queries_find_items() {
         (ANN, "45", None),
         (ANN, "02219", Some(Other)),
         (ANN, "anna bob", Some(Other)),
-        (ANN, "anna@example", None),
+        (ANN, "anna@example", Some(Other)),
         (ANN, "anna.m@exam", Some(Other)),
         (ANN, "koln 50667", Some(Other)),
         (ANN, "segeln", Some(Other)),
