@@ -9,6 +9,13 @@ mod program;
 use program::{PASSWORD, World, card, run};
 use serde_json::Value;
 use std::fs;
+use syncml::auth::Verifier;
+use syncml::contact::identity::Kind;
+use syncml::contact::search::{Query, searchable};
+use syncml::message::Timestamp;
+use syncml::store::search::{Hit, search};
+use syncml::store::sqlite::SqliteStore;
+use syncml::store::{BookNo, BookWriter, Draft, Store, Verdict};
 
 /// A named book, as a device backs one up.
 const SIM: &str = "f79a61628800f51";
@@ -214,4 +221,58 @@ fn r3_what_is_no_search_is_refused() {
     let path = world.path("mine.vcf");
     let (code, text) = world.refused(&["zoe", "--user", "ada", "--to", path.to_str().unwrap()]);
     assert_eq!((code, world.read("mine.vcf").as_str()), (7, "mine"), "{text}");
+}
+
+/// Ten thousand contacts in two books: every search finds what reading each of them would find, page by page.
+#[test]
+fn r3_many_contacts_are_searched_as_by_reading_each() {
+    const COUNT: usize = 10_000;
+    let store = SqliteStore::open_in_memory().unwrap();
+    let account = store.directory().put_login("ada", &Verifier::Md5([0; 16])).unwrap();
+    let cards: Vec<String> = (0..COUNT).map(numbered).collect();
+    let books = [BookNo::CONTACTS, BookNo::of_name(SIM).unwrap()];
+    for (book, cards) in books.into_iter().zip(cards.chunks(COUNT / 2)) {
+        store
+            .step(account, &mut |tx| {
+                let row = tx.lock_books(&[book])?.remove(0);
+                let mut writer = BookWriter::new(row, None, Timestamp(0));
+                for card in cards {
+                    writer.add(Draft { content: card.as_bytes().into(), ..Draft::default() });
+                }
+                writer.flush(tx)?;
+                Ok(Verdict::Commit)
+            })
+            .unwrap();
+    }
+    let items: Vec<_> = cards.iter().map(|card| searchable(Kind::Contact, card.as_bytes())).collect();
+    for text in
+        ["a", "an", "anna", "anna mill", "0001", "138", "13800", "1380000123", "王", "小明", "chess", "anna chess", "x"]
+    {
+        let query: Query = text.parse().unwrap();
+        let mut read: Vec<_> = items
+            .iter()
+            .enumerate()
+            .filter_map(|(n, item)| query.matches(item).map(|hit| (hit.rank, n / (COUNT / 2), n % (COUNT / 2) + 1)))
+            .collect();
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = search(&store, account, None, &query, cursor, 500).unwrap();
+            let place = |hit: &Hit| (hit.rank, usize::from(hit.book == books[1]), hit.item.guid.0 as usize);
+            found.extend(page.hits.iter().map(place));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        read.sort_unstable();
+        assert!(found == read, "{text}: {} found, {} by reading", found.len(), read.len());
+    }
+}
+
+/// The n-th of many people.
+fn numbered(n: usize) -> String {
+    let given = ["Anna", "Ben", "Änne", "王"][n % 4];
+    let family = ["Miller", "Mill", "Smith", "小明", "明小"][n % 5];
+    let note = ["chess", "sails with Anna", "朋友小明", "room 138"][n / 7 % 4];
+    card(&format!("{given} {family}"), &format!("TEL:+86 138-0{:03}-{:04}\r\nNOTE:{note}\r\n", n / 10_000, n))
 }

@@ -42,18 +42,19 @@ pub(super) fn copy(asked: &Asked<'_>, to: &Path, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// One new file of what contacts become. What is written is whole, or not there.
+/// One new file of what contacts become; none if that fails.
 fn file(asked: &Asked<'_>, to: &Path, head: &[u8], line: fn(&Card<'_>, &Hit) -> Vec<u8>) -> Result<Counts> {
     let unwritten = |error: &io::Error| Failure::file(to, "written", error);
-    if to.exists() {
-        return Err(Failure::new(Exit::File, format!("{} is there already; name a new file", to.display())));
-    }
-    let part = to.with_extension("part");
-    let opened = OpenOptions::new().write(true).create_new(true).open(&part).map_err(|error| unwritten(&error))?;
+    let opened = OpenOptions::new().write(true).create_new(true).open(to).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::new(Exit::File, format!("{} is there already; name a new file", to.display()))
+        }
+        _ => unwritten(&error),
+    })?;
     let done = fill(asked, opened, head, line, &unwritten);
-    // Whoever made the file meanwhile keeps it.
-    let done = done.and_then(|counts| fs::hard_link(&part, to).map(|()| counts).map_err(|error| unwritten(&error)));
-    drop(fs::remove_file(&part));
+    if done.is_err() {
+        drop(fs::remove_file(to));
+    }
     done
 }
 
