@@ -85,7 +85,8 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", u8::from(self.rank == Rank::Other), self.place)
+        // One more, so that it is not negative.
+        write!(f, "{}-{}", u8::from(self.rank == Rank::Other), self.place + 1)
     }
 }
 
@@ -100,7 +101,7 @@ impl FromStr for Cursor {
                 "1" => Rank::Other,
                 _ => return None,
             };
-            Some(Self { rank, place: place.parse().ok().filter(|place| *place >= 0)? })
+            Some(Self { rank, place: place.parse::<i64>().ok().filter(|place| *place >= 0)? - 1 })
         };
         parse().ok_or_else(|| StoreError::NotFound("such page of a search".to_owned()))
     }

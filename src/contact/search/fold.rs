@@ -181,7 +181,7 @@ mod tests {
         for (text, words, numbers) in [
             ("+49 (170) 123-45", &[][..], &["4917012345"][..]),
             ("tel:+49-170;ext=5", &[], &["49170"]),
-            ("1-800-FLOWERS", &["flowers"], &["1800", "800"]),
+            ("1-800-FLOWERS", &["1", "flowers"], &["1800", "800"]),
             ("12", &[], &[]),
         ] {
             let tokens = Tokens::of_number(text);

@@ -18,10 +18,18 @@ impl PostgresTx<'_> {
     pub(super) fn put_words(&mut self, book: BookNo, rows: &[ItemTerms], upto: Revision) -> Result<()> {
         self.locked(book)?;
         let account = self.account;
-        let sql = "INSERT INTO words_book (account, book, upto) VALUES ($1, $2, $3)
-                   ON CONFLICT (account, book) DO UPDATE SET upto = excluded.upto RETURNING slot";
-        let slot = self.one(sql, &[&account, &book.0, &upto.0], |row| row.try_get(0).or_failure())?;
-        let slot: i64 = slot.unwrap_or_default();
+        // Not in one: an INSERT that becomes an UPDATE has used up a number. Under the book's lock nobody else makes the row.
+        const WAYS: [&str; 2] = [
+            "UPDATE words_book SET upto = $3 WHERE account = $1 AND book = $2 RETURNING slot",
+            "INSERT INTO words_book (account, book, upto) VALUES ($1, $2, $3) RETURNING slot",
+        ];
+        let mut slot: Option<i64> = None;
+        for sql in WAYS {
+            if slot.is_none() {
+                slot = self.one(sql, &[&account, &book.0, &upto.0], |row| row.try_get(0).or_failure())?;
+            }
+        }
+        let slot = slot.unwrap_or_default();
         let (mut places, mut texts, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             let place = Place::of(slot, row.guid)?;

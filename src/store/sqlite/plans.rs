@@ -23,6 +23,8 @@ pub(super) fn note(conn: &Connection, sql: &str) {
 const WAYS: &[&str] = &[
     "MERGE (UNION ALL)",
     "SCAN CONSTANT ROW",
+    "SCAN words VIRTUAL TABLE INDEX 0:=",
+    "SCAN words VIRTUAL TABLE INDEX 96:><M1",
     "SEARCH blob USING COVERING INDEX sqlite_autoindex_blob_1 (account=? AND blob=?)",
     "SEARCH blob USING COVERING INDEX sqlite_autoindex_blob_1 (account=?)",
     "SEARCH blob USING INDEX sqlite_autoindex_blob_1 (account=? AND blob=? AND seq=?)",
@@ -87,6 +89,9 @@ const WAYS: &[&str] = &[
     "SEARCH staged USING INTEGER PRIMARY KEY (rowid=?)",
     "SEARCH status_queue USING INDEX status_queue_token (account=? AND token=? AND seq<?)",
     "SEARCH status_queue USING INDEX status_queue_token (account=? AND token=?)",
+    "SEARCH words_book USING COVERING INDEX words_book_key (account=? AND book=?)",
+    "SEARCH words_book USING INDEX words_book_key (account=?)",
+    "SEARCH words_book USING INTEGER PRIMARY KEY (rowid=?)",
 ];
 
 #[test]
