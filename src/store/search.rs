@@ -9,7 +9,9 @@
 
 use super::{AccountNo, BookNo, BookRow, Guid, ItemRow, Result, Revision, Store, StoreError, Tx, Verdict};
 use crate::contact::identity::Kind;
-use crate::contact::search::{Query, Rank, Searchable, TermQuery, searchable};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use crate::contact::search::TermQuery;
+use crate::contact::search::{Query, Rank, searchable};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -317,7 +319,7 @@ impl Asked<'_> {
     }
 
     fn hit(&self, book: BookNo, item: ItemRow<'static>, rank: Rank) -> Option<Hit> {
-        let text: Searchable = searchable(book.kind(), &item.content);
+        let text = searchable(book.kind(), &item.content);
         let found = self.query.matches(&text).filter(|found| found.rank == rank)?;
         let matched = found.properties.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         Some(Hit { book, rank, matched, item })
