@@ -66,7 +66,7 @@ fn world() -> World {
     world.put("ada", SIM, &card("Zoe Sim", "TEL:0138001\r\n"));
     world.put("ada", "notes", "Ask Zoe about 138");
     world.write("bobs", &format!("{PASSWORD}\n"));
-    let (code, _, err) = run(world.with_db(&["account", "add", "bob", "--password-file"]).arg(world.path("bobs")));
+    let (code, _, err) = run(world.with_db(&["account", "add", "bob"]).arg("--password-file").arg(world.path("bobs")));
     assert_eq!(code, 0, "{err}");
     world.put("bob", "contacts", &card("Zoe Bobsfriend", "TEL:13800138\r\n"));
     world
@@ -150,8 +150,8 @@ fn r3_pages_go_on_where_the_last_ended() {
 fn r3_what_is_found_is_copied() {
     let world = world();
     let to = |name: &str| {
-        let mut command = world.with_db(&["search", "zoe", "--user", "ada", "--json", "--to"]);
-        let (code, out, err) = run(command.arg(world.path(name)));
+        let mut command = world.with_db(&["search", "zoe", "--user", "ada", "--json"]);
+        let (code, out, err) = run(command.arg("--to").arg(world.path(name)));
         assert_eq!(code, 0, "{err}");
         let answer: Value = serde_json::from_str(&out).unwrap();
         (answer["copied"].as_u64().unwrap(), answer["left_out"].as_u64().unwrap())

@@ -1,11 +1,11 @@
 //! Search over all that an account has in its books: people type words, digits or characters, and get items.
 //!
-//! What is found by what is told in [`contact::search`](crate::contact::search); the functions there decide alone, an index only says
+//! What finds what is told in [`contact::search`](crate::contact::search). The functions there decide alone; an index only says
 //! what to look at. So all stores find the same, and nothing that is gone or changed: every hit was read as it is now.
 //!
-//! The index is made when somebody searches, of what changed since the last time ([`Tx::words_upto`]), and nothing of it in the steps
-//! of a sync. A search that finds the index behind its books brings it up in steps of a few hundred items; one that does not
-//! only looks. The first search of a large account takes accordingly long: a host may call [`catch_up`] before.
+//! The index is made when somebody searches, of what changed since the last time, and nothing of it in the steps of a sync.
+//! A search that finds the index behind its books ([`Tx::words_upto`]) brings it up in steps of a thousand items; one that does
+//! not only looks. The first search of a large account takes accordingly long: a host may call [`catch_up`] before.
 
 use super::{AccountNo, BookNo, BookRow, Guid, ItemRow, Result, Revision, Store, StoreError, Tx, Verdict};
 use crate::contact::identity::Kind;
@@ -65,7 +65,7 @@ impl Place {
     }
 }
 
-/// The terms of an item ([`Searchable::terms`]); none of one that is deleted.
+/// The terms of an item ([`Searchable::terms`](crate::contact::search::Searchable::terms)); none of one that is deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemTerms {
     /// The item.
