@@ -266,7 +266,7 @@ impl CloudBox {
         }
         let read: Self = serde_json::from_str(json).map_err(unreadable)?;
         read.device.parse::<DeviceIdentity>().map_err(|error| BoxError::Unreadable(error.to_string()))?;
-        if read.folders.len() > MAX_FOLDERS || read.shortcuts().count() > MAX_SHORTCUTS {
+        if read.folders.len() > MAX_FOLDERS || read.count() > MAX_SHORTCUTS {
             return Err(BoxError::Full);
         }
         for folder in read.folders.values() {
@@ -291,6 +291,10 @@ impl CloudBox {
             .flat_map(|(application, folder)| folder.shortcuts.values().map(move |shortcut| (application, shortcut)))
     }
 
+    fn count(&self) -> usize {
+        self.folders.values().map(|folder| folder.shortcuts.len()).sum()
+    }
+
     /// Puts a shortcut into the folder of an application (mission C2): a folder that is missing is made, a shortcut that is
     /// missing is made, and of one that is there `update` is asked, with what is there and what would be.
     ///
@@ -311,7 +315,7 @@ impl CloudBox {
         let there = self.folders.get(application);
         let missing = there.is_none_or(|folder| folder.shortcuts.is_empty());
         let known = there.is_some_and(|folder| folder.shortcuts.contains_key(&shortcut.path));
-        let full = self.shortcuts().count() >= MAX_SHORTCUTS || there.is_none() && self.folders.len() >= MAX_FOLDERS;
+        let full = self.count() >= MAX_SHORTCUTS || there.is_none() && self.folders.len() >= MAX_FOLDERS;
         if !known && full {
             return Err(BoxError::Full);
         }
