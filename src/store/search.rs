@@ -49,7 +49,7 @@ impl Place {
     pub fn of(slot: i64, guid: Guid) -> Result<i64> {
         let fits = (0..1 << 27).contains(&slot) && (0..1 << Self::GUID).contains(&guid.0);
         let full = || StoreError::Full(format!("item {guid} has no place in the index for search"));
-        fits.then(|| slot << Self::GUID | guid.0).ok_or_else(full)
+        fits.then_some(slot << Self::GUID | guid.0).ok_or_else(full)
     }
 
     /// The number of its book, and the item at a place.

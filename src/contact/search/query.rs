@@ -76,11 +76,11 @@ pub enum TermQuery {
     /// Items with a term that begins so.
     Prefix(String),
     /// All of these.
-    All(Vec<TermQuery>),
+    All(Vec<Self>),
     /// Any of these.
-    Any(Vec<TermQuery>),
+    Any(Vec<Self>),
     /// The first, but not the second.
-    Not(Box<TermQuery>, Box<TermQuery>),
+    Not(Box<Self>, Box<Self>),
 }
 
 impl FromStr for Query {
