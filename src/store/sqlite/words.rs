@@ -7,7 +7,7 @@ use super::tx::{SqliteTx, rows_at_most};
 use crate::contact::search::TermQuery;
 
 impl SqliteTx<'_> {
-    pub(super) fn words_upto(&mut self) -> Result<Vec<(BookNo, Revision)>> {
+    pub(super) fn words_upto(&self) -> Result<Vec<(BookNo, Revision)>> {
         let sql = "SELECT book, upto FROM words_book WHERE account = ?1 ORDER BY book";
         self.all(sql, (self.account,), |row| Ok((BookNo(row.get(0)?), Revision(row.get(1)?))))
     }
@@ -37,7 +37,7 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn by_words(
-        &mut self,
+        &self,
         book: Option<BookNo>,
         want: &TermQuery,
         after: i64,
