@@ -97,6 +97,19 @@ CREATE TABLE match_key (
     PRIMARY KEY (account, book, key, guid)
 ) PARTITION BY HASH (account);
 
+-- Search: terms of items; a term begins with its account. place: slot << 36 | guid. upto: the revision of the book up to which
+-- changes are in it; what came since is put there when somebody searches. The key does not begin with the account, which
+-- would seem a way to an account's items to the planner, but is none to some of them.
+CREATE SEQUENCE words_slot;
+CREATE TABLE words_book (
+    account BIGINT NOT NULL, book BIGINT NOT NULL, slot BIGINT NOT NULL DEFAULT nextval('words_slot'), upto BIGINT NOT NULL,
+    PRIMARY KEY (account, book)
+) PARTITION BY HASH (account);
+CREATE TABLE words (
+    place BIGINT NOT NULL, account BIGINT NOT NULL, terms TSVECTOR NOT NULL, PRIMARY KEY (place, account)
+) PARTITION BY HASH (account);
+CREATE INDEX words_terms ON words USING gin (terms);
+
 -- Large contents in pieces of 64 KB, the last may be shorter. before: the fingerprint's state before the piece. What no
 -- item, revision, staged change or partial object refers to is removed.
 CREATE TABLE blob (
@@ -199,8 +212,9 @@ DECLARE
     parent TEXT;
     room TEXT;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['book', 'item', 'revision', 'restore', 'match_key', 'blob', 'device', 'lens', 'pair',
-                                  'map', 'outgoing', 'staged', 'partial', 'errand', 'session', 'status_queue', 'audit'] LOOP
+    FOREACH parent IN ARRAY ARRAY['book', 'item', 'revision', 'restore', 'match_key', 'words_book', 'words', 'blob', 'device',
+                                  'lens', 'pair', 'map', 'outgoing', 'staged', 'partial', 'errand', 'session',
+                                  'status_queue', 'audit'] LOOP
         room := CASE WHEN parent IN ('book', 'device', 'pair', 'session') THEN ' WITH (fillfactor = 70)' ELSE '' END;
         FOR number IN 0..7 LOOP
             EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES WITH (MODULUS 8, REMAINDER %s)%s',
@@ -221,6 +235,8 @@ INSERT INTO revision (account, book, guid, revision, kind, until, until_at, dept
   SELECT account, book, guid, revision * 2 + n, 1, revision * 2 + n + 1, 0, 0, 0, blob, size, ''
   FROM item, generate_series(0, 1) n;
 INSERT INTO match_key SELECT account, book, hashint8extended(guid, account + n), guid FROM item, generate_series(1, 3) n;
+INSERT INTO words SELECT guid << 36 | account * 100 + book, account, array_to_tsvector(ARRAY[to_hex(account) || '.aw' || guid, to_hex(account) || '.n'])
+  FROM item;
 INSERT INTO map (account, device, book, epoch, guid, agreed_revision, state, luid, view_fp)
   SELECT account, 1, book, 1, guid, revision, CASE guid % 16 WHEN 0 THEN 1 WHEN 1 THEN 6 ELSE 0 END, guid, fingerprint FROM item;
 INSERT INTO outgoing (account, device, book, guid, op, sent_revision, state, reason, msg_id, cmd_id, session, sent_view_fp)
@@ -228,5 +244,5 @@ INSERT INTO outgoing (account, device, book, guid, op, sent_revision, state, rea
     fingerprint FROM item;
 INSERT INTO staged (account, device, book, epoch, op, blob, luid, view_fp, keys, content)
   SELECT account, 1, book, 1, 0, blob, guid, fingerprint, '', '' FROM item;
-ANALYZE item, revision, match_key, map, outgoing, staged;
-TRUNCATE item, revision, match_key, map, outgoing, staged;
+ANALYZE item, revision, match_key, words, map, outgoing, staged;
+TRUNCATE item, revision, match_key, words, map, outgoing, staged;

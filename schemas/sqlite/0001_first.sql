@@ -89,6 +89,16 @@ CREATE TABLE match_key (
     PRIMARY KEY (account, book, key, guid)
 ) STRICT, WITHOUT ROWID;
 
+-- Search: terms of items, without their texts; a term begins with its account. slot << 36 | guid is the rowid of an item's.
+-- upto: the revision of the book up to which changes are in it; what came since is put there when somebody searches.
+CREATE TABLE words_book (
+    slot INTEGER PRIMARY KEY, account INTEGER NOT NULL, book INTEGER NOT NULL, upto INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX words_book_key ON words_book (account, book);
+CREATE VIRTUAL TABLE words USING fts5 (
+    terms, content = '', contentless_delete = 1, detail = none, tokenize = "ascii tokenchars '.'"
+);
+
 CREATE TABLE lens (
     account INTEGER NOT NULL, lens INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY (account, lens)
 ) STRICT;

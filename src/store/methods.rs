@@ -42,6 +42,9 @@ macro_rules! tx_methods {
             fn by_match_key(book: BookNo, keys: &[u64], limit: usize) -> Vec<Vec<Guid>>;
             fn children(book: BookNo, parent: Guid, after: Guid, limit: usize) -> Vec<Guid>;
             fn index_more(book: BookNo, limit: usize) -> bool;
+            fn words_upto() -> Vec<(BookNo, Revision)>;
+            fn put_words(book: BookNo, rows: &[ItemTerms], upto: Revision) -> (), writes rows.len();
+            fn by_words(book: Option<BookNo>, want: &TermQuery, after: i64, limit: usize) -> Vec<Place>;
             fn pair(device: DeviceNo, book: BookNo) -> Option<PairRow>;
             fn put_pair(row: &PairRow) -> (), writes 1;
             fn maps_by_luid(device: DeviceNo, book: BookNo, epoch: i64, luids: &[&str]) -> Vec<Option<MapRow>>;

@@ -21,6 +21,7 @@ mod methods;
 pub mod postgres;
 pub mod replica;
 mod rows;
+pub mod search;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
 #[cfg(feature = "sqlite")]
@@ -39,7 +40,9 @@ pub use rows::{
 };
 pub use writer::{BookWriter, Draft};
 
+use crate::contact::search::TermQuery;
 use crate::message::{Op, Timestamp};
+use search::{ItemTerms, Place};
 
 /// What every call on a store returns.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -330,6 +333,17 @@ pub trait Tx {
     /// Indexes the match keys of up to `limit` more items; sets and returns [`BookRow::indexed`] when all are. The index
     /// is kept up by writes from then on.
     fn index_more(&mut self, book: BookNo, limit: usize) -> Result<bool>;
+
+    // The index for search: made outside of syncs, by `search`.
+
+    /// The books that were indexed, ascending, with the revision up to which all their changes are. The others never were.
+    fn words_upto(&mut self) -> Result<Vec<(BookNo, Revision)>>;
+    /// Puts items of a locked book under their terms, and no others; those without terms leave the index. Notes that all
+    /// changes up to a revision are in it.
+    fn put_words(&mut self, book: BookNo, rows: &[ItemTerms], upto: Revision) -> Result<()>;
+    /// Indexed items of a book, or of all books, ascending by place after `after`, at most `limit`: all for which this holds, and
+    /// maybe others.
+    fn by_words(&mut self, book: Option<BookNo>, want: &TermQuery, after: i64, limit: usize) -> Result<Vec<Place>>;
 
     // Pairs and maps of a device and a book.
 

@@ -99,6 +99,8 @@ one_row!(
     OutgoingRow,
     StagedRow,
     (BookNo, OutgoingRow),
+    (BookNo, Revision),
+    Place,
     (ItemRow<'static>, Option<MapRow>),
     BlobRow,
     PartialRow,

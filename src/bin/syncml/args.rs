@@ -3,7 +3,7 @@
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
     account, audit, backup, book, boxes, config, conformance, control, demo, device, held, history, import, item, keys,
-    list, notify, phone, plan, platform, poll, serve, sync, wire,
+    list, notify, phone, plan, platform, poll, search, serve, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -60,6 +60,8 @@ enum Command {
     Held(held::Command),
     /// Show or export a book of an account
     List(list::Args),
+    /// Search all books of an account by words and digits, and copy what is found
+    Search(Box<search::Args>),
     /// Change single items of a book
     #[command(subcommand)]
     Item(item::Command),
@@ -105,6 +107,7 @@ impl Cli {
             Command::Poll(args) => args.json,
             Command::Held(command) => command.json(),
             Command::List(args) => args.json,
+            Command::Search(args) => args.json,
             Command::Item(command) => command.json(),
             Command::History(command) => command.json(),
             Command::Import(args) => args.json,
@@ -140,6 +143,7 @@ impl Cli {
             Command::Poll(args) => poll::run(&args),
             Command::Held(command) => held::run(&command),
             Command::List(args) => list::run(&args),
+            Command::Search(args) => search::run(&args),
             Command::Item(command) => item::run(&command),
             Command::History(command) => history::run(&command),
             Command::Import(args) => import::run(&args),

@@ -43,6 +43,7 @@ mod poll;
 mod profiles;
 mod progress;
 mod purge;
+mod search;
 mod secret;
 mod serve;
 mod sync;

@@ -1,6 +1,8 @@
 //! Stores that come between: to make another store fail at a chosen call, or to falsify what it is told.
 
+use crate::contact::search::TermQuery;
 use crate::message::{Op, Timestamp};
+use crate::store::search::{ItemTerms, Place};
 use crate::store::watch::{Observer, Watched};
 use crate::store::{
     AccountNo, AuditRow, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow,
@@ -178,6 +180,20 @@ impl Tx for TapTx<'_> {
 
     fn all_maps(&mut self, device: DeviceNo, book: BookNo, after: (i64, &str), limit: usize) -> Result<Vec<MapRow>> {
         self.inner.all_maps(device, book, after, limit)
+    }
+
+    // Not counted: no schedule searches.
+
+    fn words_upto(&mut self) -> Result<Vec<(BookNo, Revision)>> {
+        self.inner.words_upto()
+    }
+
+    fn put_words(&mut self, book: BookNo, rows: &[ItemTerms], upto: Revision) -> Result<()> {
+        self.inner.put_words(book, rows, upto)
+    }
+
+    fn by_words(&mut self, book: Option<BookNo>, want: &TermQuery, after: i64, limit: usize) -> Result<Vec<Place>> {
+        self.inner.by_words(book, want, after, limit)
     }
 
     // Not counted: whoever notes news has just put a book, and recorded schedules keep their places.

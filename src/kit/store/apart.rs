@@ -1,7 +1,9 @@
 //! What is of one account, or of one device, is not reached by another's ids: every call of [`Tx`], by a table.
 
 use super::support::*;
+use crate::contact::search::TermQuery;
 use crate::message::Op;
+use crate::store::search::ItemTerms;
 use crate::store::{
     AccountNo, AuditRow, BlobNo, BookNo, DeviceNo, Direction, Guid, ItemRow, LensNo, MapRow, PairRow, PartialRow,
     Principal, PrincipalKind, RestoreRow, Result, Revision, RevisionRow, SentRef, SessionKey, Store, StoreError,
@@ -212,6 +214,14 @@ probes! {
     carry_maps ByDevice: |tx, ids| shown(tx.carry_maps(ids.device, ids.book, ids.epoch, 9)),
     drop_maps ByDevice: |tx, ids| shown(tx.drop_maps(ids.device, ids.book, 99)),
     map_page ByDevice: |tx, ids| shown(tx.map_page(ids.device, ids.book, ids.epoch, Guid(0), 9)),
+    words_upto ByAccount: |tx, _| shown(tx.words_upto()),
+    put_words ByAccount: |tx, ids| {
+        shown(tx.put_words(ids.book, &[ItemTerms { guid: ids.guid, terms: vec!["awmine".to_owned()] }], ids.revision))
+    },
+    by_words ByAccount: |tx, ids| {
+        shown(tx.by_words(Some(ids.book), &TermQuery::Prefix(format!("aw{}", ids.content)), -1, 9))
+            + &shown(tx.by_words(None, &TermQuery::Prefix(format!("aw{}", ids.content)), -1, 9))
+    },
     all_maps ByDevice: |tx, ids| shown(tx.all_maps(ids.device, ids.book, (i64::MIN, ""), 9)),
     unconfirmed_maps ByDevice: |tx, ids| shown(tx.unconfirmed_maps(ids.device, ids.book, ids.epoch, 9)),
     // What a device is not agreed on is all of the book, which all devices of the account share.

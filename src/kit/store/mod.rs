@@ -28,6 +28,7 @@ mod search;
 mod sessions;
 mod staged;
 mod support;
+mod words;
 
 use crate::store::Store;
 use std::fmt;
@@ -167,6 +168,12 @@ cases! {
         match_keys_while_indexing: "Writes to a half indexed book leave the index right.",
         children: "What is in a folder is found, wherever it was moved; a superseded revision keeps the folder of then.",
     }
+    words {
+        words: "Words, digits and characters are found in all books of an account, and of no other, names first.",
+        words_follow: "What is found is what is there now.",
+        words_in_pages: "Pages of hits, put together, are the hits.",
+        words_as_a_scan: "What is found is what reading every item would find.",
+    }
     maps {
         pairs: "A pair's row comes back as it was put.",
         map_rows: "Map entries come back by LUID, whatever it looks like, and by GUID.",
@@ -244,6 +251,7 @@ macro_rules! store_kit_tests {
             changes_in_order changes_in_pages revisions history
             as_of log log_in_pages superseded purged past_put restores
             fingerprints match_keys match_keys_while_indexing children
+            words words_follow words_in_pages words_as_a_scan
             pairs lenses map_rows maps_stay_one_to_one maps_retired maps_carried maps_dropped map_pages
             maps_all maps_unconfirmed differences differences_in_pages
             outgoing_rows outgoing_by_ref outgoing_by_view outgoing_removed
@@ -257,7 +265,7 @@ macro_rules! store_kit_tests {
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 77);
+            assert_eq!($crate::kit::store::CASES.len(), 81);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

@@ -1,7 +1,9 @@
 //! What the cases share: steps that return something, comparisons that say what was wrong, sample rows.
 
 use crate::auth::Verifier;
+use crate::contact::search::TermQuery;
 use crate::message::{Op, Timestamp};
+use crate::store::search::ItemTerms;
 use crate::store::{
     self, AccountNo, BlobNo, BookNo, BookWriter, DeviceNo, DeviceRow, Direction, Draft, Guid, Hold, HoldReason,
     ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase, RestoreRow,
@@ -344,6 +346,9 @@ pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
             }
         }
     }
+    say("words", &tx.words_upto()?);
+    let found = tx.by_words(None, &TermQuery::Prefix("aw".to_owned()), -1, usize::MAX)?;
+    say("by words", &found.iter().map(|place| (place.book, place.guid)).collect::<Vec<_>>());
     for blob in (1..=4).map(BlobNo) {
         say("blob", &tx.blob(blob)?);
         say("its bytes", &tx.read_blob(blob, 0, 100)?);
@@ -363,6 +368,7 @@ pub(super) fn fill(tx: &mut dyn Tx) -> store::Result<()> {
         replace(tx, book, added[0].guid, "uno")?;
         tx.index_more(book, 100)?;
         delete(tx, book, added[1].guid)?;
+        tx.put_words(book, &[ItemTerms { guid: added[0].guid, terms: vec!["awuno".to_owned()] }], Revision(4))?;
         tx.put_restore(book, &restore_row(3))?;
         tx.put_pair(&pair_row(phone, book))?;
         let unconfirmed = MapRow { state: MapState::Unconfirmed, ..map_row(2, "2", 3) };
@@ -395,6 +401,7 @@ pub(super) fn disturb(tx: &mut dyn Tx) -> store::Result<()> {
         let mut writer = writer(tx, book)?;
         writer.replace(&old, draft("two"));
         writer.flush(tx)?;
+        tx.put_words(book, &[ItemTerms { guid: Guid(1), terms: Vec::new() }], Revision(7))?;
         tx.purge(book, &[(Guid(1), Revision(1))])?;
         tx.put_restore(book, &restore_row(3))?;
         tx.put_restore(book, &RestoreRow { ended: Some(NOW), ..restore_row(4) })?;

@@ -106,6 +106,10 @@ impl Look<'_> {
         if (items, bytes) != (row.live_items, row.live_bytes) {
             self.found(book, None, None, "its counts do not agree with its items");
         }
+        let words = self.tx.words_upto()?;
+        if words.iter().any(|(known, upto)| *known == book && *upto > row.head) {
+            self.found(book, None, None, "its index for search is ahead of it");
+        }
         self.past(row)?;
         devices.iter().try_for_each(|device| self.pair(row, device))
     }

@@ -18,6 +18,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod words;
 
 pub use journal::{Change, Journal};
 

@@ -103,6 +103,8 @@ tables! {
     /// What has news, as the directory is told of it.
     dirty: (String, BookNo) => (),
     staged_luids: (DeviceNo, BookNo, i64, String) => i64,
+    /// The number of a book that was searched, and up to which revision it was.
+    words: BookNo => (i64, Revision),
     partials: (DeviceNo, BookNo, Direction) => PartialRow,
     errands: (DeviceNo, i64) => Vec<u8>,
     /// Large contents, piece by piece.

@@ -37,6 +37,7 @@ mod schema;
 mod sessions;
 mod tls;
 mod tx;
+mod words;
 
 use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
 use crate::auth::Secret;

@@ -19,6 +19,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod words;
 mod writer;
 
 use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};

@@ -19,10 +19,13 @@ pub(super) fn note(conn: &Connection, sql: &str) {
 }
 
 /// Every way in which a statement of a step finds its rows. What is found by few columns is meant to be all there is: the
-/// sessions of a device, the map of a pair. Nothing is sorted. The constant row is that of a statement without a table.
+/// sessions of a device, the map of a pair. Nothing is sorted. The constant row is that of a statement without a table. The words are FTS5's:
+/// one by its rowid, and those that match between two rowids, in their order.
 const WAYS: &[&str] = &[
     "MERGE (UNION ALL)",
     "SCAN CONSTANT ROW",
+    "SCAN words VIRTUAL TABLE INDEX 0:=",
+    "SCAN words VIRTUAL TABLE INDEX 64:M1><",
     "SEARCH blob USING COVERING INDEX sqlite_autoindex_blob_1 (account=? AND blob=?)",
     "SEARCH blob USING COVERING INDEX sqlite_autoindex_blob_1 (account=?)",
     "SEARCH blob USING INDEX sqlite_autoindex_blob_1 (account=? AND blob=? AND seq=?)",
@@ -88,6 +91,9 @@ const WAYS: &[&str] = &[
     "SEARCH staged USING INTEGER PRIMARY KEY (rowid=?)",
     "SEARCH status_queue USING INDEX status_queue_token (account=? AND token=? AND seq<?)",
     "SEARCH status_queue USING INDEX status_queue_token (account=? AND token=?)",
+    "SEARCH words_book USING COVERING INDEX words_book_key (account=? AND book=?)",
+    "SEARCH words_book USING INDEX words_book_key (account=?)",
+    "SEARCH words_book USING INTEGER PRIMARY KEY (rowid=?)",
 ];
 
 #[test]
