@@ -50,7 +50,8 @@ DELETE FROM revision WHERE account > 0; DELETE FROM restore WHERE account > 0; D
 DELETE FROM blob WHERE account > 0; DELETE FROM device WHERE account > 0; DELETE FROM lens WHERE account > 0; DELETE FROM pair WHERE account > 0;
 DELETE FROM map WHERE account > 0; DELETE FROM outgoing WHERE account > 0; DELETE FROM staged WHERE account > 0;
 DELETE FROM partial WHERE account > 0; DELETE FROM session WHERE account > 0;
-DELETE FROM status_queue WHERE account > 0; DELETE FROM errand WHERE account > 0;
+DELETE FROM status_queue WHERE account > 0; DELETE FROM errand WHERE account > 0; DELETE FROM words_book WHERE account > 0;
+DELETE FROM words WHERE place > 0;
 DELETE FROM audit WHERE account >= 0; DELETE FROM keys; INSERT INTO keys VALUES (1, 0)"#;
 
 pub struct Cluster {
