@@ -196,12 +196,12 @@ fn tel(n: u64) -> String {
 
 fn card(n: u64) -> String {
     let (given, family) = (given(n), family(n));
-    let name = if n % 4 == 0 { han(n) } else { format!("{given} {family}") };
+    let name = if n.is_multiple_of(4) { han(n) } else { format!("{given} {family}") };
     format!(
         "BEGIN:VCARD\r\nVERSION:3.0\r\nN:{};{};;;\r\nFN:{name}\r\nORG:{} {}\r\nTEL;TYPE=CELL:+86{}\r\nTEL;TYPE=WORK:010-{:08}\r\n\
          EMAIL:{given}.{family}@example.org\r\nADR;TYPE=HOME:;;{} Street {};Town;;{:05};Land\r\nNOTE:{} and {} {given}\r\nEND:VCARD\r\n",
-        if n % 4 == 0 { "" } else { &family },
-        if n % 4 == 0 { "" } else { &given },
+        if n.is_multiple_of(4) { "" } else { &family },
+        if n.is_multiple_of(4) { "" } else { &given },
         pick(&ENDS, n, 9),
         pick(&["Ltd", "GmbH", "Inc", "Sons"], n, 10),
         tel(n),

@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn texts_are_taken_apart() {
         // Text; words; numbers; runs.
-        let cases: &[(&str, &[&str], &[&str], &[&str])] = &[
+        type Case = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+        let cases: &[Case] = &[
             ("", &[], &[], &[]),
             ("Zoë O'Brien-Łukasz", &["zoe", "o", "brien", "lukasz"], &[], &[]),
             ("ＡＢＣ Straße ﬁn", &["abc", "strasse", "fin"], &[], &[]),
