@@ -5,12 +5,12 @@ use super::answer::{Answer, Wrong};
 use super::frame::{Frame, action, button};
 use super::html::{Element, Html, Link, el};
 use super::phrases::Phrase;
-use super::search::{Found, Query, find};
+use super::search::{Found, Listed, Wanted, find};
 use super::session::SignedIn;
 use crate::contact::card::{Card, Property, decode_document};
 use crate::contact::identity::{Kind, identify};
 use crate::session::datastore::title;
-use crate::store::{BookNo, BookRow, Guid, RevisionRow};
+use crate::store::{BookNo, BookRow, Guid};
 
 /// The book of that number, if it is one that the account has; that of the contacts it always has.
 pub(super) fn book(who: &SignedIn, number: i64) -> Result<BookNo, Wrong> {
@@ -109,21 +109,20 @@ pub(super) fn rows(who: &SignedIn, asked: &Asked) -> Result<Answer, Wrong> {
 fn results(who: &SignedIn, asked: &Asked, book: BookNo) -> Result<Html, Wrong> {
     let say = |phrase| asked.language.say(phrase);
     let text = asked.query.text("q");
-    let query = Query::parse(text);
-    let after = Guid(asked.query.number("after").unwrap_or_default());
-    let Found { items, next } = find(who, book, &query, after)?;
-    let count = match (items.is_empty(), query.is_empty() && after == Guid(0)) {
+    let (wanted, after) = (Wanted::parse(text), asked.query.text("after"));
+    let Found { items, next } = find(who, book, &wanted, after)?;
+    let count = match (items.is_empty(), wanted.is_all() && after.is_empty()) {
         (true, true) => say(Phrase::EmptyBook).to_owned(),
         (true, false) => say(Phrase::NothingFound).to_owned(),
         (false, _) => asked.language.fill(Phrase::Shown, &[&items.len().to_string()]),
     };
     let here = |link: Link| if text.is_empty() { link } else { link.with("q", text) };
-    let more = if query.is_empty() { Phrase::More } else { Phrase::SearchOn };
+    let more = if wanted.is_all() { Phrase::More } else { Phrase::SearchOn };
     let pages = el("p")
         .class("pages")
-        .add((after != Guid(0)).then(|| action(&here(link(book)), say(Phrase::FromTheStart))))
-        .add(next.map(|next| action(&here(link(book)).with("after", &next.to_string()), say(more))));
-    let list = el("ul").class("cards").add_all(items.iter().map(|row| line(asked, book, row)));
+        .add((!after.is_empty()).then(|| action(&here(link(book)), say(Phrase::FromTheStart))))
+        .add(next.map(|next| action(&here(link(book)).with("after", &next), say(more))));
+    let list = el("ul").class("cards").add_all(items.iter().map(|item| line(asked, book, item)));
     Ok([
         Html::from(el("p").attr("role", "status").class("count").text(count)),
         (!items.is_empty()).then_some(list).into(),
@@ -133,12 +132,13 @@ fn results(who: &SignedIn, asked: &Asked, book: BookNo) -> Result<Html, Wrong> {
     .collect())
 }
 
-/// An item as the list shows it: its name, and what it is reached by.
-fn line(asked: &Asked, book: BookNo, row: &RevisionRow) -> Element {
-    let name = el("bdi").text(label(asked, book, &row.content));
-    let mut line = el("li").add(el("a").to("href", &item(book, row.guid)).add(name));
+/// An item as the list shows it: its name, and what it is reached by; its book, if another one is shown.
+fn line(asked: &Asked, shown: BookNo, listed: &Listed) -> Element {
+    let book = listed.book;
+    let label = el("bdi").text(label(asked, book, &listed.content));
+    let mut line = el("li").add(el("a").to("href", &item(book, listed.guid)).add(label));
     if is_of_contacts(book) {
-        let content = decode_document(&row.content);
+        let content = decode_document(&listed.content);
         let card = Card::parse(&content).ok();
         let reached = |name| -> Option<String> {
             let found = card.as_ref()?.all(name).map(Property::text).find(|text| !text.trim().is_empty());
@@ -147,6 +147,9 @@ fn line(asked: &Asked, book: BookNo, row: &RevisionRow) -> Element {
         for text in ["TEL", "EMAIL", "ORG"].into_iter().filter_map(reached) {
             line = line.add(" ").add(el("small").add(el("bdi").text(text)));
         }
+    }
+    if book != shown {
+        line = line.add(" ").add(el("small").class("book").text(name(asked, book)));
     }
     line
 }
