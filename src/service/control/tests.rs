@@ -20,8 +20,8 @@ fn world() -> (MemoryStore, AccountNo, AccountNo) {
         let secret = Secret::new(name.to_owned());
         store.directory().put_login(name, &Verifier::md5(name, &secret)).unwrap()
     });
-    let phone = |tx: &mut dyn crate::store::Tx| tx.put_device(&DeviceRow::new(PHONE, NOW)).map(|_| Verdict::Commit);
-    store.step(ada, &mut |tx| phone(tx)).unwrap();
+    let phone = DeviceRow::new(PHONE, NOW);
+    store.step(ada, &mut |tx| tx.put_device(&phone).map(|_| Verdict::Commit)).unwrap();
     (store, ada, bob)
 }
 
