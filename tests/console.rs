@@ -729,7 +729,7 @@ fn c6_other_books_are_seen_and_not_edited() {
 
 /// The orders of ada's phone, as the program lists them.
 fn ordered(world: &World) -> Vec<String> {
-    let (code, out, err) = run(world.with_db(&["control", "list", "phone", "--user", "ada", "--json"]));
+    let (code, out, err) = run(&mut world.with_db(&["control", "list", "phone", "--user", "ada", "--json"]));
     assert_eq!(code, 0, "{err}");
     let orders: Vec<Value> = serde_json::from_str(&out).unwrap();
     orders.iter().map(|order| order["state"].as_str().unwrap().to_owned()).collect()
@@ -737,7 +737,7 @@ fn ordered(world: &World) -> Vec<String> {
 
 /// Who did what about orders, by the audit.
 fn actors(world: &World) -> Vec<(String, String)> {
-    let (code, out, err) = run(world.with_db(&["audit", "list", "--json"]));
+    let (code, out, err) = run(&mut world.with_db(&["audit", "list", "--json"]));
     assert_eq!(code, 0, "{err}");
     let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
     let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();

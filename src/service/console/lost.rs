@@ -294,8 +294,7 @@ pub(super) fn enrol(who: &SignedIn, asked: &Asked, _: &Posted) -> Result<Answer,
         return Ok(sorry(who, asked, &device, StatusCode::CONFLICT, Phrase::HasKey));
     }
     let id = &device.row.device_id;
-    // Anew: a key that nobody was given may be in a copy of the database.
-    let key = control::enrol(who.store(), who.account(), id, random(), true, &actor(who), asked.now)?;
+    let key = control::enrol(who.store(), who.account(), id, random(), false, &actor(who), asked.now)?;
     Ok(Answer::download(KEY_FILE, format!("{}\n", key.to_text().expose())))
 }
 
