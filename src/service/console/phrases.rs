@@ -274,7 +274,7 @@ phrases! {
     OrderHolds: "The order holds for a week, and can be taken back until the device was told.", "指令有效期为一周，在告知设备之前可以撤回。";
     Orders: "Orders", "指令";
     NoOrders: "Nothing was ordered.", "没有指令。";
-    Order: "Order", "编号";
+    Order: "No.", "编号";
     Given: "Given", "下达时间";
     HoldsUntil: "Holds until", "有效期至";
     State: "State", "状态";
