@@ -216,6 +216,28 @@ fn r5_who_does_not_understand_answers_501_and_that_is_kept() {
 }
 
 #[test]
+fn r5_a_forgotten_device_has_no_orders_and_takes_none_until_it_is_enrolled_anew() {
+    let owner = Owner::enrolled();
+    owner.order(&["clear", "phone"]);
+    owner.json(&mut owner.0.with_db(&["device", "remove", "phone", "--user", "ada"]), 0);
+    assert_eq!(owner.states("phone"), [""; 0]);
+    owner.sync(&[], 0);
+    owner.sync(&[], 0);
+    assert_eq!(owner.0.names("phone"), set(["Anna Doe"]), "the order is forgotten, too");
+    // What it has is not the key that orders are signed with.
+    assert_eq!(owner.order(&["clear", "phone"]), 1);
+    owner.sync(&[], 0);
+    assert_eq!(owner.states("phone"), ["refused 403"]);
+    assert_eq!(owner.0.names("phone"), set(["Anna Doe"]));
+    fs::remove_file(owner.station("phone")).unwrap();
+    owner.enrol("phone", "phone");
+    assert_eq!(owner.order(&["clear", "phone"]), 2);
+    owner.sync(&[], 0);
+    assert_eq!(owner.states("phone"), ["refused 403", "done"]);
+    assert_eq!(owner.0.names("phone"), set([]));
+}
+
+#[test]
 fn r5_what_was_executed_and_not_reported_is_reported_and_not_executed_again() {
     let owner = Owner::enrolled();
     owner.sync(&[], 0);

@@ -137,8 +137,8 @@ CREATE TABLE lens (
 CREATE TABLE pair (
     account BIGINT NOT NULL, device BIGINT NOT NULL, book BIGINT NOT NULL, peer_next TEXT, peer_prev TEXT,
     own_next TEXT, own_prev TEXT, cursor BIGINT NOT NULL, upto BIGINT NOT NULL, start_head BIGINT NOT NULL,
-    epoch BIGINT NOT NULL, lens BIGINT, filter_hash BYTEA, sync_type BIGINT NOT NULL, phase BIGINT NOT NULL,
-    holds TEXT, PRIMARY KEY (account, device, book)
+    epoch BIGINT NOT NULL, lens BIGINT, filter_hash BYTEA, sync_type BIGINT NOT NULL,
+    last_type BIGINT NOT NULL, phase BIGINT NOT NULL, holds TEXT, PRIMARY KEY (account, device, book)
 ) PARTITION BY HASH (account);
 
 -- state: 0 live, 1 gone, 2 filtered, 3 soft-deleted, 4 refused, 5 held, 6 unconfirmed, 7 leaving

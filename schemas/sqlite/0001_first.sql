@@ -129,7 +129,8 @@ CREATE UNIQUE INDEX device_id ON device (account, device_id);
 CREATE TABLE pair (
     account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, peer_next TEXT, peer_prev TEXT,
     own_next TEXT, own_prev TEXT, cursor INTEGER NOT NULL, upto INTEGER NOT NULL, start_head INTEGER NOT NULL,
-    epoch INTEGER NOT NULL, lens INTEGER, filter_hash BLOB, sync_type INTEGER NOT NULL, phase INTEGER NOT NULL, holds TEXT,
+    epoch INTEGER NOT NULL, lens INTEGER, filter_hash BLOB, sync_type INTEGER NOT NULL, last_type INTEGER NOT NULL,
+    phase INTEGER NOT NULL, holds TEXT,
     PRIMARY KEY (account, device, book)
 ) STRICT, WITHOUT ROWID;
 

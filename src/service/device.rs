@@ -18,9 +18,9 @@ pub struct Forgotten {
     pub items: u64,
 }
 
-/// Forgets a device: what it is, what it and each book agreed on, what was under way between them, its sessions, and that
-/// it had news. No book is changed, and history goes on to name what came from it. Should it sync again, that is a first
-/// sync: nothing is doubled by it.
+/// Forgets a device: what it is, what it and each book agreed on, what was under way between them, its sessions, its key and
+/// what was ordered of it, and that it had news. No book is changed, and history goes on to name what came from it. Should
+/// it sync again, that is a first sync: nothing is doubled by it; and to take orders it must be enrolled anew.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] where the account has no such device; else the store's own failure. Broken off, it is called again.
@@ -36,6 +36,7 @@ pub fn forget(store: &dyn Store, account: AccountNo, device_id: &str) -> Result<
     // Sessions are locked before books.
     store.step(account, &mut |tx| {
         tx.drop_rival_sessions(row.device, &books, &Token([0; 16]))?;
+        tx.drop_errands(row.device)?;
         Ok(Verdict::Commit)
     })?;
     let mut done = Forgotten::default();

@@ -508,6 +508,7 @@ impl StoreState {
         pair.own_next = Some(self.own_next.clone());
         pair.phase = Phase::Idle;
         pair.sync_type = 0;
+        pair.last_type = self.sync.alert().0;
         if role == Role::Server && self.sync.sends(role) {
             pair.filter_hash = self.filter.as_ref().map(Filter::digest);
         }

@@ -84,6 +84,7 @@ macro_rules! tx_methods {
             fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
             fn errands(device: DeviceNo, from: i64, limit: usize) -> Vec<(i64, Vec<u8>)>;
             fn put_errand(device: DeviceNo, no: i64, content: &[u8]) -> (), writes 1;
+            fn drop_errands(device: DeviceNo) -> ();
         }
     };
 }

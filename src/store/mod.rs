@@ -499,4 +499,6 @@ pub trait Tx {
     fn errands(&mut self, device: DeviceNo, from: i64, limit: usize) -> Result<Vec<(i64, Vec<u8>)>>;
     /// Inserts or updates an errand of a device by its number.
     fn put_errand(&mut self, device: DeviceNo, no: i64, content: &[u8]) -> Result<()>;
+    /// Removes all errands of a device.
+    fn drop_errands(&mut self, device: DeviceNo) -> Result<()>;
 }

@@ -458,6 +458,9 @@ pub struct PairRow {
     pub filter_hash: Option<Vec<u8>>,
     /// Alert code of the sync begun last; 0 once it has ended cleanly.
     pub sync_type: u16,
+    /// Alert code of the last sync that ended cleanly; 0 for none.
+    #[serde(default)]
+    pub last_type: u16,
     /// Where the open sync stands.
     pub phase: Phase,
     /// What waits for a person's decision.
@@ -563,6 +566,7 @@ impl PairRow {
             lens: None,
             filter_hash: None,
             sync_type: 0,
+            last_type: 0,
             phase: Phase::Idle,
             holds: Vec::new(),
         }

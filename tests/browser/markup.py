@@ -2,7 +2,7 @@
 from html.parser import HTMLParser
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
-PLAIN = {"a", "bdi", "body", "button", "dd", "del", "details", "div", "dl", "dt", "fieldset", "form", "h1", "h2", "h3", "head", "header",
+PLAIN = {"a", "bdi", "body", "button", "code", "dd", "del", "details", "div", "dl", "dt", "fieldset", "form", "h1", "h2", "h3", "head", "header",
          "html", "ins", "label", "legend", "li", "main", "nav", "option", "p", "script", "section", "select", "small", "span", "strong",
          "summary", "table", "tbody", "td", "textarea", "th", "thead", "time", "title", "tr", "ul"}
 # What a paragraph cannot hold: a parser would end it before.

@@ -4,13 +4,14 @@
     run.py [--program PATH] [--work DIR] [--screenshots] [--only NAME] [--no-npm] [--self-test]
 
 Scenarios: signing in, search as you type, an edit, one while a device edits too, history and restore, held deletions, a sync that is
-under way, all of it again by keyboard alone and without a script. After each page: the browser's own complaints (a broken policy is one),
+under way, all of it again by keyboard alone and without a script, a lost device. After each page: the browser's own complaints (a broken policy is one),
 HTML that nests (markup.py) and, with --screenshots, pictures in docs/screenshots, light and dark, wide and narrow. Each page is held
 against axe-core and html-validate, which npm brings into WORK once; without a network these two are skipped, and it is said.
 Prints `ok NAME seconds` or `FAIL NAME: reason`, at the end `N passed, N failed`; exit 0 = all passed, 1 = not, 2 = could not run."""
-import argparse, json, os, pathlib, shutil, subprocess, sys, tempfile, time
+import argparse, json, os, pathlib, re, shutil, subprocess, sys, tempfile, time
 import markup
 from driver import Driver, Problem
+from gate import Gate
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -50,6 +51,10 @@ class World:
         self.page = self.server.stdout.readline().strip().removeprefix("console on ")
         if not self.page.endswith("/console"):
             raise Problem(f"the server says {self.url!r} and {self.page!r}")
+        # A device knows its server by the address: so it always takes this way.
+        host, port = self.url.split("/")[2].split(":")
+        self.gate = Gate(host, int(port))
+        self.way = f"http://127.0.0.1:{self.gate.port}/syncml"
         self.phone = self.folder / "phone"
         self.phone.mkdir()
         for number, (name, lines) in enumerate(PEOPLE):
@@ -66,9 +71,13 @@ class World:
             raise Problem(f"{words}: exit {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    @property
+    def syncing(self):
+        return ["sync", str(self.phone), "--to", self.way, "--user", "ada", "--book", "contacts",
+                "--password-file", str(self.folder / "password"), "--json"]
+
     def sync(self, *more, good=(0,)):
-        return self.run("sync", self.phone, "--to", self.url, "--user", "ada", "--book", "contacts",
-                        "--password-file", self.folder / "password", "--json", *more, good=good)
+        return self.run(*self.syncing, *more, good=good)
 
     def file(self, text):
         return next(path for path in sorted(self.phone.glob("*.vcf")) if text in path.read_text())
@@ -96,7 +105,11 @@ class Pages:
         found = markup.problems(source)
         if found:
             raise Problem(f"{name}: {found}")
-        self.seen[name] = source
+        self.look(name, source)
+
+    def look(self, name, source):
+        """Looks at it as each person has it."""
+        driver, self.seen[name] = self.driver, source
         for dark in (False, True):
             for phone in (False, True):
                 driver.look(dark, phone)
@@ -236,7 +249,11 @@ def edit_while_a_device_does(world, driver, pages):
     driver.sees("It was changed meanwhile", "Commodore", "Programmer", "Nothing is saved yet.")
     driver.complaints()
     # The page is the answer to a form, which asking again would not give.
-    pages.seen["conflict"] = driver.run("return '<!DOCTYPE html>\\n' + document.documentElement.outerHTML")
+    source = driver.run("return '<!DOCTYPE html>\\n' + document.documentElement.outerHTML")
+    found = markup.problems(source)
+    if found:
+        raise Problem(f"conflict: {found}")
+    pages.look("conflict", source)
     driver.press("Save yours")
     driver.sees("It is saved", "Programmer")
     world.sync()
@@ -275,15 +292,29 @@ def devices_and_progress(world, driver, pages):
     driver.go(world.page + "/devices")
     driver.sees("ended well", "No device is syncing now.")
     pages.check("devices")
-    # A phone that is in the middle of it: what it was said first is all it says.
+    # A phone that is in the middle of it, for as long as we like: its messages wait at the gate.
     for number in range(300):
         (world.phone / f"more{number}.vcf").write_text(card(f"More{number:03} Doe", f"NOTE:{'x' * 3000}\r\n"))
-    words = ["sync", str(world.phone), "--to", world.url, "--user", "ada", "--book", "contacts",
-             "--password-file", str(world.folder / "password"), "--json"]
-    running = subprocess.Popen([world.program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=world.environment)
-    driver.until(lambda: any(word in driver.text("#live") for word in ("receiving", "comparing", "sending", "waiting")) or running.poll() is not None, "nothing under way")
-    running.wait()
-    driver.sees("No device is syncing now.")
+    world.gate.close()
+    running = subprocess.Popen([world.program, *world.syncing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=world.environment)
+    try:
+        made = []
+        while world.gate.is_one_waiting(running):
+            part = driver.wait_for("fetch('/console/devices/live').then((it) => it.text()).then(arguments[0])")
+            found = re.search(r"receiving</strong>.* (\d+) changes made here", part)
+            made += [int(found.group(1))] if found else []
+            if found and len(made) <= 2:
+                # The page has it by itself, and then that it went on.
+                driver.sees("receiving", f" {made[-1]} changes made here", selector="#live")
+            if len(made) == 1:
+                pages.check("devices-live")
+            world.gate.let_one_through()
+    finally:
+        world.gate.open()
+        ended = running.wait()
+    if ended or len(made) < 3 or made != sorted(set(made)) or made[-1] != 300:
+        raise Problem(f"exit {ended}, and the page said {made}")
+    driver.sees("No device is syncing now.", selector="#live")
     for path in world.phone.glob("more*.vcf"):
         path.unlink()
 
@@ -349,8 +380,46 @@ def chinese(world, driver, pages):
     driver.sees("Contacts", "Search")
 
 
+def lost_device(world, driver, pages):
+    driver.go(world.page + "/devices")
+    driver.press("It is lost: stop or clear it", "a")
+    driver.sees("answers 501 to every order", "Nothing was ordered.")
+    pages.check("lost-without-a-key")
+    here, key = driver.address, world.folder / "device.key"
+    driver.cdp("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(world.folder))
+    driver.press("Make its key")
+    driver.until(key.exists, "no key came")
+    orders = world.folder / "phone.orders"
+    world.run("control", "join", orders, "--key-file", key, "--clear", world.phone)
+    driver.go(here)
+    driver.sees("Nothing was ordered.")
+    driver.sees_no("501")
+    driver.press("Clear its data", "a")
+    driver.sees("its data is deleted there", "answers 501", "What is here stays")
+    pages.check("lost-clear")
+    driver.press("Do not wait for a backup (forced)", "a")
+    driver.sees("What is on it and not here is lost.")
+    driver.press("Wait for a backup", "a")
+    driver.press("Put the data aside on the device, do not delete it", "a")
+    driver.sees("put aside there", "has backed up all that is on it")
+    driver.press("Order it")
+    driver.sees("It is ordered.", "put data aside", "waiting")
+    driver.press("Take back")
+    driver.sees("It is taken back.")
+    driver.press("Clear its data", "a")
+    driver.press("Put the data aside on the device, do not delete it", "a")
+    driver.press("Order it")
+    driver.sees("It is ordered.")
+    world.sync("--control", orders)
+    driver.go(here)
+    driver.sees("done", "1 put aside", "taken back")
+    pages.check("lost")
+    if list(world.phone.glob("*.vcf")):
+        raise Problem("the phone still has its cards")
+
+
 SCENARIOS = [sign_in, search_as_you_type, edit, edit_while_a_device_does, history_and_restore, devices_and_progress, held_deletions, keyboard,
-             without_a_script, chinese]
+             without_a_script, chinese, lost_device]
 
 
 def main():

@@ -162,6 +162,7 @@ impl Tx for TapTx<'_> {
         fn drop_partial(device: DeviceNo, book: BookNo, direction: Direction) -> ();
         fn errands(device: DeviceNo, from: i64, limit: usize) -> Vec<(i64, Vec<u8>)>;
         fn put_errand(device: DeviceNo, no: i64, content: &[u8]) -> ();
+        fn drop_errands(device: DeviceNo) -> ();
     }
 
     // Not counted: no schedule loads or dumps a store.

@@ -266,6 +266,7 @@ probes! {
     drop_partial ByDevice: |tx, ids| shown(tx.drop_partial(ids.device, ids.book, Direction::In)),
     errands ByDevice: |tx, ids| shown(tx.errands(ids.device, 0, 9)),
     put_errand ByDevice: |tx, ids| shown(tx.put_errand(ids.device, 1, b"mine")),
+    drop_errands ByDevice: |tx, ids| shown(tx.drop_errands(ids.device)),
 }
 
 /// One probe in a step of its own.

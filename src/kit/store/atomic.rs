@@ -125,6 +125,7 @@ pub(super) fn accounts_apart(store: &dyn Store) -> Outcome {
         tx.drop_staged(DeviceNo(1), BOOK, &staged)?;
         tx.unstage(DeviceNo(1), BOOK, 2, &["1", "9"])?;
         tx.drop_partial(DeviceNo(1), BOOK, Direction::In)?;
+        tx.drop_errands(DeviceNo(1))?;
         Ok((rivals, expired))
     })?;
     same("sessions superseded and expired in an account without any", gone, (0, 0))?;

@@ -19,5 +19,9 @@ pub(super) fn errand_rows(store: &dyn Store) -> Outcome {
     same("by number, as put last", seen(ann, PHONE, 0, usize::MAX)?, all.to_vec())?;
     same("a page", seen(ann, PHONE, 1, 2)?, all[1..3].to_vec())?;
     same("another device's", seen(ann, DeviceNo(2), 0, 9)?, vec![(1, b"another device's".to_vec())])?;
-    same("another account's", seen(bob, PHONE, 0, 9)?, vec![(1, b"another account's".to_vec())])
+    same("another account's", seen(bob, PHONE, 0, 9)?, vec![(1, b"another account's".to_vec())])?;
+    write(store, ann, |tx| tx.drop_errands(PHONE))?;
+    same("none any more", seen(ann, PHONE, i64::MIN, 9)?, Vec::new())?;
+    same("another device's stay", seen(ann, DeviceNo(2), 0, 9)?.len(), 1)?;
+    same("another account's stay", seen(bob, PHONE, 0, 9)?.len(), 1)
 }

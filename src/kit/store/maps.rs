@@ -13,7 +13,7 @@ pub(super) fn pairs(store: &dyn Store) -> Outcome {
     let full = pair_row(PHONE, BOOK);
     let mut rows = vec![full.clone(), PairRow::new(PHONE, BOOK)];
     for phase in [Phase::Idle, Phase::Receiving, Phase::Settling, Phase::Sending, Phase::Confirming] {
-        rows.push(PairRow { phase, sync_type: u16::MAX, ..full.clone() });
+        rows.push(PairRow { phase, sync_type: u16::MAX, last_type: u16::MAX, ..full.clone() });
     }
     for row in rows {
         write(store, ann, |tx| tx.put_pair(&row))?;

@@ -202,6 +202,7 @@ pub(super) fn pair_row(device: DeviceNo, book: BookNo) -> PairRow {
         lens: Some(LensNo(9)),
         filter_hash: Some(vec![0, 255]),
         sync_type: 201,
+        last_type: 200,
         phase: Phase::Confirming,
         holds: vec![Hold {
             reason: HoldReason::Deletes,
@@ -388,6 +389,8 @@ pub(super) fn disturb(tx: &mut dyn Tx) -> store::Result<()> {
     let tablet = tx.put_device(&device_row("tablet"))?;
     tx.put_errand(phone, 1, b"done")?;
     tx.put_errand(phone, 2, b"another")?;
+    tx.put_errand(tablet, 1, b"a third")?;
+    tx.drop_errands(tablet)?;
     tx.put_session(&session_row(2, phone, "1"))?;
     tx.queue_statuses(&Token([1; 16]), &[b"another".to_vec()])?;
     tx.drop_statuses(&Token([1; 16]), i64::MAX)?;

@@ -1,12 +1,13 @@
 //! What a browser gets, and the headers that go with everything.
 
 use super::html::{Html, Link};
+use crate::service::control::ControlError;
 use crate::store::StoreError;
 use crate::store::history::HistoryError;
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 
@@ -52,6 +53,13 @@ impl Answer {
     pub(super) fn file(content_type: &'static str, text: &'static str) -> Self {
         let mut answer = Self::new(StatusCode::OK, content_type, text.as_bytes().to_vec());
         answer.headers = vec![(CACHE_CONTROL, "max-age=300".to_owned())];
+        answer
+    }
+
+    /// A file that is saved, and not shown.
+    pub(super) fn download(name: &'static str, text: String) -> Self {
+        let mut answer = Self::new(StatusCode::OK, "text/plain; charset=utf-8", text.into_bytes());
+        answer.headers.push((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")));
         answer
     }
 
@@ -123,6 +131,15 @@ impl From<StoreError> for Wrong {
         match error {
             StoreError::NotFound(_) => Self::NotFound,
             error => Self::Store(error),
+        }
+    }
+}
+
+impl From<ControlError> for Wrong {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::Store(error) => error.into(),
+            _ => Self::NotFound,
         }
     }
 }

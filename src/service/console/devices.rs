@@ -85,19 +85,18 @@ fn one(asked: &Asked, device: &Shown) -> Element {
         .add(el("p").add(say(Phrase::LastSeen)).add(": ").add(seen))
         .add(held.then(|| el("p").add(action(&Link::new("/held"), say(Phrase::WaitingToDecide)))))
         .add((!device.books.is_empty()).then(|| table(&columns.map(say), rows)))
+        .add(el("p").add(action(&Link::new("/lost").number(row.device.0), say(Phrase::LostLink))))
 }
 
 fn line(asked: &Asked, shown: &ShownBook) -> Vec<Html> {
     let say = |phrase| asked.language.say(phrase);
     let pair = &shown.pair;
-    // Our own anchor is the moment of the last clean sync.
-    let last = pair.own_next.as_deref().map_or_else(|| say(Phrase::Never).into(), anchor);
-    let mode = SyncType::from_alert(AlertCode(pair.sync_type)).map_or(Phrase::ModeTwoWay, mode);
-    let (mode, result) = match (pair.sync_type, pair.phase, &pair.own_next) {
-        (0, _, None) => (Html::from("–"), say(Phrase::Never)),
-        (0, ..) => (Html::from("–"), say(Phrase::ResultGood)),
-        (_, Phase::Idle, _) => (say(mode).into(), say(Phrase::ResultBroken)),
-        _ => (say(mode).into(), say(Phrase::ResultOpen)),
+    let named = |code| SyncType::from_alert(AlertCode(code)).map_or("–", |kind| say(mode(kind)));
+    let (kind, result) = match (pair.sync_type, pair.phase, &pair.own_next) {
+        (0, _, None) => (pair.last_type, Phrase::Never),
+        (0, ..) => (pair.last_type, Phrase::ResultGood),
+        (kind, Phase::Idle, _) => (kind, Phrase::ResultBroken),
+        (kind, ..) => (kind, Phrase::ResultOpen),
     };
     let behind = (shown.book.head.0 - pair.cursor.0).max(0).to_string();
     let holds = match shown.holds.is_empty() {
@@ -107,12 +106,17 @@ fn line(asked: &Asked, shown: &ShownBook) -> Vec<Html> {
     let holds = el("span").class("holds").text(holds);
     vec![
         el("bdi").text(name(asked, shown.book.book)).into(),
-        last,
-        mode,
-        result.into(),
+        last_sync(asked, pair),
+        named(kind).into(),
+        say(result).into(),
         behind.as_str().into(),
         holds.into(),
     ]
+}
+
+/// When a device and a book last were in step: our own anchor is the moment of the last clean sync.
+pub(super) fn last_sync(asked: &Asked, pair: &PairRow) -> Html {
+    pair.own_next.as_deref().map_or_else(|| asked.language.say(Phrase::Never).into(), anchor)
 }
 
 /// The moment in an anchor of ours; what is none stands for itself.

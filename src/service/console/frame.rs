@@ -71,7 +71,11 @@ impl<'a> Frame<'a> {
             (Phrase::Held, Link::new("/held"), "/held"),
         ];
         let past = self.asked.path.contains("/history") || self.asked.path.ends_with("/restore");
-        let here = if past { "/history" } else { self.asked.path.as_str() };
+        let here = match self.asked.path.as_str() {
+            _ if past => "/history",
+            path if path.starts_with("/lost") => "/devices",
+            path => path,
+        };
         let items = places.into_iter().map(|(phrase, link, begin)| {
             let current = here.starts_with(begin) || begin == "/book" && here.is_empty();
             let link = el("a").to("href", &link).text(self.asked.language.say(phrase));
@@ -96,6 +100,8 @@ fn notice(word: &str) -> Option<Phrase> {
         "same" => Phrase::NothingChanged,
         "deleted" => Phrase::Deleted,
         "restored" => Phrase::RestoredItem,
+        "ordered" => Phrase::Ordered,
+        "taken-back" => Phrase::TakenBack,
         "book-restored" => Phrase::RestoredBook,
         _ => return None,
     })

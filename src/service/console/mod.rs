@@ -1,4 +1,4 @@
-//! The page: a book seen and edited by its owner in a browser (missions B9, R3, C6).
+//! The page: a book seen and edited by its owner in a browser (missions B9, R3, R5, C6).
 //!
 //! Pages are written at the server and work without a script; the script brings search as you type and what is under way.
 //! Nothing is fetched from elsewhere, nothing has to be built. An edit is a write like any other, through the one door of a
@@ -21,6 +21,7 @@ mod frame;
 mod held;
 mod html;
 mod live;
+mod lost;
 mod past;
 mod phrases;
 mod restore;

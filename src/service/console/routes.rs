@@ -6,7 +6,7 @@ use super::frame::{self, Frame};
 use super::html::Link;
 use super::phrases::{Language, Phrase};
 use super::session::{Door, Posted, SignedIn};
-use super::{Asked, LANGUAGE_COOKIE, books, devices, edit, held, live, past, restore, sign_in};
+use super::{Asked, LANGUAGE_COOKIE, books, devices, edit, held, live, lost, past, restore, sign_in};
 use axum::http::{Method, StatusCode};
 use tracing::error;
 
@@ -54,6 +54,11 @@ const ROUTES: &[Route] = &[
     both("/book/#/restore", restore::plan, restore::book),
     see("/devices", devices::page),
     see("/devices/live", live::fragment),
+    see("/lost/#", lost::page),
+    both("/lost/#/stop", lost::ask_stop, lost::stop),
+    both("/lost/#/clear", lost::ask_clear, lost::clear),
+    act("/lost/#/cancel", lost::cancel),
+    act("/lost/#/enrol", lost::enrol),
     both("/held", held::page, held::decide),
 ];
 

@@ -62,6 +62,17 @@ impl SignedIn {
         form_token(&self.id)
     }
 
+    /// What a form brings to prove that just this was shown to this session before.
+    pub(super) fn proof(&self, what: &str) -> String {
+        let proof = Sha256::new_with_prefix(b"syncml console shown\0").chain_update(&self.id).chain_update(what);
+        hex(&proof.finalize())
+    }
+
+    /// Whether it does.
+    pub(super) fn proves(&self, given: &str, what: &str) -> bool {
+        given.as_bytes().ct_eq(self.proof(what).as_bytes()).into()
+    }
+
     /// Looks at the account.
     pub(super) fn look<T>(&self, mut work: impl FnMut(&mut dyn crate::store::Tx) -> Result<T>) -> Result<T> {
         let mut found = None;

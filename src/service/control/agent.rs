@@ -280,6 +280,50 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_changes_nothing() {
+        let mut agent = Agent::new(&key());
+        agent.take(&line(1, Task::Stop), Some(NOW), NOW).unwrap();
+        let before = agent.clone();
+        let late = Timestamp(2_000_000);
+        let forged = line(2, Task::Stop).replace("syncml-instruction", "syncml-receipt");
+        for (text, backed_up, now, why) in [
+            ("", Some(NOW), NOW, Refusal::Unreadable),
+            (&*forged, Some(NOW), NOW, Refusal::Unreadable),
+            (&*line(2, Task::Stop), Some(late), late, Refusal::Expired),
+            (&*line(2, Task::Stop), None, NOW, Refusal::NotBackedUp),
+            (&*line(3, Task::Stop), Some(NOW), NOW, Refusal::OutOfOrder),
+        ] {
+            assert_eq!(agent.take(text, backed_up, now), Err(why));
+            assert_eq!(agent, before, "{why}");
+        }
+        let mut strange = Agent { key: "somebody else's".to_owned(), ..before };
+        assert_eq!(strange.take(&line(2, Task::Stop), Some(NOW), NOW), Err(Refusal::Forged));
+        assert_eq!(strange.receipts(), Vec::<String>::new());
+        assert_eq!(format!("{agent:?}").matches("syncml-device-key").count(), 0, "the key is not shown");
+    }
+
+    #[test]
+    fn old_jobs_are_forgotten_but_none_that_is_not_reported() {
+        let mut agent = Agent::new(&key());
+        for number in 1..=20 {
+            agent.take(&line(number, Task::Stop), Some(NOW), NOW).unwrap();
+        }
+        agent.run(&mut Counting::default(), NOW, never).unwrap();
+        let lines = agent.receipts();
+        assert_eq!(lines.len(), 20);
+        for line in &lines[1..] {
+            assert!(agent.reported(line, StatusCode::OK));
+        }
+        let numbers: Vec<_> = agent.jobs().iter().map(|job| job.number).collect();
+        assert_eq!(numbers, [1].into_iter().chain(5..=20).collect::<Vec<i64>>());
+        assert_eq!(agent.receipts(), lines[..1]);
+        // Of another device, or not of this one's key.
+        let other = DeviceKey::new("phone", [8; 32]);
+        let receipt = Receipt::verify(&key(), &lines[0]).unwrap();
+        assert!(!agent.reported(&receipt.sign(&other), StatusCode::OK));
+    }
+
+    #[test]
     fn a_state_is_read_back_as_it_was() {
         let mut agent = Agent::new(&key());
         agent.take(&line(1, Task::Clear { keep: true }), Some(NOW), NOW).unwrap();

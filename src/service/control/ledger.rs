@@ -9,6 +9,7 @@ use crate::store::audit::{
 };
 use crate::store::{AccountNo, BookNo, DeviceNo, Store, StoreError, Tx, Verdict};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -21,8 +22,11 @@ const MAX_OPEN: usize = 8;
 /// The number under which a device itself stands among its errands.
 const DEVICE: i64 = 0;
 
+/// Who has the database, for the audit.
+pub const OPERATOR: &str = "operator";
+
 /// How an order is given.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Execute it even if not all is backed up.
     pub forced: bool,
@@ -30,8 +34,8 @@ pub struct Options {
     pub holds: i64,
     /// How old the confirmation of the last backup may be, in seconds.
     pub backup_age: i64,
-    /// Who ordered, for the audit: `operator`, `login 3`.
-    pub actor: &'static str,
+    /// Who ordered, for the audit: [`OPERATOR`], `login of account 3`.
+    pub actor: Cow<'static, str>,
     /// The device's key if it has none yet, from a good source of randomness. A device that was not enrolled answers 501.
     pub fresh_key: [u8; 32],
 }
@@ -40,7 +44,7 @@ impl Options {
     /// A week for the order, a day for the backup, not forced, by the operator.
     #[must_use]
     pub const fn new(fresh_key: [u8; 32]) -> Self {
-        Self { forced: false, holds: 7 * 86_400, backup_age: 86_400, actor: "operator", fresh_key }
+        Self { forced: false, holds: 7 * 86_400, backup_age: 86_400, actor: Cow::Borrowed(OPERATOR), fresh_key }
     }
 }
 
@@ -131,6 +135,9 @@ pub struct Order {
 pub(super) struct Known {
     key: String,
     next: i64,
+    /// When its key was last handed out.
+    #[serde(default)]
+    enrolled: Option<Timestamp>,
     /// When each book's backup was last confirmed.
     confirmed: BTreeMap<i64, Timestamp>,
 }
@@ -148,6 +155,19 @@ impl Known {
     pub(super) fn confirmed(&self, book: BookNo) -> Option<Timestamp> {
         self.confirmed.get(&book.0).copied()
     }
+}
+
+/// A device as those see it who order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Overview {
+    /// When its key was last handed out; `None` for a device that was never enrolled and answers 501.
+    pub enrolled: Option<Timestamp>,
+    /// When the backup of each book was last confirmed. It is noted from when the device is enrolled, or was ordered
+    /// something.
+    pub confirmed: BTreeMap<BookNo, Timestamp>,
+    /// Its orders, by number.
+    pub orders: Vec<Order>,
 }
 
 /// Why an order is not given or taken back.
@@ -177,7 +197,7 @@ pub enum ControlError {
 type Result<T> = std::result::Result<T, ControlError>;
 
 /// Enrols a device, and gives the key to be carried to it. A device that has one keeps it, unless `anew`: then orders that
-/// are open are signed with the new one.
+/// are open are signed with the new one. `actor` is who did it, for the audit.
 ///
 /// # Errors
 /// [`ControlError::NoDevice`], or the store's own failure.
@@ -187,6 +207,7 @@ pub fn enrol(
     device_id: &str,
     random: [u8; 32],
     anew: bool,
+    actor: &str,
     now: Timestamp,
 ) -> Result<DeviceKey> {
     step(store, account, |tx| {
@@ -195,8 +216,9 @@ pub fn enrol(
         if anew {
             DeviceKey::new(device_id, random).to_text().expose().clone_into(&mut known.key);
         }
+        known.enrolled = Some(now);
         put_known(tx, device, &known)?;
-        tx.audit(&AuditRow::new(now, "operator", CONTROL_ENROLLED, format!("device {device}")))?;
+        tx.audit(&AuditRow::new(now, actor.to_owned(), CONTROL_ENROLLED, format!("device {device}")))?;
         Ok(known.key()?)
     })
 }
@@ -235,7 +257,7 @@ pub fn issue(
         put_known(tx, device, &known)?;
         put_order(tx, device, &order)?;
         let how = if options.forced { "forced: also without a backup" } else { "once a backup is confirmed" };
-        audit(tx, now, options.actor, CONTROL_ISSUED, device, &order, how)?;
+        audit(tx, now, options.actor.clone(), CONTROL_ISSUED, device, &order, how)?;
         Ok(number)
     })
 }
@@ -245,10 +267,18 @@ pub fn issue(
 /// # Errors
 /// [`ControlError::NoDevice`], or the store's own failure.
 pub fn list(store: &dyn Store, account: AccountNo, device_id: &str, now: Timestamp) -> Result<Vec<Order>> {
+    overview(store, account, device_id, now).map(|device| device.orders)
+}
+
+/// What is known of a device, as far as orders go.
+///
+/// # Errors
+/// [`ControlError::NoDevice`], or the store's own failure.
+pub fn overview(store: &dyn Store, account: AccountNo, device_id: &str, now: Timestamp) -> Result<Overview> {
     let mut found = None;
     store.look(account, &mut |tx| {
         found = match tx.device(device_id)? {
-            Some(row) => Some(orders(tx, row.device, now)?),
+            Some(row) => Some(overview_of(tx, row.device, now)?),
             None => None,
         };
         Ok(())
@@ -256,11 +286,24 @@ pub fn list(store: &dyn Store, account: AccountNo, device_id: &str, now: Timesta
     found.ok_or_else(|| ControlError::NoDevice(device_id.to_owned()))
 }
 
-/// Takes an order back that was not told.
+fn overview_of(tx: &mut dyn Tx, device: DeviceNo, now: Timestamp) -> std::result::Result<Overview, StoreError> {
+    let Some(known) = known(tx, device)? else { return Ok(Overview::default()) };
+    let confirmed = known.confirmed.iter().map(|(book, at)| (BookNo(*book), *at)).collect();
+    Ok(Overview { enrolled: known.enrolled, confirmed, orders: orders(tx, device, now)? })
+}
+
+/// Takes an order back that was not told. `actor` is who did it, for the audit.
 ///
 /// # Errors
 /// [`ControlError::NoDevice`], [`ControlError::NoOrder`], [`ControlError::TooLate`], or the store's own failure.
-pub fn cancel(store: &dyn Store, account: AccountNo, device_id: &str, number: i64, now: Timestamp) -> Result<()> {
+pub fn cancel(
+    store: &dyn Store,
+    account: AccountNo,
+    device_id: &str,
+    number: i64,
+    actor: &str,
+    now: Timestamp,
+) -> Result<()> {
     step(store, account, |tx| {
         let device = find(tx, device_id)?;
         let mut order = order(tx, device, number, now)?;
@@ -269,17 +312,24 @@ pub fn cancel(store: &dyn Store, account: AccountNo, device_id: &str, number: i6
         }
         order.state = OrderState::Cancelled;
         put_order(tx, device, &order)?;
-        Ok(audit(tx, now, "operator", CONTROL_CANCELLED, device, &order, "done")?)
+        Ok(audit(tx, now, actor.to_owned(), CONTROL_CANCELLED, device, &order, "done")?)
     })
 }
 
 /// The line of an order, for a carrier other than a session: a file, a datagram, a message service (R6). The device looks
-/// at its own backup before it does anything.
+/// at its own backup before it does anything. `actor` is who handed it out, for the audit.
 ///
 /// # Errors
 /// [`ControlError::NoDevice`], [`ControlError::NoOrder`], [`ControlError::TooLate`] for one that is over, or the store's own
 /// failure.
-pub fn carry(store: &dyn Store, account: AccountNo, device_id: &str, number: i64, now: Timestamp) -> Result<String> {
+pub fn carry(
+    store: &dyn Store,
+    account: AccountNo,
+    device_id: &str,
+    number: i64,
+    actor: &str,
+    now: Timestamp,
+) -> Result<String> {
     step(store, account, |tx| {
         let device = find(tx, device_id)?;
         let known = known(tx, device)?.ok_or(ControlError::NoOrder(number))?;
@@ -291,7 +341,7 @@ pub fn carry(store: &dyn Store, account: AccountNo, device_id: &str, number: i64
         let text = line(&known.key()?, &order, &all);
         order.state = OrderState::Told;
         put_order(tx, device, &order)?;
-        audit(tx, now, "operator", CONTROL_CARRIED, device, &order, "handed to another carrier")?;
+        audit(tx, now, actor.to_owned(), CONTROL_CARRIED, device, &order, "handed to another carrier")?;
         Ok(text)
     })
 }
@@ -379,11 +429,11 @@ pub(super) fn put_order(tx: &mut dyn Tx, device: DeviceNo, order: &Order) -> std
 pub(super) fn audit(
     tx: &mut dyn Tx,
     now: Timestamp,
-    actor: impl Into<std::borrow::Cow<'static, str>>,
+    actor: impl Into<Cow<'static, str>>,
     action: &'static str,
     device: DeviceNo,
     order: &Order,
-    outcome: impl Into<std::borrow::Cow<'static, str>>,
+    outcome: impl Into<Cow<'static, str>>,
 ) -> std::result::Result<(), StoreError> {
     let object = format!("order {} ({}) of device {device}", order.number, order.task.name());
     tx.audit(&AuditRow::new(now, actor, action, object).with_outcome(outcome))
@@ -415,7 +465,7 @@ fn find(tx: &mut dyn Tx, device_id: &str) -> Result<DeviceNo> {
 
 fn known_or_new(tx: &mut dyn Tx, device: DeviceNo, device_id: &str, random: [u8; 32]) -> Result<Known> {
     let key = || DeviceKey::new(device_id, random).to_text().expose().to_owned();
-    Ok(known(tx, device)?.unwrap_or_else(|| Known { key: key(), next: 1, confirmed: BTreeMap::new() }))
+    Ok(known(tx, device)?.unwrap_or_else(|| Known { key: key(), next: 1, enrolled: None, confirmed: BTreeMap::new() }))
 }
 
 fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> std::result::Result<T, StoreError> {

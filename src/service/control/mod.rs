@@ -16,10 +16,14 @@ mod instruction;
 mod key;
 mod ledger;
 mod receipt;
+#[cfg(test)]
+mod tests;
 
 pub use agent::{Agent, Applications, Job, JobState};
 pub use desk::Desk;
 pub use instruction::{Instruction, Refusal, Standing, Task, sign, verify};
 pub use key::{DeviceKey, KeyError};
-pub use ledger::{ControlError, Options, Order, OrderState, cancel, carry, enrol, issue, list, receive};
+pub use ledger::{
+    ControlError, OPERATOR, Options, Order, OrderState, Overview, cancel, carry, enrol, issue, list, overview, receive,
+};
 pub use receipt::Receipt;

@@ -223,6 +223,15 @@ impl MemoryTx<'_> {
         Ok(())
     }
 
+    pub(super) fn drop_errands(&mut self, device: DeviceNo) -> Result<()> {
+        self.with(|tables, changes| {
+            let range = (Included((device, i64::MIN)), Included((device, i64::MAX)));
+            let keys: Vec<_> = changes.errands.scan(&tables.errands, range.0, range.1).map(|(key, _)| *key).collect();
+            keys.into_iter().for_each(|key| changes.errands.remove(key));
+        });
+        Ok(())
+    }
+
     fn remove_outgoing(tables: &Tables, changes: &mut Changes, key: (DeviceNo, BookNo, Guid)) {
         if let Some(row) = changes.outgoing.get(&tables.outgoing, &key) {
             changes.outgoing_by_view.remove((key.0, key.1, row.sent_view_fp, row.guid));

@@ -284,6 +284,11 @@ impl PostgresTx<'_> {
         self.run(sql, &[&account, &device.0, &no, &content]).map(drop)
     }
 
+    pub(super) fn drop_errands(&mut self, device: DeviceNo) -> Result<()> {
+        let account = self.account;
+        self.run("DELETE FROM errand WHERE account = $1 AND device = $2", &[&account, &device.0]).map(drop)
+    }
+
     pub(super) fn partial(
         &mut self,
         device: DeviceNo,

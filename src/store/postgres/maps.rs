@@ -21,7 +21,7 @@ macro_rules! differing {
 impl PostgresTx<'_> {
     pub(super) fn pair(&mut self, device: DeviceNo, book: BookNo) -> Result<Option<PairRow>> {
         let sql = "SELECT peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash,
-                    sync_type, phase, holds FROM pair WHERE account = $1 AND device = $2 AND book = $3";
+                    sync_type, last_type, phase, holds FROM pair WHERE account = $1 AND device = $2 AND book = $3";
         let account = self.account;
         self.one(sql, &[&account, &device.0, &book.0], |row| rows::pair(device, book, row))
     }
@@ -29,13 +29,13 @@ impl PostgresTx<'_> {
     pub(super) fn put_pair(&mut self, row: &PairRow) -> Result<()> {
         const PUT: &str =
             "INSERT INTO pair (account, device, book, peer_next, peer_prev, own_next, own_prev, cursor, upto,
-              start_head, epoch, lens, filter_hash, sync_type, phase, holds)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+              start_head, epoch, lens, filter_hash, sync_type, last_type, phase, holds)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
              ON CONFLICT (account, device, book) DO UPDATE SET peer_next = excluded.peer_next,
               peer_prev = excluded.peer_prev, own_next = excluded.own_next, own_prev = excluded.own_prev,
               cursor = excluded.cursor, upto = excluded.upto, start_head = excluded.start_head, epoch = excluded.epoch,
               lens = excluded.lens, filter_hash = excluded.filter_hash, sync_type = excluded.sync_type,
-              phase = excluded.phase, holds = excluded.holds";
+              last_type = excluded.last_type, phase = excluded.phase, holds = excluded.holds";
         let account = self.account;
         self.run(
             PUT,
@@ -54,6 +54,7 @@ impl PostgresTx<'_> {
                 &row.lens.map(|lens| lens.0),
                 &row.filter_hash,
                 &i64::from(row.sync_type),
+                &i64::from(row.last_type),
                 &rows::phase_number(row.phase),
                 &rows::holds_text(&row.holds),
             ],

@@ -226,7 +226,7 @@ pub(super) fn piece(row: &Row) -> Result<Piece> {
 }
 
 /// Reads `peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash, sync_type,
-/// phase, holds`.
+/// last_type, phase, holds`.
 pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row) -> Result<PairRow> {
     let mut columns = Columns::from(row, 0);
     Ok(PairRow {
@@ -243,6 +243,7 @@ pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row) -> Result<PairRow>
         lens: columns.next::<Option<i64>>()?.map(LensNo),
         filter_hash: columns.next()?,
         sync_type: columns.small()?,
+        last_type: columns.small()?,
         phase: columns.numbered(&PHASES)?,
         holds: match columns.next::<Option<&str>>()? {
             Some(text) => {

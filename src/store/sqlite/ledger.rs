@@ -203,6 +203,10 @@ impl SqliteTx<'_> {
         self.run(sql, (self.account, device.0, no, content)).map(drop)
     }
 
+    pub(super) fn drop_errands(&self, device: DeviceNo) -> Result<()> {
+        self.run("DELETE FROM errand WHERE account = ?1 AND device = ?2", (self.account, device.0)).map(drop)
+    }
+
     pub(super) fn partial(&self, device: DeviceNo, book: BookNo, direction: Direction) -> Result<Option<PartialRow>> {
         let sql = "SELECT direction, uri, op, meta, declared, received, unconfirmed, last_status, blob FROM partial
                    WHERE account = ?1 AND device = ?2 AND book = ?3 AND direction = ?4";

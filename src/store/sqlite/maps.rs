@@ -30,15 +30,15 @@ macro_rules! differing {
 impl SqliteTx<'_> {
     pub(super) fn pair(&self, device: DeviceNo, book: BookNo) -> Result<Option<PairRow>> {
         let sql = "SELECT peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash,
-                    sync_type, phase, holds FROM pair WHERE account = ?1 AND device = ?2 AND book = ?3";
+                    sync_type, last_type, phase, holds FROM pair WHERE account = ?1 AND device = ?2 AND book = ?3";
         self.one(sql, (self.account, device.0, book.0), |row| rows::pair(device, book, row))
     }
 
     pub(super) fn put_pair(&self, row: &PairRow) -> Result<()> {
         let sql =
             "INSERT OR REPLACE INTO pair (account, device, book, peer_next, peer_prev, own_next, own_prev, cursor,
-                    upto, start_head, epoch, lens, filter_hash, sync_type, phase, holds)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+                    upto, start_head, epoch, lens, filter_hash, sync_type, last_type, phase, holds)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
         let params = params![
             self.account,
             row.device.0,
@@ -54,6 +54,7 @@ impl SqliteTx<'_> {
             row.lens.map(|lens| lens.0),
             row.filter_hash,
             row.sync_type,
+            row.last_type,
             rows::phase_number(row.phase),
             rows::holds_text(&row.holds)
         ];

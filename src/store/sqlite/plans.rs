@@ -40,6 +40,7 @@ const WAYS: &[&str] = &[
     "SEARCH device USING INDEX sqlite_autoindex_device_1 (account=?)",
     "SEARCH dirty USING PRIMARY KEY (device_id=? AND account=? AND book=?)",
     "SEARCH errand USING PRIMARY KEY (account=? AND device=? AND errand>?)",
+    "SEARCH errand USING PRIMARY KEY (account=? AND device=?)",
     "SEARCH grant USING COVERING INDEX grant_account (account=?)",
     "SEARCH i USING INDEX item_guid (account=? AND book=? AND guid>? AND guid<?)",
     "SEARCH i USING INDEX item_revision (account=? AND book=? AND revision>? AND revision<?)",

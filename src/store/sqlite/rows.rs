@@ -209,7 +209,7 @@ fn wrong(column: usize, kind: Type, what: &str) -> rusqlite::Error {
 }
 
 /// Reads `peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash, sync_type,
-/// phase`.
+/// last_type, phase, holds`.
 pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row<'_>) -> rusqlite::Result<PairRow> {
     Ok(PairRow {
         device,
@@ -225,14 +225,15 @@ pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row<'_>) -> rusqlite::R
         lens: row.get::<_, Option<i64>>(8)?.map(LensNo),
         filter_hash: row.get(9)?,
         sync_type: row.get(10)?,
-        phase: numbered(&PHASES, row, 11)?,
-        holds: row.get::<_, Option<String>>(12)?.map_or_else(|| Ok(Vec::new()), |text| holds(&text))?,
+        last_type: row.get(11)?,
+        phase: numbered(&PHASES, row, 12)?,
+        holds: row.get::<_, Option<String>>(13)?.map_or_else(|| Ok(Vec::new()), |text| holds(&text))?,
     })
 }
 
 fn holds(text: &str) -> rusqlite::Result<Vec<Hold>> {
     serde_json::from_str(text)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(12, rusqlite::types::Type::Text, Box::new(error)))
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(13, rusqlite::types::Type::Text, Box::new(error)))
 }
 
 /// A LUID as it is stored: a number where it is written like one, which makes rows small and comparing cheap.

@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::output::{self, Table, moment};
 use std::path::PathBuf;
 use std::sync::Arc;
-use syncml::service::control::{self, Options, Order, OrderState, Task};
+use syncml::service::control::{self, OPERATOR, Options, Order, OrderState, Task};
 use syncml::store::{AccountNo, Store};
 use syncml::transport::http::now;
 
@@ -131,7 +131,7 @@ pub(crate) fn enrol(args: &EnrolArgs) -> Result<()> {
         return Err(Failure::new(Exit::File, format!("{} is there already; name a new file", args.out.display())));
     }
     let (store, account) = args.device.open()?;
-    let key = control::enrol(store.as_ref(), account, &args.device.device, random(), args.anew, now())?;
+    let key = control::enrol(store.as_ref(), account, &args.device.device, random(), args.anew, OPERATOR, now())?;
     super::station::write_private(&args.out, format!("{}\n", key.to_text().expose()).as_bytes())?;
     if args.json {
         output::json(&serde_json::json!({ "ok": true, "device": key.device_id() }));
@@ -195,7 +195,7 @@ fn row(order: &Order) -> [String; 6] {
 
 pub(crate) fn cancel(args: &CancelArgs) -> Result<()> {
     let (store, account) = args.device.open()?;
-    control::cancel(store.as_ref(), account, &args.device.device, args.order, now())?;
+    control::cancel(store.as_ref(), account, &args.device.device, args.order, OPERATOR, now())?;
     if args.json {
         output::json(&serde_json::json!({ "ok": true }));
     } else {
@@ -206,7 +206,7 @@ pub(crate) fn cancel(args: &CancelArgs) -> Result<()> {
 
 pub(crate) fn carry(args: &CarryArgs) -> Result<()> {
     let (store, account) = args.device.open()?;
-    let line = control::carry(store.as_ref(), account, &args.device.device, args.order, now())?;
+    let line = control::carry(store.as_ref(), account, &args.device.device, args.order, OPERATOR, now())?;
     args.to.send(format!("{line}\n").as_bytes())?;
     if args.json && !args.to.to_screen() {
         output::json(&serde_json::json!({ "ok": true, "bytes": line.len() + 1 }));
