@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn called(args: &Args, store: &dyn Store, account: AccountNo) -> Result<DeviceRow> {
     let mut called = Err(String::new());
     store.step(account, &mut |tx| {
-        called = match tx.devices()?.pop() {
+        called = match tx.devices()?.into_iter().find(|row| !row.is_local()) {
             Some(row) if row.device_id == args.device => Ok(row),
             Some(row) => Err(row.device_id),
             None => {
