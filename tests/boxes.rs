@@ -628,3 +628,47 @@ fn c6_history_is_kept_and_purged() {
         assert_eq!(ada.0.read("box/box.json"), json);
     }
 }
+
+/// Mission R2: what is no contact is backed up as it is, octet for octet, whatever it is; and is found, where it is text.
+#[test]
+fn r2_other_kinds_of_data_are_backed_up_as_they_are() {
+    let ada = Person::new();
+    let octets: Vec<u8> = (0..=255).rev().cycle().take(5_000).collect();
+    ada.0.write("data/hello.vmg", "BEGIN:VMSG\r\nmeet me in Ulm\r\nEND:VMSG\r\n");
+    ada.0.write("data/page.url", "http://example.com/garden");
+    fs::write(ada.0.path("data/game.sav"), &octets).unwrap();
+    ada.add(&["data/hello.vmg", "data/page.url"], &["--auto"], 0);
+    ada.add(&["data/game.sav"], &["--auto", "--app", "games", "--type", "application/x-save"], 0);
+    ada.upload(&["--mode", "chosen", "--once"], 0);
+    for (application, count) in [("messages", 1), ("bookmarks", 1), ("games", 1)] {
+        assert_eq!(ada.books().get(&book(PHONE, application)), Some(&count), "{application}");
+    }
+    let found = |words: &str| {
+        let found = ada.json(&["search", words, "--user", "ada"]);
+        found["hits"].as_array().unwrap().iter().map(|hit| hit["book"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("ulm"), [book(PHONE, "messages")]);
+    assert_eq!(found("hello"), [book(PHONE, "messages")], "by its name, too");
+
+    // Edited, it is backed up as the same item; what it was is in the history.
+    ada.0.write("data/hello.vmg", "BEGIN:VMSG\r\nmeet me in Ely\r\nEND:VMSG\r\n");
+    ada.upload(&["--app", "messages"], 0);
+    assert_eq!((found("ulm"), found("ely")), (vec![], vec![book(PHONE, "messages")]));
+    let past = ada.json(&["history", "list", "--user", "ada", "--book", &book(PHONE, "messages")]);
+    assert_eq!(past.as_array().unwrap().len(), 2, "{past}");
+
+    // Back on the device it is what it was.
+    fs::remove_dir_all(ada.0.path("data")).unwrap();
+    fs::create_dir_all(ada.0.path("data")).unwrap();
+    ada.restore(&[], 0);
+    assert!(fs::read(ada.0.path("data/game.sav")).unwrap() == octets);
+    assert_eq!(ada.0.read("data/hello.vmg"), "BEGIN:VMSG\r\nmeet me in Ely\r\nEND:VMSG\r\n");
+
+    // Refused: what grew too large for an item. The others go, and its backup is as it was.
+    ada.0.write("data/page.url", &"x".repeat(2_900_001));
+    ada.0.write("data/hello.vmg", "BEGIN:VMSG\r\nEND:VMSG\r\n");
+    let told = ada.upload(&["--app", "messages", "--app", "bookmarks"], 1);
+    assert!(told.to_string().contains("2900001 bytes"), "{told}");
+    assert_eq!(ada.backup(PHONE, "bookmarks")["page.url"], "http://example.com/garden");
+    assert_eq!(ada.backup(PHONE, "messages")["hello.vmg"], "BEGIN:VMSG\r\nEND:VMSG\r\n");
+}

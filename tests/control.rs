@@ -7,11 +7,12 @@
 #[path = "common/program.rs"]
 mod program;
 
-use program::{World, card, run, set, syncml};
+use program::{PASSWORD, World, card, run, set, syncml};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read as _};
-use std::process::{Command, Stdio};
+use std::net::{TcpListener, UdpSocket};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -115,12 +116,70 @@ impl Owner {
         self.json(&mut command, expected)
     }
 
+    /// A control terminal that calls a device.
+    fn pull(&self, device: &str, more: &[&str]) -> Command {
+        self.0.write("proof", "the terminal's own\n");
+        fs::create_dir_all(self.0.path("copy")).unwrap();
+        let mut pull = syncml();
+        pull.args(["control", "pull"]).arg(self.0.path("copy")).args(["--user", "ada", "--json"]);
+        pull.arg("--password-file").arg(self.0.path("password"));
+        pull.arg("--server-password-file").arg(self.0.path("proof")).args(["--device", device]).args(more);
+        pull
+    }
+
     /// What was done, and what came of it, by the audit.
     fn audit(&self) -> Vec<(String, String)> {
         let rows = self.json(&mut self.0.with_db(&["audit", "list"]), 0);
         let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
         let rows = rows.as_array().unwrap().iter().map(|row| (text(row, "action"), text(row, "outcome")));
         rows.filter(|(action, _)| action.starts_with("control.")).collect()
+    }
+}
+
+/// An order's line with another signature.
+fn forged(line: &str) -> String {
+    let mac = line.trim_end().rfind('.').unwrap();
+    let other = if line.as_bytes()[mac + 1] == b'A' { "B" } else { "A" };
+    let mut forged = line.to_owned();
+    forged.replace_range(mac + 1..mac + 2, other);
+    forged
+}
+
+/// A command that waits for something, and says where.
+struct Waiting {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    at: String,
+}
+
+impl Waiting {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let (mut text, mut at) = (String::new(), None);
+        while at.is_none() {
+            assert!(lines.read_line(&mut text).unwrap() > 0, "{text}");
+            let said: Value = serde_json::from_str(&text).unwrap_or_default();
+            at = said["listening"]
+                .as_str()
+                .or_else(|| Some(text.split_once("waiting on ")?.1.trim_end()))
+                .map(str::to_owned);
+        }
+        Self { child, lines, at: at.unwrap() }
+    }
+
+    /// Its exit code, and the rest of what it said.
+    fn end(mut self) -> (i32, String) {
+        let mut rest = String::new();
+        self.lines.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code().unwrap(), rest)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -287,11 +346,7 @@ fn r6_an_order_travels_as_a_file_and_every_wrong_one_is_refused() {
     refused("phone", &second, "out-of-order");
     refused("phone", "syncml-instruction-1.e30.AAAA", "unreadable");
     refused("tablet", &first, "another-device");
-    let mac = first.trim_end().rfind('.').unwrap();
-    let other = if first.as_bytes()[mac + 1] == b'A' { "B" } else { "A" };
-    let mut forged = first.clone();
-    forged.replace_range(mac + 1..mac + 2, other);
-    refused("phone", &forged, "forged");
+    refused("phone", &forged(&first), "forged");
     let short = owner.order(&["stop", "tablet", "--holds", "1", "--force"]);
     let line = owner.carry("tablet", short, "order");
     sleep(Duration::from_millis(1_100));
@@ -324,51 +379,109 @@ fn r6_an_order_travels_as_a_datagram() {
     let order = owner.order(&["clear", "phone", "--force"]);
     let mut take = syncml();
     take.args(["control", "take", &owner.station("phone"), "--udp", "127.0.0.1:0", "--json"]);
-    let mut take = take.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(take.stdout.take().unwrap());
-    let mut line = String::new();
-    let mut said = Value::Null;
-    while said.is_null() {
-        assert!(lines.read_line(&mut line).unwrap() > 0, "{line}");
-        said = serde_json::from_str(&line).unwrap_or(Value::Null);
-    }
-    let address = said["listening"].as_str().unwrap().to_owned();
-    owner.at_server(&["carry", "phone", "--order", &order.to_string(), "--udp", &address], 0);
-    let mut rest = String::new();
-    lines.read_to_string(&mut rest).unwrap();
-    assert!(take.wait().unwrap().success(), "{rest}");
+    let take = Waiting::start(&mut take);
+    owner.at_server(&["carry", "phone", "--order", &order.to_string(), "--udp", &take.at], 0);
+    let (code, rest) = take.end();
+    assert_eq!(code, 0, "{rest}");
     assert_eq!(owner.0.names("phone"), set([]));
     owner.visit();
     assert_eq!(owner.states("phone"), ["done"]);
 }
 
 #[test]
+fn r6_a_datagram_that_is_no_order_does_nothing() {
+    let owner = Owner::enrolled();
+    let stop = owner.order(&["stop", "phone", "--force"]);
+    let line = owner.carry("phone", stop, "order");
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for (octets, why) in [
+        (&b"\xFF\0come"[..], "unreadable"),
+        (&[b'x'; 9_000], "unreadable"),
+        (line[..40].as_bytes(), "unreadable"),
+        (forged(&line).as_bytes(), "forged"),
+    ] {
+        let mut take = syncml();
+        let take =
+            Waiting::start(take.args(["control", "take", &owner.station("phone"), "--udp", "127.0.0.1:0", "--json"]));
+        sender.send_to(octets, &take.at).unwrap();
+        let (code, told) = take.end();
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((code, &told["refused"], &told["orders"]), (4, &json!([why]), &json!([])), "{told}");
+        assert!(!owner.0.path("phone/.syncml.stopped").exists());
+    }
+    // Nothing comes.
+    let mut take = syncml();
+    take.args(["control", "take", &owner.station("phone"), "--udp", "127.0.0.1:0", "--wait", "1"]);
+    let (code, _, err) = run(&mut take);
+    assert!(code == 3 && err.contains("no datagram came in time"), "{code} {err}");
+    assert_eq!(owner.states("phone"), ["told"]);
+}
+
+#[test]
+fn r6_a_device_is_called_by_a_datagram() {
+    let owner = Owner::new();
+    owner.card("phone", "Berta Roe");
+    // It waits for who calls it, and goes to the terminal that it was set up with.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let called = |proof: &str| {
+        owner.0.write("known", proof);
+        let mut sync = owner.0.sync_to("phone", &format!("http://{port}/syncml"));
+        sync.args(["--device-id", "phone", "--notifier", "terminal", "--notification-udp", "127.0.0.1:0"]);
+        sync.arg("--notifier-password-file").arg(owner.0.path("known"));
+        Waiting::start(&mut sync)
+    };
+    for (proof, code) in [("a thief's\n", 4), ("the terminal's own\n", 0)] {
+        let phone = called(proof);
+        let wait = if code == 0 { "60" } else { "1" };
+        let terminal = Waiting::start(
+            &mut owner.pull("phone", &["--udp", &phone.at, "--listen", &port.to_string(), "--wait", wait]),
+        );
+        let (ended, told) = phone.end();
+        assert_eq!(ended, code, "{told}");
+        assert_eq!(terminal.end().0, if code == 0 { 0 } else { 3 });
+        let copied = if code == 0 { set(["Anna Doe", "Berta Roe"]) } else { set([]) };
+        assert_eq!(owner.0.names("copy"), copied);
+    }
+    assert_eq!(owner.0.server_names(), set(["Anna Doe"]), "the server had no part in it");
+}
+
+#[test]
+fn r4_who_was_not_called_gives_the_terminal_nothing() {
+    let owner = Owner::new();
+    owner.card("tablet", "Berta Roe");
+    let alert = owner.0.path("alert");
+    let terminal = Waiting::start(&mut owner.pull("phone", &["--out", alert.to_str().unwrap(), "--wait", "60"]));
+    // Who does not know the password.
+    owner.0.write("password", "a thief's\n");
+    let (code, out, err) = run(owner.0.sync_to("tablet", &terminal.at).args(["--device-id", "phone"]));
+    assert_eq!(code, 4, "{out}{err}");
+    owner.0.write("password", &format!("{PASSWORD}\n"));
+    // Another device of the same owner.
+    let (code, out, err) = run(owner.0.sync_to("tablet", &terminal.at).args(["--device-id", "tablet"]));
+    assert_ne!(code, 0, "{out}{err}");
+    assert_eq!(owner.0.names("copy"), set([]));
+    let (code, out, err) = run(owner.0.sync_to("phone", &terminal.at).args(["--device-id", "phone"]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(terminal.end().0, 0);
+    assert_eq!(owner.0.names("copy"), set(["Anna Doe"]));
+    // A folder is the copy of one device.
+    let (code, _, err) = run(&mut owner.pull("tablet", &["--out", "-"]));
+    assert!(code == 2 && err.contains("is the copy of phone"), "{code} {err}");
+}
+
+#[test]
 fn r4_a_terminal_pulls_straight_from_the_device() {
     let owner = Owner::new();
-    owner.0.write("proof", "the terminal's own\n");
-    fs::create_dir(owner.0.path("copy")).unwrap();
-    let pull = |more: &[&str]| {
-        let mut pull = syncml();
-        pull.args(["control", "pull"]).arg(owner.0.path("copy")).args(["--device", "phone", "--user", "ada", "--json"]);
-        pull.arg("--password-file").arg(owner.0.path("password"));
-        pull.arg("--server-password-file").arg(owner.0.path("proof")).arg("--out").arg(owner.0.path("alert"));
-        pull.args(more);
-        pull
-    };
+    let alert = owner.0.path("alert");
+    let pull = |more: &[&str]| owner.pull("phone", &[&["--out", alert.to_str().unwrap()], more].concat());
     // Nobody comes.
     let (code, _, err) = run(&mut pull(&["--wait", "1"]));
     assert_eq!(code, 3, "{err}");
     assert_eq!(owner.0.names("copy"), set([]));
     fs::remove_file(owner.0.path("alert")).unwrap();
 
-    let mut terminal = pull(&["--wait", "60"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(terminal.stdout.take().unwrap());
-    let (mut text, mut said) = (String::new(), Value::Null);
-    while said.is_null() {
-        assert!(lines.read_line(&mut text).unwrap() > 0, "{text}");
-        said = serde_json::from_str(&text).unwrap_or(Value::Null);
-    }
-    let url = said["listening"].as_str().unwrap().to_owned();
+    let terminal = Waiting::start(&mut pull(&["--wait", "60"]));
+    let url = terminal.at.clone();
     while !owner.0.path("alert").exists() {
         sleep(Duration::from_millis(10));
     }
@@ -389,9 +502,7 @@ fn r4_a_terminal_pulls_straight_from_the_device() {
     }
     let (code, out, err) = called("the terminal's own\n", "terminal");
     assert_eq!(code, 0, "{out}\n{err}");
-    let mut rest = String::new();
-    lines.read_to_string(&mut rest).unwrap();
-    assert!(terminal.wait().unwrap().success(), "{rest}");
+    assert_eq!(terminal.end().0, 0);
     assert_eq!(owner.0.names("copy"), set(["Anna Doe", "Berta Roe"]));
     assert_eq!(owner.0.server_names(), set(["Anna Doe"]), "the server had no part in it");
     let (code, _, err) = called("the terminal's own\n", "terminal");

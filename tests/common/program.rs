@@ -55,7 +55,13 @@ impl World {
         // Devices know a server by its address, so that another process of it gets the same.
         let listen = self.url.split('/').nth(2).unwrap_or("127.0.0.1:0").to_owned();
         let mut command = self.with_db(&["serve", "--listen", &listen]);
-        let mut server = command.args(args).stdout(Stdio::piped()).spawn().unwrap();
+        command.args(args);
+        self.serve(command);
+    }
+
+    /// Starts a server by this command, and waits until it listens.
+    pub(crate) fn serve(&mut self, mut command: Command) {
+        let mut server = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
         let line = lines.next().unwrap().unwrap();
         self.url = line.strip_prefix("listening on ").unwrap().to_owned();

@@ -123,7 +123,8 @@ fn of_account(store: &dyn Store, name: &str, account: AccountNo) -> std::result:
             let Some(kind) = books::numbered(row.book) else { continue };
             let mut devices = Vec::new();
             for device in &known {
-                if tx.pair(device.device, row.book)?.is_some() {
+                // A sync that never ended, such as a restore that was given up, agreed on nothing.
+                if tx.pair(device.device, row.book)?.is_some_and(|pair| pair.peer_next.is_some()) {
                     devices.push(device.device_id.clone());
                 }
             }

@@ -12,12 +12,12 @@ use crate::serve::InProcess;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
-use syncml::auth::Verifier;
+use syncml::auth::{Secret, Verifier};
 use syncml::message::AlertCode;
 use syncml::notify::{Form, Initiator, Invitation, UiMode};
 use syncml::session::{Report, ServerConfig};
-use syncml::store::DeviceRow;
 use syncml::store::replica::{ReplicaOptions, collect, deliver};
+use syncml::store::{AccountNo, BookNo, DeviceRow, Store, Verdict};
 use syncml::transport::http::now;
 use uuid::Uuid;
 
@@ -64,6 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut folder = Folder::open(&args.dir, kind)?;
     let store = database::open(&args.dir.join(STATE))?;
     let account = store.directory().put_login(&args.user, &Verifier::Password(password))?;
+    let device = called(args, store.as_ref(), account)?;
     let options = ReplicaOptions::default();
     // What the terminal's user changed in the copy is an edit here; the device is only heard.
     collect(store.as_ref(), account, kind.book, &mut folder, &options, now())?;
@@ -72,14 +73,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let on_report = move |report: &Report| {
         drop(tell.lock().unwrap_or_else(PoisonError::into_inner).send(report.clone()));
     };
-    let server =
-        InProcess::start_at(Arc::clone(&store), ServerConfig::default(), &args.listen, Some(Arc::new(on_report)))?;
+    // The device that is called is known, and no other is taken, whatever it knows.
+    let mut config = ServerConfig::default();
+    config.max_devices = 1;
+    let server = InProcess::start_at(Arc::clone(&store), config, &args.listen, Some(Arc::new(on_report)))?;
     if args.json {
         output::json(&serde_json::json!({ "listening": server.url() }));
     } else if !args.notification.to_screen() {
         println!("listening on {}", server.url());
     }
-    args.notification.send(&notification(args, store.as_ref(), account, kind.book, server.url(), &proof)?)?;
+    args.notification.send(&notification(args, &device, kind.book, server.url(), &proof)?)?;
     let report = reports.recv_timeout(Duration::from_secs(args.wait)).map_err(|_| {
         Failure::new(Exit::Unreachable, format!("{} did not come within {} seconds", args.device, args.wait))
     })?;
@@ -94,20 +97,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if report.clean { Ok(()) } else { Err(Failure::told(Exit::Problems)) }
 }
 
-fn notification(
-    args: &Args,
-    store: &dyn syncml::store::Store,
-    account: syncml::store::AccountNo,
-    book: syncml::store::BookNo,
-    url: &str,
-    proof: &syncml::auth::Secret,
-) -> Result<Vec<u8>> {
-    let mut known = None;
-    store.look(account, &mut |tx| {
-        known = tx.device(&args.device)?;
-        Ok(())
+/// The device that is called. A folder is the copy of one.
+fn called(args: &Args, store: &dyn Store, account: AccountNo) -> Result<DeviceRow> {
+    let mut called = Err(String::new());
+    store.step(account, &mut |tx| {
+        called = match tx.devices()?.into_iter().find(|row| !row.is_local()) {
+            Some(row) if row.device_id == args.device => Ok(row),
+            Some(row) => Err(row.device_id),
+            None => {
+                let mut row = DeviceRow::new(&args.device, now());
+                row.device = tx.put_device(&row)?;
+                Ok(row)
+            }
+        };
+        Ok(Verdict::Commit)
     })?;
-    let device = known.unwrap_or_else(|| DeviceRow::new(&args.device, now()));
+    called
+        .map_err(|other| Failure::usage(format!("{} is the copy of {other}: take another folder", args.dir.display())))
+}
+
+fn notification(args: &Args, device: &DeviceRow, book: BookNo, url: &str, proof: &Secret) -> Result<Vec<u8>> {
     let random = Uuid::new_v4();
     let invitation = Invitation {
         server_id: &args.server_id,
@@ -119,6 +128,6 @@ fn notification(
         session_id: u16::from_be_bytes([random.as_bytes()[0], random.as_bytes()[1]]).max(1),
         books: &[book],
     };
-    let invited = invitation.write(&device, Form::of(&device));
+    let invited = invitation.write(device, Form::of(device));
     Ok(invited.map_err(|error| Failure::usage(error.to_string()))?.body)
 }
