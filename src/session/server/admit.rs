@@ -163,8 +163,8 @@ impl Server {
             };
             let message = match read_message(asked, limits) {
                 Ok(message) => message,
-                Err(refused) => {
-                    outcome = Ok(refused);
+                Err(code) => {
+                    outcome = Ok(Admission::Refused(code, None));
                     return Ok(Verdict::Rollback);
                 }
             };
@@ -280,8 +280,8 @@ impl Server {
             }
             let message = match read_message(asked, limits) {
                 Ok(message) => message,
-                Err(refused) => {
-                    outcome = Ok(refused);
+                Err(code) => {
+                    outcome = Ok(Admission::Refused(code, None));
                     return Ok(Verdict::Rollback);
                 }
             };

@@ -150,10 +150,10 @@ impl Server {
 }
 
 /// The whole message; 400 if there is none.
-pub(super) fn read_message<'a>(asked: &'a Asked<'_>, limits: &Limits) -> std::result::Result<Message<'a>, Admission> {
+pub(super) fn read_message<'a>(asked: &'a Asked<'_>, limits: &Limits) -> std::result::Result<Message<'a>, StatusCode> {
     match decode(asked.request.body, asked.encoding, limits) {
         Ok(message) => Ok(Message { body: unfold(message.body), ..message }),
-        Err(_) => Err(Admission::Refused(StatusCode::BAD_REQUEST, None)),
+        Err(_) => Err(StatusCode::BAD_REQUEST),
     }
 }
 
