@@ -6,6 +6,7 @@ use super::rng::Rng;
 use super::schedule::{Place, Sieve, Trouble};
 use super::tap::Work;
 use super::world::{Outcome, World};
+use crate::message::Op;
 use crate::session::{Busy, Report};
 use crate::store::{AccountNo, Guid, ItemRow, MapState, OutgoingRow, Store};
 use crate::sync::{Role, SyncType};
@@ -68,6 +69,15 @@ impl World<'_> {
     /// Whether the server owes the device nothing.
     pub(super) fn at_rest(&self, number: usize) -> Outcome<bool> {
         Ok(self.outgoing(number)?.is_empty())
+    }
+
+    /// Cards that were sent to a device and not answered: which of what they were it has, nobody knows.
+    pub(super) fn unanswered(&self, number: usize) -> Outcome<Vec<Face>> {
+        let mut rows = self.outgoing(number)?;
+        rows.retain(|row| row.state.is_unanswered() && row.op != Op::Delete);
+        let there = book::items(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
+        let sent = |item: &&ItemRow<'_>| rows.iter().any(|row| row.guid == item.guid);
+        Ok(there.iter().filter(sent).map(|item| Face::read(&item.content)).collect())
     }
 
     /// I6: when the server's anchors of a device moved, everything of that sync must be answered.

@@ -87,6 +87,15 @@ impl Model {
         }
     }
 
+    /// A card with these was deleted by somebody of whom nobody can know that they had seen it as it is.
+    pub(super) fn doubted(&mut self, tokens: &[String]) {
+        for token in tokens {
+            if let Some(fate) = self.tokens.get_mut(token) {
+                fate.must_be_gone = false;
+            }
+        }
+    }
+
     /// Nobody but one device had these, and it is gone.
     pub(super) fn lost(&mut self, tokens: impl Iterator<Item = String>) {
         for token in tokens {

@@ -319,6 +319,13 @@ impl<'l> World<'l> {
         }
         if let Place::Device(number) = at {
             self.devices[number].deleted.extend(deleted);
+            if let Some(seen) = deed.seen.as_ref().filter(|_| deed.left.is_none()) {
+                // After a sync from here only, what the server sent before may still be unanswered. Then a delete of it may as
+                // well be one of what it was before, and the change stays.
+                for face in self.unanswered(number)?.iter().filter(|face| face.tokens == seen.tokens) {
+                    self.model.doubted(&face.tokens);
+                }
+            }
         }
         self.stats.edits += 1;
         (self.log)(&format!("     {:?} -> {:?}", deed.seen, deed.left));

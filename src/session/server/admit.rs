@@ -3,7 +3,8 @@
 //! With the token of a session's RespURI, the session answers for the speaker; without, the credential must. Nothing is
 //! written before that is settled, and a refusal leaves no trace (I10).
 
-use super::found::{Found, goes_on, is_of_a_later_release, read_state, waiting};
+use super::anew::begins_anew;
+use super::found::{Found, goes_on, is_of_a_later_release, read_message, read_state, waiting};
 use super::prove::Claim;
 use super::tell::Done;
 use super::{Admission, Asked, Refusal, Reply, Server};
@@ -160,8 +161,16 @@ impl Server {
                     }
                 }
             };
-            let found = Found { account, row, state, device, claim, code: StatusCode::OK, chal: next };
-            let (verdict, admission) = self.execute(tx, asked, limits, found)?;
+            let message = match read_message(asked, limits) {
+                Ok(message) => message,
+                Err(code) => {
+                    outcome = Ok(Admission::Refused(code, None));
+                    return Ok(Verdict::Rollback);
+                }
+            };
+            let (message, code) = (&message, StatusCode::OK);
+            let found = Found { message, account, row, state, device, claim, code, chal: next };
+            let (verdict, admission) = self.execute(tx, asked, found)?;
             outcome = Ok(admission);
             Ok(verdict)
         })?;
@@ -269,6 +278,14 @@ impl Server {
                 outcome = Ok(Admission::Refused(StatusCode::DEVICE_FULL, None));
                 return Ok(Verdict::Rollback);
             }
+            let message = match read_message(asked, limits) {
+                Ok(message) => message,
+                Err(code) => {
+                    outcome = Ok(Admission::Refused(code, None));
+                    return Ok(Verdict::Rollback);
+                }
+            };
+            let message = &message;
             let scheme = claim.presented.scheme();
             let session = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?;
             if session.as_ref().is_some_and(|row| !first && is_of_a_later_release(row)) {
@@ -284,13 +301,14 @@ impl Server {
                     outcome = Ok(known);
                     return Ok(Verdict::Commit);
                 }
-                // With another scheme it is another session (§5.3).
-                if goes_on(asked, &row, &state) && state.trust.keeps(scheme) {
+                // With another scheme it is another session (§5.3), and another sync is one, too.
+                let another = || begins_anew(message, &state, &self.config.profiles.manners(&state.rules));
+                if goes_on(asked, &row, &state) && state.trust.keeps(scheme) && !another() {
                     state.proven = true;
                     state.trust.open(claim.login(), asked.keys.mark(&claim.verifiers, asked.request.now));
                     let (code, claim) = (StatusCode::OK, Some(claim));
-                    let found = Found { account, row, state, device, claim, code, chal: next };
-                    let (verdict, admission) = self.execute(tx, asked, limits, found)?;
+                    let found = Found { message, account, row, state, device, claim, code, chal: next };
+                    let (verdict, admission) = self.execute(tx, asked, found)?;
                     outcome = Ok(admission);
                     return Ok(verdict);
                 }
@@ -307,8 +325,8 @@ impl Server {
             // A MAC is of one message: each has its own (§5.6).
             state.authenticated &= scheme != Scheme::Mac;
             let code = if state.authenticated { StatusCode::AUTHENTICATED } else { StatusCode::OK };
-            let found = Found { account, row, state, device, claim: Some(claim), code, chal: next };
-            let (verdict, admission) = self.execute(tx, asked, limits, found)?;
+            let found = Found { message, account, row, state, device, claim: Some(claim), code, chal: next };
+            let (verdict, admission) = self.execute(tx, asked, found)?;
             outcome = Ok(admission);
             Ok(verdict)
         })?;

@@ -19,6 +19,7 @@ const RECENT: usize = 4;
 
 /// A session as a message finds it, or begins it, once the message is let in.
 pub(super) struct Found<'c> {
+    pub message: &'c Message<'c>,
     pub account: AccountNo,
     pub row: SessionRow,
     pub state: State,
@@ -72,21 +73,10 @@ impl Server {
     }
 
     /// Executes the message in its session and stores the reply with what it did.
-    pub(super) fn execute(
-        &self,
-        tx: &mut dyn Tx,
-        asked: &Asked<'_>,
-        limits: &Limits,
-        found: Found<'_>,
-    ) -> Result<(Verdict, Admission)> {
-        let Found { account, mut row, mut state, device, claim, code, chal } = found;
-        let refused = |code| Ok((Verdict::Rollback, Admission::Refused(code, None)));
-        let message: Message<'_> = match decode(asked.request.body, asked.encoding, limits) {
-            Ok(message) => Message { body: unfold(message.body), ..message },
-            Err(_) => return refused(StatusCode::BAD_REQUEST),
-        };
+    pub(super) fn execute(&self, tx: &mut dyn Tx, asked: &Asked<'_>, found: Found<'_>) -> Result<(Verdict, Admission)> {
+        let Found { message, account, mut row, mut state, device, claim, code, chal } = found;
         if message.header.version() != Some(state.version) {
-            return refused(StatusCode::PROTOCOL_NOT_SUPPORTED);
+            return Ok((Verdict::Rollback, Admission::Refused(StatusCode::PROTOCOL_NOT_SUPPORTED, None)));
         }
         state.messages += 2;
         state.bytes_in += asked.request.body.len() as u64;
@@ -115,7 +105,7 @@ impl Server {
             errands: self.errands.as_deref(),
             encoding: asked.encoding,
             now: asked.request.now,
-            message: &message,
+            message,
             turn,
             state,
             device,
@@ -156,6 +146,14 @@ impl Server {
         let reply = Reply { content_type: asked.encoding.media_type(), body, mac, report };
         asked.note(Done::Step(Box::new(told)));
         Ok((Verdict::Commit, Admission::Reply(reply)))
+    }
+}
+
+/// The whole message; 400 if there is none.
+pub(super) fn read_message<'a>(asked: &'a Asked<'_>, limits: &Limits) -> std::result::Result<Message<'a>, StatusCode> {
+    match decode(asked.request.body, asked.encoding, limits) {
+        Ok(message) => Ok(Message { body: unfold(message.body), ..message }),
+        Err(_) => Err(StatusCode::BAD_REQUEST),
     }
 }
 

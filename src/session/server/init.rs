@@ -8,6 +8,7 @@ use crate::session::devinf;
 use crate::session::guarded::weigh_slow_sync;
 use crate::session::large::{discard, resume};
 use crate::session::outbox::{Extra, Outbox};
+use crate::session::profile::Manners;
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::fold_open_epoch;
 use crate::store::{BookNo, HoldReason, Phase, Result, Revision, Tx};
@@ -60,7 +61,7 @@ impl Step<'_, '_> {
         for (index, command) in message.body.iter().enumerate() {
             let Command::Alert(alert) = command else { continue };
             let code = match self.meaning(alert) {
-                Some(code) if SyncType::from_alert(code).is_some() || self.resumes(code) => {
+                Some(_) if self.asks_to_sync(alert) => {
                     self.take_sync_alert(tx, index, alert)?;
                     continue;
                 }
@@ -92,16 +93,13 @@ impl Step<'_, '_> {
         alert.code.map(|code| self.turn.manners.alert(code))
     }
 
-    /// Whether an alert asks to go on with a sync: nothing before 1.2 does (§3.13).
-    fn resumes(&self, code: AlertCode) -> bool {
-        code == AlertCode::RESUME && self.state.version == Version::V12
+    fn asks_to_sync(&self, alert: &Alert<'_>) -> bool {
+        asks_to_sync(alert, &self.turn.manners, self.state.version)
     }
 
     /// A device that did not get our package 2 says its package 1 again, perhaps in the same session.
     fn begins_again(&self) -> bool {
-        let syncs = |code: AlertCode| SyncType::from_alert(code).is_some() || self.resumes(code);
-        let alerts =
-            |command: &Command<'_>| matches!(command, Command::Alert(alert) if self.meaning(alert).is_some_and(syncs));
+        let alerts = |command: &Command<'_>| matches!(command, Command::Alert(alert) if self.asks_to_sync(alert));
         let changes = |command: &Command<'_>| matches!(command, Command::Sync(_));
         self.state.package == Package::Changes
             && !self.state.stores.iter().any(|store| store.sync_seen)
@@ -331,6 +329,13 @@ impl Step<'_, '_> {
     }
 }
 
+/// Whether an alert asks for a sync, or to go on with one: nothing before 1.2 does that (§3.13).
+pub(super) fn asks_to_sync(alert: &Alert<'_>, manners: &Manners, version: Version) -> bool {
+    alert.code.map(|code| manners.alert(code)).is_some_and(|code| {
+        SyncType::from_alert(code).is_some() || code == AlertCode::RESUME && version == Version::V12
+    })
+}
+
 /// Why everything would be compared although nobody asked for it; `None` if it would not, or if it is the first time.
 fn unexpected(decision: &AlertDecision) -> Option<&'static str> {
     match decision {
@@ -353,7 +358,7 @@ fn named_books(tx: &mut dyn Tx) -> Result<usize> {
 }
 
 /// The datastore an alert's item means: by its Target, else by its Source (some phones send no Target), else by type.
-fn find_datastore(item: &Item<'_>) -> Option<(String, BookNo, &'static Datastore)> {
+pub(super) fn find_datastore(item: &Item<'_>) -> Option<(String, BookNo, &'static Datastore)> {
     let target = item.target.as_ref().map(|target| &*target.uri).filter(|uri| !uri.is_empty());
     let named = target.or_else(|| item.source.as_ref().map(|source| &*source.uri))?;
     let typed = || item.meta.as_ref().and_then(|meta| meta.media_type.as_deref()).and_then(datastore::by_media_type);

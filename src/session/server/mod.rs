@@ -1,6 +1,7 @@
 //! The server's side of the conversation.
 
 mod admit;
+mod anew;
 mod busy;
 mod door;
 mod errand;
