@@ -397,7 +397,7 @@ fn r6_a_datagram_that_is_no_order_does_nothing() {
     for (octets, why) in [
         (&b"\xFF\0come"[..], "unreadable"),
         (&[b'x'; 9_000], "unreadable"),
-        (line[..40].as_bytes(), "unreadable"),
+        (&line.as_bytes()[..40], "unreadable"),
         (forged(&line).as_bytes(), "forged"),
     ] {
         let mut take = syncml();
