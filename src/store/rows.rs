@@ -241,6 +241,28 @@ pub struct SessionRow {
     pub deadline: Timestamp,
 }
 
+impl SessionRow {
+    /// A session in which nothing was said yet.
+    #[must_use]
+    pub fn new(token: Token, device: DeviceNo, session_id: &str, state_version: i64, deadline: Timestamp) -> Self {
+        Self {
+            token,
+            device,
+            session_id: session_id.to_owned(),
+            books: Vec::new(),
+            last_msg_id: 0,
+            last_digest: [0; 32],
+            recent_digests: Vec::new(),
+            last_reply: Vec::new(),
+            reply_type: String::new(),
+            deferred_request: None,
+            state_version,
+            state: Vec::new(),
+            deadline,
+        }
+    }
+}
+
 /// A book: the lock, and what is cheap to know about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookRow {

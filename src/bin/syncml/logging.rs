@@ -20,6 +20,24 @@ pub(crate) enum Format {
     Json,
 }
 
+/// What a command that syncs logs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogArgs {
+    /// What is logged, to standard error: off, error, warn, info, debug, trace. From debug on, names and addresses may be
+    /// among it; cards and secrets never are
+    #[arg(long, value_name = "LEVEL", env = VARIABLE, default_value = "warn")]
+    log_level: Targets,
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    log_format: Format,
+}
+
+impl LogArgs {
+    pub(crate) fn start(&self) {
+        start(&self.log_level, self.log_format);
+    }
+}
+
 /// Logs from now on. Nobody may read along any more: then the program goes on all the same.
 pub(crate) fn start(level: &Targets, format: Format) {
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(false).log_internal_errors(false);

@@ -7,7 +7,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::folder::Folder;
 use crate::job::{Job, Own};
 use crate::link::LinkArgs;
-use crate::logging::{self, Format};
+use crate::logging::LogArgs;
 use crate::output;
 use crate::profiles::{ProfileArgs, TreatmentArgs};
 use crate::progress::Progress;
@@ -20,7 +20,6 @@ use syncml::store::memory::MemoryStore;
 use syncml::store::replica::{ReplicaOptions, ReplicaReport, collect};
 use syncml::store::{AccountNo, Directory, Keys, Store, Tx, Verdict};
 use syncml::transport::http::now;
-use tracing_subscriber::filter::Targets;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -56,13 +55,8 @@ pub(crate) struct Args {
     /// `syncml match` says there
     #[arg(long)]
     dry_run: bool,
-    /// What is logged, to standard error: off, error, warn, info, debug, trace. From debug on, names and addresses may be
-    /// among it; cards and secrets never are
-    #[arg(long, value_name = "LEVEL", env = logging::VARIABLE, default_value = "warn")]
-    log_level: Targets,
-    /// How it is written
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
-    log_format: Format,
+    #[command(flatten)]
+    log: LogArgs,
     /// Output for machines
     #[arg(long)]
     pub(crate) json: bool,
@@ -98,7 +92,7 @@ impl From<Mode> for AlertCode {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    logging::start(&args.log_level, args.log_format);
+    args.log.start();
     let book = books::named(&args.book)?;
     if args.dry_run {
         return dry_run(args, book);

@@ -169,21 +169,8 @@ pub(super) fn device_row(device_id: &str) -> DeviceRow {
 }
 
 pub(super) fn session_row(token: u8, device: DeviceNo, session_id: &str) -> SessionRow {
-    SessionRow {
-        token: Token([token; 16]),
-        device,
-        session_id: session_id.to_owned(),
-        books: Vec::new(),
-        last_msg_id: 1,
-        last_digest: [token; 32],
-        recent_digests: Vec::new(),
-        last_reply: Vec::new(),
-        reply_type: String::new(),
-        deferred_request: None,
-        state_version: 1,
-        state: Vec::new(),
-        deadline: NOW,
-    }
+    let row = SessionRow::new(Token([token; 16]), device, session_id, 1, NOW);
+    SessionRow { last_msg_id: 1, last_digest: [token; 32], ..row }
 }
 
 /// A pair with something in every column.

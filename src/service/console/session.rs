@@ -209,21 +209,8 @@ impl Door {
         self.store.step(login.account, &mut |tx| {
             let device = local_origin(tx, ORIGIN, now)?;
             tx.expire_sessions(now)?;
-            tx.put_session(&SessionRow {
-                token,
-                device,
-                session_id: ORIGIN.to_owned(),
-                books: Vec::new(),
-                last_msg_id: 0,
-                last_digest: [0; 32],
-                recent_digests: Vec::new(),
-                last_reply: Vec::new(),
-                reply_type: String::new(),
-                deferred_request: None,
-                state_version: STATE_VERSION,
-                state: state.clone(),
-                deadline: now.plus_seconds(REST),
-            })?;
+            let row = SessionRow::new(token, device, ORIGIN, STATE_VERSION, now.plus_seconds(REST));
+            tx.put_session(&SessionRow { state: state.clone(), ..row })?;
             if tx.count_sessions(device)? > MOST {
                 tx.drop_rival_sessions(device, &[], &token)?;
             }

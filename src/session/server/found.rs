@@ -54,21 +54,8 @@ impl Server {
         state.authenticated = state.resp_uri.is_some();
         state.proven = true;
         state.began = asked.request.now.0;
-        let row = SessionRow {
-            token,
-            device: device.device,
-            session_id: header.session_id.as_str().to_owned(),
-            books: Vec::new(),
-            last_msg_id: 0,
-            last_digest: [0; 32],
-            recent_digests: Vec::new(),
-            last_reply: Vec::new(),
-            reply_type: String::new(),
-            deferred_request: None,
-            state_version: STATE_VERSION,
-            state: Vec::new(),
-            deadline: asked.request.now,
-        };
+        let (session_id, now) = (header.session_id.as_str(), asked.request.now);
+        let row = SessionRow::new(token, device.device, session_id, STATE_VERSION, now);
         (row, state)
     }
 

@@ -6,7 +6,7 @@ use crate::database;
 use crate::failure::{Exit, Result};
 use crate::job::{Job, Own};
 use crate::link::{Link, LinkArgs};
-use crate::logging::{self, Format};
+use crate::logging::LogArgs;
 use crate::output::moment;
 use crate::profiles::{ProfileArgs, TreatmentArgs};
 use crate::progress::Progress;
@@ -18,7 +18,6 @@ use syncml::session::{Profiles, Report};
 use syncml::store::replica::{ReplicaOptions, collect};
 use syncml::transport::http::client::{self, HttpClient};
 use syncml::transport::http::now;
-use tracing_subscriber::filter::Targets;
 
 /// How to reach the server, and what to tell of it.
 #[derive(Debug, clap::Args)]
@@ -29,12 +28,8 @@ pub(crate) struct WayArgs {
     profiles: ProfileArgs,
     #[command(flatten)]
     treatment: TreatmentArgs,
-    /// What is logged, to standard error: off, error, warn, info, debug, trace
-    #[arg(long, value_name = "LEVEL", env = logging::VARIABLE, default_value = "warn")]
-    log_level: Targets,
-    /// How it is written
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
-    log_format: Format,
+    #[command(flatten)]
+    log: LogArgs,
     /// Output for machines
     #[arg(long)]
     pub(crate) json: bool,
@@ -48,7 +43,7 @@ pub(crate) struct Way {
 
 impl WayArgs {
     pub(crate) fn open(&self) -> Result<Way> {
-        logging::start(&self.log_level, self.log_format);
+        self.log.start();
         Ok(Way { link: self.link.open()?, profiles: self.profiles.read()?.treat(self.treatment.read()) })
     }
 }

@@ -8,7 +8,7 @@ use crate::books::{self, BookKind};
 use crate::failure::{Exit, Failure, Result};
 use crate::folder::{Folder, is_packed};
 use crate::link::LinkArgs;
-use crate::logging::{self, Format};
+use crate::logging::LogArgs;
 use crate::profiles::{ProfileArgs, TreatmentArgs};
 use std::fs;
 use std::io::Read as _;
@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use syncml::codec::{Limits, decode_devinf};
 use syncml::service::book::{BookId, DeviceIdentity, Layout, Storage, Survey};
 use syncml::store::replica::Book as _;
-use tracing_subscriber::filter::Targets;
 
 /// Bytes of the largest file that says what a book holds.
 const MAX_LAYOUT: u64 = 1 << 20;
@@ -40,12 +39,8 @@ pub(crate) struct PhoneArgs {
     profiles: ProfileArgs,
     #[command(flatten)]
     treatment: TreatmentArgs,
-    /// What is logged, to standard error: off, error, warn, info, debug, trace
-    #[arg(long, value_name = "LEVEL", env = logging::VARIABLE, default_value = "warn")]
-    log_level: Targets,
-    /// How it is written
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
-    log_format: Format,
+    #[command(flatten)]
+    log: LogArgs,
     /// Output for machines
     #[arg(long)]
     pub(crate) json: bool,
@@ -77,7 +72,7 @@ struct Phone<'a> {
 impl PhoneArgs {
     /// Looks at everything that the command line names.
     fn books(&self) -> Result<Vec<Phone<'_>>> {
-        logging::start(&self.log_level, self.log_format);
+        self.log.start();
         if self.device.is_passing() {
             eprintln!(
                 "syncml: this address was made up by the device and may change; its books would be other ones then"
