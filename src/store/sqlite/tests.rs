@@ -381,7 +381,8 @@ fn the_log_stays_short() {
         longest = longest.max(fs::metadata(checkpoint::log_of(&path)).unwrap().len());
         written += 25 * 16_000;
     }
-    assert!(written == 80_000_000 && longest < 50_000_000, "{written} bytes by a log of {longest}");
+    // At most what the writer lets pass, and the transaction that goes beyond it.
+    assert!(written == 80_000_000 && longest < 20_000_000, "{written} bytes by a log of {longest}");
     drop(store);
     assert!(!checkpoint::log_of(&path).exists(), "closed, all is in the database");
     SqliteStore::open(&path).unwrap().check().unwrap();

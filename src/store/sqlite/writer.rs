@@ -210,7 +210,7 @@ impl Desk {
         if group.wanted
             && let Some(checkpoints) = &self.checkpoints
         {
-            checkpoints.committed();
+            checkpoints.committed(&self.conn);
         }
         result
     }
