@@ -67,7 +67,7 @@ fn first_sync(n: usize) -> Outcome<(Duration, Duration)> {
         let request = Request {
             content_type: out.content_type,
             body: &out.body,
-            token: out.uri.split_once("?s=").map(|(_, token)| token),
+            token: out.token(),
             mac: None,
             protected: true,
             loopback: true,
