@@ -23,7 +23,7 @@ fn main() -> Outcome {
     if names(&*one, alice)?.is_empty() {
         add(&*one, alice, "Ann")?;
     }
-    let nodes = [Server::new(one.clone(), ServerConfig::default())?, Server::new(two, ServerConfig::default())?];
+    let nodes = [Server::new(one, ServerConfig::default())?, Server::new(two, ServerConfig::default())?];
 
     let here = Arc::new(MemoryStore::new([8; 32]));
     let own = here.directory().put_login("own", &Verifier::Password(secret("nobody asks")))?;

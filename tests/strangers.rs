@@ -7,7 +7,6 @@ mod site;
 
 use common::{Device, PASSWORD, SERVER_URI, World, card, token_of};
 use site::{Letter, XML, basic, book_basic, book_md5, hear, md5, question, secret, wary, with_books, word, worlds};
-use std::sync::Arc;
 use syncml::auth::{Challenge, DigestKind, Scheme, Verifier};
 use syncml::codec::{Encoding, decode, encode};
 use syncml::message::{Command, Header, Location, Message, MsgId, SessionId, StatusCode, Version};
@@ -452,8 +451,8 @@ fn the_version_of_a_server_that_is_not_believed_is_not_remembered() {
 #[test]
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)] // it opens sockets
 fn a_report_delays_no_answer() {
-    use std::sync::Mutex;
     use std::sync::mpsc::channel;
+    use std::sync::{Arc, Mutex};
     use syncml::transport::http::client::{HttpClient, Options, run};
     use syncml::transport::http::{now, server};
     let world = World::new();
