@@ -434,3 +434,27 @@ fn help_lists_the_exit_codes() {
         assert!(out.contains(&format!("\n    {code}  ")) || out.contains(&format!("\n  {code}  ")), "{code}: {out}");
     }
 }
+
+/// The same build says the same words; packagers put them into bug reports.
+#[test]
+fn the_program_tells_of_itself() {
+    let said = |words: &[&str]| {
+        let output = syncml().args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let version = said(&["--version"]);
+    assert_eq!(
+        version.lines().collect::<Vec<_>>(),
+        [concat!("syncml ", env!("CARGO_PKG_VERSION")), "features: console, http, postgres, service, sqlite"]
+    );
+    for (shell, word) in [("bash", "complete -F _syncml"), ("zsh", "#compdef syncml"), ("fish", "complete -c syncml")] {
+        assert!(said(&["completions", shell]).contains(word), "{shell}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man");
+    let first = said(&["man", pages.to_str().unwrap()]);
+    assert_eq!(first.trim(), format!("man {}", pages.join("syncml.1").display()));
+    let sync = fs::read_to_string(pages.join("syncml-sync.1")).unwrap();
+    assert!(sync.contains("Keep a folder of cards in step with a server"), "{sync}");
+}

@@ -3,13 +3,13 @@
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
     account, audit, backup, book, boxes, config, conformance, control, demo, device, held, history, import, item, keys,
-    list, notify, phone, plan, platform, poll, search, serve, sync, wire,
+    list, notify, phone, plan, platform, poll, search, serve, shell, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
 /// Keeps address books in step over SyncML / OMA Data Synchronization.
 #[derive(Debug, Parser)]
-#[command(name = "syncml", version, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(name = "syncml", version, long_version = shell::build(), after_help = EXIT_CODES, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -85,6 +85,10 @@ enum Command {
     Encode(wire::EncodeArgs),
     /// Show it all: a server and two platforms on this machine, a first sync, edits on both sides, a second sync
     Demo(demo::Args),
+    /// Print what completes this program's words in a shell
+    Completions(shell::CompletionsArgs),
+    /// Write this program's manual pages
+    Man(shell::ManArgs),
 }
 
 impl Cli {
@@ -114,9 +118,13 @@ impl Cli {
             Command::Match(args) => args.json,
             Command::Control(command) => command.json(),
             Command::Conformance(args) => args.json,
-            Command::Config(_) | Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => {
-                false
-            }
+            Command::Config(_)
+            | Command::Notify(_)
+            | Command::Decode(_)
+            | Command::Encode(_)
+            | Command::Demo(_)
+            | Command::Completions(_)
+            | Command::Man(_) => false,
         }
     }
 
@@ -154,6 +162,11 @@ impl Cli {
             Command::Decode(args) => wire::decode(&args),
             Command::Encode(args) => wire::encode(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Completions(args) => {
+                shell::completions(&args);
+                Ok(())
+            }
+            Command::Man(args) => shell::man(&args),
         }
     }
 }

@@ -46,6 +46,7 @@ mod purge;
 mod search;
 mod secret;
 mod serve;
+mod shell;
 mod sync;
 mod trace;
 mod wire;
