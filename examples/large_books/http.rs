@@ -1,8 +1,7 @@
 //! `syncml serve` in a process of its own, and the plainest client of HTTP there is: one connection, one request at a time.
 
-use super::book::StoreKind;
 use super::measure::{cpu_of, most_memory, watch_memory};
-use super::{Outcome, sides};
+use super::{Case, Outcome};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -15,10 +14,10 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    pub(crate) fn start(program: &Path, store: StoreKind, folder: &Path) -> Outcome<Self> {
+    pub(crate) fn start(program: &Path, case: Case, folder: &Path) -> Outcome<Self> {
         let mut process = Command::new(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--db", &store.url(folder)?])
-            .args(["--max-msg-size", &sides::MAX_MSG_SIZE.to_string()])
+            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--db", &case.store.url(folder)?])
+            .args(["--max-msg-size", &case.message.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

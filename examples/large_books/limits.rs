@@ -42,9 +42,7 @@ pub(crate) fn of(
     }
     if case.store == StoreKind::Sqlite {
         let content: Vec<Vec<u8>> = (0..case.size.min(1_000)).map(|number| cards::card(number, case.photos)).collect();
-        let begun = cpu();
-        insert(case, first, &content, folder)?;
-        let inserted = cpu() - begun;
+        let inserted = insert(case, first, &content, folder)?;
         tell("limit: inserts", limit(inserted));
         tell("limit: reading and inserts", limit(read + inserted));
     }
@@ -61,8 +59,8 @@ fn events(message: &[u8]) -> Outcome<()> {
     }
 }
 
-/// An item, its map entry, and for each message the session's row with the reply in it.
-fn insert(case: Case, first: &Cost, content: &[Vec<u8>], folder: &Path) -> Outcome<()> {
+/// An item, its map entry, and for each message the session's row with the reply in it; the CPU seconds of that.
+fn insert(case: Case, first: &Cost, content: &[Vec<u8>], folder: &Path) -> Outcome<f64> {
     let file = tempfile::tempdir_in(folder)?.keep().join("bare.db");
     let conn = Connection::open(file)?;
     conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")?;
@@ -71,6 +69,7 @@ fn insert(case: Case, first: &Cost, content: &[Vec<u8>], folder: &Path) -> Outco
     let page = case.size.div_ceil(usize::try_from(messages)?).max(1);
     let reply = vec![b'r'; usize::try_from(first.down / messages)?];
     let mix = |number: usize| (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let begun = cpu();
     for from in (0..case.size).step_by(page) {
         conn.execute_batch("BEGIN IMMEDIATE")?;
         let mut item = conn.prepare_cached(
@@ -95,5 +94,5 @@ fn insert(case: Case, first: &Cost, content: &[Vec<u8>], folder: &Path) -> Outco
         session.execute(params![from as i64, reply])?;
         conn.execute_batch("COMMIT")?;
     }
-    Ok(())
+    Ok(cpu() - begun)
 }

@@ -5,6 +5,7 @@
 //! --stores memory,sqlite   of both sides; `postgres` is the server's alone, in the database SYNCML_BENCH_POSTGRES names;
 //!                          SYNCML_BENCH_POSTMASTER is the id of its first process, whose children's CPU is counted
 //! --encodings wbxml,xml
+//! --message 150000         the largest message that either side takes, in bytes
 //! --photos                 two cards in a hundred have one of 8 KB
 //! --only first,change      scenarios whose names have one of these in them
 //! --packed                 also count the bytes of each message packed by gzip
@@ -50,6 +51,7 @@ struct Options {
     stores: Vec<StoreKind>,
     encodings: Vec<Encoding>,
     photos: bool,
+    message: u64,
     only: Vec<String>,
     how: How,
     devices: Option<usize>,
@@ -83,6 +85,7 @@ impl Options {
             stores: vec![StoreKind::Memory, StoreKind::Sqlite],
             encodings: vec![Encoding::Wbxml, Encoding::Xml],
             photos: false,
+            message: 150_000,
             only: Vec::new(),
             how: How { program: None, packed: false, postgres: PostgresPid(postmaster) },
             devices: None,
@@ -96,6 +99,7 @@ impl Options {
                 "--stores" => options.stores = value()?.split(',').map(StoreKind::named).collect::<Outcome<_>>()?,
                 "--encodings" => options.encodings = value()?.split(',').map(encoding).collect::<Outcome<_>>()?,
                 "--photos" => options.photos = true,
+                "--message" => options.message = value()?.parse()?,
                 "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
                 "--packed" => options.how.packed = true,
                 "--http" => options.how.program = Some(value()?.into()),
@@ -140,6 +144,7 @@ struct Case {
     store: StoreKind,
     encoding: Encoding,
     photos: bool,
+    message: u64,
     size: usize,
 }
 
@@ -203,7 +208,7 @@ fn main() -> Outcome<()> {
     for &store in &options.stores {
         for &encoding in &options.encodings {
             for &size in &options.sizes {
-                let case = Case { store, encoding, photos: options.photos, size };
+                let case = Case { store, encoding, photos: options.photos, message: options.message, size };
                 run(case, &options, folder.path(), &mut |scenario, cost| {
                     let line = Line { case, scenario, cost };
                     println!("{}", line.csv().replace(',', "\t"));
@@ -231,7 +236,7 @@ fn many(options: &Options, devices: usize, folder: &Path) -> Outcome<()> {
     println!("store\tencoding\tdevices\tsessions_per_second\tserver_us\tdatabase_us\tdevices_us");
     for &store in &options.stores {
         for &encoding in &options.encodings {
-            let case = Case { store, encoding, photos: false, size: 0 };
+            let case = Case { store, encoding, photos: false, message: options.message, size: 0 };
             let folder = tempfile::tempdir_in(folder)?;
             let rate = sessions::run(case, devices, 5, program, folder.path(), options.how.postgres)?;
             println!(
@@ -249,12 +254,7 @@ fn many(options: &Options, devices: usize, folder: &Path) -> Outcome<()> {
 }
 
 /// All scenarios of a case, each told as it is done.
-fn run(
-    case: Case,
-    options: &Options,
-    folder: &Path,
-    tell: &mut dyn FnMut(&'static str, Cost),
-) -> Outcome<()> {
+fn run(case: Case, options: &Options, folder: &Path, tell: &mut dyn FnMut(&'static str, Cost)) -> Outcome<()> {
     let folder = tempfile::tempdir_in(folder)?;
     let n = case.size;
     let mut world = World::new(case, &options.how, folder.path())?;

@@ -57,8 +57,8 @@ pub(crate) fn cpu() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// CPU seconds that another process has used so far, in steps of 10 ms; with `children`, those of its children, too, whether they
-/// still run or not (Linux; elsewhere it is 0).
+/// CPU seconds that another process has used so far; with `children`, in steps of 10 ms and with those of its children, whether
+/// they still run or not (Linux; elsewhere it is 0).
 pub(crate) fn cpu_of(process: u32, children: bool) -> f64 {
     const TICKS: f64 = 100.0;
     // After the name in parentheses: state, parent, …; the 12th to the 15th are user and system time, own and of the dead children.
@@ -70,7 +70,7 @@ pub(crate) fn cpu_of(process: u32, children: bool) -> f64 {
     };
     let Some((_, own)) = times(&process.to_string()) else { return 0.0 };
     if !children {
-        return (own[0] + own[1]) as f64 / TICKS;
+        return ((own[0] + own[1]) as f64 / TICKS).max(cpu_of_threads(process));
     }
     let mut ticks: u64 = own.iter().sum();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -81,6 +81,16 @@ pub(crate) fn cpu_of(process: u32, children: bool) -> f64 {
         }
     }
     ticks as f64 / TICKS
+}
+
+/// Of the threads that it has now, to the nanosecond.
+fn cpu_of_threads(process: u32) -> f64 {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let nanos = threads.filter_map(|thread| {
+        let stat = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse::<f64>().ok()
+    });
+    nanos.sum::<f64>() / 1e9
 }
 
 /// Lets the most memory of a process begin anew (Linux); what it has now, in bytes.

@@ -35,11 +35,10 @@ struct Device {
 impl Device {
     fn sync(&self, case: Case, connection: &mut Connection, url: &str, now: i64) -> Outcome<()> {
         let credentials = Credentials::Md5 { user: self.user.clone(), password: Secret::new(PASSWORD.to_owned()) };
-        let book = ClientBook {
-            mode: AlertCode::TWO_WAY,
-            ..ClientBook::new(BookNo::CONTACTS, "./contacts", "contacts")
-        };
-        let config = ClientConfig { encoding: case.encoding, ..ClientConfig::new(url, &self.user, credentials, vec![book]) };
+        let book =
+            ClientBook { mode: AlertCode::TWO_WAY, ..ClientBook::new(BookNo::CONTACTS, "./contacts", "contacts") };
+        let config =
+            ClientConfig { encoding: case.encoding, ..ClientConfig::new(url, &self.user, credentials, vec![book]) };
         let now = Timestamp(now);
         let mut client = Client::begin(self.book.store.clone(), self.book.account, config, now)?;
         while let Some(out) = client.outgoing() {
@@ -68,7 +67,7 @@ pub(crate) fn run(
         books.push(Device { book, user });
     }
     super::book::accounts(case.store, folder, books.iter().map(|device| device.user.as_str()))?;
-    let mut served = Served::start(program, case.store, folder)?;
+    let mut served = Served::start(program, case, folder)?;
     let (url, address) = (served.url(), served.address().to_owned());
     let round = |now: i64| -> Outcome<()> {
         let next = AtomicUsize::new(0);

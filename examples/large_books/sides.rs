@@ -10,8 +10,6 @@ use syncml::message::{AlertCode, Timestamp};
 use syncml::session::{Client, ClientBook, ClientConfig, Credentials, Request, Server, ServerConfig};
 use syncml::store::BookNo;
 
-pub(crate) const MAX_MSG_SIZE: u64 = 150_000;
-
 struct Words(Vec<String>, Vec<u8>);
 
 impl Words {
@@ -51,12 +49,13 @@ impl Common {
     }
 }
 
-/// Runs one of the sides: `ROLE STORE ENCODING photos|plain FOLDER USER`.
+/// Runs one of the sides: `ROLE STORE ENCODING photos|plain MESSAGE FOLDER USER`.
 pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Outcome<()> {
     let mut next = || arguments.next().ok_or("an argument is missing");
     let role = next()?;
     let store = StoreKind::named(&next()?)?;
-    let case = Case { store, encoding: encoding(&next()?)?, photos: next()? == "photos", size: 0 };
+    let case =
+        Case { store, encoding: encoding(&next()?)?, photos: next()? == "photos", message: next()?.parse()?, size: 0 };
     let (folder, user) = (PathBuf::from(next()?), next()?);
     let kind = if role == "client" { store.of_device() } else { store };
     let local = if role == "client" { "local" } else { &user };
@@ -69,7 +68,7 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Outcome<()> {
             "answer" => {
                 if server.is_none() {
                     let mut config = ServerConfig::default();
-                    config.max_msg_size = MAX_MSG_SIZE;
+                    config.max_msg_size = case.message;
                     server = Some(Server::new(common.book.store.clone(), config)?);
                 }
                 server.as_ref().ok_or("no server".into()).and_then(|server| answer(server, &frame))
@@ -115,7 +114,7 @@ fn begin(book: &Book, case: Case, user: &str, frame: &Frame) -> Outcome<Client> 
     let contacts = ClientBook { mode, ..ClientBook::new(BookNo::CONTACTS, "./contacts", "contacts") };
     let config = ClientConfig {
         encoding: case.encoding,
-        max_msg_size: MAX_MSG_SIZE,
+        max_msg_size: case.message,
         ..ClientConfig::new(frame.word(3)?, frame.word(1)?, credentials, vec![contacts])
     };
     Ok(Client::begin(book.store.clone(), book.account, config, now(frame, 4)?)?)

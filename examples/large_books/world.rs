@@ -141,7 +141,7 @@ impl<'a> World<'a> {
                 // Makes the account, and lets go of the database.
                 anew(&mut self.server, "server", self.case, &self.folder, &self.user)?;
                 self.server.take();
-                let served = Served::start(program, self.case.store, &self.folder)?;
+                let served = Served::start(program, self.case, &self.folder)?;
                 let connection = Connection::to(served.address())?;
                 Answerer::Http(served, connection)
             }
