@@ -286,7 +286,7 @@ fn run(case: Case, options: &Options, folder: &Path, tell: &mut dyn FnMut(&'stat
         assert_eq!(cost.sent, n as u64, "all of the server's cards arrived");
         tell("restore to empty", cost);
     }
-    if options.wants("first sync, half the same") {
+    if options.wants("half-overlapping first sync") {
         let mut world = World::new(case, &options.how, folder.path())?;
         world.fill(0..n)?;
         let mut phone = world.phone("other")?;
@@ -294,7 +294,7 @@ fn run(case: Case, options: &Options, folder: &Path, tell: &mut dyn FnMut(&'stat
         let cost = world.sync(&mut phone, AlertCode::TWO_WAY)?;
         let half = (n / 2) as u64;
         assert_eq!(cost.sent, half, "half of the server's were new to the phone");
-        tell("first sync, half the same", cost);
+        tell("half-overlapping first sync", cost);
     }
     Ok(())
 }
