@@ -186,8 +186,9 @@ impl SqliteTx<'_> {
     /// Removes conflicts with what they lost, or with their own revision. Most books have none.
     fn purge_conflicts(&self, book: BookNo, which: &[(Guid, Revision)]) -> Result<()> {
         const ANY: &str = "SELECT revision FROM conflict WHERE account = ?1 AND book = ?2 LIMIT 1";
+        // Without statistics a book would seem to have few.
         const PURGE: [&str; 2] = [
-            "DELETE FROM conflict WHERE account = ?1 AND book = ?2 AND lost = ?3",
+            "DELETE FROM conflict INDEXED BY conflict_lost WHERE account = ?1 AND book = ?2 AND lost = ?3",
             "DELETE FROM conflict WHERE account = ?1 AND book = ?2 AND revision = ?3 AND lost IS NULL",
         ];
         if self.one(ANY, (self.account, book.0), |row| row.get::<_, i64>(0))?.is_none() {
