@@ -203,14 +203,14 @@ fn with_crlf(content: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The merge of what is here with what a peer told, where the kind can be merged: three ways against what both last
-/// agreed on, or, where they never did, the union. Where only one value can be, the peer's stands; ours is in history. Also
-/// the names of the fields in which that was so.
+/// agreed on, or, where they never did, the union. Where only one value can be, the peer's stands; ours is in history. If that
+/// was so anywhere, also the names of the fields; none where nothing can be merged and the peer's stands as a whole.
 pub(super) fn merged<'m>(
     kind: Kind,
     base: Option<&[u8]>,
     here: &[u8],
     told: &ItemRow<'m>,
-) -> (Content<'m>, Vec<String>) {
+) -> (Content<'m>, Option<Vec<String>>) {
     let merged = match (kind, base) {
         (Kind::Contact, Some(base)) => merge::merge3(base, here, &told.content, merge::Prefer::Incoming),
         (Kind::Contact, None) => longer_union(here, &told.content),
@@ -218,10 +218,11 @@ pub(super) fn merged<'m>(
     };
     match merged {
         Some(merged) => {
-            let fields = merged.conflicts.into_iter().map(|conflict| conflict.property).collect();
-            (Content::new(kind, told.media_type.clone(), Cow::Owned(merged.content)), fields)
+            let fields: Vec<String> = merged.conflicts.into_iter().map(|conflict| conflict.property).collect();
+            let content = Content::new(kind, told.media_type.clone(), Cow::Owned(merged.content));
+            (content, Some(fields).filter(|fields| !fields.is_empty()))
         }
-        None => (Content::of(told), Vec::new()),
+        None => (Content::of(told), Some(Vec::new())),
     }
 }
 

@@ -434,6 +434,54 @@ pub struct RestoreRow {
     pub deleted: u64,
 }
 
+/// Who won a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Winner {
+    /// What was here stands.
+    Here,
+    /// What the other side said stands.
+    Peer,
+    /// Both were kept, as two items.
+    Both,
+}
+
+impl Winner {
+    /// All of them, in the order of their numbers in a store, from 0.
+    pub const ALL: [Self; 3] = [Self::Here, Self::Peer, Self::Both];
+
+    /// A word for machines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Peer => "peer",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// A conflict that was decided (mission X2): both sides said something different of an item where only one can stand. It says
+/// no more of the item than the names of fields; what lost is a revision of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictRow {
+    /// The revision of the book that decided it: no other conflict has it.
+    pub revision: Revision,
+    /// The item; where both were kept, the one that was here before.
+    pub guid: Guid,
+    /// Whose word came in, as in [`RevisionRow::origin`].
+    pub origin: Option<DeviceNo>,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Who won.
+    pub won: Winner,
+    /// The revision of the item that holds what lost; none where both were kept.
+    pub lost: Option<Revision>,
+    /// The fields that lost, or, where both were kept, in which they differ. None where a change lost against a delete, a
+    /// delete against a change, and of what is no card.
+    pub fields: Vec<String>,
+}
+
 /// Where a device's sync of a book stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Phase {
