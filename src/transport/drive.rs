@@ -164,15 +164,12 @@ fn exchange_all(
         }
         number += 1;
         watch.sending(number, &request);
-        let once = &mut |tell: Tell<'_>| transport.exchange(&request, until, tell);
-        let again = |error: &TransportError| error.is_worth_another(request.opens).then(|| error.retry_after());
-        let answer = match repeat(conduct, until, again, &mut |event| watch.event(&event), once) {
-            Err(Ended::Failed(error)) => match error.status() {
+        let answer = match deliver(transport, &request, conduct, until, &mut |event| watch.event(&event)) {
+            Ok(answer) => answer,
+            Err(error) => match error.status() {
                 Some(status) if request.opens && client.unanswered(status, now())? => continue,
                 _ => return Err(error.into()),
             },
-            Err(Ended::Cancelled) => return Err(RunError::Stopped),
-            Ok(answer) => answer,
         };
         let taken = client.received_with_mac(&answer.content_type, &answer.body, answer.mac.as_deref(), now());
         let report = client.report();
@@ -190,6 +187,22 @@ fn exchange_all(
         return Err(RunError::Stopped);
     }
     Ok(())
+}
+
+/// Takes a session's next message there and its answer back, in as many attempts as it may take.
+pub(super) fn deliver(
+    transport: &mut dyn Transport,
+    request: &Outgoing,
+    conduct: &Conduct,
+    until: Option<Instant>,
+    tell: Tell<'_>,
+) -> Result<Answer, TransportError> {
+    let once = &mut |tell: Tell<'_>| transport.exchange(request, until, tell);
+    let again = |error: &TransportError| error.is_worth_another(request.opens).then(|| error.retry_after());
+    repeat(conduct, until, again, tell, once).map_err(|ended| match ended {
+        Ended::Failed(error) => error,
+        Ended::Cancelled => TransportError::Cancelled,
+    })
 }
 
 /// Why nothing is tried again.

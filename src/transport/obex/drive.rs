@@ -350,8 +350,8 @@ pub fn serve(listener: Listener, reception: Reception) {
 pub fn serve_stream(wire: &mut dyn Wire, reception: &Reception, protected: bool) -> io::Result<()> {
     let about = About {
         protected,
-        // Who is at the other end of a cable was let in by hand.
-        loopback: !protected,
+        // A radio link is no part of this machine.
+        loopback: false,
         address: None,
         idle: Duration::MAX,
         timeout: Duration::from_secs(120),

@@ -168,10 +168,9 @@ impl ServerMachine {
             },
         };
         let codes = (Code::CONTINUE, Code::SUCCESS);
-        let (packet, last) = match sending.next(Some(self.peer.connection), self.peer.max, codes) {
-            Ok(next) => next,
-            // Its client takes packets that are too small for the headers.
-            Err(_) => return self.refuse(Code::INTERNAL_ERROR),
+        // Its client may take packets that are too small for the headers.
+        let Ok((packet, last)) = sending.next(Some(self.peer.connection), self.peer.max, codes) else {
+            return self.refuse(Code::INTERNAL_ERROR);
         };
         if !last {
             self.state = ServerState::Sending(Giving(sending));
