@@ -101,10 +101,9 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let cancel = Cancel::new();
         let mut endless = line(Duration::MAX, Some(cancel.clone()));
-        let other = cancel.clone();
         let thread = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(60));
-            other.cancel();
+            cancel.cancel();
         });
         assert_eq!(endless.read(&mut buffer).unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
         thread.join().unwrap();
