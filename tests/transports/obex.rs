@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 use syncml::codec::Encoding;
 use syncml::session::Client;
 use syncml::transport::obex::{self, Dial, ObexOptions, ObexTransport, Plain, Wire};
-use syncml::transport::{
-    Event, ListenOptions, Medium, Reception, RunError, Transport, TransportError, Watch, now, run,
-};
+use syncml::transport::{Event, ListenOptions, Medium, Reception, RunError, TransportError, Watch, now, run};
 
 /// Streams to servers of their own, one for each connection; each breaks when so many reads were made in all.
 struct Pairs {

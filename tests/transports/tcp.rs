@@ -1,7 +1,6 @@
 //! Frames over a socket, and the choice between ways.
 
 use super::{Place, Served, comes_and_stays_in_step, device, fill, hasty, sync, sync_with};
-use crate::common::numbered;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
