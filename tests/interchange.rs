@@ -33,8 +33,8 @@ impl World {
     }
 
     fn export(&self, to: &str, more: &[&str]) -> Value {
-        let mut command = self.with_db(&["export", "--user", "ada", "--json", "--to"]);
-        let (code, out, err) = run(command.arg(self.path(to)).args(more));
+        let mut command = self.with_db(&["export", "--user", "ada", "--json"]);
+        let (code, out, err) = run(command.arg("--to").arg(self.path(to)).args(more));
         assert_eq!(code, 0, "{to}: {out}\n{err}");
         serde_json::from_str(&out).unwrap()
     }
@@ -273,6 +273,6 @@ fn i6_a_book_goes_into_documents_and_comes_back_the_same() {
     );
     assert_eq!(world.read("ann.txt"), "姓名: Ann Doe\n手机: +46 70 1740601\n");
     let (code, _, err) =
-        run(world.with_db(&["export", "--user", "ada", "--book", "notes", "--to"]).arg(world.path("n.csv")));
+        run(world.with_db(&["export", "--user", "ada", "--book", "notes"]).arg("--to").arg(world.path("n.csv")));
     assert_eq!((code, err.contains("only books of contacts")), (2, true), "{err}");
 }

@@ -176,7 +176,12 @@ struct Asking {
 }
 
 impl Decide for Asking {
+    fn settled(&self) -> Option<Choice> {
+        self.always
+    }
+
     fn decide(&mut self, difference: &Difference<'_>) -> Option<Choice> {
+        // Those of the step that was asked about last.
         if self.always.is_some() {
             return self.always;
         }

@@ -14,6 +14,8 @@ use std::collections::{HashMap, HashSet};
 
 /// Contacts in a step.
 const PAGE: usize = 500;
+/// Items whose match keys are indexed in a step.
+const INDEXED: usize = 5000;
 /// Bytes of contacts in a step, however few they are.
 const PAGE_BYTES: usize = 4 << 20;
 /// Candidates for each key that are looked at, as in a sync.
@@ -48,10 +50,19 @@ pub struct Difference<'d> {
 pub trait Decide {
     /// What becomes of it. Asked between the steps, when no book is locked; `None` ends the import.
     fn decide(&mut self, difference: &Difference<'_>) -> Option<Choice>;
+
+    /// What becomes of all that come, if that is settled: then nobody is asked, and each step is made at once.
+    fn settled(&self) -> Option<Choice> {
+        None
+    }
 }
 
 impl Decide for Choice {
     fn decide(&mut self, _: &Difference<'_>) -> Option<Choice> {
+        Some(*self)
+    }
+
+    fn settled(&self) -> Option<Choice> {
         Some(*self)
     }
 }
@@ -204,7 +215,7 @@ impl<'i> Import<'i> {
                 done = known.is_some_and(|row| row.indexed);
                 if !done {
                     tx.lock_books(&[self.book])?;
-                    done = tx.index_more(self.book, PAGE)?;
+                    done = tx.index_more(self.book, INDEXED)?;
                 }
                 Ok(Verdict::Commit)
             })?;
@@ -278,6 +289,7 @@ impl<'i> Import<'i> {
         done: &mut Imported,
         questions: &mut Vec<Question>,
     ) -> Result<(), StoreError> {
+        let settled = self.decide.settled();
         self.store.step(self.account, &mut |tx| {
             *done = Imported::default();
             questions.clear();
@@ -287,37 +299,47 @@ impl<'i> Import<'i> {
             let mut writer = BookWriter::new(row, self.origin, self.now);
             let mut from = 0;
             while from < drafts.len() {
-                let upto = apart(drafts, from);
+                let mut upto = apart(drafts, from);
                 let found = look(tx, self.book, &drafts[from..upto], &self.rules)?;
+                let mut touched = HashSet::new();
                 for (at, found) in (from..upto).zip(found) {
                     let draft = &drafts[at];
-                    match found {
+                    if found.guid().is_some_and(|guid| touched.contains(&guid)) {
+                        // It is of a contact that was just written, as it was before.
+                        upto = at;
+                        break;
+                    }
+                    let item = match found {
                         Here::Nothing => {
                             writer.add(draft.clone());
                             done.added += 1;
+                            continue;
                         }
-                        Here::Same => done.known += 1,
-                        Here::Other(item) => match answer(answers, at, &item) {
-                            None => questions.push(question(at, *item)),
-                            Some(choice) => {
-                                done.count(choice);
-                                let content = match choice {
-                                    Choice::Skip => None,
-                                    Choice::Add => {
-                                        writer.add(draft.clone());
-                                        None
-                                    }
-                                    Choice::Overwrite => patch(&item.content, &told(&draft.content)),
-                                    Choice::Merge => union(&item.content, &draft.content).map(|it| it.content),
-                                };
-                                if let Some(content) = content.filter(|it| *it != *item.content) {
-                                    writer.replace(&item, Draft::of(self.book, content));
-                                }
-                            }
-                        },
+                        Here::Same(_) => {
+                            done.known += 1;
+                            continue;
+                        }
+                        Here::Other(item) => item,
+                    };
+                    let Some(choice) = settled.or_else(|| answer(answers, at, &item)) else {
+                        questions.push(question(at, *item));
+                        continue;
+                    };
+                    done.count(choice);
+                    let content = match choice {
+                        Choice::Skip => None,
+                        Choice::Add => {
+                            writer.add(draft.clone());
+                            None
+                        }
+                        Choice::Overwrite => patch(&item.content, &told(&draft.content)),
+                        Choice::Merge => union(&item.content, &draft.content).map(|it| it.content),
+                    };
+                    if let Some(content) = content.filter(|it| *it != *item.content) {
+                        touched.insert(item.guid);
+                        writer.replace(&item, Draft::of(self.book, content));
                     }
                 }
-                // What comes next may be of a contact that was just written.
                 writer.flush(tx)?;
                 from = upto;
             }
@@ -337,14 +359,16 @@ impl<'i> Import<'i> {
             found = look(tx, self.book, drafts, &self.rules)?;
             Ok(())
         })?;
+        let settled = self.decide.settled();
+        let answer = |at, item: &ItemRow<'_>| settled.or_else(|| answer(answers, at, item));
         let asks = found.iter().enumerate().any(|(at, here)| match here {
-            Here::Other(item) => answer(answers, at, item).is_none(),
+            Here::Other(item) => answer(at, item).is_none(),
             _ => false,
         });
         for (at, (found, draft)) in found.into_iter().zip(drafts).enumerate() {
             match found {
-                Here::Same => done.known += 1,
-                Here::Other(item) => match answer(answers, at, &item) {
+                Here::Same(_) => done.known += 1,
+                Here::Other(item) => match answer(at, &item) {
                     Some(choice) => done.count(choice),
                     None => questions.push(question(at, *item)),
                 },
@@ -404,9 +428,19 @@ fn question(at: usize, item: ItemRow<'static>) -> Question {
 enum Here {
     Nothing,
     /// All that it says.
-    Same,
+    Same(Guid),
     /// It, with other details.
     Other(Box<ItemRow<'static>>),
+}
+
+impl Here {
+    fn guid(&self) -> Option<Guid> {
+        match self {
+            Self::Nothing => None,
+            Self::Same(guid) => Some(*guid),
+            Self::Other(item) => Some(item.guid),
+        }
+    }
 }
 
 /// Looks for contacts in the book, by a few batches however many they are.
@@ -433,9 +467,9 @@ fn look(tx: &mut dyn Tx, book: BookNo, drafts: &[Draft<'_>], rules: &MatchRules)
     Ok(drafts
         .iter()
         .zip(&same)
-        .map(|(draft, same)| match same.is_empty() {
-            false => Here::Same,
-            true => judge(book, draft, &near.next().unwrap_or_default(), &items, rules),
+        .map(|(draft, same)| match same.first() {
+            Some(guid) => Here::Same(*guid),
+            None => judge(book, draft, &near.next().unwrap_or_default(), &items, rules),
         })
         .collect())
 }
@@ -454,9 +488,106 @@ fn judge(
     for item in near.iter().filter_map(|guid| items.get(guid)).filter(strong) {
         let says_it_all = union(&item.content, &draft.content).is_some_and(|it| !it.changed && it.conflicts.is_empty());
         if says_it_all {
-            return Here::Same;
+            return Here::Same(item.guid);
         }
         first = first.or(Some(item));
     }
     first.map_or(Here::Nothing, |item| Here::Other(Box::new(item.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Choice, Decide, Difference, Import, Imported};
+    use crate::auth::{Secret, Verifier};
+    use crate::message::Timestamp;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{AccountNo, BookNo, BookWriter, Draft, Revision, Store, Verdict};
+
+    fn card(lines: &str) -> Vec<u8> {
+        format!("BEGIN:VCARD\r\nVERSION:3.0\r\n{}\r\nEND:VCARD\r\n", lines.replace('\n', "\r\n")).into_bytes()
+    }
+
+    fn store() -> (MemoryStore, AccountNo) {
+        let store = MemoryStore::new([7; 32]);
+        let verifier = Verifier::md5("ada", &Secret::new("x".to_owned()));
+        let account = store.directory().put_login("ada", &verifier).unwrap();
+        (store, account)
+    }
+
+    fn import(store: &MemoryStore, account: AccountNo, cards: &[&str], decide: &mut dyn Decide) -> (Imported, bool) {
+        let mut import = Import::new(store, account, BookNo::CONTACTS, Timestamp(1), decide).unwrap();
+        for lines in cards {
+            import.put(card(lines)).unwrap();
+        }
+        import.finish().unwrap()
+    }
+
+    fn book(store: &MemoryStore, account: AccountNo) -> Vec<String> {
+        let mut found = Vec::new();
+        store
+            .look(account, &mut |tx| {
+                found = tx.changes(BookNo::CONTACTS, Revision(0), Revision(i64::MAX), 1000)?;
+                Ok(())
+            })
+            .unwrap();
+        found.into_iter().map(|item| String::from_utf8_lossy(&item.content).into_owned()).collect()
+    }
+
+    #[test]
+    fn i5_two_of_one_step_that_are_one_contact_of_the_book_are_both_kept() {
+        let (store, account) = store();
+        import(&store, account, &["FN:Ann\nTEL:5550001\nTEL:5550002"], &mut Choice::Add);
+        let twins = ["FN:Ann\nTEL:5550001\nEMAIL:one@example.org", "FN:Ann\nTEL:5550002\nURL:two.example.org"];
+        let (done, _) = import(&store, account, &twins, &mut Choice::Merge);
+        let book = book(&store, account);
+        assert_eq!((done.merged, book.len()), (2, 1));
+        assert!(book[0].contains("one@example.org") && book[0].contains("two.example.org"), "{book:?}");
+    }
+
+    /// Somebody who takes long to answer: meanwhile another writer changes the card.
+    struct Slow<'s> {
+        store: &'s MemoryStore,
+        account: AccountNo,
+        asked: Vec<String>,
+    }
+
+    impl Decide for Slow<'_> {
+        fn decide(&mut self, difference: &Difference<'_>) -> Option<Choice> {
+            if self.asked.is_empty() {
+                self.store
+                    .step(self.account, &mut |tx| {
+                        let row = tx.lock_books(&[BookNo::CONTACTS])?.remove(0);
+                        let old = tx.items(BookNo::CONTACTS, &[difference.guid])?.remove(0).unwrap();
+                        let mut writer = BookWriter::new(row, None, Timestamp(2));
+                        writer.replace(&old, Draft::of(BookNo::CONTACTS, card("FN:Ann\nTEL:5550001\nNOTE:meanwhile")));
+                        writer.flush(tx)?;
+                        Ok(Verdict::Commit)
+                    })
+                    .unwrap();
+            }
+            self.asked.push(String::from_utf8_lossy(difference.here).into_owned());
+            Some(Choice::Overwrite)
+        }
+    }
+
+    #[test]
+    fn i5_an_answer_holds_only_for_what_was_shown() {
+        let (store, account) = store();
+        import(&store, account, &["FN:Ann\nTEL:5550001\nTITLE:Cook"], &mut Choice::Add);
+        let mut slow = Slow { store: &store, account, asked: Vec::new() };
+        let (done, whole) = import(&store, account, &["FN:Ann\nTEL:5550001\nTITLE:Captain", "FN:Ben"], &mut slow);
+        assert_eq!((done.overwritten, done.added, whole, slow.asked.len()), (1, 1, true, 2));
+        assert!(slow.asked[1].contains("meanwhile"));
+        let book = book(&store, account).concat();
+        assert!(book.contains("meanwhile") && book.contains("Captain") && !book.contains("Cook"), "{book}");
+    }
+
+    #[test]
+    fn i5_more_than_a_step_and_any_number_of_one_name() {
+        let (store, account) = store();
+        let cards: Vec<String> = (0..1200).map(|n| format!("FN:Ann {}\nTEL:55500{:03}", n % 600, n % 600)).collect();
+        let cards: Vec<&str> = cards.iter().map(String::as_str).collect();
+        let (done, _) = import(&store, account, &cards, &mut Choice::Skip);
+        assert_eq!((done.added, done.known, done.all()), (600, 600, 1200));
+    }
 }

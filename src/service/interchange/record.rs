@@ -238,7 +238,7 @@ mod tests {
             (&[("fn", "A"), ("tel", "1 ::: 2"), ("tel.label", "* Mobile")], "TEL;TYPE=cell:1\nTEL;TYPE=cell:2\n"),
             (&[("fn", "A"), ("tel", "1"), ("tel.label", "Boat")], "item1.TEL:1\nitem1.X-ABLabel:Boat\n"),
             (&[("fn", "A"), ("adr.home.city", "Bonn"), ("org.name", "X, Y")], "ADR;TYPE=home:;;;Bonn;;;\nORG:X\\, Y\n"),
-            (&[("fn", "A"), ("bday.year", "1990"), ("bday.month", "2"), ("bday.day", "3")], "BDAY:1990-02-03\n"),
+            (&[("fn", "A"), ("bday.year", "1990"), ("bday.month", "2"), ("bday.day", "3")], "BDAY:19900203\n"),
             (&[("fn", "A"), ("categories", "x; y")], "CATEGORIES:x,y\n"),
             (&[("fn", "A"), ("?Shoe", "43"), ("x-qq", "1234567")], "X-QQ:1234567\nX-COLUMN;X-NAME=Shoe:43\n"),
             (&[("?Shoe", "43"), ("fn", "  ")], ""),

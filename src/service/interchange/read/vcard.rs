@@ -47,10 +47,8 @@ impl<R: BufRead> Cards<R> {
             }
             self.line += 1;
             let (begins, ends) = (is(line, b"BEGIN:VCARD"), is(line, b"END:VCARD"));
-            // Old Mac files have carriage returns only; all of such a file is one line.
-            if line.contains(&b'\r')
-                && line.iter().rposition(|byte| *byte == b'\r') < Some(line.len().saturating_sub(2))
-            {
+            // Old Mac files have carriage returns only: all of such a file is one line.
+            if is_whole_file(line) {
                 depth = depth.max(1);
                 continue;
             }
@@ -90,6 +88,14 @@ impl<R: BufRead> Cards<R> {
             });
         }
     }
+}
+
+fn is_whole_file(line: &[u8]) -> bool {
+    let head = line.trim_ascii_start();
+    let first = head.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(head.len());
+    is(&head[..first], b"BEGIN:VCARD")
+        && head.get(first) == Some(&b'\r')
+        && head.get(first + 1).is_some_and(|it| *it != b'\n')
 }
 
 fn is(line: &[u8], wanted: &[u8]) -> bool {
