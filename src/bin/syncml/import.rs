@@ -158,7 +158,7 @@ fn contacts(args: &Args, store: &dyn Store, account: AccountNo, book: &BookKind)
             (done.left, "left out, since the book says something else of the same contact"),
         ] {
             if count > 0 {
-                println!("{count} {what}");
+                println!("{count} {}{what}", if args.dry_run { "would be " } else { "" });
             }
         }
     }

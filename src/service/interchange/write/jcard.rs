@@ -40,6 +40,11 @@ fn property(property: &Property<'_>) -> Value {
             let (kind, text) = text_of(property, text);
             (kind, vec![Value::String(text)])
         }
+        // One component is a text (§3.3.1.3).
+        CardValue::Structured(parts) if parts.len() == 1 && parts[0].len() == 1 => {
+            let kind = if property.name().starts_with(['X', 'x']) { "unknown" } else { "text" };
+            (kind, vec![Value::String(parts[0][0].clone())])
+        }
         CardValue::Structured(parts) => {
             let part = |items: &Vec<String>| match &items[..] {
                 [] => Value::String(String::new()),
