@@ -2,177 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/site.rs"]
+mod site;
 
 use common::{Device, PASSWORD, SERVER_URI, World, card, token_of};
-use std::sync::Arc;
-use syncml::auth::{Challenge, DigestKind, DigestName, Identity, Scheme, Secret, Verifier};
+use site::{Letter, XML, basic, book_basic, book_md5, hear, md5, question, secret, wary, with_books, word, worlds};
+use syncml::auth::{Challenge, DigestKind, Scheme, Verifier};
 use syncml::codec::{Encoding, decode, encode};
-use syncml::message::{
-    Alert, AlertCode, Anchor, Chal, Command, Cred, Get, Header, Item, Location, Message, Meta, MsgId, SessionId,
-    Status, StatusCode, Version,
-};
-use syncml::session::{
-    Busy, Client, ClientBook, ClientError, Credentials, Host, Refusal, Reply, Request, Server, ServerConfig,
-    ServerIdentity, Speaker,
-};
-use syncml::store::{BookNo, Principal, PrincipalKind, Store};
-
-const XML: &str = "application/vnd.syncml+xml";
-const SERVER_SECRET: &str = "it is me";
-const BOOKS: [(BookNo, &str); 6] = [
-    (BookNo::CONTACTS, "contacts"),
-    (BookNo::CALENDAR, "calendar"),
-    (BookNo::TASKS, "tasks"),
-    (BookNo::NOTES, "notes"),
-    (BookNo::BOOKMARKS, "bookmarks"),
-    (BookNo::FILES, "files"),
-];
-
-fn secret(text: &str) -> Secret {
-    Secret::new(text.to_owned())
-}
-
-/// A server that has a name, and some books of which have the password `locked`.
-struct Site {
-    named: bool,
-    locked: &'static [BookNo],
-}
-
-const ALL: [BookNo; 6] = [BookNo(1), BookNo(2), BookNo(3), BookNo(4), BookNo(5), BookNo(6)];
-
-impl Host for Site {
-    fn identity(&self, _: &Speaker<'_>) -> Option<ServerIdentity> {
-        self.named.then(|| ServerIdentity { name: "server".to_owned(), secret: secret(SERVER_SECRET) })
-    }
-
-    fn book_verifier(&self, _: &Speaker<'_>, book: BookNo) -> Option<Verifier> {
-        self.locked.contains(&book).then(|| Verifier::Password(secret("locked")))
-    }
-}
-
-fn worlds(named: bool, locked: &'static [BookNo], config: &ServerConfig) -> Vec<World> {
-    let world = |store: Arc<dyn Store>| {
-        let mut world = World::with(Arc::clone(&store), config.clone());
-        world.server = Server::new(store, config.clone()).unwrap().with_host(Arc::new(Site { named, locked }));
-        world
-    };
-    common::stores().into_iter().map(world).collect()
-}
-
-/// A message by hand, over TLS.
-struct Letter {
-    uri: String,
-    session: &'static str,
-    msg_id: u32,
-    source: Location<'static>,
-    cred: Option<Cred<'static>>,
-    mac: Option<Vec<u8>>,
-    body: Vec<Command<'static>>,
-}
-
-impl Letter {
-    fn of(name: Option<&'static str>, cred: Option<Cred<'static>>) -> Self {
-        let source = Location { uri: "phone".into(), name: name.map(Into::into) };
-        let body = vec![alert("contacts", None)];
-        Self { uri: SERVER_URI.to_owned(), session: "77", msg_id: 1, source, cred, mac: None, body }
-    }
-
-    fn post(&self, world: &World) -> Result<Reply, Refusal> {
-        let session = SessionId::from(self.session);
-        let target = Location::new(self.uri.clone());
-        let mut header = Header::new(Version::V12, session, MsgId(self.msg_id), target, self.source.clone());
-        header.cred.clone_from(&self.cred);
-        let bytes = encode(&Message { header, body: self.body.clone(), last: true }, Encoding::Xml).unwrap();
-        let signed = self.mac.as_ref().map(|nonce| {
-            Identity { user: "alice", device_id: "phone", secret: &secret(PASSWORD) }
-                .mac_header(nonce, &bytes)
-                .to_string()
-        });
-        let request = Request { protected: true, loopback: false, ..world.request(&self.uri, XML, &bytes) };
-        world.server.answer(&Request { token: token_of(&self.uri), mac: signed.as_deref(), ..request })
-    }
-
-    fn hear(&self, world: &World) -> Heard {
-        hear(&self.post(world).unwrap())
-    }
-}
-
-/// What came of it: the header's Status and challenge, the Alert's, and the server's own credential.
-#[derive(Debug)]
-struct Heard {
-    code: u16,
-    chal: Option<Challenge>,
-    alert: Option<u16>,
-    asked: Option<Challenge>,
-    uri: Option<String>,
-    shown: Option<String>,
-}
-
-fn hear(reply: &Reply) -> Heard {
-    let message = decode(&reply.body, Encoding::Xml, &Default::default()).unwrap();
-    let shown = message.header.cred.as_ref().map(|cred| cred.meta.as_ref().unwrap().media_type.clone().unwrap());
-    let uri = message.header.resp_uri.as_ref().map(ToString::to_string);
-    let mut heard =
-        Heard { code: 0, chal: None, alert: None, asked: None, uri, shown: shown.map(|text| text.to_string()) };
-    for command in &message.body {
-        let Command::Status(status) = command else { continue };
-        let chal = status.chal.as_ref().map(|chal| Challenge::read(chal).unwrap());
-        if status.cmd_ref.as_str() == "0" {
-            (heard.code, heard.chal) = (status.code.0, chal);
-        } else if status.cmd == "Alert" {
-            (heard.alert, heard.asked) = (Some(status.code.0), chal);
-        }
-    }
-    heard
-}
-
-fn alert(target: &'static str, cred: Option<Cred<'static>>) -> Command<'static> {
-    let anchor = Anchor { last: None, next: "1".into() };
-    let item = Item {
-        target: Some(Location::new(target)),
-        source: Some(Location::new("./here")),
-        meta: Some(Meta { anchor: Some(anchor), ..Meta::default() }),
-        ..Item::default()
-    };
-    Command::Alert(Alert {
-        cmd_id: 2.into(),
-        no_resp: false,
-        cred,
-        code: Some(AlertCode::SLOW),
-        correlator: None,
-        items: vec![item],
-    })
-}
-
-fn question() -> Command<'static> {
-    let item = Item { target: Some(Location::new("./changes")), ..Item::default() };
-    Command::Get(Get { cmd_id: 2.into(), no_resp: false, lang: None, cred: None, meta: None, items: vec![item] })
-}
-
-/// What the device says of the server's header.
-fn word(code: StatusCode, chal: Option<Chal<'static>>) -> Command<'static> {
-    Command::Status(Status {
-        cmd_id: 1.into(),
-        msg_ref: "1".into(),
-        cmd_ref: "0".into(),
-        cmd: "SyncHdr".into(),
-        target_refs: Vec::new(),
-        source_refs: Vec::new(),
-        cred: None,
-        chal,
-        code,
-        items: Vec::new(),
-    })
-}
-
-fn basic(user: &str, password: &str) -> Option<Cred<'static>> {
-    Identity { user, device_id: "phone", secret: &secret(password) }.answer(Scheme::Basic, b"", Version::V12)
-}
-
-fn md5(password: &str, nonce: &[u8]) -> Option<Cred<'static>> {
-    Identity { user: "alice", device_id: "phone", secret: &secret(password) }.answer(Scheme::Md5, nonce, Version::V12)
-}
-
+use syncml::message::{Command, Header, Location, Message, MsgId, SessionId, StatusCode, Version};
+use syncml::session::{Busy, Client, ClientError, Credentials, Refusal, Request, ServerConfig, ServerIdentity};
+use syncml::store::{BookNo, Principal, PrincipalKind};
 // --- The server, towards those who are not let in -----------------------------------------------------------------------
 
 /// A refusal depends on what the header names, not on whether the user of the credential is known here.
@@ -314,133 +153,6 @@ fn an_address_is_good_for_its_session_only() {
     }
 }
 
-// --- Books with a credential of their own (§5.5) ------------------------------------------------------------------------
-
-fn with_books(count: usize, own: impl Fn(&'static str) -> Credentials) -> Device {
-    let mut device = Device::new("phone");
-    let first = device.config.books[0].clone();
-    device.config.books = BOOKS[..count]
-        .iter()
-        .map(|(book, name)| ClientBook {
-            book: *book,
-            local_uri: format!("./{name}"),
-            remote_uri: (*name).to_owned(),
-            ..first.clone()
-        })
-        .collect();
-    device.config.book_credentials = BOOKS[..count].iter().map(|(book, name)| (*book, own(name))).collect();
-    device
-}
-
-fn book_md5(password: &str) -> Credentials {
-    Credentials::Md5 { user: "alice".to_owned(), password: secret(password) }
-}
-
-fn book_basic(password: &str) -> Credentials {
-    Credentials::Basic { user: "alice".to_owned(), password: secret(password) }
-}
-
-#[test]
-fn six_books_of_their_own_passwords_are_opened_in_one_session() {
-    let mut mac_only = ServerConfig::default();
-    mac_only.require_mac = true;
-    for (config, mac) in [(ServerConfig::default(), false), (ServerConfig::default(), true), (mac_only, true)] {
-        for mut world in worlds(false, &ALL, &config) {
-            let mut device = with_books(6, |_| book_md5("locked"));
-            if mac {
-                let (user, password) = ("alice".to_owned(), secret(PASSWORD));
-                device.config.credentials = Credentials::Mac { user, password };
-            }
-            for round in 0..2 {
-                let report = world.sync(&device).unwrap();
-                let failed: Vec<_> = report.books.iter().map(|book| book.failed).collect();
-                assert_eq!(failed, [None; 6], "{round} {mac}");
-                assert!(report.clean, "{round} {mac}");
-            }
-        }
-    }
-}
-
-/// Where no credential of a book may be said, nobody is asked for one.
-#[test]
-fn a_book_that_nothing_opens_here_is_forbidden() {
-    let mut config = ServerConfig::default();
-    config.refuse_md5 = true;
-    for mut world in worlds(false, &[BookNo::NOTES], &config) {
-        let mut device = with_books(4, |_| book_md5("locked"));
-        device.config.credentials = Credentials::Mac { user: "alice".to_owned(), password: secret(PASSWORD) };
-        let report = world.sync(&device).unwrap();
-        let failed: Vec<_> = report.books.iter().map(|book| book.failed.map(|code| code.0)).collect();
-        assert_eq!(failed, [None, None, None, Some(403)]);
-    }
-}
-
-#[test]
-fn guesses_at_a_books_password_are_slowed_down() {
-    for mut world in worlds(false, &ALL, &ServerConfig::default()) {
-        let guess = |world: &World, password: &str| {
-            let mut letter = Letter::of(Some("alice"), basic("alice", PASSWORD));
-            letter.body = vec![alert("notes", basic("alice", password))];
-            let heard = letter.hear(world);
-            assert_eq!(heard.code, 212);
-            heard.alert.unwrap()
-        };
-        for n in 0..20 {
-            assert_eq!(guess(&world, &format!("guess {n}")), 401);
-            world.now.0 += 1;
-        }
-        assert_eq!(guess(&world, "locked"), 401, "it is not even looked at");
-        world.now = world.now.plus_seconds(1_000);
-        assert_eq!(guess(&world, "locked"), 212);
-    }
-}
-
-#[test]
-fn the_news_of_a_locked_book_are_not_told() {
-    for mut world in worlds(false, &[BookNo::NOTES], &ServerConfig::default()) {
-        let told = |reply: &Reply| {
-            let message = decode(&reply.body, Encoding::Xml, &Default::default()).unwrap();
-            let items = message.body.iter().find_map(|command| match command {
-                Command::Results(results) => Some(results.items.clone()),
-                _ => None,
-            });
-            items.unwrap().iter().any(|item| item.source.as_ref().unwrap().uri == "./notes")
-        };
-        let mut letter = Letter::of(Some("alice"), basic("alice", PASSWORD));
-        letter.body = vec![question()];
-        assert!(!told(&letter.post(&world).unwrap()));
-        // In a session: not before the book was opened.
-        for (password, open) in [("wrong", false), ("locked", true)] {
-            letter.body = vec![alert("notes", basic("alice", password)), question()];
-            world.tick();
-            assert_eq!(told(&letter.post(&world).unwrap()), open);
-        }
-        // Nor to a platform that asks for all.
-        let directory = world.server.store().directory();
-        let verifier = Verifier::device(DigestKind::Md5, &secret("open sesame"), "phone");
-        let principal = Principal { kind: PrincipalKind::Platform, verifiers: vec![verifier] };
-        directory.put_principal("phone", &principal).unwrap();
-        directory.set_grant("phone", "alice", true).unwrap();
-        for book in [BookNo::CONTACTS, BookNo::NOTES] {
-            common::put(world.server.store().as_ref(), world.account, book, None, &card("A", "+491"), world.now);
-        }
-        let identity = Identity { user: "", device_id: "phone", secret: &secret("open sesame") };
-        let mut letter = Letter::of(None, identity.answer(Scheme::Device(DigestName::MD5), b"", Version::V12));
-        let item = Item { target: Some(Location::new("./changes/all")), ..Item::default() };
-        letter.body = vec![Command::Get(Get {
-            cmd_id: 2.into(),
-            no_resp: false,
-            lang: None,
-            cred: None,
-            meta: None,
-            items: vec![item],
-        })];
-        let reply = letter.post(&world).unwrap();
-        assert!(String::from_utf8_lossy(&reply.body).contains("./contacts"));
-        assert!(!told(&reply));
-    }
-}
-
 // --- The server's own secret (§5.4) -------------------------------------------------------------------------------------
 
 /// Whoever has an account could ask for it, and then be the server to others.
@@ -469,13 +181,6 @@ fn the_servers_secret_is_never_said_in_clear() {
 }
 
 // --- The client, towards a server that is not the one -------------------------------------------------------------------
-
-fn wary(credentials: Credentials) -> Device {
-    let mut device = Device::new("phone");
-    device.config.credentials = credentials;
-    device.config.server = Some(ServerIdentity { name: "server".to_owned(), secret: secret(SERVER_SECRET) });
-    device
-}
 
 #[test]
 fn who_wants_proof_of_the_server_tells_it_no_password_before() {
@@ -746,8 +451,8 @@ fn the_version_of_a_server_that_is_not_believed_is_not_remembered() {
 #[test]
 #[allow(clippy::disallowed_methods, clippy::disallowed_types)] // it opens sockets
 fn a_report_delays_no_answer() {
-    use std::sync::Mutex;
     use std::sync::mpsc::channel;
+    use std::sync::{Arc, Mutex};
     use syncml::transport::http::client::{HttpClient, Options, run};
     use syncml::transport::http::{now, server};
     let world = World::new();

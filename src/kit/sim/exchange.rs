@@ -191,7 +191,7 @@ impl World<'_> {
         let request = Request {
             content_type: out.content_type,
             body: &out.body,
-            token: out.uri.split_once("?s=").map(|(_, token)| token),
+            token: out.token(),
             mac: None,
             protected: false,
             loopback: true,

@@ -29,6 +29,7 @@ use super::receive::Quota;
 use super::state::{Package, State, StoreState};
 use super::turn::Turn;
 use super::{Executor, Profiles, Report, ServerIdentity};
+use crate::auth::token_parameter;
 use crate::codec::Encoding;
 use crate::contact::lens::Dimension;
 use crate::message::{AlertCode, Mem, StatusCode, Timestamp, Version};
@@ -186,6 +187,15 @@ pub struct Outgoing {
     pub wait: Duration,
     /// Whether it opens a session. Such a message is not repeated unless the server certainly did nothing for it (§9.1).
     pub opens: bool,
+}
+
+impl Outgoing {
+    /// The session's token: the parameter `s` of its address. A transport without addresses hands it on beside the message, as
+    /// [`Request::token`](crate::session::Request::token).
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        token_parameter(self.uri.split_once('?')?.1)
+    }
 }
 
 impl fmt::Debug for Outgoing {

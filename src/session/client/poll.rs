@@ -43,6 +43,25 @@ pub struct PollConfig {
     pub max_msg_size: u64,
 }
 
+impl PollConfig {
+    /// The defaults: the account of the credentials, XML of version 1.2, answers of 64 KiB, the usual patience, a server that
+    /// need not prove itself.
+    pub fn new(server_uri: impl Into<String>, device_id: impl Into<String>, credentials: Credentials) -> Self {
+        Self {
+            server_uri: server_uri.into(),
+            device_id: device_id.into(),
+            credentials,
+            server: None,
+            patience: Patience::default(),
+            all: false,
+            nonce: None,
+            encoding: Encoding::Xml,
+            version: Version::V12,
+            max_msg_size: 1 << 16,
+        }
+    }
+}
+
 /// What a server said of a book.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct News {

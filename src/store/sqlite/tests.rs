@@ -282,7 +282,7 @@ fn answered_when_it_can(
             server.answer(&Request {
                 content_type: out.content_type,
                 body: &out.body,
-                token: out.uri.split_once("?s=").map(|(_, token)| token),
+                token: out.token(),
                 mac: None,
                 protected: true,
                 loopback: false,
