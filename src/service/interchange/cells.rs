@@ -173,7 +173,7 @@ fn is_silent(property: &Property<'_>) -> bool {
 
 fn name(property: &Property<'_>) -> String {
     if property.is(COLUMN) {
-        return property.param(COLUMN_NAME).map_or(COLUMN.to_owned(), |column| format!("{COLUMN} {column}"));
+        return property.param(COLUMN_NAME).map_or_else(|| COLUMN.to_owned(), |column| format!("{COLUMN} {column}"));
     }
     property.name().to_ascii_uppercase()
 }

@@ -302,7 +302,7 @@ mod tests {
         ] {
             let (found, columns) = guess(&header(line)).unwrap();
             let said: Vec<_> =
-                columns.iter().map(|it| it.as_ref().map_or("-".to_owned(), ToString::to_string)).collect();
+                columns.iter().map(|it| it.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)).collect();
             assert_eq!((found.name(), said.join(" ").as_str()), (layout, fields), "{line}");
         }
         assert!(guess(&header("Zoe,+46 70 1740601")).is_none());

@@ -327,7 +327,7 @@ pub(super) fn is_number(text: &str) -> bool {
         groups.iter().map(|group| group.len()).collect::<Vec<_>>()[..],
         [4, 1..=2, 1..=2] | [1..=2, 1..=2, 4] | [1..=2, 1..=2, 2]
     );
-    signs && plus && (7..=15).contains(&digits) && !(date && !text.starts_with('+'))
+    signs && plus && (7..=15).contains(&digits) && (!date || text.starts_with('+'))
 }
 
 /// A mobile number of China: 1, then 3 to 9, then nine digits.
