@@ -2,8 +2,8 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, audit, backup, book, boxes, config, conformance, control, demo, device, held, history, import, item, keys,
-    list, notify, phone, plan, platform, poll, search, serve, shell, sync, wire,
+    account, audit, backup, book, boxes, config, conformance, control, demo, device, held, history, import,
+    interchange, item, keys, list, notify, phone, plan, platform, poll, search, serve, shell, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
@@ -68,8 +68,12 @@ enum Command {
     /// See what books held before, and set items or whole books back
     #[command(subcommand)]
     History(history::Command),
-    /// Bring files of cards into a book
-    Import(import::Args),
+    /// Bring files of contacts into a book: cards, tables, LDIF, jCard, web pages, text and chats
+    Import(Box<import::Args>),
+    /// Write a book of contacts, or some of it, into a file for another program
+    Export(Box<interchange::export::Args>),
+    /// Turn files of contacts into a file of another kind, without a database
+    Convert(Box<interchange::convert::Args>),
     /// Say what a first sync of a book with some cards would do, and why, without doing it
     Match(plan::Args),
     /// Write the notification that asks a device to sync; how it gets there is up to you
@@ -115,6 +119,8 @@ impl Cli {
             Command::Item(command) => command.json(),
             Command::History(command) => command.json(),
             Command::Import(args) => args.json,
+            Command::Export(args) => args.json,
+            Command::Convert(args) => args.json,
             Command::Match(args) => args.json,
             Command::Control(command) => command.json(),
             Command::Conformance(args) => args.json,
@@ -155,6 +161,8 @@ impl Cli {
             Command::Item(command) => item::run(&command),
             Command::History(command) => history::run(&command),
             Command::Import(args) => import::run(&args),
+            Command::Export(args) => interchange::export::run(&args),
+            Command::Convert(args) => interchange::convert::run(&args),
             Command::Match(args) => plan::run(&args),
             Command::Notify(args) => notify::run(&args),
             Command::Control(command) => control::run(&command),

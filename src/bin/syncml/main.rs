@@ -26,6 +26,7 @@ mod folder;
 mod held;
 mod history;
 mod import;
+mod interchange;
 mod item;
 mod job;
 mod keys;
