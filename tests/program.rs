@@ -85,8 +85,8 @@ fn folders_stay_in_step_over_other_transports() {
         assert!(world.server_names().contains(&name));
         assert_eq!(world.names(&folder), world.server_names(), "all that others brought");
     }
-    let (code, _, err) = run(world.sync_to("folder0", closed).args(["--retries", "0"]));
-    assert_eq!((code, err.contains("cannot reach tcp://127.0.0.1:1")), (3, true), "{err}");
+    let (code, out, err) = run(world.sync_to("folder0", closed).args(["--retries", "0"]));
+    assert_eq!((code, out.contains("cannot reach tcp://127.0.0.1:1")), (3, true), "{out}\n{err}");
     for (bad, exit) in [("tcp://h", 2), ("obex:x", 2), ("dropbox:", 2), ("dropbox:/nowhere", 7)] {
         let (code, _, err) = run(&mut world.sync_to("folder0", bad));
         assert_eq!(code, exit, "{bad}: {err}");
