@@ -42,7 +42,7 @@ impl<T: Transport> Transport for Lossy<T> {
         self.inner.close();
         let answer = self.inner.exchange(request, until, tell)?;
         // Every second answer does not arrive, but for the first one: a session is not opened twice.
-        if self.count % 2 == 0 {
+        if self.count.is_multiple_of(2) {
             self.lost += 1;
             return Err(TransportError::Broken { to: "it".to_owned(), reason: "lost".to_owned() });
         }
