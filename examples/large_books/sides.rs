@@ -71,10 +71,10 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Outcome<()> {
                     config.max_msg_size = case.message;
                     server = Some(Server::new(common.book.store.clone(), config)?);
                 }
-                server.as_ref().ok_or("no server".into()).and_then(|server| answer(server, &frame))
+                server.as_ref().ok_or_else(|| "no server".into()).and_then(|server| answer(server, &frame))
             }
             "begin" => begin(&common.book, case, &user, &frame).and_then(|begun| outgoing(client.insert(begun))),
-            "received" => client.as_mut().ok_or("nothing was begun".into()).and_then(|client| {
+            "received" => client.as_mut().ok_or_else(|| "nothing was begun".into()).and_then(|client| {
                 client.received(frame.word(1)?, &frame.body, now(&frame, 2)?)?;
                 outgoing(client)
             }),
