@@ -5,14 +5,14 @@ cd "$(dirname "$0")"
 target=${1:?usage: fuzz/run.sh TARGET|all [SECONDS]} seconds=${2:-900}
 [ -d seeds ] || ./seeds.sh
 cargo +nightly fuzz build -s none
-[ "$target" = all ] && target="xml wbxml devinf card san filter http auth server client stored"
+[ "$target" = all ] && target="xml wbxml devinf card san filter http obex auth server client stored"
 for name in $target; do
   case $name in
     xml) more="-dict=dictionaries/xml.dict -max_len=16384" ;;
     wbxml) more="-dict=dictionaries/wbxml.dict -max_len=8192" ;;
     devinf) more="-dict=dictionaries/xml.dict -max_len=8192" ;;
     card) more="-dict=dictionaries/card.dict -max_len=4096" ;;
-    filter | http | auth) more="-max_len=2048" ;;
+    filter | http | obex | auth) more="-max_len=2048" ;;
     san) more="-max_len=1024" ;;
     *) more="-max_len=600 -len_control=0" ;;
   esac

@@ -18,9 +18,9 @@ use syncml::store::audit::{NO_ACCOUNT, note};
 use syncml::store::history::{At, restore_book};
 use syncml::store::memory::MemoryStore;
 use syncml::store::{
-    AccountNo, AuditRow, Blob, BlobNo, BookNo, BookWriter, DeviceNo, Direction, Draft, Guid, LensNo, MapRow, MapState,
-    NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Principal, PrincipalKind, Revision, Store, Token, Tx,
-    Verdict,
+    AccountNo, AuditRow, Blob, BlobNo, BookNo, BookWriter, ConflictRow, DeviceNo, Direction, Draft, Guid, LensNo,
+    MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Principal, PrincipalKind, Revision,
+    Store, Token, Tx, Verdict, Winner,
 };
 
 fn text_of(store: &dyn Store) -> String {
@@ -58,7 +58,7 @@ fn write(store: &dyn Store, account: AccountNo, mut work: impl FnMut(&mut dyn Tx
 }
 
 /// A world with all that a store can hold: two accounts, a platform that has news of one book, large contents, a history, a
-/// restore, a device in the middle of a slow sync, one that is done.
+/// conflict, a restore, a device in the middle of a slow sync, one that is done.
 fn full(store: Arc<dyn Store>) -> (World, Device, Device) {
     let mut world = World::with(store.clone(), ServerConfig::default());
     let bob = store.directory().put_login("bob", &Verifier::Md5([7; 16])).unwrap();
@@ -96,9 +96,22 @@ fn full(store: Arc<dyn Store>) -> (World, Device, Device) {
         );
         writer.add(Draft::of(BookNo::FILES, &[0xFF, 0][..]));
         writer.flush(tx)?;
+        tx.put_conflicts(
+            BookNo::FILES,
+            &[ConflictRow {
+                revision: Revision(2),
+                guid: first.guid,
+                origin: Some(DeviceNo(1)),
+                at: now,
+                won: Winner::Here,
+                lost: Some(first.revision),
+                fields: vec!["a\u{1}\0\"".to_owned()],
+            }],
+        )?;
         // The platform has seen this one.
         tx.clear_dirty("IMEI:1", BookNo::FILES)
     });
+    assert!(text_of(store.as_ref()).contains("\"line\":\"conflict\""));
     // What sessions leave behind when they end in the middle of things.
     write(store.as_ref(), world.account, |tx| {
         let (phone, book) = (DeviceNo(1), BookNo::FILES);
@@ -204,7 +217,7 @@ fn every_store_goes_into_every_other_and_comes_back() {
         assert_eq!(findings(from.as_ref()), []);
         let text = text_of(from.as_ref());
         let kinds: BTreeSet<_> = text.lines().filter_map(|line| line.split('"').nth(3)).collect();
-        assert_eq!(kinds.len(), 21, "every kind of line: {kinds:?}");
+        assert_eq!(kinds.len(), 22, "every kind of line: {kinds:?}");
         for to in stores() {
             let to = loaded(&text, to);
             assert_eq!(findings(to.as_ref()), []);

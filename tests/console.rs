@@ -91,6 +91,7 @@ fn b9_nothing_is_shown_to_who_is_not_signed_in() {
         format!("/book/1/item/{guid}/history/{guid}"),
         "/book/1/history".to_owned(),
         "/book/1/restore?revision=0".to_owned(),
+        "/book/1/conflicts".to_owned(),
         "/history".to_owned(),
         "/devices".to_owned(),
         "/devices/live".to_owned(),
@@ -235,6 +236,7 @@ fn b9_another_account_sees_nothing() {
         (format!("/console/book/1/item/{guid}/delete"), vec![("revision", guid.to_string())]),
         (format!("/console/book/1/item/{guid}/edit"), vec![("revision", guid.to_string()), ("FN-2", "Eve".to_owned())]),
         (format!("/console/book/1/item/{guid}/restore"), vec![("revision", guid.to_string())]),
+        ("/console/book/1/conflicts/take".to_owned(), vec![("revision", guid.to_string())]),
     ] {
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let page = eve.post(&home, &path, &fields);
@@ -417,6 +419,119 @@ fn b9_what_cannot_be_merged_is_shown() {
     // A revision that never was is no base.
     let page = browser.post(&form, &path, &[("revision", "999"), (&title, "Nobody")]);
     assert_eq!(page.status, 404);
+}
+
+/// Mission X2: what a sync decided between two who changed the same field is seen, by whom and what lost, in the page and by the
+/// program; what lost is taken back, alone, and reaches the device.
+#[test]
+fn x2_b9_conflicts_are_listed_and_what_lost_is_taken_back() {
+    let world = synced(&[("Zoe Berg", "TITLE:Captain\r\n")]);
+    let guid = guid(&world, "Zoe Berg");
+    let mut browser = Browser::of(&world, "ada");
+    let list = "/console/book/1/conflicts";
+    browser.get(list).says(200, &["There was no conflict."]);
+    let path = format!("/console/book/1/item/{guid}");
+    let form = browser.get(&format!("{path}/edit"));
+    let title = holding(&form, "TITLE", "Captain");
+    browser.post(&form, &format!("{path}/edit"), &[("revision", &form.field("revision")), (&title, "Admiral")]);
+    let lost = guid + 1;
+    let file = file_of(&world, "phone", "Zoe Berg");
+    let edited = fs::read_to_string(&file).unwrap().replace("TITLE:Captain", "TITLE:Pirate\r\nNOTE:Arr");
+    fs::write(&file, edited).unwrap();
+    world.synced("phone", &[], 0);
+    browser.get("/console/devices").says(200, &["Conflicts: 1", list]);
+    browser.get("/console/history").says(200, &["changed, a conflict", list]);
+    let page = browser.get(list);
+    page.says(200, &["Zoe Berg", "TITLE", "what the device said", &format!("Revision {lost}"), "Take it back"]);
+    assert!(!page.body.contains("There was no conflict."));
+    let decided = page.field("revision");
+    browser.get(&format!("{path}/history/{decided}")).says(200, &["Conflict", "TITLE", &format!("Revision {lost}")]);
+    browser.get(&format!("{path}/history/{lost}")).says(200, &["Admiral"]);
+    browser.get("/console/language?to=zh-Hans");
+    browser.get(list).says(200, &["冲突", "设备的内容", "取回"]);
+    browser.get("/console/language?to=en");
+
+    // The same by the program.
+    let history = |args: &[&str]| {
+        let (code, out, err) = run(&mut world.with_db(&[&["history"], args, &["--user", "ada", "--json"]].concat()));
+        assert_eq!(code, 0, "{out}{err}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    let told = history(&["list", "--conflicts"]);
+    assert_eq!(told.as_array().unwrap().len(), 1, "{told}");
+    assert_eq!(
+        (&told[0]["book"], &told[0]["guid"], &told[0]["won"], &told[0]["lost"], &told[0]["fields"]),
+        (&"contacts".into(), &guid.into(), &"peer".into(), &lost.into(), &serde_json::json!(["TITLE"]))
+    );
+    assert_eq!(told[0]["revision"].to_string(), decided);
+    assert_eq!(told[0]["name"], "Zoe Berg");
+    for none in [&["--since", decided.as_str()][..], &["--since", "2999-01-01T00:00:00Z"], &["--guid", "999"]] {
+        let all = [&["list", "--conflicts", "--book", "contacts"], none].concat();
+        assert_eq!(history(&all), serde_json::json!([]), "{none:?}");
+    }
+    assert_eq!(history(&["list", "--conflicts", "--since", "1"]), told);
+    let log = history(&["list"]);
+    let marked: Vec<_> = log.as_array().unwrap().iter().filter(|row| !row["conflict"].is_null()).collect();
+    assert_eq!(marked.len(), 1, "{log}");
+    assert_eq!((&marked[0]["revision"], &marked[0]["conflict"]["lost"]), (&told[0]["revision"], &lost.into()));
+    let (code, out, _) = run(world.with_db(&["history", "list", "--conflicts"]).args(["--user", "ada"]));
+    assert!(code == 0 && out.contains("what came in") && out.contains("TITLE"), "{out}");
+    let (code, _, err) = run(world.with_db(&["history", "list", "--since", "1"]).args(["--user", "ada"]));
+    assert!(code == 2 && err.contains("--conflicts"), "{err}");
+    assert_eq!(history(&["restore", "--conflict", &decided, "--dry-run"])["outcome"], "changed");
+    let wrong = ["history", "restore", "--conflict", "1", "--user", "ada"];
+    let (code, _, err) = run(&mut world.with_db(&wrong));
+    assert!(code == 2 && err.contains("decided no conflict"), "{err}");
+
+    // Another account's is as one that never was, and a form has to be this page's.
+    let (code, _, err) =
+        run(world.with_db(&["account", "add", "eve"]).arg("--password-file").arg(world.path("password")));
+    assert_eq!(code, 0, "{err}");
+    let mut eve = Browser::of(&world, "eve");
+    let theirs = eve.get(list);
+    theirs.says(200, &["There was no conflict."]);
+    eve.post(&theirs, &format!("{list}/take"), &[("revision", &decided)]).says(422, &["nothing lost in it"]);
+    let foreign = browser.post(&theirs, &format!("{list}/take"), &[("revision", &decided)]);
+    assert_eq!(foreign.status, 403);
+    let (code, out, _) = run(world.with_db(&["history", "list", "--conflicts", "--json"]).args(["--user", "eve"]));
+    assert_eq!((code, out.trim()), (0, "[]"));
+    assert!(items(&world)[0]["content"].as_str().unwrap().contains("Pirate"));
+
+    // Taken back: the title and nothing else.
+    browser.post(&page, &format!("{list}/take"), &[("revision", "1")]).says(422, &["nothing lost in it"]);
+    let done = browser.post(&page, &format!("{list}/take"), &[("revision", &decided)]);
+    browser.follow(&done).says(200, &["It is as it was."]);
+    world.synced("phone", &[], 0);
+    let card = fs::read_to_string(file_of(&world, "phone", "Zoe Berg")).unwrap();
+    assert!(card.contains("Admiral") && card.contains("NOTE:Arr") && !card.contains("Pirate"), "{card}");
+}
+
+#[test]
+fn x2_b9_many_conflicts_come_in_pages() {
+    let cards: Vec<_> = (0..60).map(|n| (format!("Name{n:02} Doe"), format!("TEL:+4930111{n:02}\r\n"))).collect();
+    let world = synced(&cards.iter().map(|(name, lines)| (name.as_str(), lines.as_str())).collect::<Vec<_>>());
+    fs::create_dir(world.path("tablet")).unwrap();
+    world.synced("tablet", &[], 0);
+    for dir in ["phone", "tablet"] {
+        for file in fs::read_dir(world.path(dir)).unwrap().map(|entry| entry.unwrap().path()) {
+            if file.extension().is_some_and(|ending| ending == "vcf") {
+                let card = fs::read_to_string(&file).unwrap();
+                fs::write(&file, card.replace("END:", &format!("TITLE:of the {dir}\r\nEND:"))).unwrap();
+            }
+        }
+        world.synced(dir, &[], 0);
+    }
+    let mut browser = Browser::of(&world, "ada");
+    let first = browser.get("/console/book/1/conflicts");
+    let rows = |page: &Page| page.body.matches("Take it back").count();
+    assert_eq!(rows(&first), 50);
+    let before = first.between("/console/book/1/conflicts?before=", "\"").unwrap().to_owned();
+    let second = browser.get(&format!("/console/book/1/conflicts?before={before}"));
+    assert_eq!((second.status, rows(&second)), (200, 10));
+    assert!(second.between("/console/book/1/conflicts?before=", "\"").is_none());
+    let named = |page: &Page, n: usize| page.body.contains(&format!("Name{n:02} Doe"));
+    assert!((0..60).all(|n| named(&first, n) != named(&second, n)));
+    browser.get("/console/devices").says(200, &["Conflicts: 60"]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use syncml::message::{Timestamp, Version};
 use syncml::session::{Client, Report, Server, ServerConfig};
 use syncml::store::sqlite::SqliteStore;
 use syncml::store::{AccountNo, BookNo, Store};
+use syncml::transport::TransportError;
 use syncml::transport::http::client::{HttpClient, HttpError, Options, RunError, run};
 use syncml::transport::http::{now, server};
 use tokio::runtime::Runtime;
@@ -125,7 +126,10 @@ fn each_message(fault: Fault) {
         let first = sync(&device, options.clone());
         // The server may have begun a session for the first message, so that one is not repeated by itself.
         if number == 1 && fault != Fault::Duplicate {
-            assert!(matches!(first, Err(RunError::Http(HttpError::Broken { .. }))), "{what}: {first:?}");
+            assert!(
+                matches!(first, Err(RunError::Transport(TransportError::Http(HttpError::Broken { .. })))),
+                "{what}: {first:?}"
+            );
             assert!(sync(&device, options).unwrap().clean, "{what}");
             assert_equal(&site, &device, &what);
             continue;
@@ -318,7 +322,7 @@ fn a_server_that_wants_the_next_message_elsewhere_is_followed_only_where_that_is
     let mut device = Device::new("phone");
     device.config.server_uri = format!("http://127.0.0.1:{port}/syncml");
     let error = sync(&device, options()).unwrap_err();
-    assert!(matches!(error, RunError::Http(HttpError::Elsewhere { .. })), "{error}");
+    assert!(matches!(error, RunError::Transport(TransportError::Http(HttpError::Elsewhere { .. }))), "{error}");
     let text = error.to_string();
     assert!(text.contains("wants the next message at \"http://localhost") && text.contains("another"), "{text}");
     let mut lenient = options();

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use syncml::codec::{Encoding, Limits, adapt, decode, encode, encode_devinf};
 use syncml::kit::fuzz::{TARGETS, Target};
 use syncml::message::{Command, Data, Item, Message, Version};
+use syncml::transport::obex::{self, Code, Header, Packet};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -19,7 +20,7 @@ fn targets() -> Vec<Target> {
     let http = Some(syncml::transport::http::fuzz::TARGET);
     #[cfg(not(feature = "http"))]
     let http = None;
-    TARGETS.iter().copied().chain(http).collect()
+    TARGETS.iter().copied().chain([syncml::transport::obex::fuzz::TARGET]).chain(http).collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -114,10 +115,43 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         "san" => sans(),
         "filter" => filters(),
         "http" => https(),
+        "obex" => obexes(),
         "auth" => credentials(),
         // Strings of choices: the first ones of every kind, and a few that are long.
         _ => (0..=255_u8).map(|first| choices(first, 12)).chain((0..64).map(|first| choices(first * 4, 400))).collect(),
     }
+}
+
+/// A connection, a message in two packets, its answer, an ABORT, and the end; with packets that were damaged.
+fn obexes() -> Vec<Vec<u8>> {
+    let id = || Header::ConnectionId(7);
+    let packet = |code, headers| Packet::new(code, headers).to_bytes().unwrap();
+    let connect = |code, headers| Packet::connect(code, 300, headers).to_bytes().unwrap();
+    let media = || Header::Type("application/vnd.syncml+wbxml".to_owned());
+    let mac = || Header::Http(b"x-syncml-hmac: algorithm=MD5, username=\"a\", mac=b\r\n".to_vec());
+    let packets = [
+        connect(Code::CONNECT, vec![Header::Target(obex::TARGET.to_vec())]),
+        packet(Code::PUT, vec![id(), media(), Header::Length(700), mac(), Header::Body(vec![b'x'; 200])]),
+        packet(Code::PUT_FINAL, vec![id(), Header::Name("m".to_owned()), Header::EndOfBody(vec![b'y'; 500])]),
+        packet(Code::GET_FINAL, vec![id(), media()]),
+        packet(Code::GET_FINAL, vec![id()]),
+        packet(Code::ABORT, vec![id()]),
+        packet(Code::DISCONNECT, vec![id(), Header::Other(0x97, vec![1])]),
+        connect(Code::SUCCESS, vec![id(), Header::Who(obex::TARGET.to_vec())]),
+        packet(Code::CONTINUE, Vec::new()),
+        packet(Code::SUCCESS, Vec::new()),
+        packet(Code::CONTINUE, vec![id(), media(), Header::Body(vec![b'z'; 100])]),
+        packet(Code::SUCCESS, vec![id(), Header::EndOfBody(b"end".to_vec())]),
+    ];
+    let (requests, responses) = packets.split_at(7);
+    let mut all = vec![[&[3], requests.concat().as_slice()].concat(), [&[200], responses.concat().as_slice()].concat()];
+    for at in 0..packets.len() {
+        let mut damaged = packets.clone();
+        let place = (at * 7 + 3) % damaged[at].len();
+        damaged[at][place] ^= 1 << (at % 8);
+        all.push([&[at as u8], damaged.concat().as_slice()].concat());
+    }
+    all
 }
 
 fn choices(first: u8, length: usize) -> Vec<u8> {

@@ -5,10 +5,15 @@
 mod common;
 
 use common::{Device, World, card, lines, numbered};
+use std::sync::Arc;
 use syncml::message::AlertCode;
-use syncml::session::Report;
-use syncml::store::history::{At, Retention, purge, restore_book, restore_item, revisions};
-use syncml::store::{BookNo, Guid, RestoreRow, Revision, StoreError};
+use syncml::session::{Profiles, Report, ServerConfig};
+use syncml::store::history::{
+    At, HistoryError, Restored, Retention, conflicts, conflicts_at, purge, restore_book, restore_item, restore_lost,
+    revisions,
+};
+use syncml::store::{BookNo, Guid, RestoreRow, Revision, StoreError, Tx, Winner};
+use syncml::sync::{Policy, Treatment};
 
 const BOOK: BookNo = BookNo::CONTACTS;
 const NOTHING: Retention = Retention { days: None, revisions: None, changes: None, devices: None };
@@ -163,6 +168,96 @@ fn x4_losers_of_conflicts_are_in_the_history() {
             assert!(world.cards().concat().contains(number));
         }
         assert_eq!(devices(log.last().unwrap()), None, "the host itself made it");
+    }
+}
+
+/// Two devices give a contact a title each: the second stands, and it is noted what lost, by whose word, and where it is. Taking
+/// it back brings the title and nothing else, and reaches both devices as any change does. What is purged is noted no more.
+/// Field notes 3, 27. DESIGN L7.
+/// Catalogue: X2
+#[test]
+fn x2_conflicts_are_noted_and_what_lost_is_taken_back() {
+    for world in World::each() {
+        let (mut world, one, two) = three(world);
+        let store = Arc::clone(world.server.store());
+        let guid = common::find(store.as_ref(), world.account, BOOK, "Name0000");
+        let account = world.account;
+        let noted = || conflicts(store.as_ref(), account, BOOK, Revision(i64::MAX), 9).unwrap();
+        let titled = |title: &str| numbered(0).replace("END:", &format!("TITLE:{title}\r\nEND:"));
+        // Different fields are no conflict.
+        one.edit(one.find("Name0000"), &numbered(0).replace("END:", "NOTE:n\r\nEND:"));
+        two.edit(two.find("Name0000"), &numbered(0).replace("+491701200000", "+49222"));
+        for device in [&one, &two, &one] {
+            assert!(world.sync(device).unwrap().clean);
+        }
+        assert_eq!(noted(), []);
+        let both = |title: &str| titled(title).replace("+491701200000", "+49222").replace("END:", "NOTE:n\r\nEND:");
+        one.edit(one.find("Name0000"), &both("Boss"));
+        two.edit(two.find("Name0000"), &both("Chief").replace("+49222", "+49333"));
+        for device in [&one, &two, &one] {
+            assert!(world.sync(device).unwrap().clean);
+        }
+        let rows = noted();
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((row.guid, row.won, &row.fields[..]), (guid, Winner::Peer, &["TITLE".to_owned()][..]));
+        let mut by = None;
+        let mut whose = |tx: &mut dyn Tx| {
+            by = row.origin.map(|origin| tx.device_by_no(origin)).transpose()?.flatten().map(|row| row.device_id);
+            Ok(())
+        };
+        store.look(account, &mut whose).unwrap();
+        assert_eq!(by.as_deref(), Some("two"));
+        let log = revisions(store.as_ref(), account, BOOK, Some(guid), Revision(i64::MAX), 99).unwrap();
+        let lost = log.iter().find(|it| Some(it.revision) == row.lost).unwrap();
+        assert!(String::from_utf8_lossy(&lost.content).contains("TITLE:Boss"));
+        let at = conflicts_at(store.as_ref(), account, BOOK, &[row.revision, lost.revision]).unwrap();
+        assert_eq!(at, [Some(row.clone()), None]);
+
+        let now = world.now;
+        let take = |revision, write| restore_lost(store.as_ref(), account, BOOK, revision, now, write);
+        assert!(matches!(take(lost.revision, true), Err(HistoryError::NoConflict { .. })));
+        let before = world.cards();
+        assert_eq!(take(row.revision, false).unwrap(), Restored::Changed);
+        assert_eq!(world.cards(), before, "it was only asked");
+        assert_eq!(take(row.revision, true).unwrap(), Restored::Changed);
+        assert_eq!(take(row.revision, true).unwrap(), Restored::Unchanged);
+        let now = world.cards().concat();
+        assert!(now.contains("TITLE:Boss") && !now.contains("Chief") && now.contains("+49333"), "{now}");
+        assert!(now.contains("NOTE:n"), "{now}");
+        world.tick();
+        for device in [&one, &two] {
+            synced(&mut world, device);
+        }
+        purge(store.as_ref(), account, BOOK, &NOTHING, world.now, &mut |_| {}).unwrap();
+        assert_eq!(noted(), []);
+    }
+}
+
+/// A change that loses against a delete, by the policy of the host, is noted, and comes back as it was.
+/// Catalogue: X2
+#[test]
+fn x2_a_change_that_lost_against_a_delete_comes_back() {
+    for store in common::stores() {
+        let mut config = ServerConfig::default();
+        config.profiles = Profiles::shipped().treat(Treatment::conflicts(Policy::ClientWins));
+        let (mut world, one, two) = three(World::with(store, config));
+        one.edit(one.find("Name0000"), &card("Name0000", "+49111"));
+        two.delete(two.find("Name0000"));
+        for device in [&one, &two, &one] {
+            assert!(world.sync(device).unwrap().clean);
+        }
+        assert_eq!(world.cards().len(), 2);
+        let store = Arc::clone(world.server.store());
+        let rows = conflicts(store.as_ref(), world.account, BOOK, Revision(i64::MAX), 9).unwrap();
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((row.won, row.fields.len()), (Winner::Peer, 0));
+        let done = restore_lost(store.as_ref(), world.account, BOOK, row.revision, world.now, true).unwrap();
+        assert_eq!(done, Restored::Revived);
+        assert!(world.cards().concat().contains("+49111"));
+        world.tick();
+        for device in [&one, &two] {
+            synced(&mut world, device);
+        }
     }
 }
 

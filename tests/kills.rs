@@ -140,7 +140,7 @@ impl Own {
         let mut client = Client::begin(Arc::clone(store), *account, config.clone(), now()).unwrap();
         match run(&mut client, &http, &mut ()) {
             Ok(()) => client.report().clean,
-            Err(RunError::Http(_)) => false,
+            Err(RunError::Transport(_)) => false,
             Err(error) => panic!("client {}: {error}", self.number),
         }
     }

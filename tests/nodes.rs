@@ -228,7 +228,7 @@ impl Owner {
             let mut watch = Retries { count: retries, begun: false };
             match run(&mut client, &http, &mut watch) {
                 Ok(()) => {}
-                Err(RunError::Http(_)) if !watch.begun => {
+                Err(RunError::Transport(_)) if !watch.begun => {
                     retries.fetch_add(1, Ordering::SeqCst);
                     thread::sleep(Duration::from_millis(50));
                     continue;

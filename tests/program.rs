@@ -55,6 +55,48 @@ fn two_folders_come_and_stay_in_step() {
     }
 }
 
+/// Over a socket, OBEX and letters, and over the next way where one is closed. The server ends gently with all of them.
+#[test]
+fn folders_stay_in_step_over_other_transports() {
+    let letters = tempfile::tempdir().unwrap();
+    let dir = letters.path().join("box");
+    let mut world = World::new(&["--tcp", "127.0.0.1:0", "--obex", "127.0.0.1:0", "--dropbox", dir.to_str().unwrap()]);
+    let also = || -> Vec<String> {
+        let said = world.said.lock().unwrap();
+        said.iter().filter_map(|line| line.strip_prefix("also on ").map(str::to_owned)).collect()
+    };
+    while also().len() < 3 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let (also, closed) = (also(), "tcp://127.0.0.1:1");
+    let ways: Vec<Vec<&str>> = also
+        .iter()
+        .map(|uri| vec![uri.as_str()])
+        .chain([vec![closed, "--or", &also[1]], vec![closed, "--or", &world.url]])
+        .collect();
+    for (number, way) in ways.iter().enumerate() {
+        let (name, folder) = (format!("Person No{number}"), format!("folder{number}"));
+        world.write(&format!("{folder}/new.vcf"), &card(&name, &format!("TEL:+1555000{number}\r\n")));
+        let more = ["--retries", "0", "--encoding", if number % 2 == 0 { "xml" } else { "wbxml" }];
+        for _ in 0..2 {
+            let (code, out, err) = run(world.sync_to(&folder, way[0]).args(&way[1..]).args(more));
+            assert_eq!(code, 0, "{way:?}: {out}\n{err}");
+        }
+        assert!(world.server_names().contains(&name));
+        assert_eq!(world.names(&folder), world.server_names(), "all that others brought");
+    }
+    let (code, out, err) = run(world.sync_to("folder0", closed).args(["--retries", "0"]));
+    assert_eq!((code, out.contains("cannot reach tcp://127.0.0.1:1")), (3, true), "{out}\n{err}");
+    for (bad, exit) in [("tcp://h", 2), ("obex:x", 2), ("dropbox:", 2), ("dropbox:/nowhere", 7)] {
+        let (code, _, err) = run(&mut world.sync_to("folder0", bad));
+        assert_eq!(code, exit, "{bad}: {err}");
+    }
+    let mut server = world.server.take().unwrap();
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+    assert!(server.wait().unwrap().success());
+    assert!(TcpStream::connect(also[0].strip_prefix("tcp://").unwrap()).is_err());
+}
+
 #[test]
 fn a_slow_sync_doubles_nothing() {
     let world = World::new(&[]);
@@ -433,4 +475,28 @@ fn help_lists_the_exit_codes() {
     for code in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "130"] {
         assert!(out.contains(&format!("\n    {code}  ")) || out.contains(&format!("\n  {code}  ")), "{code}: {out}");
     }
+}
+
+/// The same build says the same words; packagers put them into bug reports.
+#[test]
+fn the_program_tells_of_itself() {
+    let said = |words: &[&str]| {
+        let output = syncml().args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let version = said(&["--version"]);
+    assert_eq!(
+        version.lines().collect::<Vec<_>>(),
+        [concat!("syncml ", env!("CARGO_PKG_VERSION")), "features: console, http, postgres, service, sqlite"]
+    );
+    for (shell, word) in [("bash", "complete -F _syncml"), ("zsh", "#compdef syncml"), ("fish", "complete -c syncml")] {
+        assert!(said(&["completions", shell]).contains(word), "{shell}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man");
+    let first = said(&["man", pages.to_str().unwrap()]);
+    assert_eq!(first.trim(), format!("man {}", pages.join("syncml.1").display()));
+    let sync = fs::read_to_string(pages.join("syncml-sync.1")).unwrap();
+    assert!(sync.contains("Keep a folder of cards in step with a server"), "{sync}");
 }

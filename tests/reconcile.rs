@@ -9,8 +9,9 @@ use std::sync::Arc;
 use syncml::kit::phone::{Heard, Phone};
 use syncml::message::{AlertCode, Op, StatusCode};
 use syncml::session::{Client, ConflictNote, Profiles, Report, ServerConfig};
+use syncml::store::history::{conflicts, revisions};
 use syncml::store::memory::MemoryStore;
-use syncml::store::{BookNo, Guid, Revision};
+use syncml::store::{BookNo, Guid, Revision, Winner};
 use syncml::sync::{Policy, Role, Treatment};
 
 const TABLE: &str = include_str!("../src/sync/reconcile/table.md");
@@ -329,6 +330,23 @@ fn under(treatment: Treatment) -> World {
     World::with(Arc::new(MemoryStore::new([1; 32])), config)
 }
 
+/// The history has the same of a conflict as the report.
+fn noted(world: &World, note: &ConflictNote) {
+    let store = world.server.store();
+    let rows = conflicts(store.as_ref(), world.account, BookNo::CONTACTS, Revision(i64::MAX), 9).unwrap();
+    let [row] = &rows[..] else { panic!("{rows:?}") };
+    let won = match note.won {
+        Some(Role::Server) => Winner::Here,
+        Some(Role::Client) => Winner::Peer,
+        None => Winner::Both,
+    };
+    assert_eq!((row.guid, &row.fields, row.won, row.lost), (note.guid, &note.fields, won, note.lost));
+    assert!(row.lost.is_none_or(|lost| lost < row.revision) && row.at == world.now);
+    let made = revisions(store.as_ref(), world.account, BookNo::CONTACTS, None, Revision(row.revision.0 + 1), 1);
+    let made = made.unwrap().remove(0);
+    assert_eq!((made.revision, made.guid == row.guid), (row.revision, won != Winner::Both), "what decided it");
+}
+
 /// The report names the item, the fields, the winner and the revision that has the loser; no more of the card than that.
 /// Fields that only one side changed did not lose where fields are merged, and did where a whole card wins.
 #[test]
@@ -352,6 +370,7 @@ fn the_report_names_what_lost() {
         let report = served(&mut world, &device);
         let [note] = &report.books[0].conflicts[..] else { panic!("{policy}: {report:?}") };
         assert_eq!((note.guid, named(note), note.won), (guid, fields.to_vec(), won), "{policy}");
+        noted(&world, note);
         assert_eq!(report.books[0].received.conflicts, 1, "{policy}");
         assert!(!serde_json::to_string(&report).unwrap().contains("server\\r"), "nothing of the card");
         let lost = history(&world, guid).into_iter().find(|(revision, _)| Some(*revision) == note.lost);
@@ -384,6 +403,7 @@ fn the_report_names_what_a_twin_lost() {
         let report = served(&mut world, &device);
         let [note] = &report.books[0].conflicts[..] else { panic!("{policy}: {report:?}") };
         assert_eq!((note.guid, named(note), note.won), (guid, fields.to_vec(), Some(won)), "{policy}");
+        noted(&world, note);
         assert!(history(&world, guid).iter().any(|(revision, _)| Some(*revision) == note.lost), "{policy}");
         assert_eq!(world.cards().len(), 1, "{policy}");
     }
@@ -403,6 +423,7 @@ fn the_report_names_what_a_delete_won_over() {
         let report = served(&mut world, &device);
         let [note] = &report.books[0].conflicts[..] else { panic!("{policy}: {report:?}") };
         assert_eq!((note.guid, note.fields.len(), note.won), (guid, 0, Some(Role::Client)), "{policy}");
+        noted(&world, note);
         let lost = history(&world, guid).into_iter().find(|(revision, _)| Some(*revision) == note.lost);
         assert!(lost.unwrap().1.contains("TITLE:server"), "{policy}");
         assert!(world.cards().is_empty(), "{policy}");

@@ -18,6 +18,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::{env, fs};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/story.md");
@@ -88,7 +89,7 @@ struct Story {
 
 impl Story {
     fn new(settings: &str) -> Self {
-        let world = World { dir: tempfile::tempdir().unwrap(), server: None, url: String::new() };
+        let world = World { dir: tempfile::tempdir().unwrap(), server: None, url: String::new(), said: Arc::default() };
         Self { world, settings: settings.to_owned(), seen: BTreeMap::new(), last: BTreeMap::new() }
     }
 

@@ -1,6 +1,6 @@
 // The C interface of syncml: SyncML / OMA Data Synchronization, client and server.
 //
-// Made from capi/src by `SYNCML_BLESS=1 cargo test -p syncml-capi`; not to be edited.
+// Made from capi/src by `SYNCML_BLESS=1 cargo test --test c_header`; not to be edited.
 
 #ifndef SYNCML_H
 #define SYNCML_H

@@ -1,45 +1,52 @@
 //! The least that the machine can do: the same bytes copied and read, the same rows inserted, nothing else.
 
-use super::cards;
-use super::measure::{Cost, cpu, timed};
-use super::{Case, Outcome};
+use super::book::StoreKind;
+use super::measure::{Cost, cpu};
+use super::{Case, Outcome, cards};
 use quick_xml::events::Event;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use std::hint::black_box;
 use std::path::Path;
-use std::time::Instant;
 use syncml::codec::Encoding;
 
-/// The limit of a first sync's server: its sample of messages copied, read as bare events (those of XML), and a row for each
-/// contact and each of its map entries in as many transactions as there were messages.
-pub(crate) fn of(case: Case, sample: &[Vec<u8>], messages: u64, folder: &Path) -> Outcome<Cost> {
-    let bytes: usize = sample.iter().map(Vec::len).sum();
-    let mut read = 0.0;
-    for message in sample {
-        timed(&mut read, || {
-            drop(black_box(message.clone()));
-            if case.encoding == Encoding::Xml { events(message) } else { Ok(()) }
-        })?;
-    }
-    // What was not kept of a large sync costs the same.
-    let share = (case.size as f64 * average(case) / bytes.max(1) as f64).max(1.0);
-    let begun = Instant::now();
-    let before = cpu();
-    insert(case, messages, folder)?;
-    let inserted = cpu() - before;
-    Ok(Cost {
-        server: read * share + inserted,
-        wall: begun.elapsed().as_secs_f64(),
-        messages,
-        server_steps: messages,
-        ..Cost::default()
-    })
-}
+/// The tables of the store itself.
+const SCHEMA: &str = include_str!("../../schemas/sqlite/0001_first.sql");
 
-/// The bytes of a card.
-fn average(case: Case) -> f64 {
-    let some = case.size.min(1_000);
-    (0..some).map(|number| cards::card(number, case.photos).len()).sum::<usize>() as f64 / some as f64
+/// The limits of a first sync's server, each a line of its own: a sample of its messages copied, and read as bare events (those of
+/// XML); and the rows that it keeps in as many transactions as there were messages.
+pub(crate) fn of(
+    case: Case,
+    sample: &[Vec<u8>],
+    first: &Cost,
+    folder: &Path,
+    tell: &mut dyn FnMut(&'static str, Cost),
+) -> Outcome<()> {
+    let bytes: usize = sample.iter().map(Vec::len).sum();
+    // What was not kept of a large sync costs the same.
+    let share = first.up as f64 / bytes.max(1) as f64;
+    let limit = |server: f64| Cost { server, messages: first.messages, ..Cost::default() };
+    let begun = cpu();
+    for message in sample {
+        drop(black_box(message.clone()));
+    }
+    let copied = (cpu() - begun) * share;
+    tell("limit: memcpy", limit(copied));
+    let mut read = copied;
+    if case.encoding == Encoding::Xml {
+        let begun = cpu();
+        for message in sample {
+            events(message)?;
+        }
+        read = (cpu() - begun) * share;
+        tell("limit: XML events", limit(read));
+    }
+    if case.store == StoreKind::Sqlite {
+        let content: Vec<Vec<u8>> = (0..case.size.min(1_000)).map(|number| cards::card(number, case.photos)).collect();
+        let inserted = insert(case, first, &content, folder)?;
+        tell("limit: inserts", limit(inserted));
+        tell("limit: reading and inserts", limit(read + inserted));
+    }
+    Ok(())
 }
 
 fn events(message: &[u8]) -> Outcome<()> {
@@ -52,24 +59,40 @@ fn events(message: &[u8]) -> Outcome<()> {
     }
 }
 
-fn insert(case: Case, messages: u64, folder: &Path) -> Outcome<()> {
+/// An item, its map entry, and for each message the session's row with the reply in it; the CPU seconds of that.
+fn insert(case: Case, first: &Cost, content: &[Vec<u8>], folder: &Path) -> Outcome<f64> {
     let file = tempfile::tempdir_in(folder)?.keep().join("bare.db");
     let conn = Connection::open(file)?;
-    conn.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE card (id INTEGER PRIMARY KEY, content BLOB);
-         CREATE TABLE map (luid TEXT PRIMARY KEY, id INTEGER) WITHOUT ROWID",
-    )?;
-    let page = case.size.div_ceil(usize::try_from(messages.max(1))?).max(1);
-    let content: Vec<Vec<u8>> = (0..case.size.min(1_000)).map(|number| cards::card(number, case.photos)).collect();
+    conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")?;
+    conn.execute_batch(SCHEMA)?;
+    let messages = first.messages.max(1);
+    let page = case.size.div_ceil(usize::try_from(messages)?).max(1);
+    let reply = vec![b'r'; usize::try_from(first.down / messages)?];
+    let mix = |number: usize| (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let begun = cpu();
     for from in (0..case.size).step_by(page) {
         conn.execute_batch("BEGIN IMMEDIATE")?;
-        let mut card = conn.prepare_cached("INSERT INTO card VALUES (?1, ?2)")?;
-        let mut map = conn.prepare_cached("INSERT INTO map VALUES (?1, ?2)")?;
+        let mut item = conn.prepare_cached(
+            "INSERT INTO item (account, book, guid, revision, deleted, depth, at, print, fingerprint, keys, content)
+             VALUES (1, 1, ?1, ?1, 0, 0, 1700000000000, ?2, ?3, ?4, ?5)",
+        )?;
+        let mut map = conn.prepare_cached(
+            "INSERT INTO map (account, device, book, epoch, luid, guid, agreed_revision, lens, state, view_fp)
+             VALUES (1, 1, 1, 1, ?1, ?1, ?1, 1, 0, ?2)",
+        )?;
+        let mut session = conn.prepare_cached(
+            "INSERT OR REPLACE INTO session (account, token, device, session_id, books, deadline, last_msg_id, last_digest,
+             recent_digests, reply_type, state_version, state, last_reply)
+             VALUES (1, x'01', 1, '1', x'0100000000000000', 0, ?1, zeroblob(32), zeroblob(64), '', 1, zeroblob(500), ?2)",
+        )?;
         for number in from..case.size.min(from + page) {
-            card.execute((number as i64, &content[number % content.len()]))?;
-            map.execute((number.to_string(), number as i64))?;
+            let print = [mix(number).to_le_bytes(), mix(!number).to_le_bytes()].concat();
+            let keys = print.repeat(2);
+            item.execute(params![number as i64, mix(number) as i64, print, keys, content[number % content.len()]])?;
+            map.execute(params![number as i64, print])?;
         }
+        session.execute(params![from as i64, reply])?;
         conn.execute_batch("COMMIT")?;
     }
-    Ok(())
+    Ok(cpu() - begun)
 }

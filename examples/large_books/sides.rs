@@ -1,270 +1,135 @@
-//! The server, its devices, and a sync between them in one thread.
+//! The two sides: what each does in its process, until the driver closes their pipe.
 
-use super::measure::{Cost, Peak, timed};
-use super::{Case, Outcome, cards};
-use std::ops::Range;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use syncml::auth::{Secret, Verifier};
+use super::book::{Book, PASSWORD, StoreKind};
+use super::link::{self, Frame};
+use super::measure::{cpu, most_memory, watch_memory};
+use super::{Case, Outcome, encoding};
+use std::path::PathBuf;
+use syncml::auth::Secret;
 use syncml::message::{AlertCode, Timestamp};
 use syncml::session::{Client, ClientBook, ClientConfig, Credentials, Request, Server, ServerConfig};
-use syncml::store::memory::MemoryStore;
-use syncml::store::sqlite::SqliteStore;
-use syncml::store::{AccountNo, BookNo, BookWriter, Directory, Draft, Keys, Result, Revision, Store, Tx, Verdict};
+use syncml::store::BookNo;
 
-const NOW: Timestamp = Timestamp(1_700_000_000_000);
-const MAX_MSG_SIZE: u64 = 150_000;
-/// Cards in a step when a book is filled.
-const PAGE: usize = 1_000;
-/// Bytes of requests that are kept to measure the limit.
-const SAMPLE: usize = 32 << 20;
+struct Words(Vec<String>, Vec<u8>);
 
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum StoreKind {
-    Memory,
-    Sqlite,
-    #[cfg(feature = "postgres")]
-    Postgres,
-}
-
-impl StoreKind {
-    pub(crate) fn named(name: &str) -> Outcome<Self> {
-        match name {
-            "memory" => Ok(Self::Memory),
-            "sqlite" => Ok(Self::Sqlite),
-            #[cfg(feature = "postgres")]
-            "postgres" => Ok(Self::Postgres),
-            other => Err(format!("there is no store {other} in this build").into()),
-        }
-    }
-
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Sqlite => "sqlite",
-            #[cfg(feature = "postgres")]
-            Self::Postgres => "postgres",
-        }
-    }
-
-    fn open(self, folder: &Path) -> Outcome<Arc<dyn Store>> {
-        Ok(match self {
-            Self::Memory => Arc::new(MemoryStore::new([1; 32])),
-            Self::Sqlite => Arc::new(SqliteStore::open(tempfile::tempdir_in(folder)?.keep().join("books.db"))?),
-            #[cfg(feature = "postgres")]
-            Self::Postgres => {
-                use syncml::store::postgres::{PostgresOptions, PostgresStore};
-                let url = std::env::var("SYNCML_BENCH_POSTGRES")
-                    .map_err(|_| "SYNCML_BENCH_POSTGRES names no database for the store postgres")?;
-                Arc::new(PostgresStore::open(&url, PostgresOptions::default())?)
-            }
-        })
-    }
-
-    /// That of devices: a node's database is none of theirs.
-    const fn of_device(self) -> Self {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres => Self::Sqlite,
-            own => own,
-        }
+impl Words {
+    fn new(words: &[&str]) -> Self {
+        Self(words.iter().map(|&word| word.to_owned()).collect(), Vec::new())
     }
 }
 
-/// A store that counts its transactions.
-struct Counting {
-    store: Arc<dyn Store>,
-    steps: AtomicU64,
-}
-
-impl Store for Counting {
-    fn step(&self, account: AccountNo, work: &mut dyn FnMut(&mut dyn Tx) -> Result<Verdict>) -> Result<()> {
-        self.steps.fetch_add(1, Ordering::Relaxed);
-        self.store.step(account, work)
-    }
-
-    fn look(&self, account: AccountNo, work: &mut dyn FnMut(&mut dyn Tx) -> Result<()>) -> Result<()> {
-        self.steps.fetch_add(1, Ordering::Relaxed);
-        self.store.look(account, work)
-    }
-
-    fn directory(&self) -> &dyn Directory {
-        self.store.directory()
-    }
-
-    fn keys(&self) -> Result<Keys> {
-        self.store.keys()
-    }
-}
-
-/// A book of one account, and how cards get into it.
-struct Book {
-    store: Arc<Counting>,
-    account: AccountNo,
-    photos: bool,
-}
-
-impl Book {
-    fn open(kind: StoreKind, folder: &Path, user: &str, photos: bool) -> Outcome<Self> {
-        let store = kind.open(folder)?;
-        let account = store.directory().put_login(user, &Verifier::Password(Secret::new("secret".to_owned())))?;
-        Ok(Self { store: Arc::new(Counting { store, steps: AtomicU64::new(0) }), account, photos })
-    }
-
-    fn write(&self, mut work: impl FnMut(&mut dyn Tx, &mut BookWriter<'_>) -> Result<()>) -> Result<()> {
-        self.store.step(self.account, &mut |tx| {
-            let Some(row) = tx.lock_books(&[BookNo::CONTACTS])?.pop() else { return Ok(Verdict::Rollback) };
-            let mut writer = BookWriter::new(row, None, NOW);
-            work(tx, &mut writer)?;
-            writer.flush(tx)?;
-            Ok(Verdict::Commit)
-        })
-    }
-
-    fn fill(&self, numbers: Range<usize>) -> Result<()> {
-        for from in numbers.clone().step_by(PAGE) {
-            self.write(|_, writer| {
-                for number in from..numbers.end.min(from + PAGE) {
-                    writer.add(Draft::of(BookNo::CONTACTS, cards::card(number, self.photos)));
-                }
-                Ok(())
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Changes every so many cards, of those filled in from number 0 on.
-    fn edit_every(&self, distance: usize) -> Result<usize> {
-        let (mut after, mut number, mut changed) = (Revision(0), 0, 0);
-        loop {
-            let mut page = Vec::new();
-            self.store.look(self.account, &mut |tx| {
-                page = tx.changes(BookNo::CONTACTS, after, Revision(i64::MAX), PAGE)?;
-                Ok(())
-            })?;
-            let Some(last) = page.last() else { return Ok(changed) };
-            after = last.revision;
-            let chosen: Vec<_> = (number..).zip(&page).filter(|(number, _)| number % distance == 0).collect();
-            number += page.len();
-            // The edited come again at the end, as changes: there they are known by their revision.
-            let chosen: Vec<_> = chosen.into_iter().filter(|(_, item)| item.revision.0 == item.guid.0).collect();
-            changed += chosen.len();
-            self.write(|_, writer| {
-                for (number, item) in &chosen {
-                    let card = cards::edited(*number, self.photos, ", and what is new");
-                    writer.replace(item, Draft::of(BookNo::CONTACTS, card));
-                }
-                Ok(())
-            })?;
-        }
-    }
-}
-
-pub(crate) struct World {
-    server: Server,
+/// What both can do.
+struct Common {
     book: Book,
-    user: String,
-    case: Case,
-    now: Timestamp,
+    /// CPU, memory and transactions when the watching began.
+    begun: (f64, u64, u64),
 }
 
-impl World {
-    /// A server with an account of its own.
-    pub(crate) fn new(case: Case, folder: &Path) -> Outcome<Self> {
-        let user =
-            folder.join(case.size.to_string()).display().to_string().replace(|c: char| !c.is_alphanumeric(), "-");
-        let user = format!("{user}-{:?}", std::time::Instant::now()).replace(|c: char| !c.is_alphanumeric(), "-");
-        let book = Book::open(case.store, folder, &user, case.photos)?;
-        let mut config = ServerConfig::default();
-        config.max_msg_size = MAX_MSG_SIZE;
-        Ok(Self { server: Server::new(book.store.clone(), config)?, book, user, case, now: NOW })
+impl Common {
+    fn answer(&mut self, frame: &Frame) -> Outcome<Words> {
+        match frame.word(0)? {
+            "hello" => {}
+            "fill" => self.book.fill(frame.number(1)? as usize..frame.number(2)? as usize)?,
+            "edit" => {
+                let changed = self.book.edit_every(frame.number(1)? as usize)?;
+                return Ok(Words::new(&["ok", &changed.to_string()]));
+            }
+            "watch" => self.begun = (cpu(), watch_memory("self"), self.book.store.steps()),
+            "cost" => {
+                let (cpu, memory, steps) = (
+                    cpu() - self.begun.0,
+                    most_memory("self").saturating_sub(self.begun.1),
+                    self.book.store.steps() - self.begun.2,
+                );
+                return Ok(Words::new(&["ok", &cpu.to_string(), &memory.to_string(), &steps.to_string()]));
+            }
+            other => return Err(format!("this side cannot {other}").into()),
+        }
+        Ok(Words::new(&["ok"]))
     }
+}
 
-    pub(crate) fn fill(&self, numbers: Range<usize>) -> Result<()> {
-        self.book.fill(numbers)
-    }
-
-    pub(crate) fn sync(&mut self, phone: &Phone, mode: AlertCode) -> Outcome<Cost> {
-        self.play(phone, mode, None)
-    }
-
-    /// A sync of which some of the client's messages are kept.
-    pub(crate) fn sync_keeping(&mut self, phone: &Phone, mode: AlertCode, sample: &mut Vec<Vec<u8>>) -> Outcome<Cost> {
-        self.play(phone, mode, Some(sample))
-    }
-
-    fn play(&mut self, phone: &Phone, mode: AlertCode, mut sample: Option<&mut Vec<Vec<u8>>>) -> Outcome<Cost> {
-        self.now = self.now.plus_seconds(60);
-        let credentials = Credentials::Md5 { user: self.user.clone(), password: Secret::new("secret".to_owned()) };
-        let book = ClientBook { mode, ..ClientBook::new(BookNo::CONTACTS, "./contacts", "contacts") };
-        let config = ClientConfig {
-            encoding: self.case.encoding,
-            max_msg_size: MAX_MSG_SIZE,
-            ..ClientConfig::new("http://sync.example.com/syncml", phone.name, credentials, vec![book])
+/// Runs one of the sides: `ROLE STORE ENCODING photos|plain MESSAGE FOLDER USER`.
+pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Outcome<()> {
+    let mut next = || arguments.next().ok_or("an argument is missing");
+    let role = next()?;
+    let store = StoreKind::named(&next()?)?;
+    let case =
+        Case { store, encoding: encoding(&next()?)?, photos: next()? == "photos", message: next()?.parse()?, size: 0 };
+    let (folder, user) = (PathBuf::from(next()?), next()?);
+    let kind = if role == "client" { store.of_device() } else { store };
+    let local = if role == "client" { "local" } else { &user };
+    let mut common = Common { book: Book::open(kind, case, &folder, local)?, begun: (0.0, 0, 0) };
+    let mut server = None;
+    let mut client = None;
+    let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    while let Some(frame) = link::read(&mut input)? {
+        let answer = match frame.word(0)? {
+            "answer" => {
+                if server.is_none() {
+                    let mut config = ServerConfig::default();
+                    config.max_msg_size = case.message;
+                    server = Some(Server::new(common.book.store.clone(), config)?);
+                }
+                server.as_ref().ok_or_else(|| "no server".into()).and_then(|server| answer(server, &frame))
+            }
+            "begin" => begin(&common.book, case, &user, &frame).and_then(|begun| outgoing(client.insert(begun))),
+            "received" => client.as_mut().ok_or_else(|| "nothing was begun".into()).and_then(|client| {
+                client.received(frame.word(1)?, &frame.body, now(&frame, 2)?)?;
+                outgoing(client)
+            }),
+            _ => common.answer(&frame),
         };
-        let steps = |book: &Book| book.store.steps.load(Ordering::Relaxed);
-        let before = (steps(&self.book), steps(&phone.book));
-        let mut cost = Cost::default();
-        let mut kept = 0;
-        let peak = Peak::watch();
-        let mut client =
-            timed(&mut cost.client, || Client::begin(phone.book.store.clone(), phone.book.account, config, self.now))?;
-        while let Some(out) = timed(&mut cost.client, || client.outgoing()) {
-            let request = Request {
-                content_type: out.content_type,
-                body: &out.body,
-                token: out.uri.split_once("?s=").map(|(_, token)| token),
-                mac: None,
-                protected: true,
-                loopback: true,
-                address: None,
-                now: self.now,
-            };
-            let reply =
-                timed(&mut cost.server, || self.server.answer(&request)).map_err(|refusal| refusal.to_string())?;
-            cost.messages += 1;
-            cost.up += out.body.len() as u64;
-            cost.down += reply.body.len() as u64;
-            timed(&mut cost.client, || client.received(reply.content_type, &reply.body, self.now))?;
-            if let Some(sample) = sample.as_deref_mut()
-                && kept < SAMPLE
-            {
-                kept += out.body.len();
-                sample.push(out.body);
-            }
-        }
-        let report = client.report();
-        cost.wall = peak.begun.elapsed().as_secs_f64();
-        cost.peak = peak.above().saturating_sub(kept as u64);
-        cost.server_steps = steps(&self.book) - before.0;
-        cost.client_steps = steps(&phone.book) - before.1;
-        let [book] = &report.books[..] else { return Err("the session was about one book".into()) };
-        if !report.clean {
-            return Err(format!("the sync did not end well: {report:?}").into());
-        }
-        cost.received = book.sent.added + book.sent.changed;
-        cost.sent = book.received.added;
-        Ok(cost)
+        let Words(words, body) =
+            answer.unwrap_or_else(|error| Words(vec!["failed".to_owned()], error.to_string().into_bytes()));
+        link::write(&mut output, &words.iter().map(String::as_str).collect::<Vec<_>>(), &body)?;
     }
+    Ok(())
 }
 
-pub(crate) struct Phone {
-    name: &'static str,
-    book: Book,
+fn now(frame: &Frame, index: usize) -> Outcome<Timestamp> {
+    Ok(Timestamp(frame.word(index)?.parse()?))
 }
 
-impl Phone {
-    pub(crate) fn new(case: Case, folder: &Path, name: &'static str) -> Outcome<Self> {
-        Ok(Self { name, book: Book::open(case.store.of_device(), folder, "local", case.photos)? })
-    }
+/// `answer TYPE URI NOW`.
+fn answer(server: &Server, frame: &Frame) -> Outcome<Words> {
+    let request = Request {
+        content_type: frame.word(1)?,
+        body: &frame.body,
+        token: frame.word(2)?.split_once("?s=").map(|(_, token)| token),
+        mac: None,
+        protected: true,
+        loopback: true,
+        address: None,
+        now: now(frame, 3)?,
+    };
+    let reply = server.answer(&request).map_err(|refusal| refusal.to_string())?;
+    Ok(Words(vec!["reply".to_owned(), reply.content_type.to_owned()], reply.body))
+}
 
-    pub(crate) fn fill(&self, numbers: Range<usize>) -> Result<()> {
-        self.book.fill(numbers)
-    }
+/// `begin DEVICE MODE URI NOW`.
+fn begin(book: &Book, case: Case, user: &str, frame: &Frame) -> Outcome<Client> {
+    let credentials = Credentials::Md5 { user: user.to_owned(), password: Secret::new(PASSWORD.to_owned()) };
+    let mode = AlertCode(frame.word(2)?.parse()?);
+    let contacts = ClientBook { mode, ..ClientBook::new(BookNo::CONTACTS, "./contacts", "contacts") };
+    let config = ClientConfig {
+        encoding: case.encoding,
+        max_msg_size: case.message,
+        ..ClientConfig::new(frame.word(3)?, frame.word(1)?, credentials, vec![contacts])
+    };
+    Ok(Client::begin(book.store.clone(), book.account, config, now(frame, 4)?)?)
+}
 
-    /// Changes every so many cards; how many that were.
-    pub(crate) fn edit_every(&self, distance: usize) -> Result<usize> {
-        self.book.edit_every(distance)
+/// The next message, `post TYPE URI`, or how it ended: `report CLEAN ADDED CHANGED`, of the server, and `ADDED` here.
+fn outgoing(client: &Client) -> Outcome<Words> {
+    if let Some(out) = client.outgoing() {
+        return Ok(Words(vec!["post".to_owned(), out.content_type.to_owned(), out.uri.clone()], out.body));
     }
+    let report = client.report();
+    let [book] = &report.books[..] else { return Err("the session was about one book".into()) };
+    if !report.clean {
+        return Err(format!("the sync did not end well: {report:?}").into());
+    }
+    let numbers = [book.sent.added, book.sent.changed, book.received.added].map(|number| number.to_string());
+    Ok(Words::new(&["report", &numbers[0], &numbers[1], &numbers[2]]))
 }

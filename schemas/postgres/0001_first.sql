@@ -92,6 +92,14 @@ CREATE TABLE restore (
     deleted BIGINT NOT NULL, PRIMARY KEY (account, book, restore)
 ) PARTITION BY HASH (account);
 
+-- Conflicts that were decided, by the revision that did. origin: whose word came in. won: 0 what was here, 1 that, 2 both were
+-- kept. lost: the item's revision that holds what lost. fields: their names, as JSON.
+CREATE TABLE conflict (
+    account BIGINT NOT NULL, book BIGINT NOT NULL, revision BIGINT NOT NULL, guid BIGINT NOT NULL, origin BIGINT,
+    at BIGINT NOT NULL, won BIGINT NOT NULL, lost BIGINT, fields TEXT NOT NULL, PRIMARY KEY (account, book, revision)
+) PARTITION BY HASH (account);
+CREATE INDEX conflict_lost ON conflict (account, book, lost) WHERE lost IS NOT NULL;
+
 CREATE TABLE match_key (
     account BIGINT NOT NULL, book BIGINT NOT NULL, key BIGINT NOT NULL, guid BIGINT NOT NULL,
     PRIMARY KEY (account, book, key, guid)
@@ -212,7 +220,7 @@ DECLARE
     parent TEXT;
     room TEXT;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['book', 'item', 'revision', 'restore', 'match_key', 'words_book', 'words', 'blob', 'device',
+    FOREACH parent IN ARRAY ARRAY['book', 'item', 'revision', 'conflict', 'restore', 'match_key', 'words_book', 'words', 'blob', 'device',
                                   'lens', 'pair', 'map', 'outgoing', 'staged', 'partial', 'errand', 'session',
                                   'status_queue', 'audit'] LOOP
         room := CASE WHEN parent IN ('book', 'device', 'pair', 'session') THEN ' WITH (fillfactor = 70)' ELSE '' END;

@@ -84,6 +84,14 @@ CREATE TABLE restore (
     deleted INTEGER NOT NULL, PRIMARY KEY (account, book, restore)
 ) STRICT, WITHOUT ROWID;
 
+-- Conflicts that were decided, by the revision that did. origin: whose word came in. won: 0 what was here, 1 that, 2 both were
+-- kept. lost: the item's revision that holds what lost. fields: their names, as JSON.
+CREATE TABLE conflict (
+    account INTEGER NOT NULL, book INTEGER NOT NULL, revision INTEGER NOT NULL, guid INTEGER NOT NULL, origin INTEGER,
+    at INTEGER NOT NULL, won INTEGER NOT NULL, lost INTEGER, fields TEXT NOT NULL, PRIMARY KEY (account, book, revision)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX conflict_lost ON conflict (account, book, lost) WHERE lost IS NOT NULL;
+
 CREATE TABLE match_key (
     account INTEGER NOT NULL, book INTEGER NOT NULL, key INTEGER NOT NULL, guid INTEGER NOT NULL,
     PRIMARY KEY (account, book, key, guid)

@@ -186,30 +186,31 @@ fn wanted_version(media_type: &str, version: &str) -> Option<card::Version> {
 }
 
 fn with_crlf(content: &[u8]) -> Cow<'_, [u8]> {
-    let pairs = || std::iter::once(0).chain(content.iter().copied()).zip(content.iter().copied());
-    let bare = |(before, byte): &(u8, u8)| *byte == b'\n' && *before != b'\r';
-    if !pairs().any(|pair| bare(&pair)) {
+    let bare = |before: u8, byte: u8| (byte == b'\n') & (before != b'\r');
+    // To the end without a branch, several bytes at a time: most cards have none.
+    let inside = content.windows(2).fold(false, |found, pair| found | bare(pair[0], pair[1]));
+    if !inside && content.first() != Some(&b'\n') {
         return Cow::Borrowed(content);
     }
     let mut out = Vec::with_capacity(content.len() + content.len() / 32);
-    for pair in pairs() {
-        if bare(&pair) {
+    for (before, &byte) in std::iter::once(0).chain(content.iter().copied()).zip(content) {
+        if bare(before, byte) {
             out.push(b'\r');
         }
-        out.push(pair.1);
+        out.push(byte);
     }
     Cow::Owned(out)
 }
 
 /// The merge of what is here with what a peer told, where the kind can be merged: three ways against what both last
-/// agreed on, or, where they never did, the union. Where only one value can be, the peer's stands; ours is in history. Also
-/// the names of the fields in which that was so.
+/// agreed on, or, where they never did, the union. Where only one value can be, the peer's stands; ours is in history. If that
+/// was so anywhere, also the names of the fields; none where nothing can be merged and the peer's stands as a whole.
 pub(super) fn merged<'m>(
     kind: Kind,
     base: Option<&[u8]>,
     here: &[u8],
     told: &ItemRow<'m>,
-) -> (Content<'m>, Vec<String>) {
+) -> (Content<'m>, Option<Vec<String>>) {
     let merged = match (kind, base) {
         (Kind::Contact, Some(base)) => merge::merge3(base, here, &told.content, merge::Prefer::Incoming),
         (Kind::Contact, None) => longer_union(here, &told.content),
@@ -217,10 +218,11 @@ pub(super) fn merged<'m>(
     };
     match merged {
         Some(merged) => {
-            let fields = merged.conflicts.into_iter().map(|conflict| conflict.property).collect();
-            (Content::new(kind, told.media_type.clone(), Cow::Owned(merged.content)), fields)
+            let fields: Vec<String> = merged.conflicts.into_iter().map(|conflict| conflict.property).collect();
+            let content = Content::new(kind, told.media_type.clone(), Cow::Owned(merged.content));
+            (content, Some(fields).filter(|fields| !fields.is_empty()))
         }
-        None => (Content::of(told), Vec::new()),
+        None => (Content::of(told), Some(Vec::new())),
     }
 }
 

@@ -36,6 +36,9 @@ macro_rules! tx_methods {
             fn superseded(book: BookNo, after: Revision, newest: usize, limit: usize) -> Vec<PastRow>;
             fn purge(book: BookNo, which: &[(Guid, Revision)]) -> (), writes which.len();
             fn put_past(book: BookNo, rows: &[RevisionRow]) -> (), writes rows.len();
+            fn conflicts(book: BookNo, before: Revision, limit: usize) -> Vec<ConflictRow>;
+            fn conflicts_at(book: BookNo, which: &[Revision]) -> Vec<Option<ConflictRow>>;
+            fn put_conflicts(book: BookNo, rows: &[ConflictRow]) -> (), writes rows.len();
             fn restores(book: BookNo, limit: usize) -> Vec<RestoreRow>;
             fn put_restore(book: BookNo, row: &RestoreRow) -> (), writes 1;
             fn by_fingerprint(book: BookNo, prints: &[[u8; 16]], limit: usize) -> Vec<Vec<Guid>>;

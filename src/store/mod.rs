@@ -34,9 +34,10 @@ pub use audit::AuditRow;
 pub use error::StoreError;
 pub(crate) use methods::TX_METHODS;
 pub use rows::{
-    AccountNo, Blob, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, Hold, HoldReason, ItemRow,
-    KeySet, Keys, LensNo, Login, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, PastRow,
-    Phase, Principal, PrincipalKind, RestoreRow, Revision, RevisionRow, SentRef, SessionRow, StagedRow, Token, ViewFp,
+    AccountNo, Blob, BlobNo, BlobRow, BookNo, BookRow, ConflictRow, DeviceNo, DeviceRow, Direction, Guid, Hold,
+    HoldReason, ItemRow, KeySet, Keys, LensNo, Login, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow,
+    PartialRow, PastRow, Phase, Principal, PrincipalKind, RestoreRow, Revision, RevisionRow, SentRef, SessionRow,
+    StagedRow, Token, ViewFp, Winner,
 };
 pub use writer::{BookWriter, Draft};
 
@@ -319,6 +320,13 @@ pub trait Tx {
     /// Inserts superseded revisions of a locked book as they were elsewhere ([`archive`]); those of today come there by
     /// [`update_items`](Self::update_items).
     fn put_past(&mut self, book: BookNo, rows: &[RevisionRow]) -> Result<()>;
+    /// The conflicts of a book that were decided before `before`, newest first, at most `limit`.
+    fn conflicts(&mut self, book: BookNo, before: Revision, limit: usize) -> Result<Vec<ConflictRow>>;
+    /// The conflicts that these revisions of a book decided.
+    fn conflicts_at(&mut self, book: BookNo, which: &[Revision]) -> Result<Vec<Option<ConflictRow>>>;
+    /// Notes conflicts of a locked book. What is known of a revision already stays. They go with what they lost, and those that
+    /// lost nothing with their revision ([`purge`](Self::purge)).
+    fn put_conflicts(&mut self, book: BookNo, rows: &[ConflictRow]) -> Result<()>;
     /// The restores of a book, newest first, at most `limit`.
     fn restores(&mut self, book: BookNo, limit: usize) -> Result<Vec<RestoreRow>>;
     /// Inserts or updates a restore by its id.

@@ -43,6 +43,15 @@ pub(super) fn holds_text(holds: &[Hold]) -> Option<String> {
     if holds.is_empty() { None } else { serde_json::to_string(holds).ok() }
 }
 
+pub(super) fn winner_number(winner: Winner) -> i64 {
+    number(&Winner::ALL, &winner)
+}
+
+/// Names of fields, as they are stored.
+pub(super) fn fields_text(fields: &[String]) -> String {
+    serde_json::to_string(fields).unwrap_or_default()
+}
+
 /// The first 31 bits of a fingerprint: enough to tell most contents of a book apart, in an index half as big.
 pub(super) fn print(fingerprint: &[u8; 16]) -> i64 {
     let [a, b, c, d, ..] = *fingerprint;

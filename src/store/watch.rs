@@ -105,6 +105,7 @@ one_row!(
     BlobRow,
     PartialRow,
     PastRow,
+    ConflictRow,
     RestoreRow,
     (Guid, Option<RevisionRow>),
     (i64, Vec<u8>)

@@ -1,9 +1,13 @@
 //! The one door through which a book is written.
 
-use super::{Blob, BookRow, DeviceNo, Guid, ItemRow, Result, Revision, Tx};
+use super::{Blob, BookRow, ConflictRow, DeviceNo, Guid, ItemRow, Result, Revision, Tx, Winner};
 use crate::contact::identity::{head, is_large};
 use crate::message::Timestamp;
 use std::borrow::Cow;
+
+/// Fields named of a conflict, and characters of a name.
+const MOST_FIELDS: usize = 16;
+const MOST_NAME: usize = 24;
 
 /// What an item shall hold.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -36,6 +40,7 @@ pub struct BookWriter<'a> {
     now: Timestamp,
     inserts: Vec<ItemRow<'a>>,
     updates: Vec<ItemRow<'a>>,
+    conflicts: Vec<ConflictRow>,
     changed: bool,
 }
 
@@ -50,7 +55,7 @@ impl<'a> BookWriter<'a> {
     /// host that gave itself a name ([`local_origin`](super::local_origin)); `None` is the host itself.
     #[must_use]
     pub const fn new(row: BookRow, origin: Option<DeviceNo>, now: Timestamp) -> Self {
-        Self { row, origin, now, inserts: Vec::new(), updates: Vec::new(), changed: false }
+        Self { row, origin, now, inserts: Vec::new(), updates: Vec::new(), conflicts: Vec::new(), changed: false }
     }
 
     /// When this is written.
@@ -109,6 +114,21 @@ impl<'a> BookWriter<'a> {
         item
     }
 
+    /// Notes that the newest revision decided a conflict of an item: who won, the revision that holds what lost, and the
+    /// fields that this is about. A long list of them is cut, and so are long names.
+    pub fn conflict(&mut self, guid: Guid, won: Winner, lost: Option<Revision>, fields: &[String]) {
+        let name = |field: &String| field.chars().take(MOST_NAME).collect();
+        self.conflicts.push(ConflictRow {
+            revision: self.row.head,
+            guid,
+            origin: self.origin,
+            at: self.now,
+            won,
+            lost,
+            fields: fields.iter().take(MOST_FIELDS).map(name).collect(),
+        });
+    }
+
     /// Writes what was collected. [Large](crate::contact::identity::LARGE) content goes into pieces of its own.
     ///
     /// # Errors
@@ -129,6 +149,10 @@ impl<'a> BookWriter<'a> {
         if !self.updates.is_empty() {
             tx.update_items(self.row.book, &self.updates)?;
             self.updates.clear();
+        }
+        if !self.conflicts.is_empty() {
+            tx.put_conflicts(self.row.book, &self.conflicts)?;
+            self.conflicts.clear();
         }
         if self.changed {
             tx.put_book(&self.row)?;

@@ -288,6 +288,29 @@ def history_and_restore(world, driver, pages):
         raise Problem("the phone has not got the restored book")
 
 
+def conflicts(world, driver, pages):
+    world.sync()
+    driver.go(world.page)
+    driver.press("Person07 Doe", "a")
+    driver.press("Edit", "a")
+    driver.type("input[id^='TITLE-']", "Runner")
+    driver.press("Save")
+    driver.sees("Runner")
+    path = world.file("Person07 Doe")
+    kept = [line for line in path.read_text().splitlines() if not line.startswith("TITLE:")]
+    path.write_text("\r\n".join(kept[:-1] + ["TITLE:Breaker", kept[-1], ""]))
+    world.sync()
+    driver.go(world.page + "/devices")
+    driver.press("Conflicts: 1", "a")
+    driver.sees("Person07 Doe", "TITLE", "what the device said")
+    pages.check("conflicts")
+    driver.press("Take it back")
+    driver.sees("It is as it was.")
+    world.sync()
+    if "TITLE:Runner" not in world.file("Person07 Doe").read_text():
+        raise Problem("the phone has not got back what lost")
+
+
 def devices_and_progress(world, driver, pages):
     driver.go(world.page + "/devices")
     driver.sees("ended well", "No device is syncing now.")
@@ -418,7 +441,7 @@ def lost_device(world, driver, pages):
         raise Problem("the phone still has its cards")
 
 
-SCENARIOS = [sign_in, search_as_you_type, edit, edit_while_a_device_does, history_and_restore, devices_and_progress, held_deletions, keyboard,
+SCENARIOS = [sign_in, search_as_you_type, edit, edit_while_a_device_does, history_and_restore, conflicts, devices_and_progress, held_deletions, keyboard,
              without_a_script, chinese, lost_device]
 
 

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -38,11 +39,14 @@ pub(crate) struct World {
     pub(crate) dir: TempDir,
     pub(crate) server: Option<Child>,
     pub(crate) url: String,
+    /// What the server said after that.
+    pub(crate) said: Arc<Mutex<Vec<String>>>,
 }
 
 impl World {
     pub(crate) fn new(serve: &[&str]) -> Self {
-        let mut world = Self { dir: tempfile::tempdir().unwrap(), server: None, url: String::new() };
+        let mut world =
+            Self { dir: tempfile::tempdir().unwrap(), server: None, url: String::new(), said: Arc::default() };
         world.write("password", &format!("{PASSWORD}\n"));
         let (code, _, err) =
             run(world.with_db(&["account", "add", "ada"]).arg("--password-file").arg(world.path("password")));
@@ -66,7 +70,8 @@ impl World {
         let line = lines.next().unwrap().unwrap();
         self.url = line.strip_prefix("listening on ").unwrap().to_owned();
         assert!(self.url.starts_with("http://127.0.0.1:") && self.url.ends_with("/syncml"), "{line}");
-        std::thread::spawn(move || lines.for_each(drop));
+        let said = Arc::clone(&self.said);
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line)));
         self.server = Some(server);
     }
 

@@ -2,14 +2,14 @@
 
 use crate::failure::{EXIT_CODES, Result};
 use crate::{
-    account, audit, backup, book, boxes, config, conformance, control, demo, device, held, history, import, item, keys,
-    list, notify, phone, plan, platform, poll, search, serve, sync, wire,
+    account, audit, backup, book, boxes, config, conformance, control, demo, device, held, history, import,
+    interchange, item, keys, list, notify, phone, plan, platform, poll, search, serve, shell, sync, wire,
 };
 use clap::{Parser, Subcommand};
 
 /// Keeps address books in step over SyncML / OMA Data Synchronization.
 #[derive(Debug, Parser)]
-#[command(name = "syncml", version, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(name = "syncml", version, long_version = shell::build(), after_help = EXIT_CODES, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -68,8 +68,12 @@ enum Command {
     /// See what books held before, and set items or whole books back
     #[command(subcommand)]
     History(history::Command),
-    /// Bring files of cards into a book
-    Import(import::Args),
+    /// Bring files of contacts into a book: cards, tables, LDIF, jCard, web pages, text and chats
+    Import(Box<import::Args>),
+    /// Write a book of contacts, or some of it, into a file for another program
+    Export(Box<interchange::export::Args>),
+    /// Turn files of contacts into a file of another kind, without a database
+    Convert(Box<interchange::convert::Args>),
     /// Say what a first sync of a book with some cards would do, and why, without doing it
     Match(plan::Args),
     /// Write the notification that asks a device to sync; how it gets there is up to you
@@ -85,6 +89,10 @@ enum Command {
     Encode(wire::EncodeArgs),
     /// Show it all: a server and two platforms on this machine, a first sync, edits on both sides, a second sync
     Demo(demo::Args),
+    /// Print what completes this program's words in a shell
+    Completions(shell::CompletionsArgs),
+    /// Write this program's manual pages
+    Man(shell::ManArgs),
 }
 
 impl Cli {
@@ -111,12 +119,18 @@ impl Cli {
             Command::Item(command) => command.json(),
             Command::History(command) => command.json(),
             Command::Import(args) => args.json,
+            Command::Export(args) => args.json,
+            Command::Convert(args) => args.json,
             Command::Match(args) => args.json,
             Command::Control(command) => command.json(),
             Command::Conformance(args) => args.json,
-            Command::Config(_) | Command::Notify(_) | Command::Decode(_) | Command::Encode(_) | Command::Demo(_) => {
-                false
-            }
+            Command::Config(_)
+            | Command::Notify(_)
+            | Command::Decode(_)
+            | Command::Encode(_)
+            | Command::Demo(_)
+            | Command::Completions(_)
+            | Command::Man(_) => false,
         }
     }
 
@@ -147,6 +161,8 @@ impl Cli {
             Command::Item(command) => item::run(&command),
             Command::History(command) => history::run(&command),
             Command::Import(args) => import::run(&args),
+            Command::Export(args) => interchange::export::run(&args),
+            Command::Convert(args) => interchange::convert::run(&args),
             Command::Match(args) => plan::run(&args),
             Command::Notify(args) => notify::run(&args),
             Command::Control(command) => control::run(&command),
@@ -154,6 +170,11 @@ impl Cli {
             Command::Decode(args) => wire::decode(&args),
             Command::Encode(args) => wire::encode(&args),
             Command::Demo(args) => demo::run(&args),
+            Command::Completions(args) => {
+                shell::completions(&args);
+                Ok(())
+            }
+            Command::Man(args) => shell::man(&args),
         }
     }
 }

@@ -169,6 +169,7 @@ impl Demo {
             dir: &platform.folder,
             link: Link {
                 to: self.server.url().to_owned(),
+                others: Vec::new(),
                 encoding: Encoding::Xml,
                 version: Version::V12,
                 credentials: Credentials::Device { account: ACCOUNT.to_owned(), secret: platform.secret.clone() },

@@ -8,7 +8,8 @@ use syncml::session::ClientError;
 use syncml::store::StoreError;
 use syncml::store::history::HistoryError;
 use syncml::store::replica::ReplicaError;
-use syncml::transport::http::client::{HttpError, RunError};
+use syncml::transport::http::client::HttpError;
+use syncml::transport::{RunError, TransportError};
 
 /// The table shown by `--help`.
 pub(crate) const EXIT_CODES: &str = "\
@@ -157,10 +158,23 @@ impl From<HttpError> for Failure {
     }
 }
 
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        let exit = match error {
+            TransportError::Http(error) => return error.into(),
+            TransportError::Invalid(_) => Exit::Usage,
+            TransportError::File { .. } => Exit::File,
+            TransportError::Cancelled => Exit::Interrupted,
+            _ => Exit::Unreachable,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
-            RunError::Http(error) => error.into(),
+            RunError::Transport(error) => error.into(),
             RunError::Client(error) => error.into(),
             _ => Self::new(Exit::Interrupted, error.to_string()),
         }

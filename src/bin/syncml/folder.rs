@@ -169,7 +169,8 @@ impl Folder {
         self.unusable.clear();
         let mut names = Vec::new();
         for file in fs::read_dir(&self.path).map_err(|error| self.words(&error))? {
-            let name = file.map_err(|error| self.words(&error))?.file_name();
+            let file = file.map_err(|error| self.words(&error))?;
+            let name = file.file_name();
             if !self.takes_part(&name) {
                 continue;
             }
@@ -178,7 +179,9 @@ impl Folder {
                 self.unusable.push((name.to_string_lossy().into_owned(), reason));
                 continue;
             };
-            if !self.path.join(id).is_file() {
+            // The folder itself tells of most what they are; what a link leads to has to be looked up.
+            let is_file = file.file_type().is_ok_and(|kind| kind.is_file()) || self.path.join(id).is_file();
+            if !is_file {
                 continue;
             }
             self.taken.insert(id.to_lowercase());

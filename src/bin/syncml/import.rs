@@ -1,15 +1,21 @@
-//! `syncml import`: files of cards into a book.
+//! `syncml import`: files of contacts, and of other items, into a book.
 
 use crate::books::{self, BookKind};
 use crate::cards;
 use crate::database::{self, DatabaseArgs};
 use crate::failure::{Exit, Failure, Result};
 use crate::folder::is_packed;
+use crate::interchange::{SourceArgs, Taken};
 use crate::output;
+use crate::progress::Progress;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fs;
+use std::io::{BufRead as _, Write as _, stderr, stdin};
 use std::path::{Path, PathBuf};
+use syncml::contact::diff::diff;
+use syncml::contact::identity::Kind;
+use syncml::service::interchange::{Choice, Decide, Difference, Import};
 use syncml::store::{AccountNo, BookWriter, DeviceNo, Draft, Store, StoreError, Verdict, local_origin};
 use syncml::transport::http::now;
 
@@ -29,7 +35,13 @@ pub(crate) struct Args {
     /// Files, and folders of files; a file may hold many cards
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Only say what would be added; `syncml match` says more
+    #[command(flatten)]
+    source: SourceArgs,
+    /// What becomes of a contact that the book has with other details: what the file says takes the place of what the book says;
+    /// only what the book lacks is taken; it is added beside the book's; asked for each; or left out
+    #[arg(long, value_enum, default_value = "add")]
+    on_conflict: OnConflict,
+    /// Only say what would be done; `syncml match` says more
     #[arg(long)]
     dry_run: bool,
     /// Output for machines
@@ -37,13 +49,22 @@ pub(crate) struct Args {
     pub(crate) json: bool,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum OnConflict {
+    Overwrite,
+    Merge,
+    Add,
+    Ask,
+    Skip,
+}
+
 /// What an import did.
 #[derive(Debug, Default)]
-pub(crate) struct Imported {
-    pub(crate) added: usize,
+struct Imported {
+    added: usize,
     /// Already in the book, in the same words or others that mean the same.
-    pub(crate) known: usize,
-    pub(crate) skipped: Vec<(String, String)>,
+    known: usize,
+    skipped: Vec<(String, String)>,
     /// Whether nothing is written, and what would have been.
     dry: bool,
     dreamt: HashSet<[u8; 16]>,
@@ -53,6 +74,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let book = books::named(&args.book)?;
     let store = args.db.open()?;
     let account = database::account(store.as_ref(), &args.user)?;
+    if book.book.kind() == Kind::Contact {
+        return contacts(args, store.as_ref(), account, book);
+    }
     let done = import(store.as_ref(), account, book, &args.paths, args.dry_run)?;
     if args.json {
         output::json(&serde_json::json!({
@@ -74,14 +98,127 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if done.skipped.is_empty() { Ok(()) } else { Err(Failure::told(Exit::Problems)) }
 }
 
+/// Contacts between two words about how far it is.
+const SAID: u64 = 20_000;
+
+fn contacts(args: &Args, store: &dyn Store, account: AccountNo, book: &BookKind) -> Result<()> {
+    let mut decide: Box<dyn Decide> = match args.on_conflict {
+        OnConflict::Overwrite => Box::new(Choice::Overwrite),
+        OnConflict::Merge => Box::new(Choice::Merge),
+        OnConflict::Add => Box::new(Choice::Add),
+        OnConflict::Skip => Box::new(Choice::Skip),
+        OnConflict::Ask if args.json => {
+            return Err(Failure::usage("--on-conflict ask: with --json there is nobody to ask"));
+        }
+        OnConflict::Ask => Box::new(Asking { always: None }),
+    };
+    let files = files(book, &args.paths)?;
+    let mut taken = Taken::default();
+    let progress = Progress::new(args.json, None);
+    let begin = if args.dry_run { Import::rehearsed } else { Import::new };
+    let mut import = begin(store, account, book.book, now(), decide.as_mut())?;
+    let (mut count, mut ended) = (0_u64, false);
+    for path in files {
+        ended |= !args.source.each(book, &path, &mut taken, &mut |card| {
+            count += 1;
+            if count.is_multiple_of(SAID) {
+                progress.say(&format!("{count} read, {} added", import.done().added));
+            }
+            Ok(import.put(card)?)
+        })?;
+        if ended {
+            break;
+        }
+    }
+    let (done, ended) = import.finish().map(|(done, whole)| (done, ended || !whole))?;
+    progress.end();
+    if args.json {
+        output::json(&serde_json::json!({
+            "ok": taken.skipped.is_empty() && !ended,
+            "dry_run": args.dry_run,
+            "added": done.added,
+            "known": done.known,
+            "overwritten": done.overwritten,
+            "merged": done.merged,
+            "beside": done.beside,
+            "left": done.left,
+            "unknown_columns": taken.unknown.iter().flat_map(|(_, columns)| columns).collect::<Vec<_>>(),
+            "skipped": taken.skipped_json(),
+        }));
+    } else {
+        let (added, there) = match args.dry_run {
+            true => ("would be added", "are there already"),
+            false => ("added", "were there already"),
+        };
+        println!("{} {added}, {} {there}", done.added, done.known);
+        for (count, what) in [
+            (done.overwritten, "overwritten"),
+            (done.merged, "merged"),
+            (done.beside, "added beside others that say something else of the same contact"),
+            (done.left, "left out, since the book says something else of the same contact"),
+        ] {
+            if count > 0 {
+                println!("{count} {}{what}", if args.dry_run { "would be " } else { "" });
+            }
+        }
+    }
+    taken.tell();
+    if ended {
+        return Err(Failure::new(Exit::Interrupted, "stopped when asked; what was done before stays done"));
+    }
+    if taken.skipped.is_empty() { Ok(()) } else { Err(Failure::told(Exit::Problems)) }
+}
+
+/// Asks whoever sits there.
+struct Asking {
+    /// What was answered for all that come.
+    always: Option<Choice>,
+}
+
+impl Decide for Asking {
+    fn settled(&self) -> Option<Choice> {
+        self.always
+    }
+
+    fn decide(&mut self, difference: &Difference<'_>) -> Option<Choice> {
+        // Those of the step that was asked about last.
+        if self.always.is_some() {
+            return self.always;
+        }
+        let name = syncml::contact::identity::identify(Kind::Contact, difference.new).label;
+        eprintln!("{} is in the book, and says something else:", name.as_deref().unwrap_or(books::NO_NAME));
+        let said = diff(difference.here, difference.new).unwrap_or_default();
+        // What it says nothing of stays, whatever the answer.
+        for said in said.into_iter().filter(|said| !said.after.is_empty()) {
+            let side = |texts: &[String]| if texts.is_empty() { "nothing".to_owned() } else { texts.join(" | ") };
+            eprintln!("  {}: {} -> {}", said.property, side(&said.before), side(&said.after));
+        }
+        loop {
+            eprint!("[o]verwrite, [m]erge, [a]dd, [s]kip, [q]uit; in capitals for all that come: ");
+            drop(stderr().flush());
+            let mut answer = String::new();
+            if stdin().lock().read_line(&mut answer).unwrap_or(0) == 0 {
+                return None;
+            }
+            let answer = answer.trim();
+            let choice = match answer.to_ascii_lowercase().as_str() {
+                "o" | "overwrite" => Choice::Overwrite,
+                "m" | "merge" => Choice::Merge,
+                "a" | "add" => Choice::Add,
+                "s" | "skip" => Choice::Skip,
+                "q" | "quit" => return None,
+                _ => continue,
+            };
+            if answer.starts_with(|char: char| char.is_ascii_uppercase()) {
+                self.always = Some(choice);
+            }
+            return Some(choice);
+        }
+    }
+}
+
 /// Brings files into a book, a page of items per step; or, dry, says what would be added.
-pub(crate) fn import(
-    store: &dyn Store,
-    account: AccountNo,
-    book: &BookKind,
-    paths: &[PathBuf],
-    dry: bool,
-) -> Result<Imported> {
+fn import(store: &dyn Store, account: AccountNo, book: &BookKind, paths: &[PathBuf], dry: bool) -> Result<Imported> {
     let mut done = Imported { dry, ..Imported::default() };
     let mut waiting = Vec::new();
     let origin = origin(store, account)?;

@@ -8,6 +8,7 @@ use crate::folder::{Folder, MAX_CARD};
 use crate::link::Link;
 use crate::output::{Table, bytes};
 use crate::progress::Progress;
+use crate::route::Route;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +21,6 @@ use syncml::store::replica::{Book, ReplicaOptions, ReplicaReport, collect, colle
 use syncml::store::{AccountNo, Store, Verdict};
 use syncml::sync::DeletionGuard;
 use syncml::sync::filter::FilterType;
-use syncml::transport::http::client::{self, HttpClient};
 use syncml::transport::http::now;
 use uuid::Uuid;
 
@@ -98,10 +98,10 @@ impl Job<'_> {
                 collect_some(store.as_ref(), own.account, self.book.book, &mut aligned, ids, &self.options(), now())?
             }
         };
-        let http = HttpClient::new(self.link.http.clone())?;
+        let mut route = Route::open(&self.link)?;
         progress.say(&format!("connecting to {}", self.link.to));
         let mut session = self.begin(store, own)?;
-        let ran = client::run(&mut session, &http, progress);
+        let ran = route.run(&mut session, progress);
         progress.say("writing the folder");
         let delivered = self.deliver(store.as_ref(), own, book)?;
         let failure = ran.err().map(Failure::from);
@@ -137,7 +137,7 @@ impl Job<'_> {
 
     /// Begins the session.
     pub(crate) fn begin(&self, store: &Arc<dyn Store>, own: &Own) -> Result<Client> {
-        let Link { to, encoding, version, credentials, control, server, http } = self.link.clone();
+        let Link { to, others: _, encoding, version, credentials, control, server, http } = self.link.clone();
         let device_id = self.device_id.map_or_else(|| own.device_id.clone(), str::to_owned);
         if let Some(control) = &control
             && control.key()?.device_id() != device_id
@@ -216,8 +216,7 @@ fn look_in(link: &Link, control: &Arc<Station>, progress: &mut Progress) -> Resu
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new([0; 32]));
     let own = Own::of(store.as_ref(), None)?;
     let mut session = Client::begin(Arc::clone(&store), own.account, config, now())?;
-    let http = HttpClient::new(http)?;
-    client::run(&mut session, &http, progress)?;
+    Route::open(link)?.run(&mut session, progress)?;
     Ok(())
 }
 

@@ -16,9 +16,12 @@ use syncml::transport::http::client;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LinkArgs {
-    /// The server's address
+    /// The server's address: http://, https://, tcp:// or obex:// with host and port, or dropbox:FOLDER
     #[arg(long, value_name = "URL")]
     to: String,
+    /// Another address of the same server, to go on at when that one fails; may be said again
+    #[arg(long = "or", value_name = "URL")]
+    others: Vec<String>,
     /// The account
     #[arg(long, value_name = "NAME")]
     user: String,
@@ -83,6 +86,8 @@ enum Auth {
 #[derive(Clone)]
 pub(crate) struct Link {
     pub(crate) to: String,
+    /// Other addresses of the same server.
+    pub(crate) others: Vec<String>,
     pub(crate) encoding: Encoding,
     pub(crate) version: Version,
     pub(crate) credentials: Credentials,
@@ -98,6 +103,7 @@ impl LinkArgs {
         http.max_msg_size = self.max_msg_size;
         let link = Link {
             to: self.to.clone(),
+            others: self.others.clone(),
             encoding: match self.encoding {
                 Written::Xml => Encoding::Xml,
                 Written::Wbxml => Encoding::Wbxml,
@@ -113,7 +119,7 @@ impl LinkArgs {
             http,
         };
         if matches!(self.auth, Auth::Basic | Auth::Device) {
-            network::warn_in_the_open(&self.to);
+            std::iter::once(&self.to).chain(&self.others).for_each(|uri| network::warn_in_the_open(uri));
         }
         Ok(link)
     }

@@ -113,7 +113,7 @@ fn write(store: &dyn Store, account: AccountNo, book: &BookKind, item: &ItemRow<
 }
 
 /// Visits all live items, page by page, in the order of their revisions.
-fn for_each(
+pub(crate) fn for_each(
     store: &dyn Store,
     account: AccountNo,
     book: &BookKind,

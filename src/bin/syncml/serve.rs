@@ -1,5 +1,6 @@
 //! `syncml serve`.
 
+use crate::beside::{self, Beside, BesideArgs};
 use crate::database::DatabaseArgs;
 use crate::failure::{Exit, Failure, Result};
 use crate::limits::LimitArgs;
@@ -42,6 +43,8 @@ pub(crate) struct Args {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: String,
+    #[command(flatten)]
+    beside: BesideArgs,
     /// Where to answer /metrics, /healthz and /readyz, such as 127.0.0.1:9180. Nobody is asked who he is there, so let
     /// nobody else reach it; without this it is off
     #[arg(long, value_name = "ADDR")]
@@ -125,6 +128,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     options.grace = Duration::from_secs(args.grace);
     options.on_report = Some(Arc::new(move |report: &Report| tell(report, json)));
     options.beside = args.console.then(|| console::router(store.clone(), &options));
+    let also = args.beside.open(args.behind_tls, options.grace)?;
+    let places = also.places();
     let announce = |address: SocketAddr, watching: Option<SocketAddr>| {
         if let Some(address) = watching {
             info!(%address, "metrics, health and readiness");
@@ -132,16 +137,28 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let url = format!("http://{address}{PATH}");
         let page = args.console.then(|| format!("http://{address}/console"));
         if json {
-            output::json(&serde_json::json!({ "listening": url, "console": page }));
+            output::json(&serde_json::json!({ "listening": url, "console": page, "also": places }));
         } else {
             println!("listening on {url}");
             if let Some(page) = page {
                 println!("console on {page}");
             }
+            places.iter().for_each(|place| println!("also on {place}"));
         }
     };
-    let server = Server::new(store, config)?.with_host(Arc::new(Own(own))).with_errands(Arc::new(Desk));
-    let job = Job { server, options, listen: &args.listen, monitor: args.monitor.as_deref(), purge: args.purge.job() };
+    let host = Arc::new(Own(own));
+    let serving = |config| -> Result<Server> {
+        Ok(Server::new(store.clone(), config)?.with_host(host.clone()).with_errands(Arc::new(Desk)))
+    };
+    let letters = args.beside.for_letters(&config).map(serving).transpose()?;
+    let job = Job {
+        server: serving(config)?,
+        options,
+        listen: &args.listen,
+        monitor: args.monitor.as_deref(),
+        purge: args.purge.job(),
+        beside: Some((also, letters)),
+    };
     job.run(announce, interrupted)
 }
 
@@ -161,6 +178,8 @@ struct Job<'a> {
     listen: &'a str,
     monitor: Option<&'a str>,
     purge: Option<Purge>,
+    /// What is listened to beside HTTP, and who answers letters.
+    beside: Option<(Beside, Option<Server>)>,
 }
 
 impl Job<'_> {
@@ -202,10 +221,24 @@ impl Job<'_> {
         }
         // Before anybody is told that the server stands, so that no signal is lost.
         let shutdown = shutdown();
+        let running = self.beside.map(|(also, letters)| {
+            let reception = |server| beside::reception(server, self.options.on_report.clone());
+            also.start(&reception(server.clone()), letters.map(|letters| reception(Arc::new(letters))))
+        });
+        let stop = running.as_ref().map(beside::Running::stopper);
+        let shutdown = async move {
+            shutdown.await;
+            if let Some(stop) = stop {
+                // It may wait for a connection that wakes a listener.
+                drop(tokio::task::spawn_blocking(stop));
+            }
+        };
         ready(address, watching);
-        serve(listener, server, self.options, shutdown)
-            .await
-            .map_err(|error| Failure::new(Exit::Problems, format!("the listener failed: {error}")))
+        let served = serve(listener, server, self.options, shutdown).await;
+        if let Some(running) = running {
+            drop(tokio::task::spawn_blocking(|| running.join()).await);
+        }
+        served.map_err(|error| Failure::new(Exit::Problems, format!("the listener failed: {error}")))
     }
 }
 
@@ -244,7 +277,7 @@ impl InProcess {
             let server = Server::new(store, config)?;
             let mut options = Options::default();
             options.on_report = on_report;
-            let job = Job { server, options, listen: &listen, monitor: None, purge: None };
+            let job = Job { server, options, listen: &listen, monitor: None, purge: None, beside: None };
             job.run(announce, || async { drop(stopped.await) })
         });
         match address.recv() {

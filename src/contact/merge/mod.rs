@@ -18,7 +18,7 @@ use super::card::{Card, decode_document};
 use super::identity::fingerprint;
 
 pub(in crate::contact) use copy::Groups;
-pub use three::{Prefer, merge3};
+pub use three::{Prefer, merge3, take};
 pub(in crate::contact) use three::{merge_seen, numbered};
 pub use union::union;
 

@@ -290,3 +290,57 @@ fn merge3_takes_what_each_side_changed() {
         assert_eq!(losers, conflicts, "{why}");
     }
 }
+
+#[test]
+fn x2_take_brings_back_what_is_named_and_nothing_else() {
+    for (why, ours, theirs, names, wanted) in [
+        (
+            "one field",
+            &["N:D", "TITLE:a", "NOTE:n"][..],
+            &["N:E", "TITLE:b"][..],
+            &["TITLE"][..],
+            &["N:D", "TITLE:b", "NOTE:n"][..],
+        ),
+        ("in any case", &["N:D", "TITLE:a"], &["N:D", "TITLE:b"], &["title"], &["N:D", "TITLE:b"]),
+        ("it was added", &["N:D"], &["N:D", "TITLE:b", "ROLE:r"], &["TITLE"], &["N:D", "TITLE:b"]),
+        ("it was removed", &["N:D", "TITLE:a", "ROLE:r"], &["N:D"], &["TITLE"], &["N:D", "ROLE:r"]),
+        ("the same", &["N:D", "TITLE:a"], &["N:E", "TITLE:a"], &["TITLE"], &["N:D", "TITLE:a"]),
+        ("nothing named", &["N:D", "TITLE:a"], &["N:E", "TITLE:b"], &[], &["N:D", "TITLE:a"]),
+        (
+            "all that repeat",
+            &["N:D", "TEL:1", "TEL:2"],
+            &["N:D", "TEL:2", "TEL:3"],
+            &["TEL"],
+            &["N:D", "TEL:2", "TEL:3"],
+        ),
+        (
+            "FN follows N",
+            &["N:Doe;Ann", "FN:Ann Doe"],
+            &["N:Roe;Ann", "FN:Ann Roe"],
+            &["N"],
+            &["N:Roe;Ann", "FN:Ann Roe"],
+        ),
+        (
+            "FN of its own stays",
+            &["N:Doe;Ann", "FN:Boss"],
+            &["N:Roe;Ann", "FN:Ann Roe"],
+            &["N"],
+            &["N:Roe;Ann", "FN:Boss"],
+        ),
+        (
+            "labels go along",
+            &["N:D", "a.URL:x", "a.X-ABLabel:old"],
+            &["N:D", "b.URL:y", "b.X-ABLabel:new"],
+            &["URL"],
+            &["N:D", "item1.URL:y", "item1.X-ABLabel:new"],
+        ),
+    ] {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let (ours, theirs) = (card("3.0", ours), card("3.0", theirs));
+        let taken = take(&ours, &theirs, &names).unwrap();
+        assert_eq!(inner(&taken.content), wanted, "{why}");
+        assert_eq!(taken.changed, taken.content != ours, "{why}");
+        assert_eq!(take(&taken.content, &theirs, &names).unwrap().content, taken.content, "{why}, again");
+    }
+    assert!(take(b"no card", &card("3.0", &["N:D"]), &[]).is_none());
+}

@@ -89,6 +89,22 @@ pub(in crate::contact) fn merge_seen(
     Some(Merge::of(Prefer::Incoming, &seen, &seen, &incoming, hidden).run().content)
 }
 
+/// `ours` with what `theirs` says of the properties of these names, and nothing else of it: what a conflict took away is
+/// brought back so. FN follows N if it only repeated that (law L8). `None` if one is no card.
+pub fn take(ours: &[u8], theirs: &[u8], names: &[String]) -> Option<Merged> {
+    let (ours, theirs) = (decode_document(ours), decode_document(theirs));
+    let (ours, theirs) = (Card::parse(&ours).ok()?, Card::parse(&theirs).ok()?);
+    let (our_canon, their_canon) = (Canon::of(&ours), Canon::of(&theirs));
+    let unnamed = |card: &Card<'_>, property: usize| {
+        let name = canonical_name(card.properties()[property].name());
+        !names.iter().any(|named| named.eq_ignore_ascii_case(name))
+    };
+    let hidden = |property: usize, _: usize| unnamed(&ours, property);
+    let current = Side::of(&ours, &our_canon, &hidden);
+    let incoming = Side::of(&theirs, &their_canon, &|property, _| unnamed(&theirs, property));
+    Some(Merge::of(Prefer::Incoming, &current, &current, &incoming, &hidden).run())
+}
+
 /// The lines of a card: of which property, which of its lines, and what it says.
 pub(in crate::contact) fn numbered(canon: &Canon) -> impl Iterator<Item = (usize, usize, &[u8])> {
     let mut last = (usize::MAX, 0);

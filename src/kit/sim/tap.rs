@@ -5,9 +5,9 @@ use crate::message::{Op, Timestamp};
 use crate::store::search::{ItemTerms, Place};
 use crate::store::watch::{Observer, Watched};
 use crate::store::{
-    AccountNo, AuditRow, BlobNo, BlobRow, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Directory, Guid, ItemRow,
-    Keys, LensNo, MapRow, NewStaged, OutgoingRow, PairRow, PartialRow, PastRow, RestoreRow, Result, Revision,
-    RevisionRow, SentRef, SessionKey, SessionRow, StagedRow, Store, StoreError, Token, Tx, Verdict, ViewFp,
+    AccountNo, AuditRow, BlobNo, BlobRow, BookNo, BookRow, ConflictRow, DeviceNo, DeviceRow, Direction, Directory,
+    Guid, ItemRow, Keys, LensNo, MapRow, NewStaged, OutgoingRow, PairRow, PartialRow, PastRow, RestoreRow, Result,
+    Revision, RevisionRow, SentRef, SessionKey, SessionRow, StagedRow, Store, StoreError, Token, Tx, Verdict, ViewFp,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -195,6 +195,20 @@ impl Tx for TapTx<'_> {
 
     fn by_words(&mut self, book: Option<BookNo>, want: &TermQuery, after: i64, limit: usize) -> Result<Vec<Place>> {
         self.inner.by_words(book, want, after, limit)
+    }
+
+    // Not counted: conflicts come with the items that decided them, and recorded schedules keep their places.
+
+    fn conflicts(&mut self, book: BookNo, before: Revision, limit: usize) -> Result<Vec<ConflictRow>> {
+        self.inner.conflicts(book, before, limit)
+    }
+
+    fn conflicts_at(&mut self, book: BookNo, which: &[Revision]) -> Result<Vec<Option<ConflictRow>>> {
+        self.inner.conflicts_at(book, which)
+    }
+
+    fn put_conflicts(&mut self, book: BookNo, rows: &[ConflictRow]) -> Result<()> {
+        self.inner.put_conflicts(book, rows)
     }
 
     // Not counted: whoever notes news has just put a book, and recorded schedules keep their places.

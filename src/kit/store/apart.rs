@@ -194,6 +194,11 @@ probes! {
     superseded ByAccount: |tx, ids| shown(tx.superseded(ids.book, Revision(0), 1, 9)),
     purge ByAccount: |tx, ids| in_book(tx, ids, |tx| tx.purge(ids.book, &[(ids.guid, Revision(1))])),
     put_past ByAccount: |tx, ids| in_book(tx, ids, |tx| tx.put_past(ids.book, &[past_of(ids)])),
+    conflicts ByAccount: |tx, ids| shown(tx.conflicts(ids.book, ALL, 9)),
+    conflicts_at ByAccount: |tx, ids| shown(tx.conflicts_at(ids.book, &[Revision(ids.revision.0 - 1)])),
+    put_conflicts ByAccount: |tx, ids| in_book(tx, ids, |tx| {
+        tx.put_conflicts(ids.book, &[conflict_row(2), conflict_row(3)])
+    }),
     restores ByAccount: |tx, ids| shown(tx.restores(ids.book, 9)),
     put_restore ByAccount: |tx, ids| in_book(tx, ids, |tx| {
         tx.put_restore(ids.book, &RestoreRow { target: Revision(99), ..restore_row(3) })

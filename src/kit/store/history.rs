@@ -3,7 +3,8 @@
 use super::support::*;
 use crate::contact::identity::LARGE;
 use crate::store::{
-    AccountNo, BookNo, BookRow, Draft, Guid, ItemRow, PastRow, RestoreRow, Revision, RevisionRow, Store, StoreError,
+    AccountNo, BookNo, BookRow, ConflictRow, Draft, Guid, ItemRow, PastRow, RestoreRow, Revision, RevisionRow, Store,
+    StoreError, Winner,
 };
 use std::collections::BTreeMap;
 
@@ -349,6 +350,43 @@ pub(super) fn purged(store: &dyn Store) -> Outcome {
         tx.purge(BookNo::FILES, &[(Guid(1), Revision(5))])
     })?;
     holds("nothing refers to it any more", !is_there()?)
+}
+
+pub(super) fn conflicts(store: &dyn Store) -> Outcome {
+    let ann = account(store, "ann")?;
+    let put = |rows: Vec<ConflictRow>| {
+        write(store, ann, move |tx| {
+            tx.lock_books(&[BOOK])?;
+            tx.put_conflicts(BOOK, &rows)
+        })
+    };
+    let list = |book, before, limit| read(store, ann, move |tx| tx.conflicts(book, Revision(before), limit));
+    let row = conflict_row;
+    let kept = ConflictRow { won: Winner::Both, lost: None, origin: None, fields: Vec::new(), ..row(9) };
+    same("none yet", list(BOOK, i64::MAX, 9)?, vec![])?;
+    refused("without the lock", write(store, ann, |tx| tx.put_conflicts(BOOK, &[row(7)])))?;
+    put(vec![])?;
+    put(vec![row(5), row(7)])?;
+    put(vec![kept.clone(), ConflictRow { won: Winner::Here, ..row(11) }])?;
+    put(vec![ConflictRow { fields: Vec::new(), ..row(7) }])?;
+    let here = ConflictRow { won: Winner::Here, ..row(11) };
+    same("newest first", list(BOOK, i64::MAX, 9)?, vec![here.clone(), kept.clone(), row(7), row(5)])?;
+    same("a page", list(BOOK, 11, 2)?, vec![kept.clone(), row(7)])?;
+    same("of another book", list(OTHER_BOOK, i64::MAX, 9)?, vec![])?;
+    let at = read(store, ann, |tx| tx.conflicts_at(BOOK, &[9, 8, 7].map(Revision)))?;
+    same("by revision", at, vec![Some(kept), None, Some(row(7))])?;
+    // What lost is revision 4, 6 and 10; revision 9 lost nothing, and nothing but that is the end of it.
+    let purge = |guid, revision| {
+        write(store, ann, move |tx| {
+            tx.lock_books(&[BOOK])?;
+            tx.purge(BOOK, &[(Guid(guid), Revision(revision))])
+        })
+    };
+    purge(1, 7)?;
+    same("its own revision is not what it lost", list(BOOK, i64::MAX, 9)?.len(), 4)?;
+    purge(1, 6)?;
+    purge(3, 9)?;
+    same("gone with what they lost", list(BOOK, i64::MAX, 9)?, vec![here, row(5)])
 }
 
 pub(super) fn restores(store: &dyn Store) -> Outcome {

@@ -160,6 +160,7 @@ cases! {
         superseded: "Superseded revisions are listed by number, with what ended them.",
         purged: "Superseded revisions are removed, and large contents with the last that refers to them.",
         past_put: "Superseded revisions are put as they were elsewhere.",
+        conflicts: "Conflicts come back as they were put, newest first or by revision, and go with what they lost.",
         restores: "Restores come back as they were put, newest first.",
     }
     search {
@@ -249,7 +250,7 @@ macro_rules! store_kit_tests {
             book_rows book_unlocked item_rows item_conflicts book_list book_adopted writer_numbers
             ten_thousand
             changes_in_order changes_in_pages revisions history
-            as_of log log_in_pages superseded purged past_put restores
+            as_of log log_in_pages superseded purged past_put conflicts restores
             fingerprints match_keys match_keys_while_indexing children
             words words_follow words_in_pages words_as_a_scan
             pairs lenses map_rows maps_stay_one_to_one maps_retired maps_carried maps_dropped map_pages
@@ -265,7 +266,7 @@ macro_rules! store_kit_tests {
         }
         #[test]
         fn no_case_is_missing() {
-            assert_eq!($crate::kit::store::CASES.len(), 81);
+            assert_eq!($crate::kit::store::CASES.len(), 82);
         }
     };
     (@ $open:expr; $($name:ident)*) => {

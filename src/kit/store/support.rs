@@ -5,9 +5,9 @@ use crate::contact::search::TermQuery;
 use crate::message::{Op, Timestamp};
 use crate::store::search::ItemTerms;
 use crate::store::{
-    self, AccountNo, BlobNo, BookNo, BookWriter, DeviceNo, DeviceRow, Direction, Draft, Guid, Hold, HoldReason,
-    ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase, RestoreRow,
-    Revision, SentRef, SessionRow, Store, StoreError, Token, Tx, Verdict,
+    self, AccountNo, BlobNo, BookNo, BookWriter, ConflictRow, DeviceNo, DeviceRow, Direction, Draft, Guid, Hold,
+    HoldReason, ItemRow, LensNo, MapRow, MapState, NewStaged, OutgoingRow, OutgoingState, PairRow, PartialRow, Phase,
+    RestoreRow, Revision, SentRef, SessionRow, Store, StoreError, Token, Tx, Verdict, Winner,
 };
 use std::fmt::Debug;
 
@@ -243,6 +243,18 @@ pub(super) fn staged_change(epoch: i64, luid: &str, op: Op, content: &str) -> Ne
     }
 }
 
+pub(super) fn conflict_row(revision: i64) -> ConflictRow {
+    ConflictRow {
+        revision: Revision(revision),
+        guid: Guid(1),
+        origin: Some(DeviceNo(1)),
+        at: NOW,
+        won: Winner::Peer,
+        lost: Some(Revision(revision - 1)),
+        fields: vec!["TEL".to_owned(), "X-\"ODD\0".to_owned()],
+    }
+}
+
 pub(super) fn restore_row(id: i64) -> RestoreRow {
     RestoreRow {
         id: Revision(id),
@@ -305,6 +317,8 @@ pub(super) fn dump(tx: &mut dyn Tx) -> store::Result<String> {
             say("states", &tx.states(book, at, Guid(0), usize::MAX)?);
             say("as of", &tx.as_of(book, at, &guids)?);
         }
+        say("conflicts", &tx.conflicts(book, ALL, usize::MAX)?);
+        say("conflicts at", &tx.conflicts_at(book, &(1..=12).map(Revision).collect::<Vec<_>>())?);
         say("restores", &tx.restores(book, usize::MAX)?);
         say("prints", &tx.by_fingerprint(book, &prints, 32)?);
         say("keys", &tx.by_match_key(book, &[b'o', b'e', b't', b'u'].map(u64::from), 32)?);
@@ -357,6 +371,7 @@ pub(super) fn fill(tx: &mut dyn Tx) -> store::Result<()> {
         tx.index_more(book, 100)?;
         delete(tx, book, added[1].guid)?;
         tx.put_words(book, &[ItemTerms { guid: added[0].guid, terms: vec!["awuno".to_owned()] }], Revision(4))?;
+        tx.put_conflicts(book, &[conflict_row(2)])?;
         tx.put_restore(book, &restore_row(3))?;
         tx.put_pair(&pair_row(phone, book))?;
         let unconfirmed = MapRow { state: MapState::Unconfirmed, ..map_row(2, "2", 3) };
@@ -392,6 +407,7 @@ pub(super) fn disturb(tx: &mut dyn Tx) -> store::Result<()> {
         writer.replace(&old, draft("two"));
         writer.flush(tx)?;
         tx.put_words(book, &[ItemTerms { guid: Guid(1), terms: Vec::new() }], Revision(7))?;
+        tx.put_conflicts(book, &[conflict_row(7)])?;
         tx.purge(book, &[(Guid(1), Revision(1))])?;
         tx.put_restore(book, &restore_row(3))?;
         tx.put_restore(book, &RestoreRow { ended: Some(NOW), ..restore_row(4) })?;

@@ -3,6 +3,7 @@
 use super::Asked;
 use super::answer::{Answer, Wrong};
 use super::books::name;
+use super::conflicts;
 use super::frame::{Frame, action, moment, table};
 use super::html::{Element, Html, Link, el};
 use super::live;
@@ -24,6 +25,8 @@ pub(super) struct Shown {
 pub(super) struct ShownBook {
     pub(super) book: BookRow,
     pub(super) pair: PairRow,
+    /// Conflicts that came with the device, among the newest of the book.
+    conflicts: usize,
     /// The fields that the device can hold; none said: all.
     holds: Vec<String>,
 }
@@ -31,17 +34,19 @@ pub(super) struct ShownBook {
 /// The devices that synced, with their books.
 pub(super) fn all(tx: &mut dyn Tx) -> StoreResult<Vec<Shown>> {
     let books = tx.books()?;
+    let decided = books.iter().map(|row| conflicts::newest(tx, row.book)).collect::<StoreResult<Vec<_>>>()?;
     let mut found = Vec::new();
     for row in tx.devices()?.into_iter().filter(|row| !row.is_local() && !is_forgotten(row)) {
         let mut of_device = Vec::new();
-        for book in &books {
+        for (book, decided) in books.iter().zip(&decided) {
             let Some(pair) = tx.pair(row.device, book.book)? else { continue };
             let lens = match pair.lens {
                 Some(number) if number.0 < 0 => tx.lens(number)?.and_then(|bytes| Lens::decode(&bytes)),
                 _ => None,
             };
             let holds = lens.map(|lens| lens.held()).unwrap_or_default();
-            of_device.push(ShownBook { book: book.clone(), pair, holds });
+            let conflicts = conflicts::counted(decided, row.device);
+            of_device.push(ShownBook { book: book.clone(), pair, conflicts, holds });
         }
         found.push(Shown { row, books: of_device });
     }
@@ -98,6 +103,12 @@ fn line(asked: &Asked, shown: &ShownBook) -> Vec<Html> {
         (kind, Phase::Idle, _) => (kind, Phrase::ResultBroken),
         (kind, ..) => (kind, Phrase::ResultOpen),
     };
+    let decided = shown.conflicts;
+    let decided = (decided > 0).then(|| {
+        let count = if decided < conflicts::COUNTED { decided.to_string() } else { format!("{decided}+") };
+        let text = asked.language.fill(Phrase::SomeConflicts, &[&count]);
+        [Html::from(" "), el("a").to("href", &conflicts::address(shown.book.book)).text(text).into()]
+    });
     let behind = (shown.book.head.0 - pair.cursor.0).max(0).to_string();
     let holds = match shown.holds.is_empty() {
         true => say(Phrase::Everything).to_owned(),
@@ -108,7 +119,7 @@ fn line(asked: &Asked, shown: &ShownBook) -> Vec<Html> {
         el("bdi").text(name(asked, shown.book.book)).into(),
         last_sync(asked, pair),
         named(kind).into(),
-        say(result).into(),
+        std::iter::once(Html::from(say(result))).chain(decided.into_iter().flatten()).collect(),
         behind.as_str().into(),
         holds.into(),
     ]

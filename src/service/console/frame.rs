@@ -70,7 +70,9 @@ impl<'a> Frame<'a> {
             (Phrase::Devices, Link::new("/devices"), "/devices"),
             (Phrase::Held, Link::new("/held"), "/held"),
         ];
-        let past = self.asked.path.contains("/history") || self.asked.path.ends_with("/restore");
+        let past = self.asked.path.contains("/history")
+            || self.asked.path.ends_with("/conflicts")
+            || self.asked.path.ends_with("/restore");
         let here = match self.asked.path.as_str() {
             _ if past => "/history",
             path if path.starts_with("/lost") => "/devices",

@@ -14,6 +14,7 @@
 mod answer;
 mod books;
 mod card;
+mod conflicts;
 mod devices;
 mod edit;
 mod form;

@@ -3,14 +3,15 @@
 use super::Asked;
 use super::answer::{Answer, Wrong};
 use super::books::{self, label, link, name};
+use super::conflicts;
 use super::frame::{Frame, action, button, hidden, moment, post, table};
 use super::html::{Element, Html, Link, el};
 use super::phrases::Phrase;
 use super::restore;
 use super::session::SignedIn;
 use crate::contact::diff::diff;
-use crate::store::history::{read, revisions};
-use crate::store::{BookNo, DeviceNo, Guid, Revision, RevisionRow};
+use crate::store::history::{conflicts_at, read, revisions};
+use crate::store::{BookNo, ConflictRow, DeviceNo, Guid, Revision, RevisionRow};
 use std::collections::HashMap;
 
 /// Revisions per page.
@@ -67,11 +68,16 @@ fn log(who: &SignedIn, asked: &Asked, book: BookNo, of: Option<Guid>) -> Result<
         return Err(Wrong::NotFound);
     }
     let origins = Origins::of(who)?;
+    let numbers: Vec<Revision> = rows.iter().map(|row| row.revision).collect();
+    let decided = conflicts_at(who.store(), who.account(), book, &numbers)?;
     let mut lines = Vec::new();
-    for row in &rows {
+    for (row, decided) in rows.iter().zip(&decided) {
         let text = called(who, asked, book, row)?;
         let link = el("a").to("href", &place(book, row)).add(el("bdi").text(text));
-        let kind = say(what(row));
+        let kind = match decided {
+            Some(_) if !row.deleted => say(Phrase::ChangedConflict),
+            _ => say(what(row)),
+        };
         let by = origins.name(asked, row.origin);
         lines.push(vec![moment(row.at).into(), kind.into(), link.into(), el("bdi").text(by).into()]);
     }
@@ -89,6 +95,7 @@ fn log(who: &SignedIn, asked: &Asked, book: BookNo, of: Option<Guid>) -> Result<
         rows.is_empty().then(|| el("p").text(say(Phrase::NoHistory))).into(),
         (!rows.is_empty()).then(|| table(&columns, lines)).into(),
         el("p").class("pages").add(older).into(),
+        el("p").class("actions").add(action(&conflicts::address(book), say(Phrase::Conflicts))).into(),
         match of {
             None => restore::earlier(who, asked, book)?,
             Some(_) => Html::default(),
@@ -131,6 +138,7 @@ pub(super) fn revision(who: &SignedIn, asked: &Asked) -> Result<Answer, Wrong> {
     let newest = revisions(who.store(), who.account(), book, Some(guid), Revision(i64::MAX), 1)?;
     let newest = newest.first().ok_or(Wrong::NotFound)?;
     let origins = Origins::of(who)?;
+    let decided = conflicts_at(who.store(), who.account(), book, &[at])?.pop().flatten();
     let (content, now) = (content(who, row)?, content(who, newest)?);
     let previous = rows.get(1).map(|row| self::content(who, row)).transpose()?.unwrap_or_default();
     let facts = el("dl")
@@ -142,7 +150,8 @@ pub(super) fn revision(who: &SignedIn, asked: &Asked) -> Result<Answer, Wrong> {
         .add(el("dt").text(say(Phrase::By)))
         .add(el("dd").add(el("bdi").text(origins.name(asked, row.origin))))
         .add(el("dt").text(say(Phrase::Revision)))
-        .add(el("dd").text(row.revision.to_string()));
+        .add(el("dd").text(row.revision.to_string()))
+        .add(decided.map(|decided| conflict(asked, book, &decided)));
     let can = newest.revision != row.revision && !(row.deleted && newest.deleted);
     let restore = post(who, &books::item(book, guid).then("restore"))
         .add(hidden("revision", &row.revision.to_string()))
@@ -163,6 +172,26 @@ pub(super) fn revision(who: &SignedIn, asked: &Asked) -> Result<Answer, Wrong> {
     .into_iter()
     .collect();
     Ok(Frame::new(who, asked, Phrase::History).ok(page))
+}
+
+/// What a revision decided: who won, what about, and where the loser is.
+fn conflict(asked: &Asked, book: BookNo, row: &ConflictRow) -> Html {
+    let say = |phrase| asked.language.say(phrase);
+    let fields = if row.fields.is_empty() { say(Phrase::WholeItem).to_owned() } else { row.fields.join(", ") };
+    let lost = row.lost.map(|lost| {
+        let text = asked.language.fill(Phrase::RevisionNumber, &[&lost.to_string()]);
+        let link = el("a").to("href", &books::item(book, row.guid).then("history").number(lost.0)).text(text);
+        [Html::from(el("dt").text(say(Phrase::LostValue))), el("dd").add(link).into()].into_iter().collect::<Html>()
+    });
+    [
+        Html::from(el("dt").text(say(Phrase::Conflict))),
+        el("dd").add(el("bdi").text(fields)).into(),
+        el("dt").text(say(Phrase::Outcome)).into(),
+        el("dd").text(say(conflicts::outcome(row.won))).into(),
+        lost.into(),
+    ]
+    .into_iter()
+    .collect()
 }
 
 /// The content of a revision; none of one that deleted.

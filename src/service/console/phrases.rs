@@ -215,6 +215,24 @@ phrases! {
     UndoRestore: "Undo", "撤销";
     NoHistory: "There is nothing.", "没有记录。";
     Older: "Older", "更早";
+    // Conflicts that were decided.
+    Conflicts: "Conflicts", "冲突";
+    ConflictsAre: "Where a device and others had changed the same thing, one stands. What lost is kept, and can be taken back.", "设备与其他来源更改了同一内容时，只保留其一。未采用的内容仍然保存，可以取回。";
+    NoConflicts: "There was no conflict.", "没有冲突。";
+    Fields: "Fields", "字段";
+    WholeItem: "all of it", "全部";
+    Outcome: "What stands", "采用";
+    WonHere: "what was here", "此处的内容";
+    WonPeer: "what the device said", "设备的内容";
+    WonBoth: "both, as two", "两者都保留";
+    LostValue: "What lost", "未采用";
+    RevisionNumber: "Revision {}", "版本 {}";
+    SeeCopy: "The copy", "副本";
+    TakeBackLost: "Take it back", "取回";
+    ChangedConflict: "changed, a conflict", "修改（冲突）";
+    SomeConflicts: "Conflicts: {}", "冲突：{}";
+    Conflict: "Conflict", "冲突";
+    NoSuchConflict: "That conflict is not kept any more, or nothing lost in it.", "该冲突已不再保留，或没有内容丢失。";
     // Devices.
     NoDevices: "No device has synced yet.", "还没有设备同步过。";
     LastSeen: "Last seen", "上次出现";

@@ -118,10 +118,11 @@ pub(super) fn book(who: &SignedIn, asked: &Asked, form: &Posted) -> Result<Answe
     }
 }
 
-fn refused(who: &SignedIn, asked: &Asked, book: BookNo, error: HistoryError) -> Result<Answer, Wrong> {
+pub(super) fn refused(who: &SignedIn, asked: &Asked, book: BookNo, error: HistoryError) -> Result<Answer, Wrong> {
     match error {
         HistoryError::Purged { .. } => Ok(sorry(who, asked, book, Phrase::RestorePurged)),
         HistoryError::Future { .. } => Ok(sorry(who, asked, book, Phrase::RestoreWrongTime)),
+        HistoryError::NoConflict { .. } => Ok(sorry(who, asked, book, Phrase::NoSuchConflict)),
         HistoryError::Overtaken => Ok(sorry(who, asked, book, Phrase::ChangedMeanwhile)),
         error => Err(error.into()),
     }

@@ -6,7 +6,7 @@ use super::frame::{self, Frame};
 use super::html::Link;
 use super::phrases::{Language, Phrase};
 use super::session::{Door, Posted, SignedIn};
-use super::{Asked, LANGUAGE_COOKIE, books, devices, edit, held, live, lost, past, restore, sign_in};
+use super::{Asked, LANGUAGE_COOKIE, books, conflicts, devices, edit, held, live, lost, past, restore, sign_in};
 use axum::http::{Method, StatusCode};
 use tracing::error;
 
@@ -51,6 +51,8 @@ const ROUTES: &[Route] = &[
     see("/book/#/item/#/history", past::item),
     see("/book/#/item/#/history/#", past::revision),
     act("/book/#/item/#/restore", restore::item),
+    see("/book/#/conflicts", conflicts::page),
+    act("/book/#/conflicts/take", conflicts::take),
     both("/book/#/restore", restore::plan, restore::book),
     see("/devices", devices::page),
     see("/devices/live", live::fragment),

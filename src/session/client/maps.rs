@@ -7,8 +7,8 @@ use crate::session::state::{Package, StoreState};
 use crate::session::turn::{broken, sent_ref};
 use crate::store::{Guid, MapRow, MapState, Result, Tx};
 
-/// Map entries sent in one message.
-const MAP_PAGE: usize = 200;
+/// Map entries sent in one message, if they fit: 40 KB of them.
+const MAP_PAGE: usize = 1_000;
 
 impl Step<'_> {
     pub(super) fn take_map_status(&mut self, tx: &mut dyn Tx, status: &Status<'_>) -> Result<()> {

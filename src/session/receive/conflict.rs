@@ -1,14 +1,14 @@
 //! Both sides have something to say of one item: who stands by policy, and where the loser is (§6.1, mission X2).
 //!
 //! The peer's word is always a revision of its own, and what came of it the next one, so that nothing is lost; which of them
-//! lost is noted for the report.
+//! lost is noted for the report, and in the store.
 
 use super::overlay::{Agreed, Overlay};
 use super::{OpenBook, Outcome};
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder, lost_fields, merged};
 use crate::session::report::ConflictNote;
-use crate::store::{Draft, Guid, ItemRow, LensNo, MapRow, OutgoingRow, Result, Tx};
+use crate::store::{Draft, Guid, ItemRow, LensNo, MapRow, OutgoingRow, Result, Revision, Tx, Winner};
 use crate::sync::{Action, Decision, Role};
 use std::borrow::Cow;
 
@@ -81,8 +81,8 @@ impl<'m> Overlay<'m> {
             Action::Overrule => {
                 let fields = differing(tx, open, &claim, Side::Peer)?;
                 let told = self.tell(open, &claim);
-                note(open, told.guid, fields, Some(open.role), Some(told.revision));
                 self.rewrite(open, &told, Content::of(&claim.item), claim.item.parent);
+                note(open, told.guid, fields, Some(open.role), Some(told.revision));
                 done
             }
             Action::Update if claim.item.deleted => {
@@ -100,35 +100,32 @@ impl<'m> Overlay<'m> {
             // A peer that sees a part of the card wins in that part; what it cannot see is as it was changed here.
             _ => {
                 let guid = claim.item.guid;
-                let lost = self.merge(tx, open, claim)?;
                 let wins = decision.action == Action::Update;
-                if let Some((fields, revision)) = lost.filter(|(fields, _)| wins || !fields.is_empty()) {
-                    note(open, guid, fields, Some(other(open.role)), Some(revision));
+                let here = claim.item.revision;
+                match self.merge(tx, open, claim)? {
+                    Some(fields) => note(open, guid, fields, Some(other(open.role)), Some(here)),
+                    None if wins => note(open, guid, Vec::new(), Some(other(open.role)), Some(here)),
+                    None => {}
                 }
                 Ok(if wins { Outcome::Done(decision.status) } else { Outcome::Merged(guid) })
             }
         }
     }
 
-    /// Merges; the fields in which the peer's word stands against ours, and the revision that has ours.
-    fn merge(
-        &mut self,
-        tx: &mut dyn Tx,
-        open: &mut OpenBook<'_, 'm>,
-        claim: Claim<'m>,
-    ) -> Result<Option<(Vec<String>, crate::store::Revision)>> {
+    /// Merges; the fields in which the peer's word stands against ours, if it does.
+    fn merge(&mut self, tx: &mut dyn Tx, open: &mut OpenBook<'_, 'm>, claim: Claim<'m>) -> Result<Option<Vec<String>>> {
         let (item, entry) = (claim.item.clone(), claim.entry.clone());
         let folder = claim.whole.folder;
         let told = self.tell(open, &claim);
         let base = tx.revisions(open.book(), &[(item.guid, entry.agreed_revision)])?.pop().flatten();
         let (result, fields) = match folder {
             // Moved there and changed here, or the other way round: both are done.
-            Folder::Is(_) if claim.same => (Content::of(&item), Vec::new()),
-            Folder::Is(_) if entry.view_fp == item.fingerprint => (Content::of(&told), Vec::new()),
+            Folder::Is(_) if claim.same => (Content::of(&item), None),
+            Folder::Is(_) if entry.view_fp == item.fingerprint => (Content::of(&told), None),
             _ => merged(open.kind, base.as_ref().map(|base| &*base.content), &item.content, &told),
         };
         self.rewrite(open, &told, result, if claim.moved { told.parent } else { item.parent });
-        Ok(Some((fields, item.revision)))
+        Ok(fields)
     }
 
     /// Records the peer's word, which both now agree on.
@@ -213,15 +210,15 @@ impl<'m> Overlay<'m> {
         match action {
             Action::BindAndMerge => {
                 let (result, fields) = merged(open.kind, None, &item.content, &told);
-                if !fields.is_empty() {
+                self.rewrite(open, &told, result, told.parent);
+                if let Some(fields) = fields {
                     note(open, guid, fields, Some(other(open.role)), Some(item.revision));
                 }
-                self.rewrite(open, &told, result, told.parent);
             }
             Action::BindAndOverrule => {
                 let fields = lost_fields(open.kind, None, &Content::of(&told), &Content::of(&item));
-                note(open, guid, fields, Some(open.role), Some(told.revision));
                 self.rewrite(open, &told, Content::of(&item), item.parent);
+                note(open, guid, fields, Some(open.role), Some(told.revision));
             }
             _ if open.mirrors() => {}
             _ => {
@@ -242,12 +239,8 @@ enum Side {
     Either,
 }
 
-/// The names of the fields in which both sides differ now, of those that this side changed since both agreed. None if the
-/// report has no room for them.
+/// The names of the fields in which both sides differ now, of those that this side changed since both agreed.
 fn differing(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, claim: &Claim<'_>, whose: Side) -> Result<Vec<String>> {
-    if open.state.notes.len() >= MOST_NOTES {
-        return Ok(Vec::new());
-    }
     let (here, there) = (Content::of(&claim.item), &claim.whole);
     let base = match whose {
         Side::Either => None,
@@ -267,14 +260,20 @@ pub(super) const fn other(role: Role) -> Role {
     }
 }
 
-/// Notes for the report who won and where the loser is.
+/// Notes who won and where the loser is: in the book, as decided by its newest revision, and for the report.
 pub(super) fn note(
     open: &mut OpenBook<'_, '_>,
     guid: Guid,
     mut fields: Vec<String>,
     won: Option<Role>,
-    lost: Option<crate::store::Revision>,
+    lost: Option<Revision>,
 ) {
+    let winner = match won {
+        None => Winner::Both,
+        Some(role) if role == open.role => Winner::Here,
+        Some(_) => Winner::Peer,
+    };
+    open.writer.conflict(guid, winner, lost, &fields);
     if open.state.notes.len() < MOST_NOTES {
         fields.truncate(MOST_FIELDS);
         fields.iter_mut().for_each(|field| *field = field.chars().take(MOST_NAME).collect());

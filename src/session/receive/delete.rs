@@ -134,12 +134,12 @@ impl<'m> Overlay<'m> {
                     room.items = room.items.saturating_add(1);
                     room.bytes = room.bytes.saturating_add(item.content_len());
                 }
+                let gone = open.writer.delete(&item);
+                self.items.insert(gone.guid, gone);
                 if now == ItemNow::Changed {
                     open.state.received.conflicts += 1;
                     note(open, item.guid, Vec::new(), Some(other(open.role)), Some(item.revision));
                 }
-                let gone = open.writer.delete(&item);
-                self.items.insert(gone.guid, gone);
                 open.state.received.deleted += 1;
             }
             // It stays and is sent again, even if the change was told and refused.

@@ -31,6 +31,9 @@ pub(super) struct Found<'c> {
     pub chal: Option<Chal<'static>>,
 }
 
+/// How the addresses of a server begin, over the transports there are; a Target may as well be a mere name.
+const ADDRESSES: [&str; 5] = ["http://", "https://", "tcp://", "obex:", "dropbox:"];
+
 impl Server {
     pub(super) fn new_session(
         &self,
@@ -45,7 +48,7 @@ impl Server {
         let peer = (header.source.uri.to_string(), header.source.name.as_ref().map(ToString::to_string));
         let mut state = State::new(Role::Server, version, peer, own.clone());
         let base = self.config.public_uri.clone().or_else(|| {
-            let absolute = own.starts_with("http://") || own.starts_with("https://");
+            let absolute = ADDRESSES.iter().any(|scheme| own.starts_with(scheme));
             absolute.then(|| own.split('?').next().unwrap_or_default().to_owned())
         });
         state.resp_uri = base.map(|base| format!("{base}?s={}", token_text(account.0, &token.0)));

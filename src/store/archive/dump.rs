@@ -191,6 +191,16 @@ impl Whole<'_, '_> {
             }
             (self.out.progress)(&self.out.done);
         }
+        let mut before = Revision(i64::MAX);
+        loop {
+            let page = self.tx.conflicts(book, before, PAGE)?;
+            let Some(last) = page.last() else { break };
+            before = last.revision;
+            for mut row in page {
+                row.origin = self.origin(row.origin)?;
+                self.out.line(&Line::Conflict { book, row })?;
+            }
+        }
         let restores = self.tx.restores(book, usize::MAX)?;
         restores.into_iter().rev().try_for_each(|row| self.out.line(&Line::Restore { book, row }))
     }

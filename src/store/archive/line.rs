@@ -4,8 +4,8 @@ use crate::auth::Verifier;
 use crate::message::Timestamp;
 use crate::store::written::binary;
 use crate::store::{
-    BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, ItemRow, LensNo, MapRow, NewStaged, OutgoingRow, PairRow, PartialRow,
-    PrincipalKind, RestoreRow, RevisionRow, StoreError,
+    BlobNo, BookNo, BookRow, ConflictRow, DeviceNo, DeviceRow, ItemRow, LensNo, MapRow, NewStaged, OutgoingRow,
+    PairRow, PartialRow, PrincipalKind, RestoreRow, RevisionRow, StoreError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,11 @@ pub(super) enum Line {
     Past {
         book: BookNo,
         row: RevisionRow,
+    },
+    /// A conflict that was decided.
+    Conflict {
+        book: BookNo,
+        row: ConflictRow,
     },
     Restore {
         book: BookNo,
@@ -121,6 +126,7 @@ impl Line {
             Self::Map { device, book, .. } => Some((2, device.0, book.0)),
             Self::Outgoing { device, book, .. } => Some((3, device.0, book.0)),
             Self::Staged { device, book, .. } => Some((4, device.0, book.0)),
+            Self::Conflict { book, .. } => Some((5, 0, book.0)),
             _ => None,
         }
     }

@@ -5,8 +5,8 @@ use super::{ArchiveError, Done, FORMAT, MAX_LINE, PAGE, Progress};
 use crate::auth::{Secret, Verifier};
 use crate::store::audit::NO_ACCOUNT;
 use crate::store::{
-    AccountNo, AuditRow, Blob, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, ItemRow, MapRow, NewStaged, OutgoingRow,
-    PairRow, PartialRow, Principal, Result, RevisionRow, Store, StoreError, Tx, Verdict,
+    AccountNo, AuditRow, Blob, BlobNo, BookNo, BookRow, ConflictRow, DeviceNo, DeviceRow, ItemRow, MapRow, NewStaged,
+    OutgoingRow, PairRow, PartialRow, Principal, Result, RevisionRow, Store, StoreError, Tx, Verdict,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, Read as _};
@@ -292,6 +292,14 @@ impl Step<'_> {
                 let rows: Vec<RevisionRow> = rows.collect::<Result<_>>()?;
                 self.tx.put_past(*book, &rows)?;
             }
+            Line::Conflict { book, .. } => {
+                let rows = lines.iter().filter_map(|line| match line {
+                    Line::Conflict { row, .. } => Some(self.conflict(row)),
+                    _ => None,
+                });
+                let rows: Vec<ConflictRow> = rows.collect::<Result<_>>()?;
+                self.tx.put_conflicts(*book, &rows)?;
+            }
             Line::Map { device, book, .. } => {
                 let rows = lines.iter().filter_map(|line| match line {
                     Line::Map { row, .. } => Some(row.clone()),
@@ -346,6 +354,10 @@ impl Step<'_> {
 
     fn past(&self, row: &RevisionRow) -> Result<RevisionRow> {
         Ok(RevisionRow { origin: self.origin(row.origin)?, blob: self.large(row.blob)?, ..row.clone() })
+    }
+
+    fn conflict(&self, row: &ConflictRow) -> Result<ConflictRow> {
+        Ok(ConflictRow { origin: self.origin(row.origin)?, ..row.clone() })
     }
 
     fn origin(&self, origin: Option<DeviceNo>) -> Result<Option<DeviceNo>> {

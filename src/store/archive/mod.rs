@@ -8,7 +8,7 @@
 //! | goes in | does not |
 //! |---|---|
 //! | accounts, platforms and grants, with what their credentials are checked against: a *password* in the clear where SyncML 1.0 needs it, `MD5(user:password)`, hashes of shared secrets. Keep a dump as you keep the database | the keys from which nonces and tokens derive: the new store has its own |
-//! | books with their items, large contents, history and restores | indexes, which are made anew |
+//! | books with their items, large contents, history, conflicts and restores | indexes, which are made anew |
 //! | what was done by whom ([`audit`](super::audit)): devices keep their order, and so their numbers there; rows of accounts made meanwhile wait for the next dump | who sends too much or guesses at passwords: that is remembered by a server, not by its store |
 //! | devices with DevInf, nonces, anchors, maps of all epochs, lenses, what is sent and not acknowledged, what is received and not settled, halves of large objects, holds; what they are told to do, with the *keys* by which they know it is meant | sessions and their stored replies: a device in the middle of one begins another, and goes on where it was |
 //!

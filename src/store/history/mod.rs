@@ -2,8 +2,8 @@
 //!
 //! Every change of a book is a revision with its time and its origin: a device, or a program or service of the host. What
 //! a change replaces stays as a superseded revision, that of conflicts too: a merge writes what the device said, then the
-//! merge. Here they are listed ([`revisions`], [`states`]), found by time ([`At`]), read ([`read`]), compared
-//! ([`diff`](crate::contact::diff)), restored ([`restore_item`], [`restore_book`]) and, in the end, removed ([`purge`]).
+//! merge, and where something lost a note of that ([`conflicts`]). Here they are listed ([`revisions`], [`states`]), found by time ([`At`]), read ([`read`]), compared
+//! ([`diff`](crate::contact::diff)), restored ([`restore_item`], [`restore_lost`], [`restore_book`]) and, in the end, removed ([`purge`]).
 //!
 //! A restore is a change like any other: new revisions, written through the one door of the book. Devices hear of it in
 //! their next sync. Nothing is undone by it that cannot be had again: the state before is a revision, too.
@@ -15,10 +15,12 @@ mod retention;
 #[cfg(test)]
 mod tests;
 
-pub use restore::{ORIGIN, Restored, plan_book, restore_book, restore_item};
+pub use restore::{ORIGIN, Restored, plan_book, restore_book, restore_item, restore_lost};
 pub use retention::{Fate, Purged, Retention, purge};
 
-use super::{AccountNo, BookNo, Guid, Result as StoreResult, Revision, RevisionRow, Store, StoreError, Tx, Verdict};
+use super::{
+    AccountNo, BookNo, ConflictRow, Guid, Result as StoreResult, Revision, RevisionRow, Store, StoreError, Tx, Verdict,
+};
 use crate::message::Timestamp;
 use thiserror::Error;
 
@@ -54,6 +56,12 @@ pub enum HistoryError {
         /// The state asked for.
         at: Revision,
     },
+    /// No conflict in which something lost was decided then, or it is not remembered any more.
+    #[error("revision {revision} decided no conflict in which something lost, or that is not kept any more")]
+    NoConflict {
+        /// What was asked for.
+        revision: Revision,
+    },
     /// Somebody has begun another restore of the book, which goes on from there.
     #[error("another restore of the book has begun meanwhile; this one has ended")]
     Overtaken,
@@ -84,6 +92,35 @@ pub fn revisions(
     limit: usize,
 ) -> StoreResult<Vec<RevisionRow>> {
     look(store, account, |tx| tx.log(book, of, before, limit))
+}
+
+/// The conflicts of a book that were decided before `before` ([`Revision`]`(i64::MAX)` begins with the newest): newest first, at
+/// most `limit`. An empty page is the end. Each is remembered as long as what lost is kept. A deletion that lost against a
+/// change is not among them: it left nothing behind.
+///
+/// # Errors
+/// The store's own failure.
+pub fn conflicts(
+    store: &dyn Store,
+    account: AccountNo,
+    book: BookNo,
+    before: Revision,
+    limit: usize,
+) -> StoreResult<Vec<ConflictRow>> {
+    look(store, account, |tx| tx.conflicts(book, before, limit))
+}
+
+/// The conflicts that these revisions of a book decided, aligned with them.
+///
+/// # Errors
+/// The store's own failure.
+pub fn conflicts_at(
+    store: &dyn Store,
+    account: AccountNo,
+    book: BookNo,
+    which: &[Revision],
+) -> StoreResult<Vec<Option<ConflictRow>>> {
+    look(store, account, |tx| tx.conflicts_at(book, which))
 }
 
 /// What a book held at revision `at`, by item: ascending by guid after `after`, at most `limit`, tombstones included;

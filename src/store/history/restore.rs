@@ -1,6 +1,8 @@
 //! The way back: an item or a whole book as it was, as new revisions.
 
 use super::{At, HistoryError, Result, StoreResult, look, resolve_in, state_in, step};
+use crate::contact::identity::Kind;
+use crate::contact::merge::take;
 use crate::message::Timestamp;
 use crate::store::audit::{self, AuditRow};
 use crate::store::large::large_draft;
@@ -58,6 +60,57 @@ pub fn restore_item(
         }
         Ok(fate)
     })
+}
+
+/// Takes back what a conflict took away, as one new revision: of a contact the fields that lost, as the losing revision has
+/// them; all of it where none are named, or where the item is deleted by now. What the item has become otherwise stays.
+/// `decided` is the revision that decided it ([`conflicts`](super::conflicts)).
+///
+/// # Errors
+/// [`HistoryError`]; [`HistoryError::NoConflict`] too where both were kept, and nothing lost.
+pub fn restore_lost(
+    store: &dyn Store,
+    account: AccountNo,
+    book: BookNo,
+    decided: Revision,
+    now: Timestamp,
+    write: bool,
+) -> Result<Restored> {
+    if !write {
+        return look(store, account, |tx| lost(tx, book, decided).map(|(.., fate)| fate));
+    }
+    // Nobody is made for what is refused.
+    look(store, account, |tx| lost(tx, book, decided))?;
+    let origin = origin(store, account, now)?;
+    step(store, account, |tx| {
+        let mut writer = BookWriter::new(lock(tx, book)?, Some(origin), now);
+        let (item, then, fate) = lost(tx, book, decided)?;
+        put(tx, &mut writer, &item, Some(&then), fate)?;
+        writer.flush(tx)?;
+        if fate != Restored::Unchanged {
+            let object = format!("item {} of book {book}", item.guid);
+            tx.audit(&AuditRow::new(now, "host", audit::RESTORED, object))?;
+        }
+        Ok(fate)
+    })
+}
+
+/// An item, what it is with what a conflict took away, and what is to be done with it.
+fn lost(tx: &mut dyn Tx, book: BookNo, decided: Revision) -> Result<(ItemRow<'static>, RevisionRow, Restored)> {
+    let conflict = tx.conflicts_at(book, &[decided])?.pop().flatten();
+    let found = conflict.and_then(|conflict| conflict.lost.map(|lost| (conflict.guid, lost, conflict.fields)));
+    let (guid, lost, fields) = found.ok_or(HistoryError::NoConflict { revision: decided })?;
+    let (item, then, fate) = one(tx, book, guid, At::Revision(lost))?;
+    let parts = book.kind() == Kind::Contact && !fields.is_empty() && item.blob.is_none() && then.blob.is_none();
+    if !parts || item.deleted || then.deleted {
+        return Ok((item, then, fate));
+    }
+    // What cannot be read as a card has no fields.
+    let Some(taken) = take(&item.content, &then.content, &fields) else { return Ok((item, then, fate)) };
+    let media_type = item.media_type.as_deref().map(str::to_owned);
+    let with = RevisionRow { content: taken.content, media_type, parent: item.parent, depth: item.depth, ..then };
+    let fate = if taken.changed { Restored::Changed } else { Restored::Unchanged };
+    Ok((item, with, fate))
 }
 
 /// An item, what it was, and what is to be done with it.

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::tables::{Changes, Tables};
 use super::tx::MemoryTx;
+use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Included};
 
 const OLDEST: Revision = Revision(i64::MIN);
@@ -101,6 +102,11 @@ impl MemoryTx<'_> {
                 changes.superseded.remove((book, guid, revision));
                 changes.past_by_revision.remove((book, revision));
             }
+            let numbers: BTreeSet<Revision> = which.iter().map(|(_, revision)| *revision).collect();
+            let all = changes.conflicts.scan(&tables.conflicts, Included((book, OLDEST)), Included((book, NEWEST)));
+            let goes = |row: &&ConflictRow| numbers.contains(&row.lost.unwrap_or(row.revision));
+            let gone: Vec<Revision> = all.map(|(_, row)| row).filter(goes).map(|row| row.revision).collect();
+            gone.into_iter().for_each(|revision| changes.conflicts.remove((book, revision)));
         });
         self.drop_removed(&blobs)
     }
@@ -111,6 +117,35 @@ impl MemoryTx<'_> {
             for row in rows {
                 changes.superseded.put((book, row.guid, row.revision), row.clone());
                 changes.past_by_revision.put((book, row.revision), row.guid);
+            }
+        });
+        Ok(())
+    }
+
+    pub(super) fn conflicts(&mut self, book: BookNo, before: Revision, limit: usize) -> Result<Vec<ConflictRow>> {
+        Ok(self.with(|tables, changes| {
+            let range = (Included((book, OLDEST)), Excluded((book, before)));
+            let rows = changes.conflicts.scan(&tables.conflicts, range.0, range.1);
+            let mut rows = rows.map(|(_, row)| row.clone()).collect::<Vec<_>>();
+            rows.reverse();
+            rows.truncate(limit);
+            rows
+        }))
+    }
+
+    pub(super) fn conflicts_at(&mut self, book: BookNo, which: &[Revision]) -> Result<Vec<Option<ConflictRow>>> {
+        Ok(self.with(|tables, changes| {
+            which.iter().map(|revision| changes.conflicts.get(&tables.conflicts, &(book, *revision)).cloned()).collect()
+        }))
+    }
+
+    pub(super) fn put_conflicts(&mut self, book: BookNo, rows: &[ConflictRow]) -> Result<()> {
+        self.check_locked(book)?;
+        self.with(|tables, changes| {
+            for row in rows {
+                if changes.conflicts.get(&tables.conflicts, &(book, row.revision)).is_none() {
+                    changes.conflicts.put((book, row.revision), row.clone());
+                }
             }
         });
         Ok(())

@@ -2,9 +2,9 @@
 
 use super::super::blob::Piece;
 use super::super::{
-    AccountNo, AuditRow, BlobNo, BookNo, BookRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo, MapRow,
-    NewStaged, OutgoingRow, PairRow, PartialRow, RestoreRow, Result, Revision, RevisionRow, SessionRow, StoreError,
-    Token, ViewFp,
+    AccountNo, AuditRow, BlobNo, BookNo, BookRow, ConflictRow, DeviceNo, DeviceRow, Direction, Guid, ItemRow, LensNo,
+    MapRow, NewStaged, OutgoingRow, PairRow, PartialRow, RestoreRow, Result, Revision, RevisionRow, SessionRow,
+    StoreError, Token, ViewFp,
 };
 use super::journal::{Change, change, read};
 use super::table::{Layer, Table};
@@ -87,6 +87,8 @@ tables! {
     by_match_key: (BookNo, u64, Guid) => (),
     superseded: (BookNo, Guid, Revision) => RevisionRow,
     past_by_revision: (BookNo, Revision) => Guid,
+    /// By the revision that decided it.
+    conflicts: (BookNo, Revision) => ConflictRow,
     /// By the restore's id.
     restores: (BookNo, Revision) => RestoreRow,
     pairs: (DeviceNo, BookNo) => PairRow,

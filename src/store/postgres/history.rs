@@ -160,13 +160,68 @@ impl PostgresTx<'_> {
     pub(super) fn purge(&mut self, book: BookNo, which: &[(Guid, Revision)]) -> Result<()> {
         const PURGE: &str = "DELETE FROM revision WHERE account = $1 AND book = $2 AND guid = ANY ($3)
               AND ((guid, revision) IN (SELECT * FROM unnest($3::bigint[], $4::bigint[]))) IS TRUE RETURNING blob";
+        const CONFLICTS: [&str; 2] = [
+            "DELETE FROM conflict WHERE account = $1 AND book = $2 AND lost = ANY ($3)",
+            "DELETE FROM conflict WHERE account = $1 AND book = $2 AND revision = ANY ($3) AND lost IS NULL",
+        ];
         self.locked(book)?;
         let account = self.account;
         let (guids, revisions): (Vec<i64>, Vec<i64>) =
             which.iter().map(|(guid, revision)| (guid.0, revision.0)).unzip();
+        // With what they lost, or with their own revision.
+        for sql in CONFLICTS {
+            self.run(sql, &[&account, &book.0, &revisions])?;
+        }
         let blobs: Vec<Option<i64>> =
             self.all(PURGE, &[&account, &book.0, &guids, &revisions], |row| row.try_get(0).or_failure())?;
         self.drop_blobs(&blobs.into_iter().flatten().map(BlobNo).collect::<Vec<_>>())
+    }
+
+    pub(super) fn conflicts(&mut self, book: BookNo, before: Revision, limit: usize) -> Result<Vec<ConflictRow>> {
+        let sql = "SELECT revision, guid, origin, at, won, lost, fields FROM conflict
+                   WHERE account = $1 AND book = $2 AND revision < $3 ORDER BY revision DESC LIMIT $4";
+        let account = self.account;
+        self.all(sql, &[&account, &book.0, &before.0, &rows_at_most(limit)], |row| {
+            rows::conflict(&mut Columns::from(row, 0))
+        })
+    }
+
+    pub(super) fn conflicts_at(&mut self, book: BookNo, which: &[Revision]) -> Result<Vec<Option<ConflictRow>>> {
+        const THERE: &str = "SELECT n.place, c.revision, c.guid, c.origin, c.at, c.won, c.lost, c.fields
+             FROM unnest($3::bigint[]) WITH ORDINALITY AS n (revision, place)
+             CROSS JOIN LATERAL (SELECT * FROM conflict AS i
+              WHERE i.account = $1 AND i.book = $2 AND i.revision = n.revision OFFSET 0) AS c";
+        let account = self.account;
+        let revisions: Vec<i64> = which.iter().map(|revision| revision.0).collect();
+        self.each(which.len(), THERE, &[&account, &book.0, &revisions], |row| {
+            rows::conflict(&mut Columns::from(row, 1))
+        })
+    }
+
+    pub(super) fn put_conflicts(&mut self, book: BookNo, rows: &[ConflictRow]) -> Result<()> {
+        const PUT: &str = "INSERT INTO conflict (account, book, revision, guid, origin, at, won, lost, fields)
+             SELECT $1, $2, n.* FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+              $8::bigint[], $9::text[]) AS n ON CONFLICT (account, book, revision) DO NOTHING";
+        fn all<'r, T>(rows: &'r [ConflictRow], column: impl Fn(&'r ConflictRow) -> T) -> Vec<T> {
+            rows.iter().map(column).collect()
+        }
+        self.locked(book)?;
+        let account = self.account;
+        self.run(
+            PUT,
+            &[
+                &account,
+                &book.0,
+                &all(rows, |row| row.revision.0),
+                &all(rows, |row| row.guid.0),
+                &all(rows, |row| row.origin.map(|origin| origin.0)),
+                &all(rows, |row| row.at.0),
+                &all(rows, |row| sql::winner_number(row.won)),
+                &all(rows, |row| row.lost.map(|lost| lost.0)),
+                &all(rows, |row| sql::fields_text(&row.fields)),
+            ],
+        )
+        .map(drop)
     }
 
     pub(super) fn put_past(&mut self, book: BookNo, rows: &[RevisionRow]) -> Result<()> {

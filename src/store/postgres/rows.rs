@@ -151,6 +151,19 @@ pub(super) fn revision(columns: &mut Columns<'_>) -> Result<RevisionRow> {
     })
 }
 
+/// Reads `revision, guid, origin, at, won, lost, fields`.
+pub(super) fn conflict(columns: &mut Columns<'_>) -> Result<ConflictRow> {
+    Ok(ConflictRow {
+        revision: Revision(columns.next()?),
+        guid: Guid(columns.next()?),
+        origin: columns.next::<Option<i64>>()?.map(DeviceNo),
+        at: Timestamp(columns.next()?),
+        won: columns.numbered(&Winner::ALL)?,
+        lost: columns.next::<Option<i64>>()?.map(Revision),
+        fields: serde_json::from_str(columns.next()?).map_err(|_| wrong("names of fields that cannot be read"))?,
+    })
+}
+
 /// Reads `restore, target, cursor, begun, ended, revived, changed, deleted`.
 pub(super) fn restore(row: &Row) -> Result<RestoreRow> {
     let mut columns = Columns::from(row, 0);

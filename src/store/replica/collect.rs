@@ -9,7 +9,7 @@ use crate::store::draft::merge;
 use crate::store::large::is_just;
 use crate::store::{
     AccountNo, BookNo, BookWriter, Draft, Guid, ItemRow, MapRow, MapState, Result as StoreResult, Revision, Store,
-    StoreError, Tx, Verdict, ViewFp,
+    StoreError, Tx, Verdict, ViewFp, Winner,
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -314,9 +314,18 @@ fn conflict<'a>(
     content: &'a [u8],
 ) -> Revision {
     let said = writer.replace(item, Draft::of(replica.book, content));
-    let merged = if item.deleted { None } else { merge(replica.book, base, &item.content, content) };
-    if let Some(merged) = merged.filter(|merged| merged.as_slice() != content) {
+    if item.deleted {
+        return said.revision;
+    }
+    let merged = merge(replica.book, base, &item.content, content);
+    // Where nothing can be merged, all of the current one lost.
+    let lost = merged.as_ref().is_none_or(|(_, fields)| !fields.is_empty());
+    let (merged, fields) = merged.unwrap_or_else(|| (content.to_vec(), Vec::new()));
+    if merged.as_slice() != content {
         writer.replace(&said, Draft::of(replica.book, merged));
+    }
+    if lost {
+        writer.conflict(item.guid, Winner::Peer, Some(item.revision), &fields);
     }
     said.revision
 }

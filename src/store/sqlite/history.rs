@@ -179,7 +179,62 @@ impl SqliteTx<'_> {
             let blob = self.one(sql, values, |row| row.get::<_, Option<i64>>(0))?;
             blobs.extend(blob.flatten().map(BlobNo));
         }
+        self.purge_conflicts(book, which)?;
         self.drop_blobs(&blobs)
+    }
+
+    /// Removes conflicts with what they lost, or with their own revision. Most books have none.
+    fn purge_conflicts(&self, book: BookNo, which: &[(Guid, Revision)]) -> Result<()> {
+        const ANY: &str = "SELECT revision FROM conflict WHERE account = ?1 AND book = ?2 LIMIT 1";
+        // Without statistics a book would seem to have few.
+        const PURGE: [&str; 2] = [
+            "DELETE FROM conflict INDEXED BY conflict_lost WHERE account = ?1 AND book = ?2 AND lost = ?3",
+            "DELETE FROM conflict WHERE account = ?1 AND book = ?2 AND revision = ?3 AND lost IS NULL",
+        ];
+        if self.one(ANY, (self.account, book.0), |row| row.get::<_, i64>(0))?.is_none() {
+            return Ok(());
+        }
+        for (_, revision) in which {
+            for sql in PURGE {
+                self.run(sql, (self.account, book.0, revision.0))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn conflicts(&self, book: BookNo, before: Revision, limit: usize) -> Result<Vec<ConflictRow>> {
+        let sql = "SELECT revision, guid, origin, at, won, lost, fields FROM conflict
+                   WHERE account = ?1 AND book = ?2 AND revision < ?3 ORDER BY revision DESC LIMIT ?4";
+        self.all(sql, (self.account, book.0, before.0, rows_at_most(limit)), rows::conflict)
+    }
+
+    pub(super) fn conflicts_at(&self, book: BookNo, which: &[Revision]) -> Result<Vec<Option<ConflictRow>>> {
+        let sql = "SELECT revision, guid, origin, at, won, lost, fields FROM conflict
+                   WHERE account = ?1 AND book = ?2 AND revision = ?3";
+        which.iter().map(|revision| self.one(sql, (self.account, book.0, revision.0), rows::conflict)).collect()
+    }
+
+    pub(super) fn put_conflicts(&mut self, book: BookNo, rows: &[ConflictRow]) -> Result<()> {
+        self.locked(book)?;
+        let mut insert = self.prepare(
+            "INSERT OR IGNORE INTO conflict (account, book, revision, guid, origin, at, won, lost, fields)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        for row in rows {
+            let values = params![
+                self.account,
+                book.0,
+                row.revision.0,
+                row.guid.0,
+                row.origin.map(|origin| origin.0),
+                row.at.0,
+                sql::winner_number(row.won),
+                row.lost.map(|lost| lost.0),
+                sql::fields_text(&row.fields)
+            ];
+            insert.execute(values).or_failure()?;
+        }
+        Ok(())
     }
 
     pub(super) fn put_past(&mut self, book: BookNo, rows: &[RevisionRow]) -> Result<()> {

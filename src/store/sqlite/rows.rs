@@ -121,6 +121,21 @@ pub(super) fn past(row: &Row<'_>) -> rusqlite::Result<PastRow> {
     })
 }
 
+/// Reads `revision, guid, origin, at, won, lost, fields`.
+pub(super) fn conflict(row: &Row<'_>) -> rusqlite::Result<ConflictRow> {
+    let fields: String = row.get(6)?;
+    let wrong = |error| rusqlite::Error::FromSqlConversionFailure(6, Type::Text, Box::new(error));
+    Ok(ConflictRow {
+        revision: Revision(row.get(0)?),
+        guid: Guid(row.get(1)?),
+        origin: row.get::<_, Option<i64>>(2)?.map(DeviceNo),
+        at: Timestamp(row.get(3)?),
+        won: numbered(&Winner::ALL, row, 4)?,
+        lost: row.get::<_, Option<i64>>(5)?.map(Revision),
+        fields: serde_json::from_str(&fields).map_err(wrong)?,
+    })
+}
+
 /// Reads `restore, target, cursor, begun, ended, revived, changed, deleted`.
 pub(super) fn restore(row: &Row<'_>) -> rusqlite::Result<RestoreRow> {
     Ok(RestoreRow {

@@ -388,6 +388,22 @@ fn the_log_stays_short() {
     SqliteStore::open(&path).unwrap().check().unwrap();
 }
 
+/// SQLite may think that another value deserves another plan, which takes longer to make than the statement to run.
+#[test]
+fn no_statement_is_prepared_again_for_other_values() {
+    let store = SqliteStore::open_in_memory().unwrap();
+    let sql = "SELECT guid FROM item WHERE account = ?1 AND book = ?2 AND guid > ?3 ORDER BY guid LIMIT ?4 OFFSET ?5";
+    let again = store.writer.alone(|conn| {
+        let mut page = conn.prepare(sql).or_failure()?;
+        for number in [0, 1, 500, 1, 0, 7] {
+            let row = page.query_row((1, BOOK.0, number, number, number), |_| Ok(()));
+            assert_eq!(row, Err(rusqlite::Error::QueryReturnedNoRows));
+        }
+        Ok(page.get_status(rusqlite::StatementStatus::RePrepare))
+    });
+    assert_eq!(again.unwrap(), 0);
+}
+
 /// Contents have no checksum in SQLite; `archive::check` holds them against their fingerprints.
 #[test]
 fn a_flipped_byte_anywhere_is_no_reason_to_panic() {

@@ -1,11 +1,11 @@
 //! What must hold whatever stands in the headers of a request or an answer: `kit::fuzz` for this room.
 
 use super::coding::{Coding, takes_gzip};
-use super::retry::retry_after;
 use super::{host, next_address, place, resolve, shown, token};
 use crate::auth::{MacHeader, parse_token};
 use crate::codec::Encoding;
 use crate::kit::fuzz::Target;
+use crate::transport::retry::retry_after;
 
 /// This way in.
 pub const TARGET: Target = Target { name: "http", run: http };

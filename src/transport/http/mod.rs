@@ -4,21 +4,16 @@
 //! [`Client`](crate::session::Client) with ureq. What both decide about headers and addresses are the pure functions
 //! here.
 
-// An edge: here the clock is read and sockets are opened, to be handed in to the session.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-
-mod cancel;
 pub mod client;
 mod coding;
 pub mod fuzz;
-mod places;
 pub mod prometheus;
-mod retry;
 pub mod server;
 
+pub(crate) use super::shown;
+pub use super::{body_limit, now};
+
 use crate::auth::token_parameter;
-use crate::message::Timestamp;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The header that carries a message's MAC (§5.6).
 pub const MAC_HEADER: &str = "x-syncml-hmac";
@@ -30,14 +25,6 @@ pub const PATH: &str = "/syncml";
 #[must_use]
 pub fn token(query: Option<&str>) -> Option<&str> {
     token_parameter(query?)
-}
-
-/// The largest body to read, in bytes, when messages of `max_msg_size` bytes were announced. Real peers overshoot what
-/// they were told by up to 1.6 times, because they count contents only.
-#[must_use]
-pub fn body_limit(max_msg_size: u64) -> usize {
-    const SLACK: u64 = 16 * 1024;
-    usize::try_from(max_msg_size.saturating_mul(2).saturating_add(SLACK)).unwrap_or(usize::MAX)
 }
 
 /// Where a `Location` header leads from `base`; `None` when that is no HTTP address, or leads from TLS to none.
@@ -80,20 +67,6 @@ pub(crate) fn next_address(home: &str, wanted: &str, other_hosts: bool) -> Resul
     Err("it is another scheme, host or port, which is not to see the credentials; enter that address")
 }
 
-/// An address as it may be shown: without user, password and query, which holds the token of a session.
-pub(crate) fn shown(uri: &str) -> String {
-    let uri = uri.split(['?', '#']).next().unwrap_or_default();
-    match uri.split_once("://") {
-        Some((scheme, rest)) => {
-            let end = rest.find('/').unwrap_or(rest.len());
-            let (authority, path) = rest.split_at(end);
-            let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            format!("{scheme}://{authority}{path}")
-        }
-        None => uri.to_owned(),
-    }
-}
-
 /// An address' scheme, host and port.
 fn place(uri: &str) -> (String, String, String) {
     let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
@@ -123,13 +96,6 @@ fn host(uri: &str) -> &str {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
     }
-}
-
-/// Now, by this machine's clock.
-#[must_use]
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_millis());
-    Timestamp(since.ok().and_then(|millis| i64::try_from(millis).ok()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::folder::safe_name;
 use crate::job::{Job, Own};
 use crate::output::{bytes, moment};
 use crate::progress::Progress;
+use crate::route::Route;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
@@ -24,7 +25,6 @@ use syncml::service::boxes::{
 use syncml::store::large::Reader;
 use syncml::store::memory::MemoryStore;
 use syncml::store::{AccountNo, BookNo, Guid, Revision, Store};
-use syncml::transport::http::client::{self, HttpClient};
 use syncml::transport::http::now;
 use uuid::Uuid;
 
@@ -155,9 +155,9 @@ fn fetch(
         called: None,
     };
     progress.say(&format!("fetching {application}"));
-    let http = HttpClient::new(job.link.http.clone())?;
+    let mut route = Route::open(&job.link)?;
     let mut session = job.begin(&store, &own)?;
-    client::run(&mut session, &http, progress)?;
+    route.run(&mut session, progress)?;
     let report = session.report();
     if !report.clean || report.books.iter().any(|book| book.received.refused > 0) {
         let why = report.problems.first().cloned().unwrap_or_else(|| "the backup did not come as a whole".to_owned());

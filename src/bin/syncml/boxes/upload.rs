@@ -10,13 +10,13 @@ use crate::logging::LogArgs;
 use crate::output::moment;
 use crate::profiles::{ProfileArgs, TreatmentArgs};
 use crate::progress::Progress;
+use crate::route::Route;
 use std::collections::BTreeSet;
 use syncml::message::{AlertCode, Timestamp};
 use syncml::service::book::Layout;
 use syncml::service::boxes::{Application, BoxId, Run};
 use syncml::session::{Profiles, Report};
 use syncml::store::replica::{ReplicaOptions, collect};
-use syncml::transport::http::client::{self, HttpClient};
 use syncml::transport::http::now;
 
 /// How to reach the server, and what to tell of it.
@@ -182,9 +182,9 @@ fn attempt(
         layout: &Layout::default(),
         called: None,
     };
-    let http = HttpClient::new(job.link.http.clone())?;
+    let mut route = Route::open(&job.link)?;
     let mut session = job.begin(&store, &own)?;
-    client::run(&mut session, &http, progress)?;
+    route.run(&mut session, progress)?;
     Ok(session.report())
 }
 

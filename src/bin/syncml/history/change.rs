@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 use crate::output;
 use crate::progress::Progress;
 use syncml::store::history::{self, At, Purged, Restored, Retention};
-use syncml::store::{Guid, RestoreRow};
+use syncml::store::{Guid, RestoreRow, Revision};
 use syncml::transport::http::now;
 
 #[derive(Debug, clap::Args)]
@@ -18,8 +18,11 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "NAME")]
     user: String,
     /// The time (2026-11-21T05:48:04Z) or the revision of the book to go back to
-    #[arg(long, value_name = "WHEN", value_parser = when)]
-    at: At,
+    #[arg(long, value_name = "WHEN", value_parser = when, required_unless_present = "conflict")]
+    at: Option<At>,
+    /// Take back the fields that lost in the conflict which this revision decided (syncml history list --conflicts)
+    #[arg(long, value_name = "REVISION", conflicts_with_all = ["at", "guid", "name"])]
+    conflict: Option<i64>,
     #[command(flatten)]
     which: WhichArgs,
     /// The book; without an item, all of it is set back: contacts, calendar, tasks, notes, bookmarks or files
@@ -62,23 +65,43 @@ pub(crate) struct PurgeArgs {
 }
 
 pub(crate) fn restore(args: &RestoreArgs) -> Result<()> {
+    if let Some(revision) = args.conflict {
+        return restore_lost(args, Revision(revision));
+    }
     let none = args.which.guid.is_none() && args.which.name.is_none();
     if none && args.book.is_none() {
         return Err(Failure::usage("say what to restore: an item by --guid or --name, or a whole book by --book"));
     }
     let place = Place::open(&args.db, &args.user, args.book.as_deref().unwrap_or("contacts"))?;
+    // It is demanded wherever no conflict is named.
+    let at = args.at.ok_or_else(|| Failure::usage("say when: --at TIME or --at REVISION"))?;
     match place.item(&args.which)? {
-        Some(guid) => restore_item(args, &place, guid),
-        None => restore_book(args, &place),
+        Some(guid) => restore_item(args, &place, guid, at),
+        None => restore_book(args, &place, at),
     }
 }
 
-fn restore_item(args: &RestoreArgs, place: &Place, guid: Guid) -> Result<()> {
+fn restore_lost(args: &RestoreArgs, decided: Revision) -> Result<()> {
+    let place = Place::open(&args.db, &args.user, args.book.as_deref().unwrap_or("contacts"))?;
+    let (store, account, book) = (place.store.as_ref(), place.account, place.book.book);
+    let done = history::restore_lost(store, account, book, decided, now(), !args.dry_run)?;
+    let conflict = history::conflicts_at(store, account, book, &[decided])?.pop().flatten();
+    tell(args, &place, conflict.map_or(Guid(0), |conflict| conflict.guid), done);
+    Ok(())
+}
+
+fn restore_item(args: &RestoreArgs, place: &Place, guid: Guid, at: At) -> Result<()> {
     let (store, book) = (place.store.as_ref(), place.book.book);
-    let done = history::restore_item(store, place.account, book, guid, args.at, now(), !args.dry_run)?;
+    let done = history::restore_item(store, place.account, book, guid, at, now(), !args.dry_run)?;
+    tell(args, place, guid, done);
+    Ok(())
+}
+
+/// Says what became of an item, or would.
+fn tell(args: &RestoreArgs, place: &Place, guid: Guid, done: Restored) {
     if args.json {
         output::json(&serde_json::json!({ "ok": true, "dry_run": args.dry_run, "guid": guid, "outcome": done }));
-        return Ok(());
+        return;
     }
     let would = |text: &str, done: &str| if args.dry_run { format!("would {text}") } else { done.to_owned() };
     let text = match done {
@@ -88,17 +111,16 @@ fn restore_item(args: &RestoreArgs, place: &Place, guid: Guid) -> Result<()> {
         Restored::Deleted => would("be deleted, as it was then", "is deleted, as it was then"),
     };
     println!("{} {guid} {text}", place.book.noun);
-    Ok(())
 }
 
-fn restore_book(args: &RestoreArgs, place: &Place) -> Result<()> {
+fn restore_book(args: &RestoreArgs, place: &Place, at: At) -> Result<()> {
     let (store, account, book) = (place.store.as_ref(), place.account, place.book.book);
     let progress = Progress::new(args.json, None);
     let row = if args.dry_run {
-        history::plan_book(store, account, book, args.at, now())?
+        history::plan_book(store, account, book, at, now())?
     } else {
         let mut tell = |row: &RestoreRow| progress.say(&format!("{} set back", counts(row)));
-        let done = history::restore_book(store, account, book, args.at, now(), &mut tell);
+        let done = history::restore_book(store, account, book, at, now(), &mut tell);
         progress.end();
         done?
     };

@@ -1,5 +1,6 @@
 //! `syncml history list`, `show` and `diff`.
 
+use super::conflicts::told;
 use super::place::{Place, PlaceArgs, WhichArgs, when};
 use crate::failure::{Failure, Result};
 use crate::output::{self, Table, moment};
@@ -7,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use syncml::contact;
 use syncml::message::Timestamp;
-use syncml::store::history::{At, read, revisions, state_of};
+use syncml::store::history::{At, conflicts_at, read, revisions, state_of};
 use syncml::store::{Guid, Revision, RevisionRow};
 
 /// Revisions per step, and bytes of a content.
@@ -22,13 +23,19 @@ pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     #[command(flatten)]
-    which: WhichArgs,
+    pub(super) which: WhichArgs,
+    /// Only conflicts: what both sides changed, who won, and which revision holds what lost; of all books where none is named
+    #[arg(long)]
+    conflicts: bool,
+    /// Only conflicts since this time (2026-11-21T05:48:04Z), or revision of the book
+    #[arg(long, value_name = "WHEN", value_parser = when, requires = "conflicts")]
+    pub(super) since: Option<At>,
     /// Only what is older than this revision
     #[arg(long, value_name = "REVISION", default_value_t = i64::MAX, hide_default_value = true)]
-    before: i64,
-    /// At most so many
+    pub(super) before: i64,
+    /// At most so many, of each book
     #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    pub(super) limit: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,23 +64,29 @@ pub(crate) struct DiffArgs {
 }
 
 pub(crate) fn list(args: &ListArgs) -> Result<()> {
+    if args.conflicts {
+        return super::conflicts::list(args);
+    }
     let place = args.place.open()?;
     let of = place.item(&args.which)?;
     let origins = place.origins()?;
-    let mut table = Table::new(&["revision", "guid", "what", "when", "by", "bytes", "name"]);
+    let mut table = Table::new(&["revision", "guid", "what", "when", "by", "bytes", "lost", "name"]);
     let mut list = args.place.json.then(output::List::begin);
     let (mut before, mut left) = (Revision(args.before), args.limit);
     while left > 0 {
         let page = revisions(place.store.as_ref(), place.account, place.book.book, of, before, PAGE.min(left))?;
         let Some(last) = page.last() else { break };
         (before, left) = (last.revision, left - page.len());
-        for row in &page {
+        let numbers: Vec<Revision> = page.iter().map(|row| row.revision).collect();
+        let decided = conflicts_at(place.store.as_ref(), place.account, place.book.book, &numbers)?;
+        for (row, decided) in page.iter().zip(decided) {
             let by = row.origin.and_then(|origin| origins.get(&origin)).map_or("host", String::as_str);
             let name = place.name(row)?;
             if let Some(list) = &mut list {
                 list.item(&serde_json::json!({
                     "revision": row.revision, "guid": row.guid, "what": what(row), "at": moment(row.at), "by": by,
                     "bytes": row.content_len(), "name": name, "until": row.until.map(|(until, _)| until),
+                    "conflict": decided.map(|it| serde_json::json!({ "won": it.won, "lost": it.lost, "fields": it.fields })),
                 }));
             } else {
                 table.row([
@@ -83,6 +96,7 @@ pub(crate) fn list(args: &ListArgs) -> Result<()> {
                     moment(row.at),
                     by.to_owned(),
                     row.content_len().to_string(),
+                    decided.as_ref().map(told).unwrap_or_default(),
                     name.unwrap_or_default(),
                 ]);
             }

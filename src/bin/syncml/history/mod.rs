@@ -1,6 +1,7 @@
 //! `syncml history`: what books held before, and the way back.
 
 mod change;
+mod conflicts;
 mod look;
 mod place;
 

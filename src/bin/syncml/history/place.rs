@@ -22,9 +22,9 @@ pub(crate) struct PlaceArgs {
     /// The account
     #[arg(long, value_name = "NAME")]
     user: String,
-    /// The book: contacts, calendar, tasks, notes, bookmarks or files
-    #[arg(long, default_value = "contacts")]
-    book: String,
+    /// The book, contacts unless said: contacts, calendar, tasks, notes, bookmarks or files
+    #[arg(long, value_name = "NAME")]
+    book: Option<String>,
     /// Output for machines
     #[arg(long)]
     pub(crate) json: bool,
@@ -51,7 +51,11 @@ pub(crate) struct Place {
 
 impl PlaceArgs {
     pub(crate) fn open(&self) -> Result<Place> {
-        Place::open(&self.db, &self.user, &self.book)
+        Place::open(&self.db, &self.user, self.book.as_deref().unwrap_or("contacts"))
+    }
+
+    pub(crate) const fn names_a_book(&self) -> bool {
+        self.book.is_some()
     }
 }
 

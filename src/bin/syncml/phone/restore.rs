@@ -11,6 +11,7 @@ use crate::folder::{Folder, STATE};
 use crate::job::{Job, Outcome, Own};
 use crate::output;
 use crate::progress::{Progress, short};
+use crate::route::Route;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use syncml::message::AlertCode;
 use syncml::service::book::{BookId, Preflight};
 use syncml::session::{Client, Outgoing, Report};
 use syncml::store::{AccountNo, BookNo, Revision, Store, StoreError};
-use syncml::transport::http::client::{self, Answer, Event, HttpClient, Watch};
+use syncml::transport::http::client::{Answer, Event, Watch};
 
 /// The copy of a folder's state in which a restore is held.
 const STAGED: &str = ".syncml.restore.db";
@@ -137,7 +138,7 @@ fn restore(job: &Job<'_>, args: &Args, book: &Phone<'_>, progress: &mut Progress
     own.holds_only(store.as_ref(), job.book)?;
     progress.say("reading the folder");
     let collected = job.collect(store.as_ref(), &own, &mut folder)?;
-    let http = HttpClient::new(job.link.http.clone())?;
+    let mut route = Route::open(&job.link)?;
     progress.say(&format!("connecting to {}", job.link.to));
     let mut session = job.begin(&store, &own)?;
     let mut check = Check {
@@ -151,7 +152,7 @@ fn restore(job: &Job<'_>, args: &Args, book: &Phone<'_>, progress: &mut Progress
         verdict: None,
         overflow: None,
     };
-    let ran = client::run(&mut session, &http, &mut check);
+    let ran = route.run(&mut session, &mut check);
     let Check { passed, verdict, overflow, store: shared, .. } = check;
     drop(shared);
     let report = session.report();

@@ -10,6 +10,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use syncml::contact::card::Card;
 use syncml::contact::identity::Kind;
+use syncml::service::interchange::quoted;
 use syncml::session::datastore::title;
 use syncml::store::search::Hit;
 use syncml::store::{BookNo, large};
@@ -151,40 +152,5 @@ fn table_row(card: &Card<'_>, hit: &Hit) -> Vec<u8> {
 
 /// A line of a table (RFC 4180).
 fn row(cells: [String; COLUMNS.len()]) -> String {
-    cells.map(|cell| quoted(&cell)).join(",") + "\r\n"
-}
-
-/// A cell. What a spreadsheet would take for a formula begins with an apostrophe, as cells of text do there; numbers stay.
-fn quoted(cell: &str) -> String {
-    let number = |rest: &str| rest.chars().all(|c| c.is_ascii_digit() || " ()-./;+".contains(c));
-    let formula = match cell.chars().next() {
-        Some('=' | '@' | '\t' | '\r') => true,
-        Some('+' | '-') => !number(cell),
-        _ => false,
-    };
-    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
-    match cell.contains([',', '"', '\n', '\r', ';', '\'']) {
-        true => format!("\"{}\"", cell.replace('"', "\"\"")),
-        false => cell,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn cells_are_texts() {
-        for (text, cell) in [
-            ("Ann", "Ann"),
-            ("Miller, \"Ann\"", "\"Miller, \"\"Ann\"\"\""),
-            ("two\nlines", "\"two\nlines\""),
-            ("+49 (30) 1-2", "+49 (30) 1-2"),
-            ("+cmd|x", "\"'+cmd|x\""),
-            ("=1+1", "\"'=1+1\""),
-            ("", ""),
-        ] {
-            assert_eq!(quoted(text), cell);
-        }
-    }
+    cells.map(|cell| quoted(&cell, ',')).join(",") + "\r\n"
 }

@@ -124,7 +124,7 @@ impl HttpError {
     }
 
     /// How long the server asks to be left alone.
-    pub(super) const fn retry_after(&self) -> Option<Duration> {
+    pub(in crate::transport) const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, status: 503, .. } => *retry_after,
             _ => None,

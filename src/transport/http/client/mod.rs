@@ -8,18 +8,19 @@ mod apart;
 mod drive;
 mod error;
 
-pub use self::drive::{Event, RunError, Watch, ask, run};
+pub use self::drive::{HttpTransport, ask, run};
 pub use self::error::HttpError;
-pub use super::cancel::Cancel;
-pub use super::retry::Retry;
+pub use crate::transport::{Answer, Cancel, Event, Retry, RunError, Watch};
 
 use self::apart::apart;
 use self::error::failed;
 use super::coding::{self, Coding, Unpacking};
-use super::retry::retry_after;
 use super::{MAC_HEADER, authority, body_limit, next_address, shown};
 use crate::codec::Encoding;
 use crate::session::Outgoing;
+use crate::transport::drive::{Ended, repeat};
+use crate::transport::retry::retry_after;
+use crate::transport::{Conduct, Tell};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -85,6 +86,14 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// How [`run`] drives a session.
+    #[must_use]
+    pub fn conduct(&self) -> Conduct {
+        Conduct { cancel: self.cancel.clone(), deadline: self.deadline, retry: self.retry }
+    }
+}
+
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
@@ -99,30 +108,6 @@ impl fmt::Debug for Options {
             .field("max_msg_size", &self.max_msg_size)
             .field("user_agent", &self.user_agent)
             .finish_non_exhaustive()
-    }
-}
-
-/// A server's answer. `Debug` does not show its contents.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Where it came from, redirections followed.
-    pub uri: String,
-    /// Its Content-Type.
-    pub content_type: String,
-    /// Its bytes, unpacked.
-    pub body: Vec<u8>,
-    /// Its `x-syncml-hmac` header.
-    pub mac: Option<String>,
-}
-
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer")
-            .field("uri", &shown(&self.uri))
-            .field("content_type", &self.content_type)
-            .field("bytes", &self.body.len())
-            .field("has_mac", &self.mac.is_some())
-            .finish()
     }
 }
 
@@ -155,9 +140,6 @@ impl Packet<'_> {
         matches!(self.body, Cow::Owned(_))
     }
 }
-
-/// Who hears of events.
-type Tell<'t> = &'t mut dyn FnMut(Event<'_>);
 
 impl HttpClient {
     /// A client that posts as the options say.
@@ -211,52 +193,26 @@ impl HttpClient {
         mac: Option<&str>,
     ) -> Result<Answer, HttpError> {
         let packet = Packet { content_type, body: self.packed(uri, body), mac, deadline: None };
-        self.repeat(uri, &packet, body, HttpError::is_temporary, &mut |_| ())
+        let again = |error: &HttpError| error.is_temporary().then(|| error.retry_after());
+        let once = &mut |tell: Tell<'_>| self.attempt(uri, &packet, body, tell);
+        repeat(&self.options.conduct(), None, again, &mut |_| (), once).map_err(|ended| match ended {
+            Ended::Failed(error) => error,
+            Ended::Cancelled => HttpError::Cancelled,
+        })
     }
 
-    /// Posts a session's next message.
-    fn deliver(&self, request: &Outgoing, deadline: Option<Instant>, tell: Tell<'_>) -> Result<Answer, HttpError> {
-        let (uri, body) = (request.uri.as_str(), request.body.as_slice());
-        let mac = request.mac.as_deref();
-        let packet = Packet { content_type: request.content_type, body: self.packed(uri, body), mac, deadline };
-        let again = if request.opens { HttpError::is_untouched } else { HttpError::is_temporary };
-        self.repeat(uri, &packet, body, again, tell)
-    }
-
-    fn repeat(
+    /// Posts a session's next message, once.
+    fn deliver(
         &self,
         uri: &str,
-        packet: &Packet<'_>,
-        plain: &[u8],
-        again: fn(&HttpError) -> bool,
+        request: &Outgoing,
+        deadline: Option<Instant>,
         tell: Tell<'_>,
     ) -> Result<Answer, HttpError> {
-        let mut made = 0;
-        loop {
-            if self.options.cancel.is_cancelled() {
-                return Err(HttpError::Cancelled);
-            }
-            let error = match self.attempt(uri, packet, plain, tell) {
-                Err(error) if again(&error) => error,
-                other => return other,
-            };
-            made += 1;
-            let Some(pause) = self.options.retry.after(made, error.retry_after()) else { return Err(error) };
-            if packet.deadline.is_some_and(|at| at.saturating_duration_since(Instant::now()) <= pause) {
-                return Err(error);
-            }
-            tracing::info!(
-                attempt = made + 1,
-                pause = pause.as_secs_f64(),
-                "the post failed; it is repeated after a pause"
-            );
-            // It names the server's address.
-            tracing::debug!(%error, "the post failed");
-            tell(Event::Waiting { attempt: made + 1, pause, error: &error });
-            if self.options.cancel.wait(pause) {
-                return Err(HttpError::Cancelled);
-            }
-        }
+        let body = request.body.as_slice();
+        let mac = request.mac.as_deref();
+        let packet = Packet { content_type: request.content_type, body: self.packed(uri, body), mac, deadline };
+        self.attempt(uri, &packet, body, tell)
     }
 
     /// Once, through redirections. A server that unlearned to unpack gets the message as it is: it did nothing for it.

@@ -1,6 +1,7 @@
 //! The client against scripted sockets: each connection gets the next response of a script.
 
 use super::*;
+use crate::transport::TransportError;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{JoinHandle, spawn};
@@ -146,18 +147,29 @@ fn opening(uri: &str, opens: bool) -> Outgoing {
     Outgoing { uri: uri.to_owned(), content_type: XML, body: b"<q/>".to_vec(), mac: None, wait: Duration::ZERO, opens }
 }
 
+/// As a session does it.
+fn deliver(
+    http: &HttpClient,
+    request: &Outgoing,
+    until: Option<Instant>,
+    tell: Tell<'_>,
+) -> Result<Answer, TransportError> {
+    let mut transport = HttpTransport::new(http.clone());
+    crate::transport::drive::deliver(&mut transport, request, &http.options.conduct(), until, tell)
+}
+
 #[test]
 fn the_first_message_is_repeated_only_when_nothing_was_done_for_it() {
     let ok = response("200 OK", &format!("Content-Type: {XML}\r\n"), "<a/>");
     let (uri, thread) = script(vec![response("503 Service Unavailable", "", ""), ok.clone()]);
-    client().deliver(&opening(&uri, true), None, &mut |_| ()).unwrap();
+    deliver(&client(), &opening(&uri, true), None, &mut |_| ()).unwrap();
     assert_eq!(thread.join().unwrap().len(), 2);
     for lost in [String::new(), response("502 Bad Gateway", "", "")] {
         let (uri, thread) = script(vec![lost.clone()]);
-        client().deliver(&opening(&uri, true), None, &mut |_| ()).unwrap_err();
+        deliver(&client(), &opening(&uri, true), None, &mut |_| ()).unwrap_err();
         assert_eq!(thread.join().unwrap().len(), 1);
         let (uri, thread) = script(vec![lost, ok.clone()]);
-        client().deliver(&opening(&uri, false), None, &mut |_| ()).unwrap();
+        deliver(&client(), &opening(&uri, false), None, &mut |_| ()).unwrap();
         assert_eq!(thread.join().unwrap().len(), 2);
     }
 }
@@ -179,7 +191,7 @@ fn tells_what_happens() {
             Event::Busy { .. } => "busy".to_owned(),
         });
     };
-    client().deliver(&opening(&uri, false), None, &mut tell).unwrap();
+    deliver(&client(), &opening(&uri, false), None, &mut tell).unwrap();
     let once = ["connecting", "sending 4"];
     assert_eq!(told, [&once[..], &["waiting for 2"], &once[..], &["receiving 4"]].concat());
     thread.join().unwrap();
@@ -199,8 +211,8 @@ fn stopped_in_a_pause(stop: fn(&Cancel) -> bool) -> (HttpClient, String) {
             stop(&cancel);
         }
     };
-    let error = long.deliver(&opening(&uri, true), None, &mut tell).unwrap_err();
-    assert!(matches!(error, HttpError::Cancelled), "{error}");
+    let error = deliver(&long, &opening(&uri, true), None, &mut tell).unwrap_err();
+    assert!(matches!(error, TransportError::Cancelled), "{error}");
     thread.join().unwrap();
     (long, uri)
 }
@@ -208,20 +220,20 @@ fn stopped_in_a_pause(stop: fn(&Cancel) -> bool) -> (HttpClient, String) {
 #[test]
 fn stops_when_it_is_told_to() {
     let (long, uri) = stopped_in_a_pause(Cancel::cancel);
-    let error = long.deliver(&opening(&uri, true), None, &mut |_| ()).unwrap_err();
-    assert!(matches!(error, HttpError::Cancelled), "and begins nothing new: {error}");
+    let error = deliver(&long, &opening(&uri, true), None, &mut |_| ()).unwrap_err();
+    assert!(matches!(error, TransportError::Cancelled), "and begins nothing new: {error}");
 }
 
 #[test]
 fn keeps_its_deadline() {
     let now = Instant::now();
-    let error = client().deliver(&opening("http://127.0.0.1:1/", true), Some(now), &mut |_| ()).unwrap_err();
-    assert!(matches!(error, HttpError::Deadline), "{error}");
+    let error = deliver(&client(), &opening("http://127.0.0.1:1/", true), Some(now), &mut |_| ()).unwrap_err();
+    assert!(matches!(error, TransportError::Deadline), "{error}");
     // A pause that would not leave time for another attempt is not begun.
     let (uri, thread) = script(vec![response("503 Service Unavailable", "Retry-After: 50\r\n", "")]);
     let soon = Some(now + Duration::from_secs(40));
-    let error = client().deliver(&opening(&uri, false), soon, &mut |_| ()).unwrap_err();
-    assert!(matches!(error, HttpError::Status { .. }), "{error}");
+    let error = deliver(&client(), &opening(&uri, false), soon, &mut |_| ()).unwrap_err();
+    assert!(matches!(error, TransportError::Http(HttpError::Status { .. })), "{error}");
     thread.join().unwrap();
 }
 
@@ -404,8 +416,8 @@ fn a_server_that_says_nothing_holds_up_nobody_who_stops() {
             cancel.cancel();
             stream
         });
-        let error = patient.deliver(&opening(&uri, true), None, &mut |_| ()).unwrap_err();
-        assert!(matches!(error, HttpError::Cancelled), "{error}");
+        let error = deliver(&patient, &opening(&uri, true), None, &mut |_| ()).unwrap_err();
+        assert!(matches!(error, TransportError::Cancelled), "{error}");
         drop(stopping.join().unwrap());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Options, router};
 use crate::session::Server;
-use crate::transport::http::places::{Place, Places};
+use crate::transport::places::{Place, Places};
 use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;

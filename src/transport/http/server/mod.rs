@@ -12,13 +12,13 @@ mod request_id;
 pub use self::drain::{Drain, serve};
 pub use self::monitor::Monitor;
 pub use self::request_id::REQUEST_ID_HEADER;
+pub use crate::transport::{OnFailure, OnReport};
 
 use super::coding::{self, Coding, Unpacking};
 use super::{MAC_HEADER, body_limit, now, token};
 use crate::codec::Encoding;
 use crate::session::metrics::Counter;
-use crate::session::{Refusal, Reply, Report, Request as Message, Server};
-use crate::store::StoreError;
+use crate::session::{Refusal, Reply, Request as Message, Server};
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request, State};
@@ -44,12 +44,6 @@ const PAGE: &str = "This is a SyncML server (OMA Data Synchronization 1.0, 1.1 a
 
 /// When to come again to a server that is about to end, in seconds: by then another one has taken its place.
 const COME_AGAIN: &str = "5";
-
-/// Called with the report of every session that ends.
-pub type OnReport = dyn Fn(&Report) + Send + Sync;
-
-/// Called with what this side failed of ([`Refusal::Unavailable`], [`Refusal::Failed`]): the peer is not told why.
-pub type OnFailure = dyn Fn(&StoreError) + Send + Sync;
 
 /// What the host knows about its HTTP side. The default suits a plain listener.
 #[derive(Clone)]
@@ -405,6 +399,7 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreError;
     use tokio::runtime::Runtime;
 
     fn read_with(headers: &[(&HeaderName, &str)], body: Body) -> Result<Vec<u8>, u16> {

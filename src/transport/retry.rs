@@ -1,18 +1,18 @@
-//! When a message is posted again.
+//! When a message is sent again.
 
 use std::time::Duration;
 
-/// When a message that got no answer is posted again, with the identical bytes.
+/// When a message that got no answer is sent again, with the identical bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// How often a message is posted at most, the first time included.
+    /// How often a message is sent at most, the first time included.
     pub attempts: u32,
     /// The pause before the second attempt; it doubles with each further one.
     pub pause: Duration,
     /// The longest that a pause grows to.
     pub longest: Duration,
-    /// The longest wait that a server may ask for (`Retry-After`); when it asks for more, the post has failed.
+    /// The longest wait that a server may ask for (`Retry-After`); when it asks for more, it has failed.
     pub patience: Duration,
 }
 
@@ -43,6 +43,7 @@ impl Retry {
 }
 
 /// Reads `Retry-After` as seconds. A date is not read: clocks of old servers are wrong more often than they are needed.
+#[cfg(feature = "http")]
 pub(super) fn retry_after(header: Option<&str>) -> Option<Duration> {
     header?.trim().parse().ok().map(Duration::from_secs)
 }
@@ -82,6 +83,7 @@ mod tests {
         assert_eq!(Retry { attempts: 1, ..retry }.after(1, None), None);
     }
 
+    #[cfg(feature = "http")]
     #[test]
     fn reads_how_long_to_wait() {
         assert_eq!(retry_after(Some(" 7 ")), Some(Duration::from_secs(7)));

@@ -55,7 +55,7 @@ impl Cancel {
     }
 
     /// Waits, at most until the sync is to end; gives whether it is.
-    pub(super) fn wait(&self, pause: Duration) -> bool {
+    pub fn wait(&self, pause: Duration) -> bool {
         let guard = self.0.wish.lock().unwrap_or_else(PoisonError::into_inner);
         match self.0.changed.wait_timeout_while(guard, pause, |wish| *wish == Wish::GoOn) {
             Ok((wish, _)) => *wish > Wish::GoOn,

@@ -1,0 +1,593 @@
+//! Into a book (mission I5): what is there already is left alone, what is new is added, and about what differs somebody decides.
+
+use super::record::DERIVED;
+use crate::contact::card::{Card, Editor};
+use crate::contact::identity::{Likeness, MatchRules, compare_items};
+use crate::contact::lens::patch;
+use crate::contact::merge::union;
+use crate::message::Timestamp;
+use crate::store::{
+    AccountNo, BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, Revision, Store, StoreError, Tx, Verdict,
+    local_origin,
+};
+use std::collections::{HashMap, HashSet};
+
+/// Contacts in a step.
+const PAGE: usize = 500;
+/// Items whose match keys are indexed in a step.
+const INDEXED: usize = 5000;
+/// Bytes of contacts in a step, however few they are.
+const PAGE_BYTES: usize = 4 << 20;
+/// Candidates for each key that are looked at, as in a sync.
+const CANDIDATES: usize = 32;
+
+/// What becomes of a contact that is in the book with other details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Choice {
+    /// What it says takes the place of what the book said, field by field. Fields of which it says nothing stay.
+    Overwrite,
+    /// The book's stays as it is, with what only the new one says. Where a card has place for one, the book's stays.
+    Merge,
+    /// It is added beside the book's.
+    Add,
+    /// It is left out.
+    Skip,
+}
+
+/// Two that are the same contact, but do not say the same.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Difference<'d> {
+    /// The item in the book.
+    pub guid: Guid,
+    /// What the book says.
+    pub here: &'d [u8],
+    /// What is to be imported.
+    pub new: &'d [u8],
+}
+
+/// Who decides about contacts that differ.
+pub trait Decide {
+    /// What becomes of it. Asked between the steps, when no book is locked; `None` ends the import.
+    fn decide(&mut self, difference: &Difference<'_>) -> Option<Choice>;
+
+    /// What becomes of all that come, if that is settled: then nobody is asked, and each step is made at once.
+    fn settled(&self) -> Option<Choice> {
+        None
+    }
+}
+
+impl Decide for Choice {
+    fn decide(&mut self, _: &Difference<'_>) -> Option<Choice> {
+        Some(*self)
+    }
+
+    fn settled(&self) -> Option<Choice> {
+        Some(*self)
+    }
+}
+
+/// What an import did, or would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Imported {
+    /// New in the book.
+    pub added: u64,
+    /// There already, in the same words, in others that mean the same, or with more details than are imported.
+    pub known: u64,
+    /// Overwritten.
+    pub overwritten: u64,
+    /// Merged.
+    pub merged: u64,
+    /// Added beside one that differs; not among `added`.
+    pub beside: u64,
+    /// Left out because they differ.
+    pub left: u64,
+}
+
+impl Imported {
+    /// All that were looked at.
+    #[must_use]
+    pub const fn all(&self) -> u64 {
+        self.added + self.known + self.overwritten + self.merged + self.beside + self.left
+    }
+
+    const fn count(&mut self, choice: Choice) {
+        match choice {
+            Choice::Overwrite => self.overwritten += 1,
+            Choice::Merge => self.merged += 1,
+            Choice::Add => self.beside += 1,
+            Choice::Skip => self.left += 1,
+        }
+    }
+
+    const fn plus(&mut self, other: &Self) {
+        self.added += other.added;
+        self.known += other.known;
+        self.overwritten += other.overwritten;
+        self.merged += other.merged;
+        self.beside += other.beside;
+        self.left += other.left;
+    }
+}
+
+/// An import into a book, in steps of some hundred contacts. What is done stays done when it breaks off; done again, it finds
+/// what is there.
+pub struct Import<'i> {
+    store: &'i dyn Store,
+    account: AccountNo,
+    book: BookNo,
+    now: Timestamp,
+    decide: &'i mut dyn Decide,
+    rules: MatchRules,
+    origin: Option<DeviceNo>,
+    /// Fingerprints and keys of what would be added, where nothing is written.
+    dreamt: Option<(HashSet<[u8; 16]>, HashSet<u64>)>,
+    waiting: Vec<Vec<u8>>,
+    bytes: usize,
+    done: Imported,
+    ended: bool,
+}
+
+/// The answers so far: for a contact of the page the item it differs from, in that revision, and what becomes of it.
+type Answers = HashMap<usize, (Guid, Revision, Choice)>;
+
+/// A question that a step found, with the contents it is about.
+struct Question {
+    at: usize,
+    guid: Guid,
+    revision: Revision,
+    here: Vec<u8>,
+}
+
+impl<'i> Import<'i> {
+    /// Begins an import. The book's match index is made if it is not there yet.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    pub fn new(
+        store: &'i dyn Store,
+        account: AccountNo,
+        book: BookNo,
+        now: Timestamp,
+        decide: &'i mut dyn Decide,
+    ) -> Result<Self, StoreError> {
+        let mut origin = None;
+        store.step(account, &mut |tx| {
+            origin = Some(local_origin(tx, "import", now)?);
+            Ok(Verdict::Commit)
+        })?;
+        let mut import = Self::begin(store, account, book, now, decide);
+        import.origin = origin;
+        import.index()?;
+        Ok(import)
+    }
+
+    /// The same, but nothing is written: what it counts is what would be. Contacts of the file that are alike are told by their
+    /// match keys alone.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    pub fn rehearsed(
+        store: &'i dyn Store,
+        account: AccountNo,
+        book: BookNo,
+        now: Timestamp,
+        decide: &'i mut dyn Decide,
+    ) -> Result<Self, StoreError> {
+        let mut import = Self::begin(store, account, book, now, decide);
+        import.dreamt = Some((HashSet::new(), HashSet::new()));
+        import.index()?;
+        Ok(import)
+    }
+
+    fn begin(
+        store: &'i dyn Store,
+        account: AccountNo,
+        book: BookNo,
+        now: Timestamp,
+        decide: &'i mut dyn Decide,
+    ) -> Self {
+        let rules = MatchRules::default();
+        let (waiting, done) = (Vec::new(), Imported::default());
+        Self {
+            store,
+            account,
+            book,
+            now,
+            decide,
+            rules,
+            origin: None,
+            dreamt: None,
+            waiting,
+            bytes: 0,
+            done,
+            ended: false,
+        }
+    }
+
+    /// Match keys find candidates only where all are indexed.
+    fn index(&self) -> Result<(), StoreError> {
+        let mut done = false;
+        while !done {
+            self.store.step(self.account, &mut |tx| {
+                let known = tx.book(self.book)?;
+                done = known.is_some_and(|row| row.indexed);
+                if !done {
+                    tx.lock_books(&[self.book])?;
+                    done = tx.index_more(self.book, INDEXED)?;
+                }
+                Ok(Verdict::Commit)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Takes a contact; steps are made as they fill up. False when whoever decides ended the import.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    pub fn put(&mut self, card: Vec<u8>) -> Result<bool, StoreError> {
+        self.bytes += card.len();
+        self.waiting.push(card);
+        if self.waiting.len() >= PAGE || self.bytes >= PAGE_BYTES {
+            self.page()?;
+        }
+        Ok(!self.ended)
+    }
+
+    /// What was done so far, without what waits for its step.
+    #[must_use]
+    pub const fn done(&self) -> &Imported {
+        &self.done
+    }
+
+    /// Makes the last step. Says what was done, and whether that is all: not if whoever decides ended it.
+    ///
+    /// # Errors
+    /// The store's own failure.
+    pub fn finish(mut self) -> Result<(Imported, bool), StoreError> {
+        self.page()?;
+        Ok((self.done, !self.ended))
+    }
+
+    fn page(&mut self) -> Result<(), StoreError> {
+        let cards = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        if cards.is_empty() || self.ended {
+            return Ok(());
+        }
+        let drafts: Vec<Draft<'_>> = cards.iter().map(|card| Draft::of(self.book, card.as_slice())).collect();
+        let mut answers = Answers::new();
+        loop {
+            let (mut done, mut questions) = (Imported::default(), Vec::new());
+            if self.dreamt.is_some() {
+                self.rehearse(&drafts, &answers, &mut done, &mut questions)?;
+            } else {
+                self.step(&drafts, &answers, &mut done, &mut questions)?;
+            }
+            if questions.is_empty() {
+                self.done.plus(&done);
+                return Ok(());
+            }
+            for Question { at, guid, revision, here } in questions {
+                let difference = Difference { guid, here: &here, new: &cards[at] };
+                let Some(choice) = self.decide.decide(&difference) else {
+                    self.ended = true;
+                    return Ok(());
+                };
+                answers.insert(at, (guid, revision, choice));
+            }
+        }
+    }
+
+    /// One step: all of a page, or nothing and the questions.
+    fn step(
+        &self,
+        drafts: &[Draft<'_>],
+        answers: &Answers,
+        done: &mut Imported,
+        questions: &mut Vec<Question>,
+    ) -> Result<(), StoreError> {
+        let settled = self.decide.settled();
+        self.store.step(self.account, &mut |tx| {
+            *done = Imported::default();
+            questions.clear();
+            let Some(row) = tx.lock_books(&[self.book])?.pop() else {
+                return Err(StoreError::Corrupt("a locked book has no row".to_owned()));
+            };
+            let mut writer = BookWriter::new(row, self.origin, self.now);
+            let mut from = 0;
+            while from < drafts.len() {
+                let mut upto = apart(drafts, from);
+                let found = look(tx, self.book, &drafts[from..upto], &self.rules)?;
+                let mut touched = HashSet::new();
+                for (at, found) in (from..upto).zip(found) {
+                    let draft = &drafts[at];
+                    if found.guid().is_some_and(|guid| touched.contains(&guid)) {
+                        // It is of a contact that was just written, as it was before.
+                        upto = at;
+                        break;
+                    }
+                    let item = match found {
+                        Here::Nothing => {
+                            writer.add(draft.clone());
+                            done.added += 1;
+                            continue;
+                        }
+                        Here::Same(_) => {
+                            done.known += 1;
+                            continue;
+                        }
+                        Here::Other(item) => item,
+                    };
+                    let Some(choice) = settled.or_else(|| answer(answers, at, &item)) else {
+                        questions.push(question(at, *item));
+                        continue;
+                    };
+                    done.count(choice);
+                    let content = match choice {
+                        Choice::Skip => None,
+                        Choice::Add => {
+                            writer.add(draft.clone());
+                            None
+                        }
+                        Choice::Overwrite => patch(&item.content, &told(&draft.content)),
+                        Choice::Merge => union(&item.content, &draft.content).map(|it| it.content),
+                    };
+                    if let Some(content) = content.filter(|it| *it != *item.content) {
+                        touched.insert(item.guid);
+                        writer.replace(&item, Draft::of(self.book, content));
+                    }
+                }
+                writer.flush(tx)?;
+                from = upto;
+            }
+            Ok(if questions.is_empty() { Verdict::Commit } else { Verdict::Rollback })
+        })
+    }
+
+    fn rehearse(
+        &mut self,
+        drafts: &[Draft<'_>],
+        answers: &Answers,
+        done: &mut Imported,
+        questions: &mut Vec<Question>,
+    ) -> Result<(), StoreError> {
+        let mut found = Vec::new();
+        self.store.look(self.account, &mut |tx| {
+            found = look(tx, self.book, drafts, &self.rules)?;
+            Ok(())
+        })?;
+        let settled = self.decide.settled();
+        let answer = |at, item: &ItemRow<'_>| settled.or_else(|| answer(answers, at, item));
+        let asks = found.iter().enumerate().any(|(at, here)| match here {
+            Here::Other(item) => answer(at, item).is_none(),
+            _ => false,
+        });
+        for (at, (found, draft)) in found.into_iter().zip(drafts).enumerate() {
+            match found {
+                Here::Same(_) => done.known += 1,
+                Here::Other(item) => match answer(at, &item) {
+                    Some(choice) => done.count(choice),
+                    None => questions.push(question(at, *item)),
+                },
+                Here::Nothing if asks => {}
+                Here::Nothing => {
+                    let Some((prints, keys)) = &mut self.dreamt else { continue };
+                    let (print_known, key_known) =
+                        (!prints.insert(draft.fingerprint), draft.keys.iter().any(|key| keys.contains(key)));
+                    keys.extend(draft.keys.iter());
+                    match (print_known, key_known) {
+                        (true, _) => done.known += 1,
+                        // It would meet what stands above it in the file; what is made of that is asked then.
+                        (false, true) => done.beside += 1,
+                        (false, false) => done.added += 1,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Up to where drafts share no fingerprint and no key, so that none depends on what becomes of another.
+fn apart(drafts: &[Draft<'_>], from: usize) -> usize {
+    let (mut prints, mut keys) = (HashSet::new(), HashSet::<u64>::new());
+    for (at, draft) in drafts.iter().enumerate().skip(from) {
+        if !prints.insert(draft.fingerprint) || draft.keys.iter().any(|key| keys.contains(key)) {
+            return at;
+        }
+        keys.extend(draft.keys.iter());
+    }
+    drafts.len()
+}
+
+fn answer(answers: &Answers, at: usize, item: &ItemRow<'_>) -> Option<Choice> {
+    let (guid, revision, choice) = answers.get(&at)?;
+    (*guid == item.guid && *revision == item.revision).then_some(*choice)
+}
+
+/// A card without the name that was only made up for it: it is not to take the place of a real one.
+fn told(card: &[u8]) -> Vec<u8> {
+    let Ok(parsed) = Card::parse(card) else { return card.to_vec() };
+    let mut editor = Editor::new(&parsed);
+    for (at, property) in parsed.properties().iter().enumerate() {
+        if property.param(DERIVED).is_some() {
+            editor.remove(at);
+        }
+    }
+    editor.finish()
+}
+
+fn question(at: usize, item: ItemRow<'static>) -> Question {
+    Question { at, guid: item.guid, revision: item.revision, here: item.content.into_owned() }
+}
+
+/// What the book has of a contact.
+enum Here {
+    Nothing,
+    /// All that it says.
+    Same(Guid),
+    /// It, with other details.
+    Other(Box<ItemRow<'static>>),
+}
+
+impl Here {
+    fn guid(&self) -> Option<Guid> {
+        match self {
+            Self::Nothing => None,
+            Self::Same(guid) => Some(*guid),
+            Self::Other(item) => Some(item.guid),
+        }
+    }
+}
+
+/// Looks for contacts in the book, by a few batches however many they are.
+fn look(tx: &mut dyn Tx, book: BookNo, drafts: &[Draft<'_>], rules: &MatchRules) -> Result<Vec<Here>, StoreError> {
+    let prints: Vec<[u8; 16]> = drafts.iter().map(|draft| draft.fingerprint).collect();
+    let same = tx.by_fingerprint(book, &prints, 1)?;
+    let new = || drafts.iter().zip(&same).filter(|(_, same)| same.is_empty()).map(|(draft, _)| draft);
+    let keys: Vec<u64> = new().flat_map(|draft| draft.keys.iter().copied()).collect();
+    let mut by_key = tx.by_match_key(book, &keys, CANDIDATES)?.into_iter();
+    let near: Vec<Vec<Guid>> = new()
+        .map(|draft| {
+            let mut guids: Vec<Guid> = by_key.by_ref().take(draft.keys.len()).flatten().collect();
+            guids.sort_unstable();
+            guids.dedup();
+            guids
+        })
+        .collect();
+    let mut guids: Vec<Guid> = near.iter().flatten().copied().collect();
+    guids.sort_unstable();
+    guids.dedup();
+    let items = tx.items(book, &guids)?.into_iter().flatten().filter(|item| !item.deleted);
+    let items: HashMap<Guid, ItemRow<'static>> = items.map(|item| (item.guid, item)).collect();
+    let mut near = near.into_iter();
+    Ok(drafts
+        .iter()
+        .zip(&same)
+        .map(|(draft, same)| match same.first() {
+            Some(guid) => Here::Same(*guid),
+            None => judge(book, draft, &near.next().unwrap_or_default(), &items, rules),
+        })
+        .collect())
+}
+
+fn judge(
+    book: BookNo,
+    draft: &Draft<'_>,
+    near: &[Guid],
+    items: &HashMap<Guid, ItemRow<'static>>,
+    rules: &MatchRules,
+) -> Here {
+    let strong = |item: &&ItemRow<'static>| {
+        compare_items(book.kind(), &item.content, &draft.content, rules).likeness <= Likeness::Strong
+    };
+    let mut first = None;
+    for item in near.iter().filter_map(|guid| items.get(guid)).filter(strong) {
+        let says_it_all = union(&item.content, &draft.content).is_some_and(|it| !it.changed && it.conflicts.is_empty());
+        if says_it_all {
+            return Here::Same(item.guid);
+        }
+        first = first.or(Some(item));
+    }
+    first.map_or(Here::Nothing, |item| Here::Other(Box::new(item.clone())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Choice, Decide, Difference, Import, Imported};
+    use crate::auth::{Secret, Verifier};
+    use crate::message::Timestamp;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{AccountNo, BookNo, BookWriter, Draft, Revision, Store, Verdict};
+
+    fn card(lines: &str) -> Vec<u8> {
+        format!("BEGIN:VCARD\r\nVERSION:3.0\r\n{}\r\nEND:VCARD\r\n", lines.replace('\n', "\r\n")).into_bytes()
+    }
+
+    fn store() -> (MemoryStore, AccountNo) {
+        let store = MemoryStore::new([7; 32]);
+        let verifier = Verifier::md5("ada", &Secret::new("x".to_owned()));
+        let account = store.directory().put_login("ada", &verifier).unwrap();
+        (store, account)
+    }
+
+    fn import(store: &MemoryStore, account: AccountNo, cards: &[&str], decide: &mut dyn Decide) -> (Imported, bool) {
+        let mut import = Import::new(store, account, BookNo::CONTACTS, Timestamp(1), decide).unwrap();
+        for lines in cards {
+            import.put(card(lines)).unwrap();
+        }
+        import.finish().unwrap()
+    }
+
+    fn book(store: &MemoryStore, account: AccountNo) -> Vec<String> {
+        let mut found = Vec::new();
+        store
+            .look(account, &mut |tx| {
+                found = tx.changes(BookNo::CONTACTS, Revision(0), Revision(i64::MAX), 1000)?;
+                Ok(())
+            })
+            .unwrap();
+        found.into_iter().map(|item| String::from_utf8_lossy(&item.content).into_owned()).collect()
+    }
+
+    #[test]
+    fn i5_two_of_one_step_that_are_one_contact_of_the_book_are_both_kept() {
+        let (store, account) = store();
+        import(&store, account, &["FN:Ann\nTEL:5550001\nTEL:5550002"], &mut Choice::Add);
+        let twins = ["FN:Ann\nTEL:5550001\nEMAIL:one@example.org", "FN:Ann\nTEL:5550002\nURL:two.example.org"];
+        let (done, _) = import(&store, account, &twins, &mut Choice::Merge);
+        let book = book(&store, account);
+        assert_eq!((done.merged, book.len()), (2, 1));
+        assert!(book[0].contains("one@example.org") && book[0].contains("two.example.org"), "{book:?}");
+    }
+
+    /// Somebody who takes long to answer: meanwhile another writer changes the card.
+    struct Slow<'s> {
+        store: &'s MemoryStore,
+        account: AccountNo,
+        asked: Vec<String>,
+    }
+
+    impl Decide for Slow<'_> {
+        fn decide(&mut self, difference: &Difference<'_>) -> Option<Choice> {
+            if self.asked.is_empty() {
+                self.store
+                    .step(self.account, &mut |tx| {
+                        let row = tx.lock_books(&[BookNo::CONTACTS])?.remove(0);
+                        let old = tx.items(BookNo::CONTACTS, &[difference.guid])?.remove(0).unwrap();
+                        let mut writer = BookWriter::new(row, None, Timestamp(2));
+                        writer.replace(&old, Draft::of(BookNo::CONTACTS, card("FN:Ann\nTEL:5550001\nNOTE:meanwhile")));
+                        writer.flush(tx)?;
+                        Ok(Verdict::Commit)
+                    })
+                    .unwrap();
+            }
+            self.asked.push(String::from_utf8_lossy(difference.here).into_owned());
+            Some(Choice::Overwrite)
+        }
+    }
+
+    #[test]
+    fn i5_an_answer_holds_only_for_what_was_shown() {
+        let (store, account) = store();
+        import(&store, account, &["FN:Ann\nTEL:5550001\nTITLE:Cook"], &mut Choice::Add);
+        let mut slow = Slow { store: &store, account, asked: Vec::new() };
+        let (done, whole) = import(&store, account, &["FN:Ann\nTEL:5550001\nTITLE:Captain", "FN:Ben"], &mut slow);
+        assert_eq!((done.overwritten, done.added, whole, slow.asked.len()), (1, 1, true, 2));
+        assert!(slow.asked[1].contains("meanwhile"));
+        let book = book(&store, account).concat();
+        assert!(book.contains("meanwhile") && book.contains("Captain") && !book.contains("Cook"), "{book}");
+    }
+
+    #[test]
+    fn i5_more_than_a_step_and_any_number_of_one_name() {
+        let (store, account) = store();
+        let cards: Vec<String> = (0..1200).map(|n| format!("FN:Ann {}\nTEL:55500{:03}", n % 600, n % 600)).collect();
+        let cards: Vec<&str> = cards.iter().map(String::as_str).collect();
+        let (done, _) = import(&store, account, &cards, &mut Choice::Skip);
+        assert_eq!((done.added, done.known, done.all()), (600, 600, 1200));
+    }
+}
