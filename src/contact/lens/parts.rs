@@ -1,10 +1,10 @@
 //! Parts of a card: what a device repeats of the past, what a change of single properties means for the whole (§3.17),
 //! and what a property says to somebody who asks for it (§3.16).
 
-use super::Fields;
+use super::{Fields, Lens, Put, put, view};
 use crate::contact::card::{Card, Editor, Property, Shape, canonical_name, decode_document, is_single, shape};
 use crate::contact::identity::Canon;
-use crate::contact::merge::{Prefer, merge3};
+use crate::contact::merge::{Prefer, merge3, same_meaning};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -36,6 +36,27 @@ pub fn news<'p>(shown: &[u8], fields: Fields, past: impl IntoIterator<Item = &'p
         editor.remove(at);
     }
     Some(editor.finish())
+}
+
+/// What the card of a device means ([`put`]) that saw more of it at other times, and repeats that: only its [`news`] counts.
+///
+/// Where it so has what is not in the card any more and could be told of that now, it is: then it can be said to know the
+/// card with what it repeats. `None` if one is no card.
+pub fn put_news<'p>(
+    base: &[u8],
+    shown: &[u8],
+    (then, now): (&Lens, &Lens),
+    past: impl IntoIterator<Item = &'p [u8]>,
+) -> Option<Put> {
+    let Some(fields) = then.with_fields(now.fields()).fields() else { return put(base, shown, then, now) };
+    let news = news(shown, fields, past)?;
+    let meant = put(base, &news, then, now)?;
+    if meant.told.is_some() || news == *decode_document(shown) {
+        return Some(meant);
+    }
+    let has = put(base, shown, then, now)?.whole;
+    let differs = !same_meaning(&view(&has, now)?, &view(&meant.whole, now)?);
+    Some(Put { told: differs.then_some(has), ..meant })
 }
 
 /// The whole card after a change that names only what changed (§3.17). A property takes the place of those of its name and
@@ -137,7 +158,7 @@ fn named<'c, 'a>(card: &'c Card<'a>, name: &str) -> impl Iterator<Item = &'c Pro
 
 #[cfg(test)]
 mod tests {
-    use super::{Card, Fields, any_term, has, news, patch, term};
+    use super::{Card, Fields, Lens, any_term, has, news, patch, put_news, term};
     use crate::contact::merge::same_meaning;
     use crate::contact::testing::{at_least, soup};
     use proptest::prelude::*;
@@ -166,6 +187,54 @@ mod tests {
         assert_eq!(news(&shown, only, past()).unwrap(), kept);
         assert_eq!(news(&shown, fields(&["TEL", "EMAIL"]), past()).unwrap(), shown, "what it sees it may mean");
         assert_eq!(news(b"nothing", only, past()), None);
+    }
+
+    #[test]
+    fn who_repeats_what_is_gone_is_told() {
+        let none = Lens::default();
+        let notes: Lens = fields(&["NOTE"]).into();
+        let past = [card(&["N:A;B", "TEL:1", "NOTE:a"])];
+        let base = ["N:A;B", "TEL:5", "NOTE:b"];
+        // What it shows, what it sees now, what that makes of the card, and what it is known to have if not that.
+        type Row<'r> = (&'r [&'r str], &'r Lens, &'r [&'r str], Option<&'r [&'r str]>, &'r str);
+        let all: &[&str] = &["N:A;B", "TEL:5", "NOTE:b"];
+        let cases: &[Row<'_>] = &[
+            (&["N:A;B", "TEL:1", "NOTE:b"], &none, all, Some(&["N:A;B", "NOTE:b"]), "another one now"),
+            (
+                &["N:A;B", "TEL:1", "TEL:5", "NOTE:b"],
+                &none,
+                all,
+                Some(&["N:A;B", "TEL:1", "TEL:5", "NOTE:b"]),
+                "one less",
+            ),
+            (&["N:A;B", "TEL:1", "TEL:5", "NOTE:b"], &notes, all, None, "nobody may tell it"),
+            (&["N:A;B", "TEL:5", "NOTE:c"], &none, &["N:A;B", "TEL:5", "NOTE:c"], None, "nothing repeated"),
+            (
+                &["N:A;B", "TEL:1", "TEL:5", "TEL:6", "NOTE:b"],
+                &none,
+                &["N:A;B", "TEL:5", "TEL:6", "NOTE:b"],
+                Some(&["N:A;B", "TEL:1", "TEL:5", "TEL:6", "NOTE:b"]),
+                "beside news",
+            ),
+        ];
+        for (shown, now, whole, told, why) in cases {
+            let past = past.iter().map(Vec::as_slice);
+            let put = put_news(&card(&base), &card(shown), (&notes, now), past).unwrap();
+            let text = String::from_utf8_lossy(&put.whole);
+            assert!(same_meaning(&put.whole, &card(whole)), "{why}: {text}");
+            match (&put.told, told) {
+                (None, None) => {}
+                (Some(told), Some(expected)) => {
+                    assert!(same_meaning(told, &card(expected)), "{why}: {}", String::from_utf8_lossy(told));
+                }
+                (told, _) => panic!("{why}: {:?}", told.as_deref().map(String::from_utf8_lossy)),
+            }
+        }
+        // A number that is gone, and of which no other took the place.
+        let (base, shown) = (card(&["N:A;B", "NOTE:b"]), card(&["N:A;B", "NOTE:b", "TEL:1"]));
+        let put = put_news(&base, &shown, (&notes, &none), past.iter().map(Vec::as_slice)).unwrap();
+        assert_eq!((put.whole, put.told.unwrap()), (base, shown));
+        assert_eq!(put_news(b"nothing", b"nothing", (&notes, &none), []), None);
     }
 
     #[test]

@@ -29,6 +29,10 @@ struct Fate {
 #[derive(Debug, Default)]
 pub(super) struct Model {
     tokens: BTreeMap<String, Fate>,
+    /// Changes back to an earlier state that took tokens out and put none in: those in the card before and after.
+    backs: Vec<(Vec<String>, Vec<String>)>,
+    /// Cards that somebody left, copied or restored without any token.
+    blank: usize,
 }
 
 impl Model {
@@ -67,6 +71,10 @@ impl Model {
             fate.changed_back |= back;
         }
         if left.is_some() {
+            self.blank += usize::from(after.tokens.is_empty());
+            if back && !before.tokens.iter().all(|token| after.tokens.contains(token)) {
+                self.backs.push((before.tokens.clone(), after.tokens.clone()));
+            }
             return Vec::new();
         }
         if !sure {
@@ -116,6 +124,7 @@ impl Model {
 
     /// A deleted card is there again as it was: which nobody who deletes it has seen yet.
     pub(super) fn revived(&mut self, face: &Face) {
+        self.blank += usize::from(face.tokens.is_empty());
         for token in &face.tokens {
             if let Some(fate) = self.tokens.get_mut(token) {
                 fate.must_be_gone = false;
@@ -128,6 +137,24 @@ impl Model {
     /// When a token was made.
     pub(super) fn born(&self, token: &str) -> Option<usize> {
         self.tokens.get(token).map(|fate| fate.born)
+    }
+
+    /// Cards that may be without any token. Of a card that two people changed back, each to what the other took out of it,
+    /// nothing of either is left: both edits are kept, and neither deleted it (seed 2017406).
+    fn may_be_blank(&self) -> usize {
+        let mut left: Vec<_> = self.backs.iter().collect();
+        let mut pairs = 0;
+        while let Some((seen, kept)) = left.pop() {
+            let other = left.iter().position(|(other_seen, other_kept)| {
+                seen.iter().any(|token| other_seen.contains(token))
+                    && !kept.iter().any(|token| other_kept.contains(token))
+            });
+            if let Some(other) = other {
+                left.swap_remove(other);
+                pairs += 1;
+            }
+        }
+        self.blank + pairs
     }
 
     /// Judges the server's live cards once all is quiet.
@@ -146,7 +173,11 @@ impl Model {
                 return Err(("I2", format!("{token} is in {count} live cards; {} were made", fate.cards)));
             }
         }
-        for face in &faces {
+        let blank = faces.iter().filter(|face| face.tokens.is_empty()).count();
+        if blank > self.may_be_blank() {
+            return Err(("I1", format!("{blank} cards have lost all their tokens")));
+        }
+        for face in faces.iter().filter(|face| !face.tokens.is_empty()) {
             // Of a card that was copied, another may have stayed.
             let gone = |token: &String| {
                 self.tokens.get(token).is_some_and(|fate| fate.must_be_gone && fate.cards == 1 && !fate.changed_back)

@@ -150,19 +150,13 @@ impl<'m> Overlay<'m> {
             return Ok(Meant { whole: read(base.to_vec()), told: None, lens, narrow: true, echo: true });
         }
         // A device that has it whole from another time repeats what it then was.
-        let fields = then.with_fields(now.fields()).fields();
-        let news = match fields {
-            Some(fields) => {
-                let past = match open.role {
-                    Role::Server => tx.history(open.book(), guid, MAX_CANDIDATES)?,
-                    Role::Client => Vec::new(),
-                };
-                let past = past.iter().filter(|row| row.revision <= agreed && !row.deleted).map(|row| &*row.content);
-                lens::news(&content.bytes, fields, past).map(Cow::Owned)
-            }
-            None => Some(Cow::Borrowed(&*content.bytes)),
+        let narrow = then.with_fields(now.fields()).fields().is_some();
+        let past = match open.role {
+            Role::Server if narrow => tx.history(open.book(), guid, MAX_CANDIDATES)?,
+            _ => Vec::new(),
         };
-        let Some(put) = news.and_then(|news| lens::put(base, &news, &then, &now)) else {
+        let past = past.iter().filter(|row| row.revision <= agreed && !row.deleted).map(|row| &*row.content);
+        let Some(put) = lens::put_news(base, &content.bytes, (&then, &now), past) else {
             return Ok(Meant { whole: content, told: None, lens, narrow: true, echo: false });
         };
         // To tell it what it lacks of an item that is gone is no reason to bring that back.
