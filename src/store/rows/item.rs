@@ -21,7 +21,7 @@ pub struct BookRow {
     /// Bytes of live items.
     pub live_bytes: i64,
     /// States of the book before this revision are not whole any more: retention has removed contents that were
-    /// superseded up to it ([`history::purge`](super::history::purge)).
+    /// superseded up to it ([`history::purge`](crate::store::history::purge)).
     pub purged_upto: Revision,
     /// Whether all match keys are in the index.
     pub indexed: bool,
@@ -70,8 +70,8 @@ pub struct ItemRow<'a> {
     pub fingerprint: [u8; 16],
     /// Match keys of the content.
     pub keys: Cow<'a, [u64]>,
-    /// The device that made this revision, or a named program or service of the host ([`DeviceRow::is_local`]); `None` is
-    /// the host itself.
+    /// The device that made this revision, or a named program or service of the host
+    /// ([`DeviceRow::is_local`](super::DeviceRow::is_local)); `None` is the host itself.
     pub origin: Option<DeviceNo>,
     /// When.
     pub at: Timestamp,
@@ -125,7 +125,7 @@ pub struct RevisionRow {
     /// Where large content is as a whole.
     pub blob: Option<Blob>,
     /// Who made it: a device, or a program or service of the host that has a row of its own
-    /// ([`DeviceRow::is_local`]); `None` is the host itself.
+    /// ([`DeviceRow::is_local`](super::DeviceRow::is_local)); `None` is the host itself.
     pub origin: Option<DeviceNo>,
     /// When.
     pub at: Timestamp,
