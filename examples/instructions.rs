@@ -146,7 +146,7 @@ impl World {
             let request = Request {
                 content_type: out.content_type,
                 body: &out.body,
-                token: out.uri.split_once("?s=").map(|(_, token)| token),
+                token: out.token(),
                 mac: None,
                 protected: true,
                 loopback: true,

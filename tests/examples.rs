@@ -2,6 +2,10 @@
 #![cfg(all(feature = "http", feature = "sqlite"))]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
+#[cfg(all(feature = "postgres", unix))]
+#[path = "common/cluster.rs"]
+mod cluster;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -58,6 +62,16 @@ fn device_profile() {
 #[test]
 fn embedder_store() {
     output(example("embedder_store"));
+}
+
+#[cfg(all(feature = "postgres", unix))]
+#[test]
+fn postgres_node() {
+    let Some(cluster) = cluster::cluster() else { return };
+    let database = cluster.database();
+    let mut node = example("postgres_node");
+    node.arg(cluster.url(&database.name));
+    assert_eq!(output(node), "in step over two nodes: true; here: Ann\n");
 }
 
 /// Ended by its process id, whatever becomes of the test.

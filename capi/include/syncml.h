@@ -149,7 +149,7 @@ typedef struct {
 typedef struct {
   // Where to.
   const char *uri;
-  // The part of it that is the session's token, if there is one: the parameter `s` of its query; else NULL.
+  // The session's token, if it has one: the parameter `s` of the address' query; else NULL.
   const char *token;
   // Its Content-Type.
   const char *content_type;

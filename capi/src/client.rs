@@ -34,6 +34,7 @@ pub struct SyncmlClient {
 struct Handed {
     out: Outgoing,
     uri: CString,
+    token: Option<CString>,
     mac: Option<CString>,
 }
 
@@ -80,7 +81,7 @@ pub struct SyncmlClientOptions {
 pub struct SyncmlOutgoing {
     /// Where to.
     pub uri: *const c_char,
-    /// The part of it that is the session's token, if there is one: the parameter `s` of its query; else NULL.
+    /// The session's token, if it has one: the parameter `s` of the address' query; else NULL.
     pub token: *const c_char,
     /// Its Content-Type.
     pub content_type: *const c_char,
@@ -312,27 +313,25 @@ impl Handed {
         let c_text = |text: &str| {
             CString::new(text).map_err(|_| Failure::new(SyncmlCode::Session, "the server's address has a NUL in it"))
         };
-        Ok(Self { uri: c_text(&out.uri)?, mac: out.mac.as_deref().map(c_text).transpose()?, out })
-    }
-
-    /// Where in the address the token begins: it is the last parameter of those we make.
-    fn token(&self) -> *const c_char {
-        let uri = self.uri.to_bytes();
-        let query = uri.iter().position(|byte| *byte == b'?').map_or(uri.len(), |at| at + 1);
-        let begins = |at: &usize| uri[*at..].starts_with(b"s=") && (*at == query || uri[at - 1] == b'&');
-        (query..uri.len()).find(begins).map_or(ptr::null(), |at| self.uri.as_ptr().wrapping_add(at + 2))
+        let token = out.token().map(c_text).transpose()?;
+        Ok(Self { uri: c_text(&out.uri)?, token, mac: out.mac.as_deref().map(c_text).transpose()?, out })
     }
 
     fn show(&self) -> SyncmlOutgoing {
         SyncmlOutgoing {
             uri: self.uri.as_ptr(),
-            token: self.token(),
+            token: pointer(self.token.as_ref()),
             content_type: type_of(self.out.content_type),
             body: self.out.body.as_ptr(),
             body_length: self.out.body.len(),
-            mac: self.mac.as_ref().map_or(ptr::null(), |mac| mac.as_ptr()),
+            mac: pointer(self.mac.as_ref()),
             wait: u64::try_from(self.out.wait.as_millis()).unwrap_or(u64::MAX),
             opens: self.out.opens,
         }
     }
+}
+
+/// NULL, where there is none.
+fn pointer(text: Option<&CString>) -> *const c_char {
+    text.map_or(ptr::null(), |text| text.as_ptr())
 }
