@@ -5,7 +5,7 @@ use super::link::{self, Frame};
 use super::measure::{cpu, most_memory, watch_memory};
 use super::{Case, Outcome, encoding};
 use std::path::PathBuf;
-use syncml::auth::Secret;
+use syncml::auth::{Secret, token_parameter};
 use syncml::message::{AlertCode, Timestamp};
 use syncml::session::{Client, ClientBook, ClientConfig, Credentials, Request, Server, ServerConfig};
 use syncml::store::BookNo;
@@ -96,7 +96,7 @@ fn answer(server: &Server, frame: &Frame) -> Outcome<Words> {
     let request = Request {
         content_type: frame.word(1)?,
         body: &frame.body,
-        token: frame.word(2)?.split_once("?s=").map(|(_, token)| token),
+        token: frame.word(2)?.split_once('?').and_then(|(_, query)| token_parameter(query)),
         mac: None,
         protected: true,
         loopback: true,

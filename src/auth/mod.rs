@@ -30,6 +30,7 @@ pub use policy::{Policy, Transport};
 pub use presented::{CredError, Presented};
 pub use scheme::Scheme;
 pub use secret::Secret;
+pub(crate) use token::token_in;
 pub use token::{Tokens, parse_token, token_parameter, token_text};
 pub use verifier::Verifier;
 pub use verify::{Proof, verify};

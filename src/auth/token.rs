@@ -76,6 +76,11 @@ pub fn token_parameter(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("s=")).filter(|text| !text.is_empty())
 }
 
+/// The token's text in an address: the parameter `s` of its query.
+pub(crate) fn token_in(uri: &str) -> Option<&str> {
+    token_parameter(uri.split_once('?')?.1)
+}
+
 /// Account and token of such a text; `None` for anything [`token_text`] does not write. The account is a hint where to
 /// look: only the session found there under the token proves it.
 #[must_use]

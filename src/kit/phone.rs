@@ -1,5 +1,6 @@
 //! A device that says exactly what it is told, for conversations written by hand.
 
+use crate::auth::token_in;
 use crate::codec::{Encoding, Limits, decode, encode};
 use crate::message::{
     Alert, AlertCode, Anchor, Change, CmdId, Command, Cred, Data, DevInf, Header, Item, Location, Map, MapItem,
@@ -256,11 +257,10 @@ impl<'s> Phone<'s> {
     /// # Errors
     /// The server's refusal.
     pub fn post(&self, uri: &str, bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
-        let token = uri.split_once("?s=").map(|(_, token)| token);
         let request = Request {
             content_type: Encoding::Xml.media_type(),
             body: bytes,
-            token,
+            token: token_in(uri),
             mac: None,
             protected: true,
             loopback: false,

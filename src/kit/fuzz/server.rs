@@ -5,6 +5,7 @@
 
 use super::Input;
 use super::talk::{Author, BOOK, NOW, assert_maps, card, damage, dump, edit, is_kept, live, login};
+use crate::auth::token_in;
 use crate::codec::{Encoding, Limits, adapt, decode, encode, encode_command};
 use crate::kit::phone::{Heard, Phone};
 use crate::message::{AlertCode, Command, Data, Message, Op, StatusCode, Timestamp, Version};
@@ -240,7 +241,7 @@ impl<'s> Device<'s> {
         Request {
             content_type: Encoding::Xml.media_type(),
             body: bytes,
-            token: uri.split_once("?s=").map(|(_, token)| token),
+            token: token_in(uri),
             mac: None,
             protected: true,
             loopback: false,

@@ -5,7 +5,7 @@
 
 use super::Input;
 use super::talk::{BOOK, NOW, card, damage, dump, edit, login};
-use crate::auth::parse_token;
+use crate::auth::{parse_token, token_in};
 use crate::codec::{Encoding, Limits, decode};
 use crate::kit::phone::{Heard, Phone};
 use crate::message::{AlertCode, Op, StatusCode, Timestamp};
@@ -86,7 +86,7 @@ fn confirm(phone: &mut Phone<'_>, heard: &Heard) -> std::result::Result<Heard, c
 
 /// Damages a row, if there is one; what a store refuses to take is not damaged.
 fn harm(store: &dyn Store, account: AccountNo, phone: &Phone<'_>, input: &mut Input<'_>) {
-    let token = phone.said().and_then(|(uri, _)| uri.split_once("?s=")).and_then(|(_, text)| parse_token(text));
+    let token = phone.said().and_then(|(uri, _)| token_in(uri)).and_then(parse_token);
     let token = token.map(|(_, token)| Token(token));
     let mut choices = *input;
     drop(store.step(account, &mut |tx| {

@@ -29,7 +29,7 @@ use super::receive::Quota;
 use super::state::{Package, State, StoreState};
 use super::turn::Turn;
 use super::{Executor, Profiles, Report, ServerIdentity};
-use crate::auth::token_parameter;
+use crate::auth::token_in;
 use crate::codec::Encoding;
 use crate::contact::lens::Dimension;
 use crate::message::{AlertCode, Mem, StatusCode, Timestamp, Version};
@@ -194,7 +194,7 @@ impl Outgoing {
     /// [`Request::token`](crate::session::Request::token).
     #[must_use]
     pub fn token(&self) -> Option<&str> {
-        token_parameter(self.uri.split_once('?')?.1)
+        token_in(&self.uri)
     }
 }
 

@@ -8,7 +8,7 @@ use super::found::{Found, goes_on, is_of_a_later_release, read_message, read_sta
 use super::prove::Claim;
 use super::tell::Done;
 use super::{Admission, Asked, Refusal, Reply, Server};
-use crate::auth::{Presented, Scheme, Verifier, parse_token, token_parameter, verify};
+use crate::auth::{Presented, Scheme, Verifier, parse_token, token_in, verify};
 use crate::codec::{Encoding, Limits};
 use crate::message::StatusCode;
 use crate::session::metrics::Histogram;
@@ -80,7 +80,7 @@ impl Server {
 
     /// The session named by the URL that the message was posted to, or by the address it gives as its target.
     fn token(&self, asked: &Asked<'_>) -> Option<(AccountNo, Token)> {
-        let in_target = || asked.header.target.uri.split_once('?').and_then(|(_, query)| token_parameter(query));
+        let in_target = || token_in(&asked.header.target.uri);
         let text = asked.request.token.or_else(in_target)?;
         let (account, token) = parse_token(text)?;
         Some((AccountNo(account), Token(token)))
