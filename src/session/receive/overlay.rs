@@ -155,8 +155,12 @@ impl<'m> Overlay<'m> {
         for entry in tx.maps_by_guid(device, book, epoch, &candidates)?.into_iter().flatten() {
             overlay.taken.insert(entry.guid);
         }
-        // Whose ids may all be other items' claims none by them.
-        let claims = when != (When::Settling { strong: true }) && !open.state.forgot;
+        // A peer's ids may all be other items' by now, once it has forgotten what it was told: then a claim is good until all is
+        // known, and no longer.
+        let claims = match when {
+            When::Arriving => true,
+            When::Settling { strong } => !strong && !open.state.forgot,
+        };
         if let Some(old) = open.state.old_epoch.filter(|_| claims) {
             for entry in tx.maps_by_guid(device, book, old, &candidates)?.into_iter().flatten() {
                 overlay.claimed.insert(entry.guid, entry.luid);
