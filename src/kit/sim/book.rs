@@ -53,14 +53,14 @@ pub(super) fn add(store: &dyn Store, account: AccountNo, content: &[u8], now: Ti
     write(store, account, None, Some(content), now)
 }
 
-/// Somebody edits the book. `offered` are cards of other books, which may be copied if nothing of them is here.
+/// Somebody edits the book. `offered` gives the cards of other books, which may be copied if nothing of them is here.
 /// `sure`: the server knows what this place holds.
 pub(super) fn edit(
     store: &dyn Store,
     account: AccountNo,
     dice: u64,
     token: String,
-    offered: &[Vec<u8>],
+    offered: impl FnOnce() -> Result<Vec<Vec<u8>>>,
     sure: bool,
     now: Timestamp,
 ) -> Result<Deed> {
@@ -74,6 +74,7 @@ pub(super) fn edit(
             let tokens = Face::read(card).tokens;
             !here.iter().any(|face| face.tokens.iter().any(|token| tokens.contains(token)))
         };
+        let offered = offered()?;
         let offered: Vec<&Vec<u8>> = offered.iter().filter(strange).collect();
         if let Some(card) = rng.pick(&offered) {
             add(store, account, card, now)?;

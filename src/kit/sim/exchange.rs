@@ -62,7 +62,7 @@ impl World<'_> {
         self.stats.troubles += u64::from(trouble != Trouble::None);
         self.now = Timestamp(self.now.0 + i64::try_from(out.wait.as_millis()).unwrap_or(0));
         let encoding = device.config.encoding;
-        (self.log)(&outline("request", &out.body, encoding));
+        self.log.tell(|| outline("request", &out.body, encoding));
         talk.watch.request(&out.body, encoding, self.event, &self.model).map_err(|what| Violation {
             rule: "I12",
             what,
@@ -86,8 +86,8 @@ impl World<'_> {
         }
         let cut = matches!(trouble, Trouble::CutRequest(_));
         let request = match trouble {
-            Trouble::CutRequest(thousandths) => Outgoing { body: shortened(&out.body, thousandths), ..out.clone() },
-            _ => out.clone(),
+            Trouble::CutRequest(thousandths) => Outgoing { body: shortened(&out.body, thousandths), ..out },
+            _ => out,
         };
         self.stir(Some(number));
         let fault = match trouble {
@@ -134,7 +134,7 @@ impl World<'_> {
         let event = self.event;
         let device = &mut self.devices[number];
         let Some(talk) = device.talk.as_mut() else { return Ok(()) };
-        (self.log)(&outline("reply", reply, device.config.encoding));
+        self.log.tell(|| outline("reply", reply, device.config.encoding));
         talk.watch.reply(reply, device.config.encoding, event, &self.model).map_err(|what| Violation {
             rule: "I12",
             what,

@@ -194,12 +194,12 @@ impl World<'_> {
         for (guid, face) in &before {
             let left = after.get(guid);
             if left != Some(face) {
-                (self.log)(&format!("     {face:?} -> {left:?}"));
+                self.log.tell(|| format!("     {face:?} -> {left:?}"));
                 self.model.edited(self.event, Some(face), left, true);
             }
         }
         for (_, face) in after.iter().filter(|(guid, _)| !before.contains_key(guid)) {
-            (self.log)(&format!("     -> {face:?}"));
+            self.log.tell(|| format!("     -> {face:?}"));
             self.model.revived(face);
         }
         Ok(())

@@ -5,7 +5,7 @@ use super::card::{Face, is_respelt, meaning};
 use super::rng::Rng;
 use super::schedule::{Place, Sieve, Trouble};
 use super::tap::Work;
-use super::world::{Outcome, World};
+use super::world::{Device, Outcome, World};
 use crate::message::Op;
 use crate::session::{Busy, Report};
 use crate::store::{AccountNo, Guid, ItemRow, MapState, OutgoingRow, Store};
@@ -82,11 +82,12 @@ impl World<'_> {
 
     /// I6: when the server's anchors of a device moved, everything of that sync must be answered.
     pub(super) fn anchors(&mut self, number: usize, talking: Option<usize>) -> Outcome {
-        let id = self.devices[number].config.device_id.clone();
-        let sieve = self.devices[number].sieve;
+        let Device { config, sieve, anchor: known, .. } = &self.devices[number];
         let found = look(self.faults.as_ref(), self.account, |tx| {
-            let Some(device) = tx.device(&id)? else { return Ok(None) };
-            let Some(pair) = tx.pair(device.device, BOOK)? else { return Ok(None) };
+            let Some(device) = tx.device(&config.device_id)? else { return Ok(None) };
+            let Some(pair) = tx.pair(device.device, BOOK)?.filter(|pair| pair.peer_next != *known) else {
+                return Ok(None);
+            };
             let rows = tx.outgoing_page(device.device, BOOK, Guid(0), usize::MAX)?;
             // A row of an item deleted since waits for a Map that may never come, and so does one of an item that the device
             // does not want any more; one changed since is for the next sync.
@@ -102,9 +103,6 @@ impl World<'_> {
         });
         let Some((anchor, open, staged)) = found.map_err(|error| self.misused(&error))? else { return Ok(()) };
         let device = &mut self.devices[number];
-        if device.anchor == anchor {
-            return Ok(());
-        }
         device.anchor = anchor;
         let complete = match (talking, &device.talk) {
             (Some(_), Some(talk)) => talk.watch.complete(talk.sync),

@@ -33,7 +33,7 @@ use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use std::sync::Arc;
 use thiserror::Error;
-use world::World;
+use world::{Log, World};
 
 /// A promise that was not kept.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -96,7 +96,7 @@ impl std::ops::AddAssign for Stats {
 /// # Errors
 /// The promise that was not kept.
 pub fn simulate(schedule: &Schedule, store: Arc<dyn Store>) -> Result<Stats, Violation> {
-    trace(schedule, store, &mut |_| {})
+    play(schedule, store, Log::default())
 }
 
 /// Plays a schedule as [`simulate`] does and tells what happens, line by line.
@@ -104,6 +104,10 @@ pub fn simulate(schedule: &Schedule, store: Arc<dyn Store>) -> Result<Stats, Vio
 /// # Errors
 /// The promise that was not kept.
 pub fn trace(schedule: &Schedule, store: Arc<dyn Store>, log: &mut dyn FnMut(&str)) -> Result<Stats, Violation> {
+    play(schedule, store, Log(Some(log)))
+}
+
+fn play(schedule: &Schedule, store: Arc<dyn Store>, log: Log<'_>) -> Result<Stats, Violation> {
     let mut world = World::new(schedule, store, log)?;
     for (number, event) in schedule.events.iter().enumerate() {
         world.happen(number, *event)?;

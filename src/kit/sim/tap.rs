@@ -286,6 +286,17 @@ struct Plan {
     work: Work,
 }
 
+impl Plan {
+    fn fire(&mut self, fault: StoreFault) -> bool {
+        if self.armed != Some(fault) {
+            return false;
+        }
+        self.armed = None;
+        self.fired = true;
+        true
+    }
+}
+
 impl std::fmt::Debug for FaultStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("FaultStore")
@@ -322,13 +333,7 @@ impl FaultStore {
     }
 
     fn fire(&self, fault: StoreFault) -> bool {
-        let mut plan = self.plan();
-        if plan.armed != Some(fault) {
-            return false;
-        }
-        plan.armed = None;
-        plan.fired = true;
-        true
+        self.plan().fire(fault)
     }
 }
 
@@ -336,13 +341,11 @@ struct Countdown<'s>(&'s FaultStore);
 
 impl Observer for Countdown<'_> {
     fn before(&mut self, name: &'static str) -> Result<()> {
-        let at = {
-            let mut plan = self.0.plan();
-            plan.calls += 1;
-            plan.work.calls += 1;
-            plan.calls - 1
-        };
-        if self.0.fire(StoreFault::AtCall(at)) { Err(injected(name)) } else { Ok(()) }
+        let mut plan = self.0.plan();
+        let at = plan.calls;
+        plan.calls += 1;
+        plan.work.calls += 1;
+        if plan.fire(StoreFault::AtCall(at)) { Err(injected(name)) } else { Ok(()) }
     }
 
     fn after(&mut self, _: usize, read: std::result::Result<usize, &StoreError>) -> Result<()> {

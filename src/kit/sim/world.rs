@@ -62,9 +62,20 @@ pub(super) struct Node {
     pub busy: Busy,
 }
 
+/// Who is told what happens, line by line; most often nobody.
+#[derive(Default)]
+pub(super) struct Log<'l>(pub(super) Option<&'l mut dyn FnMut(&str)>);
+
+impl Log<'_> {
+    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.0 {
+            log(&line());
+        }
+    }
+}
+
 pub(super) struct World<'l> {
-    /// Is told what happens, line by line.
-    pub log: &'l mut dyn FnMut(&str),
+    pub log: Log<'l>,
     pub nodes: Vec<Node>,
     pub faults: Arc<FaultStore>,
     pub account: AccountNo,
@@ -84,7 +95,7 @@ pub(super) type Outcome<T = ()> = Result<T, Violation>;
 
 impl<'l> World<'l> {
     /// The world as it is when a schedule begins.
-    pub(super) fn new(schedule: &Schedule, store: Arc<dyn Store>, log: &'l mut dyn FnMut(&str)) -> Outcome<Self> {
+    pub(super) fn new(schedule: &Schedule, store: Arc<dyn Store>, log: Log<'l>) -> Outcome<Self> {
         let misused = |error: StoreError| Violation { rule: "store", what: error.to_string(), event: 0 };
         let secret = || Secret::new("open sesame".to_owned());
         let account = store.directory().put_login(USER, &Verifier::Password(secret())).map_err(misused)?;
@@ -197,7 +208,7 @@ impl<'l> World<'l> {
     pub(super) fn happen(&mut self, number: usize, event: Event) -> Outcome {
         self.event = number;
         self.now = Timestamp(self.now.0 + 250);
-        (self.log)(&format!("{number:4} {event:?}"));
+        self.log.tell(|| format!("{number:4} {event:?}"));
         match event {
             Event::Edit { at, dice } => self.edit(at, dice),
             Event::Turn { device, node, sync, sieve, trouble } if device < self.devices.len() => {
@@ -294,11 +305,12 @@ impl<'l> World<'l> {
             return Ok(());
         }
         let (store, account) = self.place(at);
-        let mut offered = Vec::new();
-        for other in (0..self.devices.len()).map(Place::Device).chain([Place::Server]).filter(|other| *other != at) {
+        let others = || (0..self.devices.len()).map(Place::Device).chain([Place::Server]).filter(|other| *other != at);
+        let cards = |other| {
             let (store, account) = self.place(other);
-            offered.extend(cards(store.as_ref(), account).map_err(|error| self.misused(&error))?);
-        }
+            cards(store.as_ref(), account)
+        };
+        let offered = || others().map(cards).collect::<Result<Vec<_>, _>>().map(|all| all.concat());
         let token = self.model.token();
         let sure = match at {
             Place::Server => true,
@@ -306,7 +318,7 @@ impl<'l> World<'l> {
         };
         let now = self.time_at(at);
         let deed =
-            edit(store.as_ref(), account, dice, token.clone(), &offered, sure, now).map_err(|e| self.misused(&e))?;
+            edit(store.as_ref(), account, dice, token.clone(), offered, sure, now).map_err(|e| self.misused(&e))?;
         let deleted = self.model.edited(self.event, deed.seen.as_ref(), deed.left.as_ref(), sure);
         // The server believes such a card gone from there already, so that it may come as a new one.
         let returned = |token: &&String| self.devices.iter().any(|device| device.returned.contains(*token));
@@ -328,7 +340,7 @@ impl<'l> World<'l> {
             }
         }
         self.stats.edits += 1;
-        (self.log)(&format!("     {:?} -> {:?}", deed.seen, deed.left));
+        self.log.tell(|| format!("     {:?} -> {:?}", deed.seen, deed.left));
         let none = Vec::new();
         let (was, is) =
             (deed.seen.as_ref().map_or(&none, |face| &face.tokens), deed.left.as_ref().map(|it| &it.tokens));
