@@ -26,6 +26,7 @@ for ((set = 0; set < 1 << ${#features[@]}; set++)); do
   [[ $chosen == *console* && ($chosen == *http* || $chosen == *service*) ]] && continue
   check "features: ${chosen#,}" cargo check -q --no-default-features --features "${chosen#,}"
 done
+check "features: documents" cargo check -q --no-default-features --features documents
 check "features: cli" cargo check -q --features cli
 
 # The oldest compiler, where rustup can bring it.

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 static BUILD: LazyLock<String> = LazyLock::new(|| {
     let features = [
         ("console", cfg!(feature = "console")),
+        ("documents", cfg!(feature = "documents")),
         ("http", cfg!(feature = "http")),
         ("postgres", cfg!(feature = "postgres")),
         ("service", cfg!(feature = "service")),

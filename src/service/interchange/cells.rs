@@ -2,7 +2,7 @@
 
 use super::field::{Field, KNOWN, Part, What};
 use super::kind::Kind;
-use super::layout::{Dates, Layout};
+use super::layout::{Column, Dates, Layout};
 use super::record::{COLUMN, COLUMN_NAME, DERIVED};
 use crate::contact::card::{Card, CardBuilder, Property, PropertyBuf, Version, convert};
 use crate::contact::identity::fingerprint;
@@ -31,11 +31,23 @@ pub(super) fn cells(card: &Card<'_>, layout: &Layout, left: &mut LeftOut) -> Vec
     };
     let mut left_here = Vec::new();
     let places = Places::of(card, layout, &mut left_here);
-    let fields = |fields: &[Field]| {
-        let texts = fields.iter().filter_map(|field| places.text(field, layout.dates));
-        texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+    let text = |column: &Column| {
+        let mut out = String::new();
+        let mut below = false;
+        for (at, field) in column.fields.iter().enumerate() {
+            below |= column.below.contains(&at);
+            let text = places.text(field, layout.dates).unwrap_or_default();
+            if !text.is_empty() {
+                if !out.is_empty() {
+                    out.push(if below { '\n' } else { ' ' });
+                }
+                out.push_str(&text);
+                below = false;
+            }
+        }
+        out
     };
-    let cells = layout.columns.iter().map(|column| fields(&column.fields)).collect();
+    let cells = layout.columns.iter().map(text).collect();
     for what in left_here {
         *left.entry(what).or_default() += 1;
     }

@@ -55,14 +55,18 @@ pub struct Limits {
     pub record: usize,
     /// Columns of a table. Default 1,024.
     pub columns: usize,
-    /// Bytes of files that have to be read as a whole (HTML, jCard). Default 64 MiB.
+    /// Rows of a sheet. Default 1,048,576, which is what spreadsheets have.
+    pub rows: u64,
+    /// Bytes of files that have to be read as a whole (HTML, jCard), and of such parts of documents, unpacked. Default 64 MiB.
     pub whole: usize,
+    /// Bytes of a sheet, unpacked. Default 1 GiB.
+    pub unpacked: u64,
     /// Correspondents that a text is searched for. Default 100,000.
     pub people: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { record: 16 << 20, columns: 1024, whole: 64 << 20, people: 100_000 }
+        Self { record: 16 << 20, columns: 1024, rows: 1 << 20, whole: 64 << 20, unpacked: 1 << 30, people: 100_000 }
     }
 }

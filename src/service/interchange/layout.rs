@@ -14,8 +14,12 @@ const BUNDLED: &[(&str, &str)] = &[
     ("thunderbird", include_str!("layouts/thunderbird.layout")),
     ("phone", include_str!("layouts/phone.layout")),
     ("generic", include_str!("layouts/generic.layout")),
+    ("print", include_str!("layouts/print.layout")),
     ("ldif", include_str!("layouts/ldif.layout")),
 ];
+
+/// Those that no table of others has.
+const OUR_OWN: [&str; 2] = ["print", "ldif"];
 
 /// The most columns of a layout.
 const MAX_COLUMNS: usize = 1024;
@@ -27,6 +31,8 @@ pub(super) struct Column {
     pub(super) names: Vec<String>,
     /// What is in it: one field, or several one after the other.
     pub(super) fields: Vec<Field>,
+    /// Which of them begin another line.
+    pub(super) below: Vec<usize>,
 }
 
 /// The order of day, month and year in dates that are all digits.
@@ -45,7 +51,7 @@ pub(super) enum Dates {
 ///
 /// Its text has lines `key = value` (`delimiter`: `comma`, `semicolon`, `tab` or `bar`; `charset`; `dates`: `ymd`, `mdy` or
 /// `dmy`), then `[columns]`, then a line for each column: `Name | other name = field`, or `= field + field` for one of several
-/// fields. Lines that begin with `#` say nothing.
+/// fields, `= field , field` for several below each other. Lines that begin with `#` say nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub(super) name: String,
@@ -182,7 +188,7 @@ impl Layout {
             .iter()
             .map(|field| {
                 let of = |column: &&Column| column.fields.len() == 1 && column.fields[0] == *field;
-                let own = || Column { names: vec![field.to_string()], fields: vec![field.clone()] };
+                let own = || Column { names: vec![field.to_string()], fields: vec![field.clone()], below: Vec::new() };
                 columns.iter().find(of).cloned().unwrap_or_else(own)
             })
             .collect();
@@ -217,8 +223,16 @@ fn column(names: &str, fields: &str) -> Result<Column, String> {
     if names.iter().any(String::is_empty) {
         return Err("a column has no name".to_owned());
     }
-    let fields = fields.split('+').map(|field| field.parse::<Field>().map_err(|error| error.to_string()));
-    Ok(Column { names, fields: fields.collect::<Result<_, _>>()? })
+    let mut column = Column { names, fields: Vec::new(), below: Vec::new() };
+    for (at, line) in fields.split(',').enumerate() {
+        if at > 0 {
+            column.below.push(column.fields.len());
+        }
+        for field in line.split('+') {
+            column.fields.push(field.parse::<Field>().map_err(|error| error.to_string())?);
+        }
+    }
+    Ok(column)
 }
 
 /// A name of a column as it is compared: letters and digits.
@@ -229,7 +243,7 @@ fn plain(name: &str) -> String {
 /// The layout of a table with this header: the known one that knows most of its columns. What it does not know may be known
 /// by the names of all. `None` if no column is known.
 pub(super) fn guess(header: &[String]) -> Option<(Layout, Vec<Option<Field>>)> {
-    let known = BUNDLED.iter().filter(|(name, _)| *name != "ldif").filter_map(|(name, _)| Layout::named(name));
+    let known = BUNDLED.iter().filter(|(name, _)| !OUR_OWN.contains(name)).filter_map(|(name, _)| Layout::named(name));
     let mut best: Option<(usize, Layout, Vec<Option<Field>>)> = None;
     for layout in known {
         let fields = layout.fields_of(header);

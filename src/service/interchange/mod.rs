@@ -31,6 +31,8 @@ pub use read::{Entries, Entry, Format, ReadOptions, Reading, read};
 pub use record::{COLUMN, COLUMN_NAME};
 pub use select::{Combiner, Selection};
 pub use table::quoted;
+#[cfg(feature = "documents")]
+pub use write::{Face, Faces};
 pub use write::{Target, Writer, Written};
 
 #[cfg(test)]

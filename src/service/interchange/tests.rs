@@ -182,3 +182,109 @@ fn i3_columns_that_nobody_knows_are_kept() {
     let (_, left) = written(&cards, Target::named("csv").unwrap());
     assert_eq!(left, ["X-COLUMN 鞋码*1"]);
 }
+
+#[cfg(feature = "documents")]
+mod documents {
+    use super::{ReadOptions, book, contacts, fingerprint, names, written};
+    use crate::contact::card::Card;
+    use crate::service::interchange::Target;
+    use std::io::{Cursor, Read as _, Write as _};
+    use zip::write::SimpleFileOptions;
+
+    const FILES: [&[u8]; 6] = [
+        include_bytes!("../../../fixtures/interchange/openpyxl.xlsx"),
+        include_bytes!("../../../fixtures/interchange/libreoffice.xlsx"),
+        include_bytes!("../../../fixtures/interchange/libreoffice.ods"),
+        include_bytes!("../../../fixtures/interchange/python-docx-table.docx"),
+        include_bytes!("../../../fixtures/interchange/python-docx-text.docx"),
+        include_bytes!("../../../fixtures/interchange/libreoffice.docx"),
+    ];
+
+    #[test]
+    fn i7_documents_are_read_as_what_was_written() {
+        let book = book();
+        let prints =
+            |cards: &[Vec<u8>]| cards.iter().map(|card| fingerprint(&Card::parse(card).unwrap())).collect::<Vec<_>>();
+        for name in ["xlsx", "ods", "docx"] {
+            let (bytes, left) = written(&book, Target::named(name).unwrap());
+            assert_eq!(left, Vec::<String>::new(), "{name}");
+            let (cards, wrong) = contacts(&bytes, &ReadOptions::default());
+            assert_eq!(wrong, Vec::<String>::new(), "{name}");
+            let texts: Vec<_> = cards.iter().map(|it| String::from_utf8_lossy(it).into_owned()).collect();
+            assert_eq!((names(&cards), prints(&cards)), (names(&book), prints(&book)), "{name}: {texts:#?}");
+        }
+    }
+
+    /// Whatever becomes of a document on its way, it is read, or what is wrong is said.
+    #[test]
+    fn i1_damaged_documents_are_refused_or_read() {
+        let mut random = random();
+        for file in FILES {
+            assert_eq!(contacts(file, &ReadOptions::default()).0.len(), 3);
+            for _ in 0..60 {
+                drop(contacts(&file[..random(file.len())], &ReadOptions::default()));
+            }
+            for round in 0..120 {
+                let mut bytes = file.to_vec();
+                for _ in 0..=round % 4 {
+                    let at = random(bytes.len());
+                    bytes[at] ^= 1 << random(8);
+                }
+                drop(contacts(&bytes, &ReadOptions::default()));
+            }
+        }
+    }
+
+    /// The same of the XML within, which sums do not protect.
+    #[test]
+    fn i1_damaged_parts_are_refused_or_read() {
+        let mut random = random();
+        for file in FILES {
+            let parts = unpacked(file);
+            for round in 0..100 {
+                let mut parts = parts.clone();
+                let at = random(parts.len());
+                let bytes = &mut parts[at].1;
+                for _ in 0..=round % 3 {
+                    let place = random(bytes.len().max(1));
+                    match (round % 5, bytes.get_mut(place)) {
+                        (0, _) => bytes.truncate(place),
+                        (1, Some(_)) => drop(bytes.remove(place)),
+                        (_, Some(byte)) => *byte = b"<>&/\"='9;x\xff"[random(11)],
+                        (_, None) => {}
+                    }
+                }
+                drop(contacts(&packed(&parts), &ReadOptions::default()));
+            }
+        }
+    }
+
+    fn unpacked(file: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let mut archive = zip::ZipArchive::new(Cursor::new(file)).unwrap();
+        let part = |at| {
+            let mut entry = archive.by_index(at).unwrap();
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).unwrap();
+            (entry.name().unwrap().into_owned(), bytes)
+        };
+        (0..zip::ZipArchive::new(Cursor::new(file)).unwrap().len()).map(part).collect()
+    }
+
+    fn packed(parts: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        let mut out = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in parts {
+            out.start_file(name.as_str(), stored).unwrap();
+            out.write_all(bytes).unwrap();
+        }
+        out.finish().unwrap().into_inner()
+    }
+
+    fn random() -> impl FnMut(usize) -> usize {
+        let mut seed = 1_u64;
+        move |below| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % below
+        }
+    }
+}

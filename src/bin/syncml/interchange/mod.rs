@@ -2,6 +2,7 @@
 
 pub(crate) mod convert;
 pub(crate) mod export;
+mod fonts;
 mod source;
 mod target;
 

@@ -16,7 +16,8 @@ const MOST_UNPACKED: usize = 256 << 20;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SourceArgs {
-    /// What the files are: vcard, csv, ldif, jcard, html or text (lists and chats); else by their ending, or what they look like
+    /// What the files are: vcard, csv, ldif, jcard, html, text (lists and chats), xlsx, ods or docx; else by their ending, or what they
+    /// look like
     #[arg(long, value_name = "FORMAT", value_parser = format)]
     from: Option<Format>,
     /// The layout of tables: outlook, google, thunderbird, phone, generic, or a file; else by the names of the columns
@@ -25,6 +26,9 @@ pub(crate) struct SourceArgs {
     /// The charset of the files, such as gb18030; else what they look like
     #[arg(long, value_name = "CHARSET", value_parser = charset)]
     from_charset: Option<Charset>,
+    /// The sheet of workbooks; else the first that is not hidden
+    #[arg(long, value_name = "NAME")]
+    from_sheet: Option<String>,
     /// What separates the cells of tables: a character, or tab; else what they look like
     #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     from_delimiter: Option<char>,
@@ -37,7 +41,7 @@ pub(crate) struct SourceArgs {
 }
 
 fn format(text: &str) -> std::result::Result<Format, String> {
-    Format::named(text).ok_or_else(|| "it is vcard, csv, ldif, jcard, html or text".to_owned())
+    Format::named(text).ok_or_else(|| format!("there are {}", Format::names().collect::<Vec<_>>().join(", ")))
 }
 
 pub(super) fn charset(text: &str) -> std::result::Result<Charset, String> {
@@ -135,6 +139,7 @@ impl SourceArgs {
         options.layout = self.from_layout.as_deref().map(layout).transpose()?;
         options.charset = self.from_charset;
         options.delimiter = self.from_delimiter;
+        options.sheet.clone_from(&self.from_sheet);
         Ok(opened(path, packed, &options))
     }
 }

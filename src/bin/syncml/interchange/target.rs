@@ -1,5 +1,6 @@
 //! A file of contacts that is to be written, as the command line names it.
 
+use super::fonts::Fonts;
 use super::source::{Taken, charset, delimiter, layout};
 use crate::failure::{Exit, Failure, Result};
 use crate::output;
@@ -15,10 +16,11 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
     /// What is written: vcard21, vcard30, vcard40, icloud, android; csv, tsv, outlook, google, thunderbird, phone; text; jcard; ldif;
-    /// else by the file's ending
+    /// xlsx, ods, docx, pdf; else by the file's ending
     #[arg(long = "as", value_name = "TARGET")]
     target: Option<String>,
-    /// A layout of its own for tables and text, in a file: which columns, in which order, called what
+    /// The layout of tables, text and documents: outlook, google, thunderbird, phone, generic, print, or a file that says which columns, in
+    /// which order, called what
     #[arg(long, value_name = "NAME|FILE")]
     layout: Option<String>,
     /// The language of the names of columns, where they have several: en or zh
@@ -30,6 +32,9 @@ pub(super) struct TargetArgs {
     /// What separates the cells of tables: a character, or tab
     #[arg(long, value_name = "CHAR", value_parser = delimiter)]
     delimiter: Option<char>,
+    /// A font for a PDF: a file, before those that the system has; can be given several times
+    #[arg(long = "font", value_name = "FILE")]
+    fonts: Vec<PathBuf>,
     /// Make one of contacts that are one: same name, and a number in common
     #[arg(long)]
     combine: bool,
@@ -54,8 +59,8 @@ impl TargetArgs {
         })?;
         if let Some(own) = &self.layout {
             let own = layout(own)?;
-            if !matches!(target, Target::Table(_) | Target::Text(_)) {
-                return Err(Failure::usage("--layout: only tables and text have one"));
+            if target.layout().is_none() {
+                return Err(Failure::usage("--layout: only tables, text and documents have one"));
             }
             target = target.in_layout(|_| own);
         }
@@ -80,6 +85,7 @@ impl TargetArgs {
         fill: impl FnOnce(&mut Output<'_>) -> Result<()>,
     ) -> Result<(Written, u64)> {
         let target = self.target(fields)?;
+        let faces = Fonts::new(&self.fonts)?;
         let opened = OpenOptions::new().write(true).create_new(true).open(&self.to);
         let file = opened.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
@@ -89,6 +95,7 @@ impl TargetArgs {
         })?;
         let done =
             Writer::new(BufWriter::new(file), target).map_err(|error| failed(&self.to, &error)).and_then(|writer| {
+                let writer = writer.with_faces(Box::new(faces));
                 let mut output = Output { args: self, writer, combiner: self.combine.then(Combiner::default) };
                 fill(&mut output)?;
                 output.finish()

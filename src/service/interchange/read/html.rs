@@ -13,10 +13,21 @@ enum Token<'p> {
 }
 
 /// The contacts of a page, and the columns that are not known.
-pub(super) fn read(page: &str, options: &ReadOptions) -> Result<(Vec<Result<Entry>>, Vec<String>)> {
+pub(super) fn read(page: &str, options: &ReadOptions) -> Result<Contacts> {
     let (tables, text) = parse(page, options.limits.columns);
+    contacts(&tables, &text, options)?.ok_or_else(|| {
+        let what = "the page has no table of contacts, and no numbers in its text";
+        InterchangeError::Unusable(what.to_owned())
+    })
+}
+
+/// Contacts, and columns that are not known.
+pub(super) type Contacts = (Vec<Result<Entry>>, Vec<String>);
+
+/// The contacts of tables, else of a text; `None` if there are none.
+pub(super) fn contacts(tables: &[Vec<Row>], text: &str, options: &ReadOptions) -> Result<Option<Contacts>> {
     let (mut entries, mut unknown) = (Vec::new(), Vec::new());
-    for rows in &tables {
+    for rows in tables {
         let mut rows = rows.iter().filter(|row| !row.is_blank());
         // A title may stand above the names of the columns.
         let Some(columns) = rows.by_ref().take(3).find_map(|row| Columns::of(&row.cells, options.layout.as_ref()))
@@ -29,12 +40,7 @@ pub(super) fn read(page: &str, options: &ReadOptions) -> Result<(Vec<Result<Entr
     if entries.is_empty() {
         entries = talk::read(text.as_bytes(), options.limits)?;
     }
-    if entries.is_empty() {
-        return Err(InterchangeError::Unusable(
-            "the page has no table of contacts, and no numbers in its text".to_owned(),
-        ));
-    }
-    Ok((entries, unknown))
+    Ok((!entries.is_empty()).then_some((entries, unknown)))
 }
 
 /// Its tables, those within others apart, and all of its text.

@@ -3,9 +3,14 @@
 mod html;
 mod jcard;
 mod ldif;
+#[cfg(feature = "documents")]
+mod office;
 mod table;
 mod talk;
 mod vcard;
+
+#[cfg(feature = "documents")]
+pub(super) use talk::is_name;
 
 use super::charset::{Decoded, detect};
 use super::error::{InterchangeError, Limits, Result};
@@ -32,34 +37,55 @@ pub enum Format {
     Html,
     /// Plain text, lists and chats: names, numbers and addresses are looked for.
     Text,
+    /// A sheet of a workbook of Excel and others, since 2007 (ECMA-376).
+    #[cfg(feature = "documents")]
+    Xlsx,
+    /// A sheet of a spreadsheet of LibreOffice and others (OpenDocument).
+    #[cfg(feature = "documents")]
+    Ods,
+    /// Tables in a document of Word and others, since 2007 (ECMA-376); without any its text.
+    #[cfg(feature = "documents")]
+    Docx,
 }
 
+/// The formats by their names, and what else they are called; endings of files among them.
+const FORMATS: &[(Format, &[&str])] = &[
+    (Format::Vcard, &["vcard", "vcf"]),
+    (Format::Table, &["csv", "tsv", "tab"]),
+    (Format::Ldif, &["ldif", "ldi"]),
+    (Format::Jcard, &["jcard", "json"]),
+    (Format::Html, &["html", "htm", "xhtml"]),
+    (Format::Text, &["text", "txt", "log", "chat"]),
+    #[cfg(feature = "documents")]
+    (Format::Xlsx, &["xlsx", "xlsm", "xltx", "xltm"]),
+    #[cfg(feature = "documents")]
+    (Format::Ods, &["ods", "ots"]),
+    #[cfg(feature = "documents")]
+    (Format::Docx, &["docx", "docm", "dotx", "dotm"]),
+];
+
 impl Format {
-    /// The format of that name: `vcard`, `csv`, `ldif`, `jcard`, `html` or `text`.
+    /// The names of all formats.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FORMATS.iter().map(|(format, _)| format.name())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        FORMATS.iter().find(|(format, _)| *format == self).map_or("", |(_, names)| names[0])
+    }
+
+    /// The format of that name ([`Format::names`]), or of files that usually have it as their ending.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "vcard" | "vcf" => Self::Vcard,
-            "csv" | "tsv" => Self::Table,
-            "ldif" => Self::Ldif,
-            "jcard" | "json" => Self::Jcard,
-            "html" | "htm" => Self::Html,
-            "text" | "txt" => Self::Text,
-            _ => return None,
-        })
+        FORMATS.iter().find(|(_, names)| names.contains(&name)).map(|(format, _)| *format)
     }
 
     /// What files with this ending usually are.
     #[must_use]
     pub fn of_ending(ending: &str) -> Option<Self> {
-        match ending.to_ascii_lowercase().as_str() {
-            "vcard" => Some(Self::Vcard),
-            "tab" => Some(Self::Table),
-            "ldi" => Some(Self::Ldif),
-            "xhtml" => Some(Self::Html),
-            "log" | "chat" => Some(Self::Text),
-            ending => Self::named(ending),
-        }
+        Self::named(&ending.to_ascii_lowercase())
     }
 
     fn of_head(head: &str) -> Self {
@@ -87,6 +113,8 @@ pub struct ReadOptions {
     pub charset: Option<Charset>,
     /// What separates the cells of tables; else what it looks like.
     pub delimiter: Option<char>,
+    /// The sheet of a workbook; else the first that is not hidden.
+    pub sheet: Option<String>,
     /// How much is taken.
     pub limits: Limits,
 }
@@ -125,13 +153,25 @@ pub struct Reading<'r> {
     pub entries: Entries<'r>,
 }
 
-/// Reads a file of contacts. Tables, cards and LDIF are read as a stream; what has to be known as a whole is limited
+/// Reads a file of contacts. Tables, sheets, cards and LDIF are read as a stream; what has to be known as a whole is limited
 /// ([`Limits::whole`]).
 ///
 /// # Errors
 /// A file that is none of what is asked for, too large, or in another charset.
 pub fn read<'r>(mut from: impl Read + Seek + 'r, options: &ReadOptions) -> Result<Reading<'r>> {
     let start = from.stream_position()?;
+    #[cfg(feature = "documents")]
+    {
+        let mut head = Vec::new();
+        from.by_ref().take(8).read_to_end(&mut head)?;
+        from.seek(SeekFrom::Start(start))?;
+        if office::is_package(&head)? {
+            return office::read(from, options);
+        }
+        if let Some(asked @ (Format::Xlsx | Format::Ods | Format::Docx)) = options.format {
+            return Err(InterchangeError::Unusable(format!("it is no {} document", asked.name())));
+        }
+    }
     let charset = match options.charset {
         Some(charset) => charset,
         None => detect(&mut from)?,
@@ -159,7 +199,7 @@ pub fn read<'r>(mut from: impl Read + Seek + 'r, options: &ReadOptions) -> Resul
             let (columns, entries) = table::read(text, &head, options)?;
             reading.layout = Some(columns.layout.clone());
             reading.unknown = columns.unknown.clone();
-            reading.entries = Box::new(entries);
+            reading.entries = entries;
         }
         Format::Ldif => reading.entries = Box::new(ldif::Entries::new(text, limits)),
         Format::Jcard => reading.entries = all(jcard::read(&whole(text, limits)?)?),

@@ -1,6 +1,6 @@
 //! Tables, row by row.
 
-use super::{Entry, ReadOptions};
+use super::{Entries, Entry, ReadOptions};
 use crate::service::interchange::error::{InterchangeError, Result};
 use crate::service::interchange::field::Field;
 use crate::service::interchange::layout::{Dates, Layout, complete, distinct, guess};
@@ -99,33 +99,60 @@ impl Columns {
     }
 }
 
-/// The columns of a table, and its rows as entries.
-pub(super) fn read<R: BufRead>(
+/// How many rows of a table without a header are looked at, and bytes of them.
+const SAMPLE: (usize, usize) = (50, 64 << 10);
+
+/// The columns of a table as text, and its rows as entries.
+pub(super) fn read<'r, R: BufRead + 'r>(
     from: R,
     head: &str,
     options: &ReadOptions,
-) -> Result<(Arc<Columns>, impl Iterator<Item = Result<Entry>> + use<R>)> {
+) -> Result<(Arc<Columns>, Entries<'r>)> {
     let asked = options.delimiter.and_then(|it| u8::try_from(it).ok()).filter(u8::is_ascii);
     let delimiter = asked.unwrap_or_else(|| sniff(head));
     let mut rows = Rows::new(from, delimiter, options.limits);
-    let Some(first) = rows.next().transpose()? else {
-        return Err(InterchangeError::Unusable("the table is empty".to_owned()));
-    };
-    let (columns, first) = match Columns::of(&first.cells, options.layout.as_ref()) {
-        Some(columns) => (columns, None),
-        None => {
-            let mut sample = Rows::new(head.as_bytes(), delimiter, options.limits);
-            let sample: Vec<Row> = std::iter::from_fn(|| sample.next()?.ok()).take(50).collect();
-            let columns = Columns::of_rows(&sample).ok_or_else(|| {
-                let what = "its first row names no column that is known; name its layout";
-                InterchangeError::Unusable(what.to_owned())
-            })?;
-            (columns, Some(first))
+    entries(std::iter::from_fn(move || rows.next()), 1, options)
+}
+
+/// The columns of a table, whose names are in one of its first rows, and what is below them as entries.
+pub(super) fn entries<'r>(
+    rows: impl Iterator<Item = Result<Row>> + 'r,
+    titles: usize,
+    options: &ReadOptions,
+) -> Result<(Arc<Columns>, Entries<'r>)> {
+    let mut rows: Box<dyn Iterator<Item = Result<Row>> + 'r> = Box::new(rows);
+    let (mut first, mut bytes, mut found) = (Vec::new(), 0, None);
+    while found.is_none() && first.len() < SAMPLE.0 && bytes < SAMPLE.1 {
+        let row = match rows.next() {
+            None => break,
+            // What is wrong further down is told in its place.
+            Some(Err(error)) if !first.is_empty() && first.len() >= titles => {
+                rows = Box::new(std::iter::once(Err(error)).chain(rows));
+                break;
+            }
+            Some(row) => row?,
+        };
+        bytes += row.cells.iter().map(String::len).sum::<usize>();
+        if first.len() < titles {
+            found = Columns::of(&row.cells, options.layout.as_ref());
         }
+        first.push(row);
+    }
+    if first.is_empty() {
+        return Err(InterchangeError::Unusable("the table is empty".to_owned()));
+    }
+    let columns = match found {
+        Some(columns) => {
+            first.clear();
+            columns
+        }
+        None => Columns::of_rows(&first).ok_or_else(|| {
+            let what = "its first row names no column that is known; name its layout";
+            InterchangeError::Unusable(what.to_owned())
+        })?,
     };
     let columns = Arc::new(columns);
     let ours = Arc::clone(&columns);
-    let mut first = first.map(Ok);
-    let rows = std::iter::from_fn(move || first.take().or_else(|| rows.next()));
-    Ok((columns, rows.filter_map(move |row| row.and_then(|row| ours.entry(&row)).transpose())))
+    let rows = first.into_iter().map(Ok).chain(rows);
+    Ok((columns, Box::new(rows.filter_map(move |row| row.and_then(|row| ours.entry(&row)).transpose()))))
 }

@@ -200,7 +200,7 @@ impl Text {
     }
 }
 
-fn is_name(text: &str) -> bool {
+pub(in crate::service::interchange) fn is_name(text: &str) -> bool {
     let letters = text.chars().filter(|char| char.is_alphabetic()).count();
     letters > 0 && text.chars().count() <= NAME && text.split_whitespace().count() <= 5 && !text.contains(['@', '/'])
 }

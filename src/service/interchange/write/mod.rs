@@ -1,7 +1,11 @@
-//! Writing: contacts one after the other, as cards, tables, text, jCard or LDIF.
+//! Writing: contacts one after the other, as cards, tables, text, jCard, LDIF or documents.
 
 mod jcard;
 mod ldif;
+#[cfg(feature = "documents")]
+mod office;
+#[cfg(feature = "documents")]
+mod pdf;
 
 use super::cells::{LeftOut, cells};
 use super::charset::encode;
@@ -10,6 +14,9 @@ use super::layout::Layout;
 use super::table::quoted;
 use crate::contact::card::{Card, Version, convert, decode_document};
 use std::io::Write;
+
+#[cfg(feature = "documents")]
+pub use pdf::{Face, Faces};
 
 /// What is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,25 +32,74 @@ pub enum Target {
     Jcard,
     /// LDIF (RFC 2849) with the attributes of RFC 4519, RFC 2798 and Mozilla's programs.
     Ldif,
+    /// A workbook of Excel and others, since 2007, in a layout. All cells are text.
+    #[cfg(feature = "documents")]
+    Xlsx(Layout),
+    /// A spreadsheet of LibreOffice and others (OpenDocument) in a layout. All cells are text.
+    #[cfg(feature = "documents")]
+    Ods(Layout),
+    /// A document of Word and others, since 2007, in a layout: up to 8 columns a table, else a block for each contact.
+    #[cfg(feature = "documents")]
+    Docx(Layout),
+    /// A table to be printed, in a layout of up to 12 columns. [`Writer::with_faces`] gives it fonts.
+    #[cfg(feature = "documents")]
+    Pdf(Layout),
 }
 
+/// What can be written besides tables in known layouts, by name.
+const NAMES: &[(&str, fn() -> Option<Target>)] = &[
+    ("vcard21", || Some(Target::Vcard(Version::V2_1))),
+    ("vcard30", || Some(Target::Vcard(Version::V3_0))),
+    ("vcard40", || Some(Target::Vcard(Version::V4_0))),
+    ("icloud", || Some(Target::Vcard(Version::V3_0))),
+    ("android", || Some(Target::Vcard(Version::V2_1))),
+    ("csv", || Some(Target::Table(Layout::named("generic")?))),
+    ("tsv", || Some(Target::Table(Layout::named("generic")?.with_delimiter('\t')?))),
+    ("text", || Some(Target::Text(Layout::named("generic")?))),
+    ("jcard", || Some(Target::Jcard)),
+    ("ldif", || Some(Target::Ldif)),
+    #[cfg(feature = "documents")]
+    ("xlsx", || Some(Target::Xlsx(Layout::named("generic")?))),
+    #[cfg(feature = "documents")]
+    ("ods", || Some(Target::Ods(Layout::named("generic")?))),
+    #[cfg(feature = "documents")]
+    ("docx", || Some(Target::Docx(Layout::named("generic")?))),
+    #[cfg(feature = "documents")]
+    ("pdf", || Some(Target::Pdf(Layout::named("print")?))),
+];
+
+/// Endings of files, and other names.
+const ALIASES: &[(&str, &str)] = &[
+    ("vcard", "vcard30"),
+    ("vcf", "vcard30"),
+    ("vcard2.1", "vcard21"),
+    ("vcard3.0", "vcard30"),
+    ("vcard4.0", "vcard40"),
+    ("txt", "text"),
+    ("json", "jcard"),
+];
+
 impl Target {
-    /// The target of that name: `vcard21`, `vcard30`, `vcard40`, `icloud`, `android`, `csv`, `tsv`, `text`, `jcard`, `ldif`, or the name
-    /// of a layout ([`Layout::named`]).
+    /// The target of that name – `vcard21`, `vcard30`, `vcard40`, `icloud`, `android`, `csv`, `tsv`, `text`, `jcard`, `ldif`, and with the
+    /// feature `documents` `xlsx`, `ods`, `docx`, `pdf` –, an ending of files, or a table in the layout of that name ([`Layout::named`]).
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let layout = |name| Layout::named(name);
-        Some(match name {
-            "vcard21" | "vcard2.1" | "android" => Self::Vcard(Version::V2_1),
-            "vcard" | "vcf" | "vcard30" | "vcard3.0" | "icloud" => Self::Vcard(Version::V3_0),
-            "vcard40" | "vcard4.0" => Self::Vcard(Version::V4_0),
-            "csv" => Self::Table(layout("generic")?),
-            "tsv" => Self::Table(layout("generic")?.with_delimiter('\t')?),
-            "text" | "txt" => Self::Text(layout("generic")?),
-            "jcard" | "json" => Self::Jcard,
-            "ldif" => Self::Ldif,
-            name => Self::Table(layout(name)?),
-        })
+        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+        match NAMES.iter().find(|(known, _)| *known == name) {
+            Some((_, target)) => target(),
+            None => Layout::named(name).map(Self::Table),
+        }
+    }
+
+    /// Its layout, where it has one.
+    #[must_use]
+    pub const fn layout(&self) -> Option<&Layout> {
+        match self {
+            Self::Table(layout) | Self::Text(layout) => Some(layout),
+            #[cfg(feature = "documents")]
+            Self::Xlsx(layout) | Self::Ods(layout) | Self::Docx(layout) | Self::Pdf(layout) => Some(layout),
+            Self::Vcard(_) | Self::Jcard | Self::Ldif => None,
+        }
     }
 
     /// The same in a layout of its own, where it has one.
@@ -52,6 +108,14 @@ impl Target {
         match self {
             Self::Table(layout) => Self::Table(change(layout)),
             Self::Text(layout) => Self::Text(change(layout)),
+            #[cfg(feature = "documents")]
+            Self::Xlsx(layout) => Self::Xlsx(change(layout)),
+            #[cfg(feature = "documents")]
+            Self::Ods(layout) => Self::Ods(change(layout)),
+            #[cfg(feature = "documents")]
+            Self::Docx(layout) => Self::Docx(change(layout)),
+            #[cfg(feature = "documents")]
+            Self::Pdf(layout) => Self::Pdf(change(layout)),
             other => other,
         }
     }
@@ -68,37 +132,66 @@ pub struct Written {
 }
 
 /// Writes contacts.
-pub struct Writer<W> {
-    out: W,
+pub struct Writer<W: Write> {
+    out: Out<W>,
     target: Target,
     /// The layout of LDIF.
     ldif: Option<Layout>,
     written: Written,
 }
 
+/// Where it goes.
+enum Out<W: Write> {
+    Plain(W),
+    #[cfg(feature = "documents")]
+    Document(office::Document<W>),
+    /// Written when it is whole.
+    #[cfg(feature = "documents")]
+    List(W, Box<pdf::List>),
+}
+
 impl<W: Write> Writer<W> {
     /// Begins what is to be written.
     ///
     /// # Errors
-    /// Those of the writer.
+    /// Those of the writer, and a layout with more columns than a page has room for.
     pub fn new(mut out: W, target: Target) -> Result<Self> {
         let mut ldif = None;
         match &target {
-            Target::Vcard(_) => {}
+            Target::Vcard(_) | Target::Text(_) => {}
             Target::Table(layout) => {
                 let names: Vec<String> = layout.columns.iter().map(|column| column.names[0].clone()).collect();
                 let mark = if layout.mark { "\u{feff}" } else { "" };
                 let head = format!("{mark}{}", row(&names, layout.delimiter));
                 out.write_all(&encode(layout.charset, &head))?;
             }
-            Target::Text(_) => {}
             Target::Jcard => out.write_all(b"[")?,
             Target::Ldif => {
                 ldif = Layout::named("ldif");
                 out.write_all(b"version: 1\n")?;
             }
+            #[cfg(feature = "documents")]
+            Target::Xlsx(layout) | Target::Ods(layout) | Target::Docx(layout) => {
+                let out = Out::Document(office::Document::new(out, &target, layout)?);
+                return Ok(Self { out, target, ldif, written: Written::default() });
+            }
+            #[cfg(feature = "documents")]
+            Target::Pdf(layout) => {
+                let out = Out::List(out, Box::new(pdf::List::new(layout)?));
+                return Ok(Self { out, target, ldif, written: Written::default() });
+            }
         }
-        Ok(Self { out, target, ldif, written: Written::default() })
+        Ok(Self { out: Out::Plain(out), target, ldif, written: Written::default() })
+    }
+
+    /// The same with fonts. Only a PDF needs any, and cannot be finished without.
+    #[cfg(feature = "documents")]
+    #[must_use]
+    pub fn with_faces(mut self, faces: Box<dyn Faces>) -> Self {
+        if let Out::List(_, list) = &mut self.out {
+            list.set_faces(faces);
+        }
+        self
     }
 
     /// Writes a contact.
@@ -109,34 +202,27 @@ impl<W: Write> Writer<W> {
         let content = decode_document(card);
         let unusable = |error: crate::contact::card::Error| InterchangeError::Unusable(error.to_string());
         let card = Card::parse(&content).map_err(unusable)?;
-        let left = &mut self.written.left_out;
-        let text = match &self.target {
-            Target::Vcard(version) => {
-                let mut bytes =
-                    if card.version() == *version { card.body().to_vec() } else { convert(&card, *version) };
-                if !bytes.ends_with(b"\n") {
-                    bytes.extend_from_slice(b"\r\n");
+        match &mut self.out {
+            Out::Plain(out) => {
+                let text = text(&card, &self.target, self.ldif.as_ref(), &mut self.written)?;
+                out.write_all(&text)?;
+            }
+            #[cfg(feature = "documents")]
+            Out::Document(document) => {
+                if let Some(layout) = self.target.layout() {
+                    let left = &mut self.written.left_out;
+                    let mut cells = printable(cells(&card, layout, left), left);
+                    document.put(&mut cells, left)?;
                 }
-                bytes
             }
-            Target::Table(layout) => encode(layout.charset, &row(&cells(&card, layout, left), layout.delimiter)),
-            Target::Text(layout) => {
-                let cells = cells(&card, layout, left);
-                let said = layout.columns.iter().zip(cells).filter(|(_, text)| !text.is_empty());
-                let lines = said.map(|(column, text)| format!("{}: {}\n", column.names[0], text.replace('\n', "\n  ")));
-                let between = if self.written.contacts > 0 { "\n" } else { "" };
-                encode(layout.charset, &format!("{between}{}", lines.collect::<String>()))
+            #[cfg(feature = "documents")]
+            Out::List(_, list) => {
+                if let Some(layout) = self.target.layout() {
+                    let left = &mut self.written.left_out;
+                    list.put(&printable(cells(&card, layout, left), left));
+                }
             }
-            Target::Jcard => {
-                let between = if self.written.contacts > 0 { ",\n" } else { "\n" };
-                format!("{between}{}", jcard::write(&card)?).into_bytes()
-            }
-            Target::Ldif => match &self.ldif {
-                Some(layout) => ldif::write(&card, layout, left).into_bytes(),
-                None => Vec::new(),
-            },
-        };
-        self.out.write_all(&text)?;
+        }
         self.written.contacts += 1;
         Ok(())
     }
@@ -144,14 +230,71 @@ impl<W: Write> Writer<W> {
     /// Ends it, and gives the writer back.
     ///
     /// # Errors
-    /// Those of the writer.
-    pub fn finish(mut self) -> Result<(W, Written)> {
-        if self.target == Target::Jcard {
-            self.out.write_all(b"\n]\n")?;
-        }
-        self.out.flush()?;
-        Ok((self.out, self.written))
+    /// Those of the writer; of a PDF, characters that no font has.
+    pub fn finish(self) -> Result<(W, Written)> {
+        let mut out = match self.out {
+            Out::Plain(mut out) => {
+                if self.target == Target::Jcard {
+                    out.write_all(b"\n]\n")?;
+                }
+                out
+            }
+            #[cfg(feature = "documents")]
+            Out::Document(document) => document.finish()?,
+            #[cfg(feature = "documents")]
+            Out::List(mut out, list) => {
+                out.write_all(&list.finish()?)?;
+                out
+            }
+        };
+        out.flush()?;
+        Ok((out, self.written))
     }
+}
+
+/// A contact as it is written, of what is no document.
+fn text(card: &Card<'_>, target: &Target, ldif: Option<&Layout>, written: &mut Written) -> Result<Vec<u8>> {
+    let left = &mut written.left_out;
+    Ok(match target {
+        Target::Vcard(version) => {
+            let mut bytes = if card.version() == *version { card.body().to_vec() } else { convert(card, *version) };
+            if !bytes.ends_with(b"\n") {
+                bytes.extend_from_slice(b"\r\n");
+            }
+            bytes
+        }
+        Target::Text(layout) => {
+            let cells = cells(card, layout, left);
+            let said = layout.columns.iter().zip(cells).filter(|(_, text)| !text.is_empty());
+            let lines = said.map(|(column, text)| format!("{}: {}\n", column.names[0], text.replace('\n', "\n  ")));
+            let between = if written.contacts > 0 { "\n" } else { "" };
+            encode(layout.charset, &format!("{between}{}", lines.collect::<String>()))
+        }
+        Target::Jcard => {
+            let between = if written.contacts > 0 { ",\n" } else { "\n" };
+            format!("{between}{}", jcard::write(card)?).into_bytes()
+        }
+        Target::Ldif => ldif.map_or_else(Vec::new, |layout| ldif::write(card, layout, left).into_bytes()),
+        other => match other.layout() {
+            Some(layout) => encode(layout.charset, &row(&cells(card, layout, left), layout.delimiter)),
+            None => Vec::new(),
+        },
+    })
+}
+
+/// Cells without characters that documents have no place for.
+#[cfg(feature = "documents")]
+fn printable(mut cells: Vec<String>, left: &mut LeftOut) -> Vec<String> {
+    for cell in &mut cells {
+        if cell.contains(office::is_forbidden) {
+            cell.retain(|char| !office::is_forbidden(char));
+            *left.entry("control characters".to_owned()).or_default() += 1;
+        }
+        if cell.contains('\r') {
+            *cell = cell.replace("\r\n", "\n").replace('\r', "\n");
+        }
+    }
+    cells
 }
 
 fn row(cells: &[String], delimiter: u8) -> String {
