@@ -13,8 +13,8 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The most idle readers kept open.
-const READERS: usize = 4;
+/// The most idle readers kept open: opening one reads the schema.
+const READERS: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct SqliteDirectory {
@@ -46,7 +46,7 @@ impl Readers {
                 let conn = conn.map_or_else(|| super::open_reader(path), Ok)?;
                 let answer = read(&conn);
                 let mut idle = locked(idle);
-                if idle.len() < READERS {
+                if idle.len() < READERS && conn.is_autocommit() {
                     idle.push(conn);
                 }
                 answer

@@ -152,8 +152,10 @@ impl Store for SqliteStore {
         match self.directory.readers() {
             // All statements see the database as it is at the first.
             Some(readers) => readers.read(|conn| {
-                let transaction = conn.unchecked_transaction().or_failure()?;
-                work(&mut SqliteTx::new(&transaction, account))
+                let run = |sql| conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).or_failure();
+                run("BEGIN")?;
+                let answer = work(&mut SqliteTx::new(conn, account));
+                run("ROLLBACK").and(answer)
             }),
             None => self.step(account, &mut |tx| work(tx).map(|()| Verdict::Rollback)),
         }

@@ -52,11 +52,14 @@ impl SqliteTx<'_> {
             );
             return device.or_failure().map(DeviceNo);
         };
-        let sql = "UPDATE device SET device_id = ?3, profile = ?4, nonce_count = ?5, nonce_out = ?6, nonce_in = ?7,
-                    last_seen = ?8, devinf = ?9 WHERE account = ?1 AND device = ?2";
-        let changed = self.run(
-            sql,
-            params![
+        // What is set is taken out of its index and put in again, though it is the same: so a name that stays is left alone.
+        let same_name =
+            "UPDATE device SET profile = ?4, nonce_count = ?5, nonce_out = ?6, nonce_in = ?7, last_seen = ?8,
+                          devinf = ?9 WHERE account = ?1 AND device = ?2 AND device_id = ?3";
+        let renamed = "UPDATE device SET device_id = ?3, profile = ?4, nonce_count = ?5, nonce_out = ?6, nonce_in = ?7,
+                        last_seen = ?8, devinf = ?9 WHERE account = ?1 AND device = ?2";
+        for sql in [same_name, renamed] {
+            let params = params![
                 self.account,
                 device.0,
                 row.device_id,
@@ -66,12 +69,12 @@ impl SqliteTx<'_> {
                 row.nonce_in,
                 row.last_seen.0,
                 row.devinf
-            ],
-        )?;
-        if changed == 0 {
-            return Err(StoreError::Corrupt(format!("there is no device {device} to update")));
+            ];
+            if self.run(sql, params)? > 0 {
+                return Ok(device);
+            }
         }
-        Ok(device)
+        Err(StoreError::Corrupt(format!("there is no device {device} to update")))
     }
 
     pub(super) fn session(&self, key: SessionKey<'_>) -> Result<Option<SessionRow>> {
@@ -90,32 +93,42 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn put_session(&self, row: &SessionRow) -> Result<()> {
-        let sql = "INSERT INTO session (account, token, device, session_id, last_msg_id, last_digest, recent_digests,
-                    last_reply, reply_type, deferred_request, state_version, state, deadline, books)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-                   ON CONFLICT (account, token) DO UPDATE SET device = excluded.device, session_id = excluded.session_id,
-                    last_msg_id = excluded.last_msg_id, last_digest = excluded.last_digest,
-                    recent_digests = excluded.recent_digests, last_reply = excluded.last_reply,
-                    reply_type = excluded.reply_type, deferred_request = excluded.deferred_request,
-                    state_version = excluded.state_version, state = excluded.state, deadline = excluded.deadline,
-                    books = excluded.books";
-        let params = params![
-            self.account,
-            row.token.0,
-            row.device.0,
-            row.session_id,
-            row.last_msg_id,
-            row.last_digest,
-            row.recent_digests.as_flattened(),
-            row.last_reply,
-            row.reply_type,
-            row.deferred_request,
-            row.state_version,
-            row.state,
-            row.deadline.0,
-            rows::pack_books(&row.books)
-        ];
-        self.run(sql, params).map(drop)
+        // As with devices: the ids of a session stay what they are, and so do their indexes.
+        let goes_on = "UPDATE session SET last_msg_id = ?5, last_digest = ?6, recent_digests = ?7, last_reply = ?8,
+                        reply_type = ?9, deferred_request = ?10, state_version = ?11, state = ?12, deadline = ?13,
+                        books = ?14 WHERE account = ?1 AND token = ?2 AND device = ?3 AND session_id = ?4";
+        let begins =
+            "INSERT INTO session (account, token, device, session_id, last_msg_id, last_digest, recent_digests,
+                       last_reply, reply_type, deferred_request, state_version, state, deadline, books)
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                      ON CONFLICT (account, token) DO UPDATE SET device = excluded.device,
+                       session_id = excluded.session_id, last_msg_id = excluded.last_msg_id,
+                       last_digest = excluded.last_digest, recent_digests = excluded.recent_digests,
+                       last_reply = excluded.last_reply, reply_type = excluded.reply_type,
+                       deferred_request = excluded.deferred_request, state_version = excluded.state_version,
+                       state = excluded.state, deadline = excluded.deadline, books = excluded.books";
+        for sql in [goes_on, begins] {
+            let params = params![
+                self.account,
+                row.token.0,
+                row.device.0,
+                row.session_id,
+                row.last_msg_id,
+                row.last_digest,
+                row.recent_digests.as_flattened(),
+                row.last_reply,
+                row.reply_type,
+                row.deferred_request,
+                row.state_version,
+                row.state,
+                row.deadline.0,
+                rows::pack_books(&row.books)
+            ];
+            if self.run(sql, params)? > 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn drop_rival_sessions(&self, device: DeviceNo, books: &[BookNo], keep: &Token) -> Result<u64> {
