@@ -4,7 +4,7 @@ use super::datastore::{self, DATASTORES, Datastore, same_place};
 use super::outbox::{Outbox, Queued};
 use super::receive::Quota;
 use super::state::State;
-use crate::codec::{EncodeError, Encoding, encode_devinf};
+use crate::codec::{EncodeError, Encoding, Limits, decode_devinf, encode_devinf};
 use crate::contact::identity::Kind;
 use crate::contact::lens::{Declared, DeclaredProperty, NAMES};
 use crate::message::{
@@ -14,6 +14,7 @@ use crate::message::{
 use crate::store::DeviceRow;
 use crate::sync::Role;
 use crate::sync::filter::GRAMMAR;
+use std::rc::Rc;
 
 /// How many of the known properties, from the first, phones have.
 const PHONES_HAVE: usize = 25;
@@ -33,6 +34,25 @@ pub(super) struct Capability {
     pub max_items: Option<u64>,
     /// Whether it is one of this crate.
     pub kin: bool,
+}
+
+/// What the peer said of itself, as a message's work needs it: read once, and again if it says something else.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    bytes: Vec<u8>,
+    devinf: Option<Rc<DevInf<'static>>>,
+}
+
+impl Said {
+    /// What is in the stored bytes; `None` without any, or where they cannot be read.
+    pub(super) fn of(&mut self, bytes: Option<&[u8]>) -> Option<Rc<DevInf<'static>>> {
+        let bytes = bytes.unwrap_or_default();
+        if self.bytes != bytes {
+            self.devinf = decode_devinf(bytes, &Limits::default()).ok().map(|devinf| Rc::new(devinf.into_owned()));
+            self.bytes = bytes.to_vec();
+        }
+        self.devinf.clone()
+    }
 }
 
 /// How both ends of this crate name their maker.

@@ -11,7 +11,6 @@ use super::dimensions;
 use super::receive::{OpenBook, Received};
 use super::state::{State, StoreState};
 use super::turn::Turn;
-use crate::codec::{Limits, decode_devinf};
 use crate::contact::identity::Kind;
 use crate::contact::lens::{Fields, Lens, Rules};
 use crate::message::DevInf;
@@ -66,7 +65,6 @@ impl Turn {
         let of_cards = |store: &&mut StoreState| {
             store.active() && datastore::by_number(store.book).is_some_and(|one| one.kind == Kind::Contact)
         };
-        let mut caps = None;
         for store in state.stores.iter_mut().filter(of_cards) {
             self.lenses.load(tx, store.left_over.as_ref().and_then(|left| left.lens))?;
             if store.sync_seen || store.sync_msg != 0 {
@@ -74,9 +72,8 @@ impl Turn {
                 self.lenses.load(tx, store.observed)?;
                 continue;
             }
-            let caps =
-                caps.get_or_insert_with(|| devinf.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok()));
-            self.settle_lens(tx, store, caps.as_ref())?;
+            let caps = self.said.of(devinf);
+            self.settle_lens(tx, store, caps.as_deref())?;
         }
         Ok(())
     }

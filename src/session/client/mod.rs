@@ -557,6 +557,7 @@ impl Client {
                     row
                 }
             };
+            let known = device.clone();
             let turn = Turn {
                 role: Role::Client,
                 device: device.device,
@@ -570,7 +571,9 @@ impl Client {
                 manners: self.config.profiles.manners(&self.state.rules),
                 rows: Default::default(),
                 pairs: Default::default(),
+                stored: Default::default(),
                 lenses: Default::default(),
+                said: Default::default(),
             };
             let mut step = Step {
                 config: &self.config,
@@ -589,7 +592,9 @@ impl Client {
             if self.msg_id > 1 && self.is_believed() {
                 fallback::remember(&mut step.device, self.config.version, step.state.version, self.lowered_until);
             }
-            tx.put_device(&step.device)?;
+            if step.device != known {
+                tx.put_device(&step.device)?;
+            }
             result = Some((step.state, request));
             Ok(Verdict::Commit)
         })?;

@@ -2,7 +2,6 @@
 
 use super::open::alert;
 use super::{Called, ClientConfig};
-use crate::codec::{Limits, decode_devinf};
 use crate::message::{
     AlertCode, Chal, Cred, Header, Item, Location, Message, Meta, MsgId, SessionId, StatusCode, Timestamp, Version,
 };
@@ -198,12 +197,11 @@ impl Step<'_> {
     }
 
     fn write_changes(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> Result<bool> {
-        let bytes = self.device.devinf.clone();
-        let caps = bytes.as_deref().and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        let caps = self.turn.said.of(self.device.devinf.as_deref());
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
             let written = store.sync_msg != 0 && (store.has_sent_all() || !store.sync.sends(Role::Client));
             let max_obj = self.state.max_obj_size;
-            if !written && !self.turn.write_sync(tx, store, outbox, caps.as_ref(), max_obj)? {
+            if !written && !self.turn.write_sync(tx, store, outbox, caps.as_deref(), max_obj)? {
                 return Ok(false);
             }
         }

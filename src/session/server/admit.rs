@@ -4,7 +4,7 @@
 //! written before that is settled, and a refusal leaves no trace (I10).
 
 use super::anew::begins_anew;
-use super::found::{Found, goes_on, is_of_a_later_release, read_message, read_state, waiting};
+use super::found::{Found, ReadState, goes_on, is_of_a_later_release, read_message, read_state, waiting};
 use super::prove::Claim;
 use super::tell::Done;
 use super::{Admission, Asked, Refusal, Reply, Server};
@@ -99,10 +99,10 @@ impl Server {
         let (mut known, mut later) = (None, false);
         let look = self.store.look(account, &mut |tx| {
             let Some(row) = waiting(tx, SessionKey::Token(&token), asked.request.now)? else { return Ok(()) };
-            known = read_state(&row);
             // Whose it is stands beside it, too.
             later = is_of_a_later_release(&row)
                 && tx.device_by_no(row.device)?.is_some_and(|device| device.device_id == asked.header.source.uri);
+            known = ReadState::of(row);
             Ok(())
         });
         look.map_err(unavailable)?;
@@ -110,10 +110,10 @@ impl Server {
             return Err(Refusal::LaterRelease);
         }
         // An address is of one device, and good for as long as what opened the session is.
-        let Some(known) = known.filter(|state| state.peer.0 == asked.header.source.uri) else { return Ok(None) };
+        let Some(known) = known.filter(|known| known.state.peer.0 == asked.header.source.uri) else { return Ok(None) };
         asked.note_account(account);
-        if known.authenticated {
-            if !self.still_opens(asked, &known, account)? {
+        if known.state.authenticated {
+            if !self.still_opens(asked, &known.state, account)? {
                 return Ok(None);
             }
             if let Some(claim) = claim
@@ -123,6 +123,8 @@ impl Server {
             }
             self.is_in_time(asked, account)?;
         }
+        // Before the step, which others may wait for.
+        let read = read_message(asked, limits);
         let mut outcome = Err(Refusal::SessionGone);
         let mut denied = None;
         self.step(account, &mut |tx: &mut dyn Tx| {
@@ -133,7 +135,7 @@ impl Server {
                 outcome = Err(Refusal::LaterRelease);
                 return Ok(Verdict::Rollback);
             }
-            let Some(state) = read_state(&row) else { return Ok(Verdict::Rollback) };
+            let Some(state) = known.again(&row) else { return Ok(Verdict::Rollback) };
             if let Some(known) = self.repeated(asked, &row, &state, claim) {
                 outcome = Ok(known);
                 return Ok(Verdict::Rollback);
@@ -161,14 +163,14 @@ impl Server {
                     }
                 }
             };
-            let message = match read_message(asked, limits) {
+            let message = match &read {
                 Ok(message) => message,
                 Err(code) => {
-                    outcome = Ok(Admission::Refused(code, None));
+                    outcome = Ok(Admission::Refused(*code, None));
                     return Ok(Verdict::Rollback);
                 }
             };
-            let (message, code) = (&message, StatusCode::OK);
+            let code = StatusCode::OK;
             let found = Found { message, account, row, state, device, claim, code, chal: next };
             let (verdict, admission) = self.execute(tx, asked, found)?;
             outcome = Ok(admission);
@@ -252,6 +254,7 @@ impl Server {
             return Err(Refusal::LaterRelease);
         }
         self.is_in_time(asked, account)?;
+        let read = read_message(asked, limits);
         let mut outcome = Err(Refusal::SessionGone);
         let mut denied = None;
         self.step(account, &mut |tx| {
@@ -278,14 +281,13 @@ impl Server {
                 outcome = Ok(Admission::Refused(StatusCode::DEVICE_FULL, None));
                 return Ok(Verdict::Rollback);
             }
-            let message = match read_message(asked, limits) {
+            let message = match &read {
                 Ok(message) => message,
                 Err(code) => {
-                    outcome = Ok(Admission::Refused(code, None));
+                    outcome = Ok(Admission::Refused(*code, None));
                     return Ok(Verdict::Rollback);
                 }
             };
-            let message = &message;
             let scheme = claim.presented.scheme();
             let session = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?;
             if session.as_ref().is_some_and(|row| !first && is_of_a_later_release(row)) {

@@ -86,8 +86,11 @@ impl Server {
             manners: self.config.profiles.manners(&state.rules),
             rows: BTreeMap::new(),
             pairs: BTreeMap::new(),
+            stored: BTreeMap::new(),
             lenses: Default::default(),
+            said: Default::default(),
         };
+        let device_before = device.clone();
         let (before, was, begun) = (Before::of(&state.stores), state.package, row.last_msg_id == 0);
         let step = Step {
             config: &self.config,
@@ -111,7 +114,9 @@ impl Server {
         let Stepped { reply, mut state, device, mut told, suspended } = step.run(tx)?;
         told.compare(&before, was, &state, suspended);
         state.bytes_out += reply.len() as u64;
-        tx.put_device(&device)?;
+        if device != device_before {
+            tx.put_device(&device)?;
+        }
         if row.last_msg_id != 0 {
             row.recent_digests.insert(0, row.last_digest);
             row.recent_digests.truncate(RECENT);
@@ -166,7 +171,55 @@ pub(super) fn read_state(row: &SessionRow) -> Option<State> {
     State::from_stored(&row.state)
 }
 
+/// What a session remembered when it was looked at, so that its step need not read the same bytes again.
+pub(super) struct ReadState {
+    bytes: Vec<u8>,
+    pub(super) state: State,
+}
+
+impl ReadState {
+    /// `None` of what cannot be read.
+    pub(super) fn of(row: SessionRow) -> Option<Self> {
+        Some(Self { state: read_state(&row)?, bytes: row.state })
+    }
+
+    /// What it remembers now.
+    pub(super) fn again(&self, row: &SessionRow) -> Option<State> {
+        if !is_of_a_later_release(row) && row.state == self.bytes { Some(self.state.clone()) } else { read_state(row) }
+    }
+}
+
 /// Whether a later release wrote it: one that serves the same store, and will go on with it.
 pub(super) const fn is_of_a_later_release(row: &SessionRow) -> bool {
     row.state_version > STATE_VERSION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReadState;
+    use crate::message::{Timestamp, Version};
+    use crate::session::state::{STATE_VERSION, State};
+    use crate::store::{DeviceNo, SessionRow, Token};
+    use crate::sync::Role;
+
+    #[test]
+    fn what_changed_since_it_was_looked_at_is_read_anew() {
+        let mut state = State::new(Role::Server, Version::V12, ("phone".to_owned(), None), String::new());
+        let mut row = SessionRow::new(Token([1; 16]), DeviceNo(1), "1", STATE_VERSION, Timestamp(0));
+        let mut put = |row: &mut SessionRow, messages| {
+            state.messages = messages;
+            row.state = serde_json::to_vec(&state).unwrap();
+        };
+        let messages = |known: &ReadState, row: &SessionRow| known.again(row).map(|state| state.messages);
+        put(&mut row, 2);
+        let known = ReadState::of(row.clone()).unwrap();
+        assert_eq!(messages(&known, &row), Some(2));
+        row.state_version = STATE_VERSION + 1;
+        assert_eq!(messages(&known, &row), None, "a later release goes on with it");
+        row.state_version = STATE_VERSION;
+        put(&mut row, 4);
+        assert_eq!(messages(&known, &row), Some(4));
+        row.state.truncate(9);
+        assert!(known.again(&row).is_none() && ReadState::of(row).is_none());
+    }
 }

@@ -3,7 +3,7 @@
 use super::ServerConfig;
 use super::door::Door;
 use super::tell::Told;
-use crate::codec::{Encoding, Limits, decode_devinf};
+use crate::codec::Encoding;
 use crate::message::{AlertCode, Chal, Command, Header, Location, Message, Meta, StatusCode, Timestamp, Version};
 use crate::session::Errands;
 use crate::session::changes::Question;
@@ -473,11 +473,10 @@ impl Step<'_, '_> {
         if self.state.package != Package::Sending || outbox.overflows() {
             return Ok(false);
         }
-        let bytes = self.device.devinf.clone();
-        let caps = bytes.as_deref().and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        let caps = self.turn.said.of(self.device.devinf.as_deref());
         for store in self.state.stores.iter_mut().filter(|store| store.active() && store.sync.sends(Role::Server)) {
             let max_obj = self.state.max_obj_size;
-            if !store.has_sent_all() && !self.turn.write_sync(tx, store, outbox, caps.as_ref(), max_obj)? {
+            if !store.has_sent_all() && !self.turn.write_sync(tx, store, outbox, caps.as_deref(), max_obj)? {
                 return Ok(false);
             }
         }

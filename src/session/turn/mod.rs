@@ -9,14 +9,13 @@ pub(super) use self::incoming::{out_of_place, refuse_all, unfold};
 pub(super) use self::outgoing::{keep_overflow, write_broken, write_statuses};
 
 use super::datastore::{self, same_place};
-use super::devinf;
+use super::devinf::{self, Said};
 use super::large::LargeLimits;
 use super::profile::{Manners, Profiles};
 use super::receive::{OpenBook, Quota};
 use super::settle::settle;
 use super::sight::Lenses;
 use super::state::{State, StoreState};
-use crate::codec::{Limits, decode_devinf};
 use crate::message::{AlertCode, DevInf, Location, Timestamp, Version};
 use crate::store::{
     BookNo, BookRow, BookWriter, DeviceNo, DeviceRow, PairRow, Phase, Result, Revision, StoreError, Token, Tx,
@@ -54,16 +53,18 @@ pub(super) struct Turn {
     pub rows: BTreeMap<BookNo, BookRow>,
     /// The peer's pairs with them.
     pub pairs: BTreeMap<BookNo, PairRow>,
+    /// The same as they are stored.
+    pub stored: BTreeMap<BookNo, PairRow>,
     /// What the peer can hold now, and could at other times.
     pub lenses: Lenses,
+    /// What it said of itself.
+    pub said: Said,
 }
 
 impl Turn {
     /// Finds the profile rules about the peer, by its name and what it said of itself, now or in an earlier session.
     pub(super) fn choose_manners(&mut self, profiles: &Profiles, peer: &str, device: &DeviceRow, state: &mut State) {
-        let bytes = device.devinf.as_deref();
-        let devinf = bytes.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
-        state.rules = profiles.about(peer, devinf.as_ref());
+        state.rules = profiles.about(peer, self.said.of(device.devinf.as_deref()).as_deref());
         self.manners = profiles.manners(&state.rules);
     }
 
@@ -76,8 +77,9 @@ impl Turn {
             return Ok(());
         }
         for row in tx.lock_books(&books)? {
-            let pair = tx.pair(self.device, row.book)?.unwrap_or_else(|| PairRow::new(self.device, row.book));
-            self.pairs.insert(row.book, pair);
+            let stored = tx.pair(self.device, row.book)?;
+            self.pairs.insert(row.book, stored.clone().unwrap_or_else(|| PairRow::new(self.device, row.book)));
+            self.stored.extend(stored.map(|pair| (row.book, pair)));
             self.rows.insert(row.book, row);
         }
         Ok(())
@@ -170,18 +172,18 @@ impl Turn {
 
     /// Whether the books' folders can be spoken of, which takes 1.2 and a peer that has them (§3.15). `devinf` is what the
     /// peer said of itself.
-    pub(super) fn learn_folders(&self, state: &mut State, devinf: Option<&[u8]>) {
+    pub(super) fn learn_folders(&mut self, state: &mut State, devinf: Option<&[u8]>) {
         let has_folders = |store: &StoreState| datastore::by_number(store.book).is_some_and(|one| one.folders);
         if state.version != Version::V12 || !state.stores.iter().any(has_folders) {
             return;
         }
-        let caps = devinf.and_then(|bytes| decode_devinf(bytes, &Limits::default()).ok());
+        let caps = self.said.of(devinf);
         for store in state.stores.iter_mut().filter(|store| has_folders(store)) {
             let there = |caps: &DevInf<'_>| {
                 datastore::by_number(store.book).is_some_and(|one| devinf::capability(caps, &store.there, one).folders)
             };
             store.folders = true;
-            store.tree = caps.as_ref().is_some_and(there);
+            store.tree = caps.as_deref().is_some_and(there);
         }
     }
 
@@ -197,9 +199,10 @@ impl Turn {
         Ok(())
     }
 
-    /// Writes the pairs back.
+    /// Writes the pairs back that changed.
     pub(super) fn put_pairs(&self, tx: &mut dyn Tx) -> Result<()> {
-        self.pairs.values().try_for_each(|pair| tx.put_pair(pair))
+        let mut changed = self.pairs.iter().filter(|(book, pair)| self.stored.get(book) != Some(pair));
+        changed.try_for_each(|(_, pair)| tx.put_pair(pair))
     }
 }
 
