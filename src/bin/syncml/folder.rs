@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use syncml::service::book::{pack, unpack};
-use syncml::store::replica::{Applied, Book, BookOp, Entry};
+use syncml::store::replica::{Applied, Book, BookOp, Entry, Versioned};
 use unicode_normalization::UnicodeNormalization;
 
 /// The hidden database beside the cards.
@@ -275,7 +275,15 @@ impl Folder {
         let prepared = ops.iter().enumerate().map(|(number, op)| self.prepare(number, op));
         let prepared = prepared.collect::<io::Result<Vec<_>>>()?;
         make_durable(&prepared)?;
-        prepared.into_iter().map(|prepared| self.finish(prepared)).collect()
+        let answers = prepared.into_iter().map(|prepared| self.finish(prepared)).collect::<io::Result<_>>()?;
+        self.keep_names()?;
+        Ok(answers)
+    }
+
+    /// Has the names on the disk, too: a file that came back after it was deleted would be a new one, and one whose name was lost
+    /// would be deleted everywhere.
+    fn keep_names(&self) -> io::Result<()> {
+        if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
     }
 
     fn words(&self, error: &io::Error) -> String {
@@ -285,10 +293,9 @@ impl Folder {
 
 impl Book for Folder {
     fn entries(&mut self) -> std::result::Result<Vec<Entry>, String> {
-        let names = self.names()?;
-        // A file that cannot be read has a version of its own, so that `read` is asked and can say why.
-        let entry = |id: String| Entry { version: self.version(&id).ok().flatten().unwrap_or_default(), id };
-        Ok(names.into_iter().map(entry).collect())
+        // Their versions are digests of what is in them, which `read_unknown` finds out.
+        let entry = |id| Entry { id, version: Vec::new() };
+        Ok(self.names()?.into_iter().map(entry).collect())
     }
 
     fn versions(&mut self, ids: &[&str]) -> std::result::Result<Vec<Option<Vec<u8>>>, String> {
@@ -303,18 +310,29 @@ impl Book for Folder {
     }
 
     fn read(&mut self, id: &str) -> std::result::Result<Option<Vec<u8>>, String> {
-        match self.bytes(id) {
-            Ok(content) => {
-                let content = if is_packed(self.book, OsStr::new(id)) {
-                    unpack(&content, MAX_CARD).map_err(|error| error.to_string())?
-                } else {
-                    content
-                };
-                cards::check(self.book, &content).map(|()| Some(content))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.to_string()),
+        Ok(self.read_unknown(id, &|_| false)?.map(|found| found.content))
+    }
+
+    fn read_unknown(
+        &mut self,
+        id: &str,
+        known: &dyn Fn(&[u8]) -> bool,
+    ) -> std::result::Result<Option<Versioned>, String> {
+        let bytes = match self.bytes(id) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let version = digest(&bytes);
+        if known(&version) {
+            return Ok(None);
         }
+        let content = match is_packed(self.book, OsStr::new(id)) {
+            true => unpack(&bytes, MAX_CARD).map_err(|error| error.to_string())?,
+            false => bytes,
+        };
+        cards::check(self.book, &content)?;
+        Ok(Some(Versioned { version, content }))
     }
 
     fn apply(&mut self, ops: &[BookOp<'_>]) -> std::result::Result<Vec<Applied>, String> {
@@ -371,11 +389,48 @@ pub(crate) fn safe_name(label: &str, otherwise: &str) -> String {
 mod tests {
     use super::*;
     use crate::books;
+    use syncml::auth::Verifier;
+    use syncml::message::Timestamp;
+    use syncml::store::memory::MemoryStore;
+    use syncml::store::replica::{ReplicaOptions, collect};
+    use syncml::store::{BookNo, Store};
 
     fn folder() -> (tempfile::TempDir, Folder) {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path(), books::named("contacts").unwrap()).unwrap();
         (dir, folder)
+    }
+
+    /// The entries, with the versions that their files have.
+    fn versioned(folder: &mut Folder) -> Vec<Entry> {
+        let mut entries = folder.entries().unwrap();
+        for entry in &mut entries {
+            entry.version = folder.version(&entry.id).unwrap().unwrap();
+        }
+        entries
+    }
+
+    #[test]
+    fn a_file_is_read_once_to_be_collected() {
+        let (dir, mut folder) = folder();
+        let store = MemoryStore::new([1; 32]);
+        let account = store.directory().put_login("own", &Verifier::Md5([0; 16])).unwrap();
+        let file = |name: &str, more: &str| {
+            let card = format!("BEGIN:VCARD\r\nVERSION:3.0\r\nFN:{name}\r\nN:;{name};;;\r\n{more}END:VCARD\r\n");
+            fs::write(dir.path().join(format!("{name}.vcf")), card).unwrap();
+        };
+        ["A", "B", "C"].into_iter().for_each(|name| file(name, ""));
+        let mut collected = || {
+            let before = folder.reads();
+            let options = ReplicaOptions::default();
+            let done = collect(&store, account, BookNo::CONTACTS, &mut folder, &options, Timestamp(0)).unwrap();
+            (folder.reads() - before, done.added, done.changed, done.deleted)
+        };
+        assert_eq!(collected(), (3, 3, 0, 0));
+        assert_eq!(collected(), (3, 0, 0, 0));
+        file("B", "TEL:1\r\n");
+        fs::rename(dir.path().join("A.vcf"), dir.path().join("Z.vcf")).unwrap();
+        assert_eq!(collected(), (3, 0, 1, 0), "what has another name is the same");
     }
 
     #[test]
@@ -404,7 +459,7 @@ mod tests {
         let card = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Zo\xc3\xab\r\nN:;Zo\xc3\xab;;;\r\nEND:VCARD\r\n";
         let add = BookOp::Add { key: "1", content: card };
         let done = folder.apply(&[add.clone(), add]).unwrap();
-        let entries = folder.entries().unwrap();
+        let entries = versioned(&mut folder);
         assert_eq!(entries.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["Zoë (2).vcf", "Zoë.vcf"]);
         assert_eq!(done, [Applied::Done(entries[1].clone()), Applied::Done(entries[0].clone())]);
         assert_eq!(folder.read("Zoë.vcf").unwrap().as_deref(), Some(card.as_slice()));
@@ -446,7 +501,7 @@ mod tests {
         let mut folder = folder.packing(true);
         let card = b"BEGIN:VCARD\r\nVERSION:3.0\r\nFN:A\r\nN:;A;;;\r\nEND:VCARD\r\n";
         folder.apply(&[BookOp::Add { key: "1", content: card }]).unwrap();
-        let entries = folder.entries().unwrap();
+        let entries = versioned(&mut folder);
         assert_eq!(entries.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["A.vcf.gz"]);
         assert_eq!(fs::read(dir.path().join("A.vcf.gz")).unwrap(), pack(card));
         assert_eq!(folder.read("A.vcf.gz").unwrap().as_deref(), Some(card.as_slice()));

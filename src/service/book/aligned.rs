@@ -1,7 +1,7 @@
 //! A book seen through its dimensions (missions B3 and B5).
 
 use crate::contact::lens::{Lens, put, view};
-use crate::store::replica::{Applied, Book, BookOp, Entry};
+use crate::store::replica::{Applied, Book, BookOp, Entry, Versioned};
 
 /// A book of which only the dimensions of a layout take part in a sync: what is read is aligned to them, and what is written
 /// leaves the rest of a record as it is.
@@ -15,6 +15,12 @@ impl<'b, B: Book + ?Sized> Aligned<'b, B> {
     /// The book, through [`Layout::lens`](super::Layout::lens).
     pub const fn new(book: &'b mut B, lens: Lens) -> Self {
         Self { book, lens }
+    }
+
+    /// What of a record takes part.
+    fn taken(&self, content: Vec<u8>) -> Vec<u8> {
+        let shown = if self.lens.is_whole() { None } else { view(&content, &self.lens) };
+        shown.unwrap_or(content)
     }
 
     /// What a record is given: what comes, as far as it is in the dimensions, and what it has besides.
@@ -36,11 +42,12 @@ impl<B: Book + ?Sized> Book for Aligned<'_, B> {
     }
 
     fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, String> {
-        let content = self.book.read(id)?;
-        if self.lens.is_whole() {
-            return Ok(content);
-        }
-        Ok(content.map(|content| view(&content, &self.lens).unwrap_or(content)))
+        Ok(self.book.read(id)?.map(|content| self.taken(content)))
+    }
+
+    fn read_unknown(&mut self, id: &str, known: &dyn Fn(&[u8]) -> bool) -> Result<Option<Versioned>, String> {
+        let found = self.book.read_unknown(id, known)?;
+        Ok(found.map(|found| Versioned { content: self.taken(found.content), ..found }))
     }
 
     fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String> {

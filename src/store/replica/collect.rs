@@ -1,7 +1,7 @@
 //! From the book into the store.
 
 use super::{
-    Book, EPOCH, Entry, Known, PAGE, PAGE_BYTES, Replica, ReplicaError, ReplicaOptions, ReplicaReport, fingerprint,
+    Book, EPOCH, Known, PAGE, PAGE_BYTES, Replica, ReplicaError, ReplicaOptions, ReplicaReport, Versioned, fingerprint,
     map_row, versions,
 };
 use crate::message::Timestamp;
@@ -44,10 +44,10 @@ pub fn collect(
     }
     let mut work = Vec::new();
     for entry in entries {
-        let fp = fingerprint(&entry.version);
+        let fp = (!entry.version.is_empty()).then(|| fingerprint(&entry.version));
         match vanished.remove(&entry.id) {
-            Some(known) if known.fp == fp => {}
-            known => work.push((entry, fp, known)),
+            Some(known) if Some(known.fp) == fp => {}
+            known => work.push(Looked { id: entry.id, fp, known }),
         }
     }
     let mut report = take_in(&replica, own, work, &mut vanished)?;
@@ -85,7 +85,7 @@ pub fn collect_some(
             (Some(version), known) => {
                 let fp = fingerprint(&version);
                 if known.as_ref().is_none_or(|known| known.fp != fp) {
-                    work.push((Entry { id: (*id).to_owned(), version }, fp, known));
+                    work.push(Looked { id: (*id).to_owned(), fp: Some(fp), known });
                 }
             }
             (None, Some(known)) => drop(vanished.insert((*id).to_owned(), known)),
@@ -121,7 +121,7 @@ fn another_is_left(
 fn take_in(
     replica: &Replica<'_>,
     own: &mut dyn Book,
-    work: Vec<(Entry, ViewFp, Option<Known>)>,
+    work: Vec<Looked>,
     vanished: &mut HashMap<String, Known>,
 ) -> Result<ReplicaReport, ReplicaError> {
     let mut report = ReplicaReport::default();
@@ -156,7 +156,14 @@ fn take_out(
     Ok(())
 }
 
-/// An entry that is new or has another version than the map knows.
+/// An entry that is new, or has another version than the map knows, or one that takes reading to know.
+struct Looked {
+    id: String,
+    fp: Option<ViewFp>,
+    known: Option<Known>,
+}
+
+/// The same, and read.
 struct Fresh {
     id: String,
     fp: ViewFp,
@@ -165,22 +172,25 @@ struct Fresh {
 }
 
 /// Reads contents until a step has enough of them.
-fn read(
-    work: &mut dyn Iterator<Item = (Entry, ViewFp, Option<Known>)>,
-    own: &mut dyn Book,
-    report: &mut ReplicaReport,
-) -> Vec<Fresh> {
+fn read(work: &mut dyn Iterator<Item = Looked>, own: &mut dyn Book, report: &mut ReplicaReport) -> Vec<Fresh> {
     let mut batch = Vec::new();
     let mut bytes = 0;
-    for (entry, fp, known) in work {
-        match own.read(&entry.id) {
-            Ok(Some(content)) => {
+    for Looked { id, fp, known } in work {
+        let is_known = |version: &[u8]| known.as_ref().is_some_and(|known| known.fp == fingerprint(version));
+        let found = match fp {
+            Some(fp) => own.read(&id).map(|content| content.map(|content| (fp, content))),
+            None => own
+                .read_unknown(&id, &is_known)
+                .map(|found| found.map(|Versioned { version, content }| (fingerprint(&version), content))),
+        };
+        match found {
+            Ok(Some((fp, content))) => {
                 bytes += content.len();
-                batch.push(Fresh { id: entry.id, fp, content, known });
+                batch.push(Fresh { id, fp, content, known });
             }
-            // Deleted while we looked; the next time it will be missing.
+            // Known as it is, or deleted while we looked; the next time it will be missing.
             Ok(None) => {}
-            Err(reason) => report.skipped.push((entry.id, reason)),
+            Err(reason) => report.skipped.push((id, reason)),
         }
         if batch.len() == PAGE || bytes >= PAGE_BYTES {
             break;

@@ -44,8 +44,18 @@ const EPOCH: i64 = 0;
 pub struct Entry {
     /// The book's own id of it, such as a file name.
     pub id: String,
-    /// A digest or counter that changes whenever the content does.
+    /// A digest or counter that changes whenever the content does. [`Book::entries`] may leave it empty where it takes reading the
+    /// content to know: see [`Book::read_unknown`].
     pub version: Vec<u8>,
+}
+
+/// The content of an entry, and the version that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned {
+    /// As in [`Entry::version`].
+    pub version: Vec<u8>,
+    /// The content.
+    pub content: Vec<u8>,
 }
 
 /// What to do in an own book. Operations may come again after a crash and must then do nothing new.
@@ -107,6 +117,20 @@ pub trait Book {
     /// # Errors
     /// A sentence for the user; the entry is skipped and reported, the rest goes on.
     fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, String>;
+
+    /// Version and content of an entry at once, unless that version is `known`; `None` then, and when the entry is not there any
+    /// more. [`collect`] asks so for entries without a version, so that a book whose versions are digests of its contents reads
+    /// each once.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    fn read_unknown(&mut self, id: &str, known: &dyn Fn(&[u8]) -> bool) -> Result<Option<Versioned>, String> {
+        let Some(version) = self.versions(&[id])?.pop().flatten() else { return Ok(None) };
+        if known(&version) {
+            return Ok(None);
+        }
+        Ok(self.read(id)?.map(|content| Versioned { version, content }))
+    }
 
     /// Does operations in their order; the answers are aligned with them.
     ///

@@ -21,7 +21,7 @@ use syncml::service::book::DeviceIdentity;
 use syncml::service::watch::{Journal, Known, Leaf, Pace, Stamp, Tree, Written};
 use syncml::session::Profiles;
 use syncml::store::Store;
-use syncml::store::replica::{Applied, Book, BookOp, Entry};
+use syncml::store::replica::{Applied, Book, BookOp, Entry, Versioned};
 
 /// What is remembered, beside the state.
 const JOURNAL: &str = ".syncml.watch";
@@ -414,6 +414,14 @@ impl Book for Seen<'_> {
 
     fn read(&mut self, id: &str) -> std::result::Result<Option<Vec<u8>>, String> {
         self.folder.read(id)
+    }
+
+    fn read_unknown(
+        &mut self,
+        id: &str,
+        known: &dyn Fn(&[u8]) -> bool,
+    ) -> std::result::Result<Option<Versioned>, String> {
+        self.folder.read_unknown(id, known)
     }
 
     fn apply(&mut self, ops: &[BookOp<'_>]) -> std::result::Result<Vec<Applied>, String> {
