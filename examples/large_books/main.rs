@@ -46,6 +46,10 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 /// Syncs without changes of which the mean is taken.
 const REPEATED: u32 = 50;
 
+/// What a device says to hold that is given new software: first little, then what is in the cards.
+const FEW: &str = "N,FN,TEL";
+const ALL: &str = "N,FN,ORG,TITLE,TEL,EMAIL,ADR,NOTE,PHOTO";
+
 struct Options {
     sizes: Vec<usize>,
     stores: Vec<StoreKind>,
@@ -285,6 +289,15 @@ fn run(case: Case, options: &Options, folder: &Path, tell: &mut dyn FnMut(&'stat
         let cost = world.sync(&mut fresh, AlertCode::REFRESH_FROM_SERVER)?;
         assert_eq!(cost.sent, n as u64, "all of the server's cards arrived");
         tell("restore to empty", cost);
+    }
+    if options.wants("sent again after a change of lens") {
+        let mut narrow = world.phone("narrow")?;
+        narrow.holds = FEW;
+        world.sync(&mut narrow, AlertCode::REFRESH_FROM_SERVER)?;
+        narrow.holds = ALL;
+        let cost = world.sync(&mut narrow, AlertCode::TWO_WAY)?;
+        assert_eq!(cost.sent, n as u64, "what it holds now was sent again");
+        tell("sent again after a change of lens", cost);
     }
     if options.wants("half-overlapping first sync") {
         let mut world = World::new(case, &options.how, folder.path())?;

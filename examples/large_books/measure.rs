@@ -25,7 +25,7 @@ pub(crate) struct Cost {
     pub(crate) client_peak: u64,
     /// Bytes of the server's database afterwards, where it is a file.
     pub(crate) file: u64,
-    /// Cards added to the server and to the client, and replaced at the server.
+    /// Cards added or replaced at the server, and at the client.
     pub(crate) received: u64,
     pub(crate) sent: u64,
 }

@@ -6,6 +6,7 @@ use super::measure::{cpu, most_memory, watch_memory};
 use super::{Case, Outcome, encoding};
 use std::path::PathBuf;
 use syncml::auth::{Secret, token_parameter};
+use syncml::contact::lens::Dimension;
 use syncml::message::{AlertCode, Timestamp};
 use syncml::session::{Client, ClientBook, ClientConfig, Credentials, Request, Server, ServerConfig};
 use syncml::store::BookNo;
@@ -107,11 +108,14 @@ fn answer(server: &Server, frame: &Frame) -> Outcome<Words> {
     Ok(Words(vec!["reply".to_owned(), reply.content_type.to_owned()], reply.body))
 }
 
-/// `begin DEVICE MODE URI NOW`.
+/// `begin DEVICE MODE URI NOW PROPERTIES`: those that the device says to hold, or none, and it says to hold all that this crate
+/// knows.
 fn begin(book: &Book, case: Case, user: &str, frame: &Frame) -> Outcome<Client> {
     let credentials = Credentials::Md5 { user: user.to_owned(), password: Secret::new(PASSWORD.to_owned()) };
     let mode = AlertCode(frame.word(2)?.parse()?);
-    let contacts = ClientBook { mode, ..ClientBook::new(BookNo::CONTACTS, "./contacts", "contacts") };
+    let one = |property: &str| Dimension { property: property.to_owned(), types: Vec::new(), count: 0, length: 0 };
+    let dimensions = frame.word(5)?.split(',').filter(|property| !property.is_empty()).map(one).collect();
+    let contacts = ClientBook { mode, dimensions, ..ClientBook::new(BookNo::CONTACTS, "./contacts", "contacts") };
     let config = ClientConfig {
         encoding: case.encoding,
         max_msg_size: case.message,
@@ -120,7 +124,7 @@ fn begin(book: &Book, case: Case, user: &str, frame: &Frame) -> Outcome<Client> 
     Ok(Client::begin(book.store.clone(), book.account, config, now(frame, 4)?)?)
 }
 
-/// The next message, `post TYPE URI`, or how it ended: `report CLEAN ADDED CHANGED`, of the server, and `ADDED` here.
+/// The next message, `post TYPE URI`, or how it ended: `report ADDED CHANGED`, of the server, and how many were either here.
 fn outgoing(client: &Client) -> Outcome<Words> {
     if let Some(out) = client.outgoing() {
         return Ok(Words(vec!["post".to_owned(), out.content_type.to_owned(), out.uri.clone()], out.body));
@@ -130,6 +134,7 @@ fn outgoing(client: &Client) -> Outcome<Words> {
     if !report.clean {
         return Err(format!("the sync did not end well: {report:?}").into());
     }
-    let numbers = [book.sent.added, book.sent.changed, book.received.added].map(|number| number.to_string());
+    let here = book.received.added + book.received.changed;
+    let numbers = [book.sent.added, book.sent.changed, here].map(|number| number.to_string());
     Ok(Words::new(&["report", &numbers[0], &numbers[1], &numbers[2]]))
 }

@@ -33,6 +33,8 @@ pub(crate) struct Phone {
     folder: PathBuf,
     user: String,
     name: &'static str,
+    /// The properties that it says to hold, with commas between; without any, all.
+    pub(crate) holds: &'static str,
     side: Option<Side>,
 }
 
@@ -105,7 +107,7 @@ impl<'a> World<'a> {
 
     pub(crate) fn phone(&self, name: &'static str) -> Outcome<Phone> {
         let folder = tempfile::tempdir_in(&self.folder)?.keep();
-        Ok(Phone { case: self.case, folder, user: self.user.clone(), name, side: None })
+        Ok(Phone { case: self.case, folder, user: self.user.clone(), name, holds: "", side: None })
     }
 
     pub(crate) fn sync(&mut self, phone: &mut Phone, mode: AlertCode) -> Outcome<Cost> {
@@ -180,9 +182,9 @@ fn one(
     sample: &mut Vec<Vec<u8>>,
     keep: usize,
 ) -> Outcome<()> {
-    let (name, at) = (phone.name, now.to_string());
+    let (name, holds, at) = (phone.name, phone.holds, now.to_string());
     let side = phone.side()?;
-    let mut frame = side.ask(&["begin", name, &mode.0.to_string(), URI, &at], b"")?;
+    let mut frame = side.ask(&["begin", name, &mode.0.to_string(), URI, &at, holds], b"")?;
     let mut kept = 0;
     while frame.word(0)? == "post" {
         let (content_type, reply) = answerer.answer(&frame, now)?;
