@@ -87,12 +87,19 @@ impl<'a> Draft<'a> {
 }
 
 /// The merge of the current version of an item with a user's new one, both made from `base`; where both changed the same
-/// thing, the new one wins: the names of these fields follow. `None` where nothing but bytes are known of the book's items, or
+/// thing, the one that is preferred wins: the names of these fields follow. `None` where nothing but bytes are known of the book's items, or
 /// they cannot be read.
-pub(super) fn merge(book: BookNo, base: Option<&[u8]>, current: &[u8], new: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
-    let merged = match (book.kind(), base) {
-        (Kind::Contact, Some(base)) => merge3(base, current, new, Prefer::Incoming),
-        (Kind::Contact, None) => union(new, current),
+pub(super) fn merge(
+    book: BookNo,
+    base: Option<&[u8]>,
+    current: &[u8],
+    new: &[u8],
+    prefer: Prefer,
+) -> Option<(Vec<u8>, Vec<String>)> {
+    let merged = match (book.kind(), base, prefer) {
+        (Kind::Contact, Some(base), _) => merge3(base, current, new, prefer),
+        (Kind::Contact, None, Prefer::Incoming) => union(new, current),
+        (Kind::Contact, None, Prefer::Current) => union(current, new),
         _ => None,
     };
     merged.map(|merged| (merged.content, merged.conflicts.into_iter().map(|conflict| conflict.property).collect()))

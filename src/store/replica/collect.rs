@@ -1,7 +1,7 @@
 //! From the book into the store.
 
 use super::{
-    Book, EPOCH, Known, PAGE, PAGE_BYTES, Replica, ReplicaError, ReplicaOptions, ReplicaReport, Versioned, fingerprint,
+    Book, EPOCH, Known, PAGE, PAGE_BYTES, Prefer, Replica, ReplicaError, ReplicaOptions, ReplicaReport, Versioned, digest,
     map_row, versions,
 };
 use crate::message::Timestamp;
@@ -35,7 +35,7 @@ pub fn collect(
     options: &ReplicaOptions,
     now: Timestamp,
 ) -> Result<ReplicaReport, ReplicaError> {
-    let replica = Replica::open(store, account, book, now)?;
+    let replica = Replica::open(store, account, book, options, now)?;
     let entries = own.entries().map_err(ReplicaError::Book)?;
     let mut vanished = replica.map()?;
     let known = vanished.len();
@@ -44,7 +44,7 @@ pub fn collect(
     }
     let mut work = Vec::new();
     for entry in entries {
-        let fp = (!entry.version.is_empty()).then(|| fingerprint(&entry.version));
+        let fp = (!entry.version.is_empty()).then(|| digest(&entry.version));
         match vanished.remove(&entry.id) {
             Some(known) if Some(known.fp) == fp => {}
             known => work.push(Looked { id: entry.id, fp, known }),
@@ -76,14 +76,14 @@ pub fn collect_some(
     options: &ReplicaOptions,
     now: Timestamp,
 ) -> Result<ReplicaReport, ReplicaError> {
-    let replica = Replica::open(store, account, book, now)?;
+    let replica = Replica::open(store, account, book, options, now)?;
     let ids: Vec<&str> = ids.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let mut known = replica.map_of(&ids)?;
     let (mut work, mut vanished) = (Vec::new(), HashMap::new());
     for (id, version) in ids.iter().zip(versions(own, &ids)?) {
         match (version, known.remove(*id)) {
             (Some(version), known) => {
-                let fp = fingerprint(&version);
+                let fp = digest(&version);
                 if known.as_ref().is_none_or(|known| known.fp != fp) {
                     work.push(Looked { id: (*id).to_owned(), fp: Some(fp), known });
                 }
@@ -176,12 +176,12 @@ fn read(work: &mut dyn Iterator<Item = Looked>, own: &mut dyn Book, report: &mut
     let mut batch = Vec::new();
     let mut bytes = 0;
     for Looked { id, fp, known } in work {
-        let is_known = |version: &[u8]| known.as_ref().is_some_and(|known| known.fp == fingerprint(version));
+        let is_known = |version: &[u8]| known.as_ref().is_some_and(|known| known.fp == digest(version));
         let found = match fp {
             Some(fp) => own.read(&id).map(|content| content.map(|content| (fp, content))),
             None => own
                 .read_unknown(&id, &is_known)
-                .map(|found| found.map(|Versioned { version, content }| (fingerprint(&version), content))),
+                .map(|found| found.map(|Versioned { version, content }| (digest(&version), content))),
         };
         match found {
             Ok(Some((fp, content))) => {
@@ -327,15 +327,19 @@ fn conflict<'a>(
     if item.deleted {
         return said.revision;
     }
-    let merged = merge(replica.book, base, &item.content, content);
-    // Where nothing can be merged, all of the current one lost.
+    let merged = merge(replica.book, base, &item.content, content, replica.prefer);
+    // Where nothing can be merged, all of one side lost.
     let lost = merged.as_ref().is_none_or(|(_, fields)| !fields.is_empty());
-    let (merged, fields) = merged.unwrap_or_else(|| (content.to_vec(), Vec::new()));
+    let (stands, winner, loser) = match replica.prefer {
+        Prefer::Incoming => (content, Winner::Peer, item.revision),
+        Prefer::Current => (&*item.content, Winner::Here, said.revision),
+    };
+    let (merged, fields) = merged.unwrap_or_else(|| (stands.to_vec(), Vec::new()));
     if merged.as_slice() != content {
         writer.replace(&said, Draft::of(replica.book, merged));
     }
     if lost {
-        writer.conflict(item.guid, Winner::Peer, Some(item.revision), &fields);
+        writer.conflict(item.guid, winner, Some(loser), &fields);
     }
     said.revision
 }

@@ -1,8 +1,8 @@
 //! From the store into the book.
 
 use super::{
-    Applied, Book, BookOp, EPOCH, PAGE_BYTES, Replica, ReplicaError, ReplicaOptions, ReplicaReport, collect,
-    fingerprint, map_row, versions,
+    Applied, Book, BookOp, EPOCH, PAGE_BYTES, Replica, ReplicaError, ReplicaOptions, ReplicaReport, collect, digest,
+    map_row, versions,
 };
 use crate::message::Timestamp;
 use crate::store::large::whole;
@@ -33,7 +33,7 @@ pub fn deliver(
     options: &ReplicaOptions,
     now: Timestamp,
 ) -> Result<ReplicaReport, ReplicaError> {
-    let replica = Replica::open(store, account, book, now)?;
+    let replica = Replica::open(store, account, book, options, now)?;
     let mut report = ReplicaReport::default();
     for _ in 1..ROUNDS {
         if pass(&replica, own, &mut report)?.is_empty() {
@@ -133,7 +133,7 @@ fn hand_over(
             continue;
         };
         match versions.get(map.luid.as_str()) {
-            Some(version) if fingerprint(version) == map.view_fp => {
+            Some(version) if digest(version) == map.view_fp => {
                 planned.push((item, Some((map, version.as_slice())), String::new()));
             }
             None if item.deleted => rows.push(retired(map, item.revision)),
@@ -165,7 +165,7 @@ fn hand_over(
                 if let Some((map, _)) = entry.filter(|(map, _)| map.luid != new.id) {
                     rows.push(retired(map, map.agreed_revision));
                 }
-                rows.push(map_row(&new.id, item.guid, item.revision, fingerprint(&new.version), MapState::Live));
+                rows.push(map_row(&new.id, item.guid, item.revision, digest(&new.version), MapState::Live));
             }
         }
     }

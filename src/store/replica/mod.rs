@@ -7,6 +7,9 @@
 //!
 //! [`collect_some`] brings in what happened to some entries, for a host that knows which they are.
 //!
+//! Several own books may be kept in step with one book, each under its own name ([`ReplicaOptions::named`]): what one of them
+//! changed the others are given.
+//!
 //! All read page by page: ids and versions of the whole book are held in memory, contents never. It costs a second
 //! copy of the book; what it buys is that nothing is lost or doubled, wherever a crash falls.
 
@@ -18,16 +21,22 @@ mod tests;
 pub use collect::{collect, collect_some};
 pub use deliver::deliver;
 
+pub use crate::contact::merge::Prefer;
+
 use super::{
     AccountNo, BookNo, DeviceNo, DeviceRow, Guid, MapRow, MapState, Result as StoreResult, Revision, Store, StoreError,
     Tx, Verdict, ViewFp,
 };
 use crate::message::Timestamp;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use thiserror::Error;
 
-/// The device id under which an own book has its map. No SyncML device is called so.
+/// What an own book is called that is given no name.
+const NAME: &str = "book";
+
+/// The device id under which an own book without a name has its map. No SyncML device is called so.
 pub const DEVICE_ID: &str = "book:";
 
 /// Rows per step.
@@ -148,10 +157,15 @@ fn versions(own: &mut dyn Book, ids: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Re
     }
 }
 
-/// How careful to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which own book it is, and how careful to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplicaOptions {
+    /// Its name: where several own books are kept in step with one book of the store, each has its own map, under its own
+    /// name (lower-case letters, digits, `.`, `-` and `_`).
+    pub name: Cow<'static, str>,
+    /// Whose word stands where the own book and others changed the same thing differently. What lost is in the history.
+    pub prefer: Prefer,
     /// Let a book that was emptied, or lost most of its entries, delete as many items.
     pub allow_mass_delete: bool,
     /// How many deletes at once never need [`allow_mass_delete`](Self::allow_mass_delete), unless they empty the book.
@@ -160,15 +174,31 @@ pub struct ReplicaOptions {
 
 impl Default for ReplicaOptions {
     fn default() -> Self {
-        Self { allow_mass_delete: false, harmless_deletes: 10 }
+        Self { name: Cow::Borrowed(NAME), prefer: Prefer::Incoming, allow_mass_delete: false, harmless_deletes: 10 }
     }
 }
 
 impl ReplicaOptions {
     /// These options, with mass deletion allowed or not.
     #[must_use]
-    pub const fn allow_mass_delete(self, allow: bool) -> Self {
+    pub fn allow_mass_delete(self, allow: bool) -> Self {
         Self { allow_mass_delete: allow, ..self }
+    }
+
+    /// These options, of the own book of that name.
+    #[must_use]
+    pub fn named(self, name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// These options, with that side's word standing.
+    #[must_use]
+    pub fn prefer(self, prefer: Prefer) -> Self {
+        Self { prefer, ..self }
+    }
+
+    fn device_id(&self) -> String {
+        format!("{}:", self.name)
     }
 }
 
@@ -207,12 +237,50 @@ pub enum ReplicaError {
     },
 }
 
-/// What the map has of an entry.
-#[derive(Clone, Debug)]
-struct Known {
+/// What is known of an entry that is in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Known {
+    /// The item that it is.
+    pub guid: Guid,
+    /// The revision of it that the entry holds, or held before its user changed it.
+    pub agreed: Revision,
+    /// A digest of the version it had then ([`digest`]).
+    pub fp: ViewFp,
+}
+
+/// The entry that stands for an item, if one does.
+///
+/// # Errors
+/// The store's own failure.
+pub fn stands_for(
+    store: &dyn Store,
+    account: AccountNo,
+    book: BookNo,
+    options: &ReplicaOptions,
     guid: Guid,
-    agreed: Revision,
-    fp: ViewFp,
+) -> StoreResult<Option<String>> {
+    let Some(replica) = Replica::find(store, account, book, options)? else { return Ok(None) };
+    let row = replica.step(Verdict::Rollback, |tx| tx.maps_by_guid(replica.device, book, EPOCH, &[guid]))?.pop();
+    Ok(row.flatten().filter(|row| row.state != MapState::Gone).map(|row| row.luid))
+}
+
+/// The entries of an own book that are in the store, by their ids; all, or some.
+///
+/// # Errors
+/// The store's own failure.
+pub fn known(
+    store: &dyn Store,
+    account: AccountNo,
+    book: BookNo,
+    options: &ReplicaOptions,
+    ids: Option<&[&str]>,
+) -> StoreResult<HashMap<String, Known>> {
+    match (Replica::find(store, account, book, options)?, ids) {
+        (Some(replica), Some(ids)) => replica.map_of(ids),
+        (Some(replica), None) => replica.map(),
+        (None, _) => Ok(HashMap::new()),
+    }
 }
 
 /// The own book's side in the store.
@@ -221,21 +289,52 @@ struct Replica<'a> {
     account: AccountNo,
     book: BookNo,
     device: DeviceNo,
+    prefer: Prefer,
     now: Timestamp,
 }
 
 impl<'a> Replica<'a> {
-    fn open(store: &'a dyn Store, account: AccountNo, book: BookNo, now: Timestamp) -> StoreResult<Self> {
-        let mut device = DeviceNo::NEW;
+    fn open(
+        store: &'a dyn Store,
+        account: AccountNo,
+        book: BookNo,
+        options: &ReplicaOptions,
+        now: Timestamp,
+    ) -> StoreResult<Self> {
+        if let Some(found) = Self::find(store, account, book, options)? {
+            return Ok(Self { now, ..found });
+        }
+        let (mut device, id) = (DeviceNo::NEW, options.device_id());
         store.step(account, &mut |tx| {
-            if let Some(row) = tx.device(DEVICE_ID)? {
-                device = row.device;
-                return Ok(Verdict::Rollback);
-            }
-            device = tx.put_device(&DeviceRow::new(DEVICE_ID, now))?;
+            device = match tx.device(&id)? {
+                Some(row) => row.device,
+                None => tx.put_device(&DeviceRow::new(&id, now))?,
+            };
             Ok(Verdict::Commit)
         })?;
-        Ok(Self { store, account, book, device, now })
+        Ok(Self { store, account, book, device, prefer: options.prefer, now })
+    }
+
+    fn find(
+        store: &'a dyn Store,
+        account: AccountNo,
+        book: BookNo,
+        options: &ReplicaOptions,
+    ) -> StoreResult<Option<Self>> {
+        let (mut found, id) = (None, options.device_id());
+        store.look(account, &mut |tx| {
+            found = tx.device(&id)?;
+            Ok(())
+        })?;
+        let of = |row: DeviceRow| Self {
+            store,
+            account,
+            book,
+            device: row.device,
+            prefer: options.prefer,
+            now: Timestamp(0),
+        };
+        Ok(found.map(of))
     }
 
     /// Runs a step and gives back what it found; only the last run counts.
@@ -293,8 +392,9 @@ fn map_row(luid: &str, guid: Guid, agreed: Revision, fp: ViewFp, state: MapState
     MapRow { epoch: EPOCH, luid: luid.to_owned(), guid, agreed_revision: agreed, lens: None, view_fp: fp, state }
 }
 
-/// What the map keeps of a version.
-fn fingerprint(version: &[u8]) -> ViewFp {
+/// What is kept of a version.
+#[must_use]
+pub fn digest(version: &[u8]) -> ViewFp {
     let digest = Sha256::digest(version);
     let mut fp = [0; 16];
     fp.copy_from_slice(&digest[..16]);

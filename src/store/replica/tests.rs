@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth::Verifier;
 use crate::store::memory::MemoryStore;
-use crate::store::{BookWriter, Draft, ItemRow};
+use crate::store::{BookWriter, Draft, ItemRow, Winner};
 use std::collections::BTreeMap;
 
 const BOOK: BookNo = BookNo::CONTACTS;
@@ -43,7 +43,7 @@ impl Shelf {
 }
 
 fn version(content: &[u8]) -> Vec<u8> {
-    fingerprint(content).to_vec()
+    digest(content).to_vec()
 }
 
 impl Book for Shelf {
@@ -503,4 +503,46 @@ fn other_kinds_are_kept_as_they_are() {
     let report = deliver(&store, account, BookNo::NOTES, &mut shelf, &options, NOW).unwrap();
     assert_eq!(report, ReplicaReport::default());
     assert_eq!(shelf.entries["a.txt"], b"milk\nbread\neggs");
+}
+
+#[test]
+fn several_own_books_of_one_book_have_their_own_maps() {
+    let mut world = World::new(&[("a", "Ann|TITLE:Cook")]);
+    let mut other = Shelf::of(&[("x", "Ben")]);
+    let options = ReplicaOptions::default().named("table.csv-1").prefer(Prefer::Current);
+    let (store, account) = (&world.store, world.account);
+    let turn = |shelf: &mut Shelf| {
+        let collected = collect(store, account, BOOK, shelf, &options, NOW).unwrap();
+        (collected, deliver(store, account, BOOK, shelf, &options, NOW).unwrap())
+    };
+    turn(&mut other);
+    assert_eq!(other.texts(), ["Ann|TITLE:Cook", "Ben"]);
+    let known = known(store, account, BOOK, &options, None).unwrap();
+    assert_eq!((known.len(), known["x"].fp), (2, digest(&version(&other.entries["x"]))));
+    let stands =
+        |options: &ReplicaOptions, id: &str| stands_for(store, account, BOOK, options, known[id].guid).unwrap();
+    assert_eq!((stands(&options, "x").as_deref(), stands(&ReplicaOptions::default(), "x")), (Some("x"), None));
+    deliver(store, account, BOOK, &mut world.shelf, &ReplicaOptions::default(), NOW).unwrap();
+    assert_eq!(world.shelf.texts(), other.texts());
+    // Both changed the same: here the word of the others stands, and all else of both.
+    let ann = other.entries.iter().find(|(_, card)| text(card).starts_with("Ann")).unwrap().0.clone();
+    other.put(&ann, "Ann|TITLE:Captain|NOTE:here");
+    world.shelf.put("a", "Ann|TITLE:Smith|TEL:5550001");
+    collect(store, account, BOOK, &mut world.shelf, &ReplicaOptions::default(), NOW).unwrap();
+    let (collected, _) = turn(&mut other);
+    assert_eq!((collected.changed, collected.conflicts), (1, 1));
+    assert_eq!(other.texts()[0], "Ann|TITLE:Smith|TEL:5550001|NOTE:here");
+    let mut conflicts = Vec::new();
+    store
+        .look(account, &mut |tx| {
+            conflicts = tx.conflicts(BOOK, Revision(i64::MAX), 10)?;
+            let names = tx.devices()?.into_iter().map(|row| (row.is_local(), row.device_id)).collect::<Vec<_>>();
+            assert_eq!(names, [(true, "book:".to_owned()), (true, "table.csv-1:".to_owned())]);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(
+        (conflicts.len(), conflicts[0].won, conflicts[0].fields.as_slice()),
+        (1, Winner::Here, &["TITLE".to_owned()][..])
+    );
 }

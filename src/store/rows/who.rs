@@ -117,7 +117,8 @@ impl DeviceRow {
     /// Whether it is a program or service of the host, and none that speaks SyncML.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.device_id.strip_suffix(':').is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_lowercase()))
+        let of_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
+        self.device_id.strip_suffix(':').is_some_and(|name| name.bytes().all(of_name))
     }
 }
 
