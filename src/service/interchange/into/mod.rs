@@ -1,15 +1,19 @@
 //! Into a book (mission I5): what is there already is left alone, what is new is added, and about what differs somebody decides.
 
+mod rehearse;
+mod scan;
+
 use super::record::DERIVED;
 use crate::contact::card::{Card, Editor};
-use crate::contact::identity::{Likeness, MatchRules, compare_items};
+use crate::contact::identity::MatchRules;
 use crate::contact::lens::patch;
 use crate::contact::merge::union;
 use crate::message::Timestamp;
 use crate::store::{
-    AccountNo, BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, Revision, Store, StoreError, Tx, Verdict,
-    local_origin,
+    AccountNo, BookNo, BookWriter, DeviceNo, Draft, Guid, ItemRow, Revision, Store, StoreError, Verdict, local_origin,
 };
+use rehearse::Dream;
+pub(super) use scan::{Here, look};
 use std::collections::{HashMap, HashSet};
 
 /// Contacts in a step.
@@ -18,8 +22,6 @@ const PAGE: usize = 500;
 const INDEXED: usize = 5000;
 /// Bytes of contacts in a step, however few they are.
 const PAGE_BYTES: usize = 4 << 20;
-/// Candidates for each key that are looked at, as in a sync.
-const CANDIDATES: usize = 32;
 
 /// What becomes of a contact that is in the book with other details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,8 +123,8 @@ pub struct Import<'i> {
     decide: &'i mut dyn Decide,
     rules: MatchRules,
     origin: Option<DeviceNo>,
-    /// Fingerprints and keys of what would be added, where nothing is written.
-    dreamt: Option<(HashSet<[u8; 16]>, HashSet<u64>)>,
+    /// What would have been added, where nothing is written.
+    dream: Option<Dream>,
     waiting: Vec<Vec<u8>>,
     bytes: usize,
     done: Imported,
@@ -152,9 +154,21 @@ impl<'i> Import<'i> {
         now: Timestamp,
         decide: &'i mut dyn Decide,
     ) -> Result<Self, StoreError> {
+        Self::by("import", store, account, book, now, decide)
+    }
+
+    /// The same under another name in the history.
+    pub(super) fn by(
+        name: &str,
+        store: &'i dyn Store,
+        account: AccountNo,
+        book: BookNo,
+        now: Timestamp,
+        decide: &'i mut dyn Decide,
+    ) -> Result<Self, StoreError> {
         let mut origin = None;
         store.step(account, &mut |tx| {
-            origin = Some(local_origin(tx, "import", now)?);
+            origin = Some(local_origin(tx, name, now)?);
             Ok(Verdict::Commit)
         })?;
         let mut import = Self::begin(store, account, book, now, decide);
@@ -176,7 +190,7 @@ impl<'i> Import<'i> {
         decide: &'i mut dyn Decide,
     ) -> Result<Self, StoreError> {
         let mut import = Self::begin(store, account, book, now, decide);
-        import.dreamt = Some((HashSet::new(), HashSet::new()));
+        import.dream = Some(Dream::default());
         import.index()?;
         Ok(import)
     }
@@ -198,7 +212,7 @@ impl<'i> Import<'i> {
             decide,
             rules,
             origin: None,
-            dreamt: None,
+            dream: None,
             waiting,
             bytes: 0,
             done,
@@ -261,7 +275,7 @@ impl<'i> Import<'i> {
         let mut answers = Answers::new();
         loop {
             let (mut done, mut questions) = (Imported::default(), Vec::new());
-            if self.dreamt.is_some() {
+            if self.dream.is_some() {
                 self.rehearse(&drafts, &answers, &mut done, &mut questions)?;
             } else {
                 self.step(&drafts, &answers, &mut done, &mut questions)?;
@@ -346,49 +360,6 @@ impl<'i> Import<'i> {
             Ok(if questions.is_empty() { Verdict::Commit } else { Verdict::Rollback })
         })
     }
-
-    fn rehearse(
-        &mut self,
-        drafts: &[Draft<'_>],
-        answers: &Answers,
-        done: &mut Imported,
-        questions: &mut Vec<Question>,
-    ) -> Result<(), StoreError> {
-        let mut found = Vec::new();
-        self.store.look(self.account, &mut |tx| {
-            found = look(tx, self.book, drafts, &self.rules)?;
-            Ok(())
-        })?;
-        let settled = self.decide.settled();
-        let answer = |at, item: &ItemRow<'_>| settled.or_else(|| answer(answers, at, item));
-        let asks = found.iter().enumerate().any(|(at, here)| match here {
-            Here::Other(item) => answer(at, item).is_none(),
-            _ => false,
-        });
-        for (at, (found, draft)) in found.into_iter().zip(drafts).enumerate() {
-            match found {
-                Here::Same(_) => done.known += 1,
-                Here::Other(item) => match answer(at, &item) {
-                    Some(choice) => done.count(choice),
-                    None => questions.push(question(at, *item)),
-                },
-                Here::Nothing if asks => {}
-                Here::Nothing => {
-                    let Some((prints, keys)) = &mut self.dreamt else { continue };
-                    let (print_known, key_known) =
-                        (!prints.insert(draft.fingerprint), draft.keys.iter().any(|key| keys.contains(key)));
-                    keys.extend(draft.keys.iter());
-                    match (print_known, key_known) {
-                        (true, _) => done.known += 1,
-                        // It would meet what stands above it in the file; what is made of that is asked then.
-                        (false, true) => done.beside += 1,
-                        (false, false) => done.added += 1,
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Up to where drafts share no fingerprint and no key, so that none depends on what becomes of another.
@@ -409,7 +380,7 @@ fn answer(answers: &Answers, at: usize, item: &ItemRow<'_>) -> Option<Choice> {
 }
 
 /// A card without the name that was only made up for it: it is not to take the place of a real one.
-fn told(card: &[u8]) -> Vec<u8> {
+pub(super) fn told(card: &[u8]) -> Vec<u8> {
     let Ok(parsed) = Card::parse(card) else { return card.to_vec() };
     let mut editor = Editor::new(&parsed);
     for (at, property) in parsed.properties().iter().enumerate() {
@@ -424,170 +395,5 @@ fn question(at: usize, item: ItemRow<'static>) -> Question {
     Question { at, guid: item.guid, revision: item.revision, here: item.content.into_owned() }
 }
 
-/// What the book has of a contact.
-enum Here {
-    Nothing,
-    /// All that it says.
-    Same(Guid),
-    /// It, with other details.
-    Other(Box<ItemRow<'static>>),
-}
-
-impl Here {
-    fn guid(&self) -> Option<Guid> {
-        match self {
-            Self::Nothing => None,
-            Self::Same(guid) => Some(*guid),
-            Self::Other(item) => Some(item.guid),
-        }
-    }
-}
-
-/// Looks for contacts in the book, by a few batches however many they are.
-fn look(tx: &mut dyn Tx, book: BookNo, drafts: &[Draft<'_>], rules: &MatchRules) -> Result<Vec<Here>, StoreError> {
-    let prints: Vec<[u8; 16]> = drafts.iter().map(|draft| draft.fingerprint).collect();
-    let same = tx.by_fingerprint(book, &prints, 1)?;
-    let new = || drafts.iter().zip(&same).filter(|(_, same)| same.is_empty()).map(|(draft, _)| draft);
-    let keys: Vec<u64> = new().flat_map(|draft| draft.keys.iter().copied()).collect();
-    let mut by_key = tx.by_match_key(book, &keys, CANDIDATES)?.into_iter();
-    let near: Vec<Vec<Guid>> = new()
-        .map(|draft| {
-            let mut guids: Vec<Guid> = by_key.by_ref().take(draft.keys.len()).flatten().collect();
-            guids.sort_unstable();
-            guids.dedup();
-            guids
-        })
-        .collect();
-    let mut guids: Vec<Guid> = near.iter().flatten().copied().collect();
-    guids.sort_unstable();
-    guids.dedup();
-    let items = tx.items(book, &guids)?.into_iter().flatten().filter(|item| !item.deleted);
-    let items: HashMap<Guid, ItemRow<'static>> = items.map(|item| (item.guid, item)).collect();
-    let mut near = near.into_iter();
-    Ok(drafts
-        .iter()
-        .zip(&same)
-        .map(|(draft, same)| match same.first() {
-            Some(guid) => Here::Same(*guid),
-            None => judge(book, draft, &near.next().unwrap_or_default(), &items, rules),
-        })
-        .collect())
-}
-
-fn judge(
-    book: BookNo,
-    draft: &Draft<'_>,
-    near: &[Guid],
-    items: &HashMap<Guid, ItemRow<'static>>,
-    rules: &MatchRules,
-) -> Here {
-    let strong = |item: &&ItemRow<'static>| {
-        compare_items(book.kind(), &item.content, &draft.content, rules).likeness <= Likeness::Strong
-    };
-    let mut first = None;
-    for item in near.iter().filter_map(|guid| items.get(guid)).filter(strong) {
-        let says_it_all = union(&item.content, &draft.content).is_some_and(|it| !it.changed && it.conflicts.is_empty());
-        if says_it_all {
-            return Here::Same(item.guid);
-        }
-        first = first.or(Some(item));
-    }
-    first.map_or(Here::Nothing, |item| Here::Other(Box::new(item.clone())))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{Choice, Decide, Difference, Import, Imported};
-    use crate::auth::{Secret, Verifier};
-    use crate::message::Timestamp;
-    use crate::store::memory::MemoryStore;
-    use crate::store::{AccountNo, BookNo, BookWriter, Draft, Revision, Store, Verdict};
-
-    fn card(lines: &str) -> Vec<u8> {
-        format!("BEGIN:VCARD\r\nVERSION:3.0\r\n{}\r\nEND:VCARD\r\n", lines.replace('\n', "\r\n")).into_bytes()
-    }
-
-    fn store() -> (MemoryStore, AccountNo) {
-        let store = MemoryStore::new([7; 32]);
-        let verifier = Verifier::md5("ada", &Secret::new("x".to_owned()));
-        let account = store.directory().put_login("ada", &verifier).unwrap();
-        (store, account)
-    }
-
-    fn import(store: &MemoryStore, account: AccountNo, cards: &[&str], decide: &mut dyn Decide) -> (Imported, bool) {
-        let mut import = Import::new(store, account, BookNo::CONTACTS, Timestamp(1), decide).unwrap();
-        for lines in cards {
-            import.put(card(lines)).unwrap();
-        }
-        import.finish().unwrap()
-    }
-
-    fn book(store: &MemoryStore, account: AccountNo) -> Vec<String> {
-        let mut found = Vec::new();
-        store
-            .look(account, &mut |tx| {
-                found = tx.changes(BookNo::CONTACTS, Revision(0), Revision(i64::MAX), 1000)?;
-                Ok(())
-            })
-            .unwrap();
-        found.into_iter().map(|item| String::from_utf8_lossy(&item.content).into_owned()).collect()
-    }
-
-    #[test]
-    fn i5_two_of_one_step_that_are_one_contact_of_the_book_are_both_kept() {
-        let (store, account) = store();
-        import(&store, account, &["FN:Ann\nTEL:5550001\nTEL:5550002"], &mut Choice::Add);
-        let twins = ["FN:Ann\nTEL:5550001\nEMAIL:one@example.org", "FN:Ann\nTEL:5550002\nURL:two.example.org"];
-        let (done, _) = import(&store, account, &twins, &mut Choice::Merge);
-        let book = book(&store, account);
-        assert_eq!((done.merged, book.len()), (2, 1));
-        assert!(book[0].contains("one@example.org") && book[0].contains("two.example.org"), "{book:?}");
-    }
-
-    /// Somebody who takes long to answer: meanwhile another writer changes the card.
-    struct Slow<'s> {
-        store: &'s MemoryStore,
-        account: AccountNo,
-        asked: Vec<String>,
-    }
-
-    impl Decide for Slow<'_> {
-        fn decide(&mut self, difference: &Difference<'_>) -> Option<Choice> {
-            if self.asked.is_empty() {
-                self.store
-                    .step(self.account, &mut |tx| {
-                        let row = tx.lock_books(&[BookNo::CONTACTS])?.remove(0);
-                        let old = tx.items(BookNo::CONTACTS, &[difference.guid])?.remove(0).unwrap();
-                        let mut writer = BookWriter::new(row, None, Timestamp(2));
-                        writer.replace(&old, Draft::of(BookNo::CONTACTS, card("FN:Ann\nTEL:5550001\nNOTE:meanwhile")));
-                        writer.flush(tx)?;
-                        Ok(Verdict::Commit)
-                    })
-                    .unwrap();
-            }
-            self.asked.push(String::from_utf8_lossy(difference.here).into_owned());
-            Some(Choice::Overwrite)
-        }
-    }
-
-    #[test]
-    fn i5_an_answer_holds_only_for_what_was_shown() {
-        let (store, account) = store();
-        import(&store, account, &["FN:Ann\nTEL:5550001\nTITLE:Cook"], &mut Choice::Add);
-        let mut slow = Slow { store: &store, account, asked: Vec::new() };
-        let (done, whole) = import(&store, account, &["FN:Ann\nTEL:5550001\nTITLE:Captain", "FN:Ben"], &mut slow);
-        assert_eq!((done.overwritten, done.added, whole, slow.asked.len()), (1, 1, true, 2));
-        assert!(slow.asked[1].contains("meanwhile"));
-        let book = book(&store, account).concat();
-        assert!(book.contains("meanwhile") && book.contains("Captain") && !book.contains("Cook"), "{book}");
-    }
-
-    #[test]
-    fn i5_more_than_a_step_and_any_number_of_one_name() {
-        let (store, account) = store();
-        let cards: Vec<String> = (0..1200).map(|n| format!("FN:Ann {}\nTEL:55500{:03}", n % 600, n % 600)).collect();
-        let cards: Vec<&str> = cards.iter().map(String::as_str).collect();
-        let (done, _) = import(&store, account, &cards, &mut Choice::Skip);
-        assert_eq!((done.added, done.known, done.all()), (600, 600, 1200));
-    }
-}
+mod tests;
