@@ -10,9 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use syncml::codec::Encoding;
+use syncml::notify::{Initiator, SAN_MEDIA_TYPE, San, UiMode};
 use syncml::session::Client;
 use syncml::transport::obex::{self, Dial, ObexOptions, ObexTransport, Plain, Wire};
-use syncml::transport::{Event, ListenOptions, Medium, Reception, RunError, TransportError, Watch, now, run};
+use syncml::transport::{
+    Event, ListenOptions, Medium, Reception, RunError, Transport as _, TransportError, Watch, now, run,
+};
 
 /// Streams to servers of their own, one for each connection; each breaks when so many reads were made in all.
 struct Pairs {
@@ -134,4 +137,96 @@ fn obex_over_tcp_and_what_others_say_there() {
     for bad in ["obex://h", "tcp://h:1", "obex:/dev/x"] {
         assert!(ObexTransport::tcp(bad, ObexOptions::default()).is_err(), "{bad}");
     }
+}
+
+/// A phone that takes notifications, and answers one by a session over the same connection.
+fn phone(mut stream: UnixStream, mut client: Client) -> (Vec<obex::Object>, Client) {
+    let (mut machine, mut came) = (obex::ServerMachine::new(600, 100_000, 1), Vec::new());
+    let mut framer = obex::Framer::new(obex::MAX_PACKET);
+    loop {
+        let mut bytes = vec![0; framer.missing().unwrap()];
+        if stream.read_exact(&mut bytes).is_err() {
+            return (came, client);
+        }
+        let Some(packet) = framer.take(&bytes).unwrap().1 else { continue };
+        let said = match machine.received(&packet).unwrap() {
+            obex::Turn::Say(said) | obex::Turn::Close(said) => said,
+            obex::Turn::Ask(object) => {
+                if object.content_type == SAN_MEDIA_TYPE {
+                    came.push(object);
+                } else {
+                    client.received(&object.content_type, &object.body, now()).unwrap();
+                }
+                let next = client.outgoing().map(|next| (next.content_type.to_owned(), next.body));
+                let (content_type, body) = next.unwrap_or_default();
+                machine.answered(Ok(obex::Object { content_type, mac: None, body })).unwrap()
+            }
+        };
+        stream.write_all(&said).unwrap();
+    }
+}
+
+/// One stream that stands already.
+struct Standing(Option<UnixStream>);
+
+impl Dial for Standing {
+    fn dial(&mut self, _: Option<Instant>) -> Result<Box<dyn Wire>, TransportError> {
+        Ok(Box::new(Plain(self.0.take().expect("one connection is enough"))))
+    }
+}
+
+fn notification() -> obex::Object {
+    let san = San {
+        ui: UiMode::Background,
+        initiator: Initiator::Server,
+        session_id: 7,
+        server_id: "syncml".to_owned(),
+        syncs: Vec::new(),
+        vendor: Vec::new(),
+    };
+    obex::Object { content_type: SAN_MEDIA_TYPE.to_owned(), mac: None, body: san.write(None).unwrap() }
+}
+
+#[test]
+fn r6_a_server_that_is_the_obex_client_notifies_a_device_and_serves_it_over_the_same_cable() {
+    for max_packet in [255, 2_000] {
+        let place = Place::new();
+        (0..20).for_each(|n| place.put(&numbered(n)));
+        let device = device("dev", "obex:cable", Encoding::Wbxml);
+        fill(&device, 10..30);
+        for round in 0..2 {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let client = Client::begin(device.store.clone(), device.account, device.config.clone(), now()).unwrap();
+            let phone = thread::spawn(move || phone(theirs, client));
+            let mut options = ObexOptions::default();
+            options.max_packet = max_packet;
+            let mut cable = ObexTransport::new(Box::new(Standing(Some(ours))), "obex:cable", options);
+            let messages = cable.call(notification(), Encoding::Wbxml.media_type(), &place.reception, true).unwrap();
+            cable.close();
+            drop(cable);
+            let (came, client) = phone.join().unwrap();
+            assert_eq!(came, [notification()], "it was put once");
+            assert!(messages >= 3 && client.report().clean, "{max_packet}, {round}: {messages}");
+            assert_eq!((place.cards().len(), device.cards().len()), (30, 30));
+        }
+    }
+}
+
+#[test]
+fn r6_a_notification_is_pushed_and_what_refuses_it_is_told() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let place = Place::new();
+    let reception = place.reception.clone();
+    // A server takes messages, and no notifications.
+    let server = thread::spawn(move || obex::serve_stream(&mut Plain(theirs), &reception, false));
+    let mut cable = ObexTransport::new(Box::new(Standing(Some(ours))), "obex:cable", ObexOptions::default());
+    let refused = cable.push(notification()).unwrap_err();
+    assert!(matches!(refused, TransportError::Refused { status: 415, .. }), "{refused}");
+    cable.close();
+    drop(cable);
+    server.join().unwrap().unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(theirs);
+    let mut cable = ObexTransport::new(Box::new(Standing(Some(ours))), "obex:cable", ObexOptions::default());
+    assert!(matches!(cable.push(notification()), Err(TransportError::Unreachable { .. })));
 }

@@ -1,15 +1,25 @@
-//! `syncml notify`: the bytes that ask a device to sync.
+//! `syncml notify`: what asks a device to sync, written or pushed.
 
 use crate::books;
+use crate::control::carrier;
 use crate::database::{self, DatabaseArgs};
 use crate::failure::{Exit, Failure, Result};
+use crate::progress::interrupted;
 use crate::{secret, wire};
 use clap::ValueEnum;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 use syncml::codec::Encoding;
 use syncml::message::{AlertCode, Version};
-use syncml::notify::{Form, Initiator, Invitation, UiMode};
+use syncml::notify::{Form, Initiator, Invitation, Invited, UiMode};
+use syncml::store::{BookNo, DeviceRow};
+use syncml::transport::Transport as _;
+use syncml::transport::obex::{ObexOptions, ObexTransport, Object};
 use uuid::Uuid;
+
+/// How long a device that is pushed to may take for each step.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -38,6 +48,22 @@ pub(crate) struct Args {
     /// With --alert: how the message is written
     #[arg(long, value_enum, default_value_t = Written::Wbxml)]
     encoding: Written,
+    #[command(flatten)]
+    sender: SenderArgs,
+    /// The session to be held (else a random one): another one each time, or the device takes it for a repetition
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    session: Option<u16>,
+    /// Where to write it; - is standard output
+    #[arg(short, long, value_name = "FILE", required_unless_present = "push")]
+    out: Option<PathBuf>,
+    /// Push it to the device: obex://HOST:PORT (OBEX PUT) or udp://HOST:PORT (one datagram)
+    #[arg(long, value_name = "URL")]
+    push: Option<Push>,
+}
+
+/// In whose name devices are notified.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SenderArgs {
     /// The server's identifier, as it is set up in the device
     #[arg(long, value_name = "ID", default_value = "syncml")]
     server_id: String,
@@ -47,12 +73,66 @@ pub(crate) struct Args {
     /// Sign with the password in the first line of this file, with which the server proves itself to the device
     #[arg(long, value_name = "FILE")]
     server_password_file: Option<PathBuf>,
-    /// The session to be held (else a random one): another one each time, or the device takes it for a repetition
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    session: Option<u16>,
-    /// Where to write it; - is standard output
-    #[arg(short, long, value_name = "FILE")]
-    out: PathBuf,
+}
+
+/// Where a device takes notifications.
+#[derive(Clone, Debug)]
+pub(crate) enum Push {
+    Obex(String),
+    Udp(String),
+}
+
+impl FromStr for Push {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.split_once("://") {
+            Some(("obex", place)) if !place.is_empty() => Ok(Self::Obex(text.to_owned())),
+            Some(("udp", place)) if !place.is_empty() => Ok(Self::Udp(place.to_owned())),
+            _ => Err("it is obex://HOST:PORT or udp://HOST:PORT".to_owned()),
+        }
+    }
+}
+
+impl Push {
+    pub(crate) fn send(&self, content_type: &str, body: &[u8]) -> Result<()> {
+        match self {
+            Self::Udp(address) => carrier::send(address, body),
+            Self::Obex(uri) => {
+                let mut options = ObexOptions::default();
+                options.timeout = PATIENCE;
+                options.connect_timeout = PATIENCE;
+                options.cancel = interrupted();
+                let object = Object { content_type: content_type.to_owned(), mac: None, body: body.to_vec() };
+                let mut obex = ObexTransport::tcp(uri, options)?;
+                obex.push(object)?;
+                obex.close();
+                Ok(())
+            }
+        }
+    }
+}
+
+impl SenderArgs {
+    /// A two-way sync of a book, asked for in whatever form the device understands.
+    pub(crate) fn ask(&self, device: &DeviceRow, book: BookNo) -> Result<Invited> {
+        let password = self.server_password_file.as_deref().map(secret::first_line).transpose()?;
+        let invitation = Invitation {
+            server_id: &self.server_id,
+            server_uri: &self.server_uri,
+            password: password.as_ref(),
+            code: AlertCode::TWO_WAY_BY_SERVER,
+            ui: UiMode::Background,
+            initiator: Initiator::Server,
+            session_id: session(),
+            books: &[book],
+        };
+        invitation.write(device, Form::of(device)).map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+    }
+}
+
+fn session() -> u16 {
+    u16::from_be_bytes([Uuid::new_v4().as_bytes()[0], Uuid::new_v4().as_bytes()[0]]).max(1)
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -118,11 +198,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if wanted.is_empty() {
         wanted = synced;
     }
-    let password = args.server_password_file.as_deref().map(secret::first_line).transpose()?;
-    let random = || u16::from_be_bytes([Uuid::new_v4().as_bytes()[0], Uuid::new_v4().as_bytes()[0]]).max(1);
+    let password = args.sender.server_password_file.as_deref().map(secret::first_line).transpose()?;
     let invitation = Invitation {
-        server_id: &args.server_id,
-        server_uri: &args.server_uri,
+        server_id: &args.sender.server_id,
+        server_uri: &args.sender.server_uri,
         password: password.as_ref(),
         code: match args.mode {
             Mode::TwoWay => AlertCode::TWO_WAY_BY_SERVER,
@@ -138,12 +217,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Ui::Interactive => UiMode::Interactive,
         },
         initiator: Initiator::Server,
-        session_id: args.session.unwrap_or_else(random),
+        session_id: args.session.unwrap_or_else(session),
         books: &wanted,
     };
     let invited = invitation.write(&device, form).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
-    let to_screen = args.out.as_os_str() == "-";
-    wire::write((!to_screen).then_some(args.out.as_path()), &invited.body)?;
+    let to_screen = args.out.as_ref().is_some_and(|out| out.as_os_str() == "-");
+    if let Some(out) = &args.out {
+        wire::write((!to_screen).then_some(out.as_path()), &invited.body)?;
+    }
+    if let Some(push) = &args.push {
+        push.send(invited.content_type, &invited.body)?;
+    }
     if !to_screen {
         println!("{} bytes of {}, session {:X}", invited.body.len(), invited.content_type, invitation.session_id);
     }

@@ -168,6 +168,66 @@ impl ObexTransport {
         Ok(Self::new(Box::new(dial), uri, options))
     }
 
+    /// Puts an object that is no message of a session, such as a notification, to a device (§8.3). Nothing is got.
+    ///
+    /// # Errors
+    /// [`TransportError`]; the device did not say that it has it.
+    pub fn push(&mut self, object: Object) -> Result<(), TransportError> {
+        let mut link = self.link(None, &mut |_| ())?;
+        link.wire.be_patient(self.options.timeout);
+        let put = link.put(object);
+        self.heard(link, put)
+    }
+
+    /// Calls a device and serves it, the server being the OBEX client (§9.2): the notification is put, the device's messages are
+    /// got, and their answers put, until it has no more to say. Gives how many messages it had. `protected` says that nobody can
+    /// read along, `content_type` how the device writes its messages.
+    ///
+    /// # Errors
+    /// [`TransportError`]. What was answered is done; the device goes on by calling the server, or when it is called again.
+    pub fn call(
+        &mut self,
+        notification: Object,
+        content_type: &str,
+        reception: &Reception,
+        protected: bool,
+    ) -> Result<u64, TransportError> {
+        self.push(notification)?;
+        for messages in 0.. {
+            let mut link = self.link(None, &mut |_| ())?;
+            link.wire.be_patient(self.options.timeout);
+            let got = link.get(content_type, &mut |_| ());
+            let message = match got {
+                Ok(Ok(message)) if !message.body.is_empty() => message,
+                Ok(Ok(_) | Err(Code::NOT_FOUND)) => {
+                    self.link = Some(link);
+                    return Ok(messages);
+                }
+                Ok(Err(code)) => return self.heard(link, Ok(Err(code))).map(|()| messages),
+                Err(failure) => return Err(self.failed(failure, None)),
+            };
+            let about = About {
+                protected,
+                loopback: false,
+                address: None,
+                idle: Duration::MAX,
+                timeout: self.options.timeout,
+                is_ending: &|| false,
+            };
+            let reply = answer(reception, &about, &message).map_err(|status| self.refused(Code::from_http(status)))?;
+            let put = link.put(reply);
+            self.heard(link, put)?;
+        }
+        Ok(0)
+    }
+
+    /// What became of a PUT; the connection stands if the other side said anything.
+    fn heard(&mut self, link: Link, put: Result<Result<(), Code>, Failure>) -> Result<(), TransportError> {
+        let said = put.map_err(|failure| self.failed(failure, None))?;
+        self.link = Some(link);
+        said.map_err(|code| self.refused(code))
+    }
+
     /// A connection, which stands or is made now.
     fn link(&mut self, until: Option<Instant>, tell: Tell<'_>) -> Result<Link, TransportError> {
         if let Some(link) = self.link.take() {
@@ -246,14 +306,24 @@ impl Link {
             body: request.body.clone(),
         };
         tell(Event::Sending { bytes: object.body.len() as u64 });
+        match self.put(object)? {
+            Ok(()) => self.get(request.content_type, &mut |bytes| tell(Event::Receiving { bytes })),
+            Err(code) => Ok(Err(code)),
+        }
+    }
+
+    fn put(&mut self, object: Object) -> Result<Result<(), Code>, Failure> {
         let first = self.machine.put(object)?;
         match self.talk(first, &mut |_| ())? {
-            Heard::Put => {}
-            Heard::Refused(code) => return Ok(Err(code)),
-            _ => return Err(ObexError::Misuse.into()),
+            Heard::Put => Ok(Ok(())),
+            Heard::Refused(code) => Ok(Err(code)),
+            _ => Err(ObexError::Misuse.into()),
         }
-        let first = self.machine.get(request.content_type)?;
-        match self.talk(first, &mut |bytes| tell(Event::Receiving { bytes }))? {
+    }
+
+    fn get(&mut self, content_type: &str, came: &mut dyn FnMut(u64)) -> Result<Result<Object, Code>, Failure> {
+        let first = self.machine.get(content_type)?;
+        match self.talk(first, came)? {
             Heard::Got(object) => Ok(Ok(object)),
             Heard::Refused(code) => Ok(Err(code)),
             _ => Err(ObexError::Misuse.into()),

@@ -35,7 +35,7 @@ impl ToArgs {
     }
 }
 
-fn send(address: &str, bytes: &[u8]) -> Result<()> {
+pub(crate) fn send(address: &str, bytes: &[u8]) -> Result<()> {
     let cannot = |error: std::io::Error| {
         Failure::new(Exit::Unreachable, format!("no datagram can be sent to {address:?}: {error}"))
     };
