@@ -488,7 +488,10 @@ fn the_program_tells_of_itself() {
     let version = said(&["--version"]);
     assert_eq!(
         version.lines().collect::<Vec<_>>(),
-        [concat!("syncml ", env!("CARGO_PKG_VERSION")), "features: console, documents, http, postgres, service, sqlite"]
+        [
+            concat!("syncml ", env!("CARGO_PKG_VERSION")),
+            "features: console, documents, http, postgres, service, sqlite"
+        ]
     );
     for (shell, word) in [("bash", "complete -F _syncml"), ("zsh", "#compdef syncml"), ("fish", "complete -c syncml")] {
         assert!(said(&["completions", shell]).contains(word), "{shell}");

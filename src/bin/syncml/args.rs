@@ -74,9 +74,11 @@ enum Command {
     Export(Box<interchange::export::Args>),
     /// Turn files of contacts into a file of another kind, without a database
     Convert(Box<interchange::convert::Args>),
+    /// Keep documents, a book and devices in step, each brought up to date as soon as another changes, until Ctrl-C
+    Link(Box<interchange::link::Args>),
     /// Say what a first sync of a book with some cards would do, and why, without doing it
     Match(plan::Args),
-    /// Write the notification that asks a device to sync; how it gets there is up to you
+    /// Write the notification that asks a device to sync, or push it there
     Notify(Box<notify::Args>),
     /// A device that was lost: stop it, clear it; or pull its cards straight from it
     #[command(subcommand)]
@@ -114,14 +116,15 @@ impl Cli {
             Command::Book(command) => command.json(),
             Command::Poll(args) => args.json,
             Command::Held(command) => command.json(),
-            Command::List(args) => args.json,
+            Command::List(args) => args.place.json,
             Command::Search(args) => args.json,
             Command::Item(command) => command.json(),
             Command::History(command) => command.json(),
-            Command::Import(args) => args.json,
-            Command::Export(args) => args.json,
+            Command::Import(args) => args.place.json,
+            Command::Export(args) => args.place.json,
             Command::Convert(args) => args.json,
-            Command::Match(args) => args.json,
+            Command::Link(args) => args.place.json,
+            Command::Match(args) => args.place.json,
             Command::Control(command) => command.json(),
             Command::Conformance(args) => args.json,
             Command::Config(_)
@@ -163,6 +166,7 @@ impl Cli {
             Command::Import(args) => import::run(&args),
             Command::Export(args) => interchange::export::run(&args),
             Command::Convert(args) => interchange::convert::run(&args),
+            Command::Link(args) => interchange::link::run(&args),
             Command::Match(args) => plan::run(&args),
             Command::Notify(args) => notify::run(&args),
             Command::Control(command) => control::run(&command),

@@ -2,9 +2,9 @@
 
 use crate::books::{self, BookKind};
 use crate::cards;
-use crate::database::{self, DatabaseArgs};
 use crate::failure::{Exit, Failure, Result};
 use crate::folder::is_packed;
+use crate::history::place::{Place, PlaceArgs};
 use crate::interchange::{SourceArgs, Taken};
 use crate::output;
 use crate::progress::Progress;
@@ -25,13 +25,7 @@ const PAGE: usize = 500;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    db: DatabaseArgs,
-    /// The account
-    #[arg(long, value_name = "NAME")]
-    user: String,
-    /// The book: contacts, calendar, tasks, notes, bookmarks or files
-    #[arg(long, default_value = "contacts")]
-    book: String,
+    pub(crate) place: PlaceArgs,
     /// Files, and folders of files; a file may hold many cards
     #[arg(required = true)]
     paths: Vec<PathBuf>,
@@ -44,9 +38,6 @@ pub(crate) struct Args {
     /// Only say what would be done; `syncml match` says more
     #[arg(long)]
     dry_run: bool,
-    /// Output for machines
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -71,14 +62,12 @@ struct Imported {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let book = books::named(&args.book)?;
-    let store = args.db.open()?;
-    let account = database::account(store.as_ref(), &args.user)?;
+    let Place { store, account, book } = args.place.open()?;
     if book.book.kind() == Kind::Contact {
         return contacts(args, store.as_ref(), account, book);
     }
     let done = import(store.as_ref(), account, book, &args.paths, args.dry_run)?;
-    if args.json {
+    if args.place.json {
         output::json(&serde_json::json!({
             "ok": done.skipped.is_empty(),
             "dry_run": args.dry_run,
@@ -107,14 +96,14 @@ fn contacts(args: &Args, store: &dyn Store, account: AccountNo, book: &BookKind)
         OnConflict::Merge => Box::new(Choice::Merge),
         OnConflict::Add => Box::new(Choice::Add),
         OnConflict::Skip => Box::new(Choice::Skip),
-        OnConflict::Ask if args.json => {
+        OnConflict::Ask if args.place.json => {
             return Err(Failure::usage("--on-conflict ask: with --json there is nobody to ask"));
         }
         OnConflict::Ask => Box::new(Asking { always: None }),
     };
     let files = files(book, &args.paths)?;
     let mut taken = Taken::default();
-    let progress = Progress::new(args.json, None);
+    let progress = Progress::new(args.place.json, None);
     let begin = if args.dry_run { Import::rehearsed } else { Import::new };
     let mut import = begin(store, account, book.book, now(), decide.as_mut())?;
     let (mut count, mut ended) = (0_u64, false);
@@ -132,7 +121,7 @@ fn contacts(args: &Args, store: &dyn Store, account: AccountNo, book: &BookKind)
     }
     let (done, ended) = import.finish().map(|(done, whole)| (done, ended || !whole))?;
     progress.end();
-    if args.json {
+    if args.place.json {
         output::json(&serde_json::json!({
             "ok": taken.skipped.is_empty() && !ended,
             "dry_run": args.dry_run,

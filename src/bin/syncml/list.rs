@@ -1,9 +1,9 @@
 //! `syncml list`: what a book holds.
 
 use crate::books::{self, BookKind};
-use crate::database::{self, DatabaseArgs};
 use crate::failure::{Failure, Result};
 use crate::folder::safe_name;
+use crate::history::place::{Place, PlaceArgs};
 use crate::output::{self, Table, moment};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -16,36 +16,25 @@ const PAGE: usize = 200;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    db: DatabaseArgs,
-    /// The account
-    #[arg(long, value_name = "NAME")]
-    user: String,
-    /// The book: contacts, calendar, tasks, notes, bookmarks or files
-    #[arg(long, default_value = "contacts")]
-    book: String,
+    pub(crate) place: PlaceArgs,
     /// Write each item to a file in this folder, called by its name and GUID
     #[arg(long, value_name = "DIR")]
     export: Option<PathBuf>,
     /// With --export: pack the files with gzip
     #[arg(long, requires = "export")]
     gzip: bool,
-    /// Output for machines, with the content
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let book = books::named(&args.book)?;
-    let store = args.db.open()?;
-    let account = database::account(store.as_ref(), &args.user)?;
+    let Place { store, account, book } = args.place.open()?;
     if let Some(folder) = &args.export {
         let count = export(store.as_ref(), account, book, folder, args.gzip)?;
-        if args.json {
+        if args.place.json {
             output::json(&serde_json::json!({ "ok": true, "exported": count }));
         } else {
             println!("{count} items written to {}", folder.display());
         }
-    } else if args.json {
+    } else if args.place.json {
         let mut list = output::List::begin();
         for_each(store.as_ref(), account, book, |item| {
             list.item(&serde_json::json!({

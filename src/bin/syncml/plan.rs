@@ -2,8 +2,8 @@
 
 use crate::books::{self, BookKind};
 use crate::cards;
-use crate::database::{self, DatabaseArgs};
 use crate::failure::{Exit, Failure, Result};
+use crate::history::place::{Place, PlaceArgs};
 use crate::import;
 use crate::output::{self, Table};
 use std::borrow::Cow;
@@ -16,19 +16,10 @@ use syncml::sync::{Planned, Side, Suspicion};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    db: DatabaseArgs,
-    /// The account
-    #[arg(long, value_name = "NAME")]
-    user: String,
-    /// The book: contacts, calendar, tasks, notes, bookmarks or files
-    #[arg(long, default_value = "contacts")]
-    book: String,
+    pub(crate) place: PlaceArgs,
     /// What the other side has: files, and folders of files; a file may hold many cards
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Output for machines
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// An item of the other side, with where it is from.
@@ -44,14 +35,12 @@ impl AsRef<[u8]> for Theirs {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let book = books::named(&args.book)?;
-    let store = args.db.open()?;
-    let account = database::account(store.as_ref(), &args.user)?;
+    let Place { store, account, book } = args.place.open()?;
     let (theirs, skipped) = read(book, &args.paths)?;
     let planned = plan(store.as_ref(), account, book.book, &theirs)?;
     let shown =
         Shown { book, planned: &planned, theirs: &theirs, names: names(store.as_ref(), account, book, &planned)? };
-    if args.json {
+    if args.place.json {
         shown.json(&skipped);
     } else {
         shown.print();

@@ -197,7 +197,8 @@ fn what(property: &Property<'_>) -> Option<What> {
     let is = |name: &str| KNOWN.iter().position(|known| known.property.eq_ignore_ascii_case(name));
     match is(bare).or_else(|| own.and_then(is)) {
         Some(at) => Some(What::Known(at)),
-        None => own.filter(|_| !property.is(COLUMN)).map(|_| What::Extension(bare.to_ascii_uppercase())),
+        None if property.is(COLUMN) => property.param(COLUMN_NAME).map(|name| What::Column(name.into_owned())),
+        None => own.map(|_| What::Extension(bare.to_ascii_uppercase())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Fields of a contact that do not depend on any file: `tel.mobile`, `adr.home.city`, `n.family`.
 
 use super::kind::Kind;
+use super::record::COLUMN;
 use std::fmt;
 use std::str::FromStr;
 
@@ -57,6 +58,8 @@ pub(super) enum What {
     Known(usize),
     /// The name of an extension, in capitals.
     Extension(String),
+    /// A column that no field is known for, by its name.
+    Column(String),
 }
 
 /// What of the property.
@@ -97,19 +100,29 @@ impl Field {
         match &self.what {
             What::Known(at) => KNOWN[*at].property,
             What::Extension(name) => name,
+            What::Column(_) => COLUMN,
         }
     }
 
     pub(super) fn known(&self) -> Option<&'static Known> {
         match self.what {
             What::Known(at) => Some(&KNOWN[at]),
-            What::Extension(_) => None,
+            What::Extension(_) | What::Column(_) => None,
         }
     }
 
     /// The same field of the next such property.
     pub(super) fn next(&self) -> Option<Self> {
         (self.nth < MAX_NTH).then(|| Self { nth: self.nth + 1, ..self.clone() })
+    }
+
+    /// What a column holds that no field is known for.
+    pub(super) fn column(name: &str) -> Self {
+        Self { what: What::Column(name.trim().to_owned()), kind: Kind::Any, part: Part::Whole, nth: 1 }
+    }
+
+    pub(super) const fn is_column(&self) -> bool {
+        matches!(self.what, What::Column(_))
     }
 
     pub(super) fn extension(name: &str, nth: u16) -> Self {
@@ -162,6 +175,7 @@ impl fmt::Display for Field {
         match &self.what {
             What::Known(at) => f.write_str(KNOWN[*at].key)?,
             What::Extension(name) => f.write_str(&name.to_ascii_lowercase())?,
+            What::Column(name) => f.write_str(name)?,
         }
         if self.kind != Kind::Any {
             write!(f, ".{}", self.kind.name())?;

@@ -155,6 +155,18 @@ impl Layout {
         &self.name
     }
 
+    /// Its charset.
+    #[must_use]
+    pub const fn charset(&self) -> Charset {
+        self.charset
+    }
+
+    /// What separates its cells.
+    #[must_use]
+    pub const fn delimiter(&self) -> char {
+        self.delimiter as char
+    }
+
     /// The same with other columns first among their names, where they have any: `zh` for Chinese, else ASCII.
     #[must_use]
     pub fn in_language(mut self, language: &str) -> Self {
@@ -200,7 +212,10 @@ impl Layout {
     pub(super) fn fields_of(&self, header: &[String]) -> Vec<Option<Field>> {
         let mut known: HashMap<String, &Field> = HashMap::new();
         for column in &self.columns {
-            if let [field] = &column.fields[..] {
+            // What a column holds that no field is known for goes by the column's name.
+            if let [field] = &column.fields[..]
+                && !field.is_column()
+            {
                 for name in &column.names {
                     known.entry(plain(name)).or_insert(field);
                 }

@@ -10,8 +10,10 @@
 
 mod cells;
 mod charset;
+pub mod ends;
 mod error;
 mod field;
+mod fields;
 mod into;
 mod kind;
 mod layout;

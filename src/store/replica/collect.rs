@@ -1,8 +1,8 @@
 //! From the book into the store.
 
 use super::{
-    Book, EPOCH, Known, PAGE, PAGE_BYTES, Prefer, Replica, ReplicaError, ReplicaOptions, ReplicaReport, Versioned, digest,
-    map_row, versions,
+    Book, EPOCH, Known, PAGE, PAGE_BYTES, Prefer, Replica, ReplicaError, ReplicaOptions, ReplicaReport, Versioned,
+    digest, map_row, versions,
 };
 use crate::message::Timestamp;
 use crate::store::draft::merge;

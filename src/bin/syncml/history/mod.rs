@@ -3,7 +3,7 @@
 mod change;
 mod conflicts;
 mod look;
-mod place;
+pub(crate) mod place;
 
 use crate::failure::Result;
 

@@ -2,9 +2,8 @@
 
 use super::source::Taken;
 use super::target::TargetArgs;
-use crate::books;
-use crate::database::{self, DatabaseArgs};
 use crate::failure::{Failure, Result};
+use crate::history::place::{Place, PlaceArgs};
 use crate::list;
 use syncml::contact::identity::Kind;
 use syncml::contact::search::Query;
@@ -13,13 +12,7 @@ use syncml::service::interchange::{Field, Selection};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    db: DatabaseArgs,
-    /// The account
-    #[arg(long, value_name = "NAME")]
-    user: String,
-    /// The book: contacts, or one that a device backs up
-    #[arg(long, default_value = "contacts")]
-    book: String,
+    pub(crate) place: PlaceArgs,
     /// Only contacts in which all these words and digits are found, as by `syncml search`
     #[arg(long, value_name = "WORDS")]
     select: Option<Query>,
@@ -28,20 +21,15 @@ pub(crate) struct Args {
     fields: Option<Vec<Field>>,
     #[command(flatten)]
     target: TargetArgs,
-    /// Output for machines
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let book = books::named(&args.book)?;
+    let Place { store, account, book } = args.place.open()?;
     if book.book.kind() != Kind::Contact {
         return Err(Failure::usage(
             "only books of contacts can be exported; `syncml list --export` writes items of any",
         ));
     }
-    let store = args.db.open()?;
-    let account = database::account(store.as_ref(), &args.user)?;
     let mut selection = Selection::default();
     selection.query.clone_from(&args.select);
     selection.fields.clone_from(&args.fields);
@@ -58,5 +46,5 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             }
         })
     })?;
-    args.target.tell(&written, &taken, args.json)
+    args.target.tell(&written, &taken, args.place.json)
 }

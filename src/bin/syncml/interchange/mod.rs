@@ -3,6 +3,7 @@
 pub(crate) mod convert;
 pub(crate) mod export;
 mod fonts;
+pub(crate) mod link;
 mod source;
 mod target;
 

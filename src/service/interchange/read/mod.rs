@@ -147,6 +147,8 @@ pub struct Reading<'r> {
     pub format: Format,
     /// Of a table, the name of its layout.
     pub layout: Option<String>,
+    /// Of a table with a header, its own columns, by which it can be written again as it is.
+    pub table: Option<Layout>,
     /// Columns that no field is known for. What is in them is kept as [`COLUMN`](super::COLUMN).
     pub unknown: Vec<String>,
     /// Its contacts.
@@ -177,6 +179,10 @@ pub fn read<'r>(mut from: impl Read + Seek + 'r, options: &ReadOptions) -> Resul
         None => detect(&mut from)?,
     };
     from.seek(SeekFrom::Start(start))?;
+    let mut mark = Vec::new();
+    from.by_ref().take(3).read_to_end(&mut mark)?;
+    let marked = mark.starts_with(b"\xEF\xBB\xBF") || mark.starts_with(b"\xFF\xFE") || mark.starts_with(b"\xFE\xFF");
+    from.seek(SeekFrom::Start(start))?;
     let mut head = Vec::new();
     Decoded::new(from.by_ref().take(HEAD), charset).take(HEAD).read_to_end(&mut head).or_else(cut)?;
     from.seek(SeekFrom::Start(start))?;
@@ -189,15 +195,17 @@ pub fn read<'r>(mut from: impl Read + Seek + 'r, options: &ReadOptions) -> Resul
             true => Box::new(vcard::Cards::new(BufReader::new(Decoded::new(from, charset)), charset, limits)),
             false => Box::new(vcard::Cards::new(BufReader::new(from), charset, limits)),
         };
-        return Ok(Reading { format, layout: None, unknown: Vec::new(), entries });
+        return Ok(Reading { format, layout: None, table: None, unknown: Vec::new(), entries });
     }
     let text = BufReader::with_capacity(64 << 10, Decoded::new(from, charset));
     let all = |entries: Vec<Result<Entry>>| -> Entries<'r> { Box::new(entries.into_iter()) };
-    let mut reading = Reading { format, layout: None, unknown: Vec::new(), entries: Box::new(std::iter::empty()) };
+    let mut reading =
+        Reading { format, layout: None, table: None, unknown: Vec::new(), entries: Box::new(std::iter::empty()) };
     match format {
         Format::Table => {
-            let (columns, entries) = table::read(text, &head, options)?;
+            let (columns, delimiter, entries) = table::read(text, &head, options)?;
             reading.layout = Some(columns.layout.clone());
+            reading.table = columns.own(delimiter, charset, marked);
             reading.unknown = columns.unknown.clone();
             reading.entries = entries;
         }

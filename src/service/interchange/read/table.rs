@@ -1,9 +1,10 @@
 //! Tables, row by row.
 
 use super::{Entries, Entry, ReadOptions};
+use crate::contact::card::Charset;
 use crate::service::interchange::error::{InterchangeError, Result};
 use crate::service::interchange::field::Field;
-use crate::service::interchange::layout::{Dates, Layout, complete, distinct, guess};
+use crate::service::interchange::layout::{Column, Dates, Layout, complete, distinct, guess};
 use crate::service::interchange::read::talk::{is_email, is_number};
 use crate::service::interchange::record::Record;
 use crate::service::interchange::table::{Row, Rows, sniff};
@@ -18,9 +19,27 @@ pub(super) struct Columns {
     names: Vec<String>,
     fields: Vec<Option<Field>>,
     dates: Dates,
+    /// Whether the names are those of its first row.
+    header: bool,
 }
 
 impl Columns {
+    /// These columns as a layout; `None` if they have no names.
+    pub(super) fn own(&self, delimiter: u8, charset: Charset, mark: bool) -> Option<Layout> {
+        let column = |(name, field): (&String, &Option<Field>)| Column {
+            names: vec![name.clone()],
+            fields: vec![field.clone().unwrap_or_else(|| Field::column(name))],
+        };
+        self.header.then(|| Layout {
+            name: self.layout.clone(),
+            delimiter,
+            charset,
+            mark,
+            dates: self.dates,
+            columns: self.names.iter().zip(&self.fields).map(column).collect(),
+        })
+    }
+
     /// Those under this header; `None` if it is none.
     pub(super) fn of(header: &[String], layout: Option<&Layout>) -> Option<Self> {
         let (layout, fields) = match layout {
@@ -37,6 +56,7 @@ impl Columns {
             names: header.to_vec(),
             fields,
             dates: layout.dates,
+            header: true,
         })
     }
 
@@ -72,6 +92,7 @@ impl Columns {
             names,
             fields: distinct(fields),
             dates: Dates::Iso,
+            header: false,
         })
     }
 
@@ -102,16 +123,17 @@ impl Columns {
 /// How many rows of a table without a header are looked at, and bytes of them.
 const SAMPLE: (usize, usize) = (50, 64 << 10);
 
-/// The columns of a table as text, and its rows as entries.
+/// The columns of a table as text, what separates them, and its rows as entries.
 pub(super) fn read<'r, R: BufRead + 'r>(
     from: R,
     head: &str,
     options: &ReadOptions,
-) -> Result<(Arc<Columns>, Entries<'r>)> {
+) -> Result<(Arc<Columns>, u8, Entries<'r>)> {
     let asked = options.delimiter.and_then(|it| u8::try_from(it).ok()).filter(u8::is_ascii);
     let delimiter = asked.unwrap_or_else(|| sniff(head));
     let mut rows = Rows::new(from, delimiter, options.limits);
-    entries(std::iter::from_fn(move || rows.next()), 1, options)
+    let (columns, entries) = entries(std::iter::from_fn(move || rows.next()), 1, options)?;
+    Ok((columns, delimiter, entries))
 }
 
 /// The columns of a table, whose names are in one of its first rows, and what is below them as entries.

@@ -34,7 +34,8 @@ pub(super) fn read<'r>(from: impl Read + Seek + 'r, options: &ReadOptions) -> Re
         return Err(InterchangeError::Unusable(format!("it is {}, and not {}", format.name(), asked.name())));
     }
     let sheet = options.sheet.as_deref();
-    let mut reading = Reading { format, layout: None, unknown: Vec::new(), entries: Box::new(std::iter::empty()) };
+    let mut reading =
+        Reading { format, layout: None, table: None, unknown: Vec::new(), entries: Box::new(std::iter::empty()) };
     let (columns, entries) = match format {
         Format::Xlsx => table::entries(xlsx::rows(package, sheet)?, TITLES, options)?,
         Format::Ods => table::entries(ods::rows(package, sheet)?, TITLES, options)?,

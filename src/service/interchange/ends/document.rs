@@ -1,0 +1,285 @@
+//! A document as an end: a table, cards, LDIF or jCard, read and written as a whole.
+
+use super::End;
+use crate::contact::card::Card;
+use crate::service::interchange::InterchangeError;
+use crate::service::interchange::read::{Format, ReadOptions, read};
+use crate::service::interchange::write::{Target, Writer};
+use crate::store::replica::{Applied, Book, BookOp, Entry, Known, digest};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeSet, HashMap};
+use std::io::Cursor;
+
+/// A document.
+///
+/// Its entries have no ids: they are known again by what they say, and one that was changed by its name, or by all its numbers
+/// and addresses. A table keeps its own columns, in their order, also those that no field is known for. A document in which
+/// anything cannot be read is not used at all: what is missing in it would be taken for deleted.
+pub struct Document<'d> {
+    target: Target,
+    options: ReadOptions,
+    /// `None` until it is read, or written for the first time.
+    rows: Option<Vec<Row>>,
+    next: u64,
+    write: Box<dyn FnMut(&[u8]) -> Result<(), String> + 'd>,
+}
+
+#[derive(Clone)]
+struct Row {
+    /// Empty until it is known.
+    id: String,
+    /// As it is read.
+    card: Vec<u8>,
+}
+
+impl Row {
+    fn version(&self) -> Vec<u8> {
+        Sha256::digest(&self.card).to_vec()
+    }
+}
+
+impl<'d> Document<'d> {
+    /// A document that is a `target` when it is made new. `write` puts other bytes in the place of it, durable when it returns,
+    /// or says why not: also if somebody else wrote it since it was last [taken](Self::take).
+    ///
+    /// # Errors
+    /// A target that cannot be written as it was read: text for people, workbooks with all that is in them.
+    pub fn new(
+        target: Target,
+        options: ReadOptions,
+        write: impl FnMut(&[u8]) -> Result<(), String> + 'd,
+    ) -> Result<Self, InterchangeError> {
+        if !matches!(target, Target::Vcard(_) | Target::Table(_) | Target::Jcard | Target::Ldif) {
+            let what = "only tables as text, cards, LDIF and jCard are written as they were read";
+            return Err(InterchangeError::Unusable(what.to_owned()));
+        }
+        Ok(Self { target, options, rows: None, next: 1, write: Box::new(write) })
+    }
+
+    /// Takes the document as it is now.
+    ///
+    /// # Errors
+    /// What of it cannot be read. What was taken before is forgotten then.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<(), InterchangeError> {
+        self.rows = None;
+        let unusable = |what: &str| InterchangeError::Unusable(what.to_owned());
+        if bytes.len() > self.options.limits.whole {
+            return Err(InterchangeError::Unusable(format!("more than {} bytes", self.options.limits.whole)));
+        }
+        let options = ReadOptions { format: Some(self.format()), ..self.options.clone() };
+        let reading = read(Cursor::new(bytes), &options)?;
+        let table = reading.table;
+        let cards = reading.entries.map(|entry| entry.map(|entry| entry.card)).collect::<Result<Vec<_>, _>>()?;
+        if let Target::Table(layout) = &mut self.target {
+            *layout = table.ok_or_else(|| unusable("its first row has no names of columns"))?;
+        }
+        self.rows = Some(cards.into_iter().map(|card| Row { id: String::new(), card }).collect());
+        Ok(())
+    }
+
+    /// The document is not there. If it ever was, that is an error at the next turn: it has not lost its contacts.
+    pub fn lose(&mut self) {
+        self.rows = None;
+    }
+
+    const fn format(&self) -> Format {
+        match self.target {
+            Target::Vcard(_) => Format::Vcard,
+            Target::Jcard => Format::Jcard,
+            Target::Ldif => Format::Ldif,
+            _ => Format::Table,
+        }
+    }
+
+    fn rows(&self) -> Result<&[Row], String> {
+        self.rows.as_deref().ok_or_else(|| "the document is not there, or cannot be read".to_owned())
+    }
+
+    fn position(&self, id: &str) -> Result<Option<usize>, String> {
+        Ok(self.rows()?.iter().position(|row| row.id == id))
+    }
+
+    /// The cards as the document, and as they are when it is read.
+    fn written(&self, cards: &[&[u8]]) -> Result<(Vec<u8>, Vec<Vec<u8>>), InterchangeError> {
+        let bytes = match &self.target {
+            // Each in its own version.
+            Target::Vcard(_) => cards.iter().flat_map(|card| ended(card)).collect(),
+            target => {
+                let mut writer = Writer::new(Vec::new(), target.clone())?;
+                cards.iter().try_for_each(|card| writer.put(card))?;
+                writer.finish()?.0
+            }
+        };
+        if cards.is_empty() {
+            return Ok((bytes, Vec::new()));
+        }
+        let mut options =
+            ReadOptions { format: Some(self.format()), limits: self.options.limits, ..Default::default() };
+        if let Target::Table(layout) = &self.target {
+            (options.charset, options.delimiter) = (Some(layout.charset()), Some(layout.delimiter()));
+            options.layout = Some(layout.clone());
+        }
+        let entries = read(Cursor::new(&bytes), &options)?.entries;
+        let back = entries.map(|entry| entry.map(|entry| entry.card)).collect::<Result<Vec<_>, _>>()?;
+        if back.len() != cards.len() {
+            let what = format!("{} of {} contacts could be read back", back.len(), cards.len());
+            return Err(InterchangeError::Unusable(what));
+        }
+        Ok((bytes, back))
+    }
+
+    fn free_id(&mut self) -> String {
+        let id = self.next.to_string();
+        self.next += 1;
+        id
+    }
+}
+
+impl End for Document<'_> {
+    fn shown(&self, card: &[u8]) -> Result<Vec<u8>, String> {
+        let as_target;
+        let card = match &self.target {
+            Target::Vcard(version) => {
+                let parsed = Card::parse(card).map_err(|error| error.to_string())?;
+                as_target = match parsed.version() == *version {
+                    true => ended(parsed.body()),
+                    false => crate::contact::card::convert(&parsed, *version),
+                };
+                as_target.as_slice()
+            }
+            _ => card,
+        };
+        let (_, mut back) = self.written(&[card]).map_err(|error| error.to_string())?;
+        back.pop().ok_or_else(|| "nothing of it has a place in the document".to_owned())
+    }
+
+    fn recall(&mut self, known: &HashMap<String, Known>, card: &mut dyn FnMut(&str) -> Option<Vec<u8>>) {
+        let highest = known.keys().filter_map(|id| id.parse::<u64>().ok()).max().unwrap_or(0);
+        self.next = self.next.max(highest.saturating_add(1));
+        if known.is_empty() && self.rows.is_none() {
+            // A new one.
+            self.rows = Some(Vec::new());
+        }
+        let Some(mut rows) = self.rows.take() else { return };
+        if rows.iter().any(|row| row.id.is_empty()) {
+            let shown = |id: &str| card(id).and_then(|card| self.shown(&card).ok());
+            recognise(&mut rows, known, shown);
+            for row in rows.iter_mut().filter(|row| row.id.is_empty()) {
+                row.id = self.free_id();
+            }
+        }
+        self.rows = Some(rows);
+    }
+}
+
+/// Gives rows the ids of the entries that they were, if they were any.
+fn recognise(rows: &mut [Row], known: &HashMap<String, Known>, mut shown: impl FnMut(&str) -> Option<Vec<u8>>) {
+    let mut ids: Vec<&str> = known.keys().map(String::as_str).collect();
+    // In the order in which they were made, backwards.
+    ids.sort_by_key(|id| std::cmp::Reverse((id.len(), *id)));
+    let mut same: HashMap<[u8; 16], Vec<&str>> = HashMap::new();
+    for id in &ids {
+        same.entry(known[*id].fp).or_default().push(id);
+    }
+    for row in rows.iter_mut() {
+        if let Some(id) = same.get_mut(&digest(&row.version())).and_then(Vec::pop) {
+            row.id = id.to_owned();
+        }
+    }
+    let mut gone: Vec<(&str, Who)> = Vec::new();
+    if rows.iter().any(|row| row.id.is_empty()) {
+        let left: BTreeSet<&str> = same.into_values().flatten().collect();
+        gone = left.into_iter().filter_map(|id| Some((id, Who::of(&shown(id)?)?))).collect();
+    }
+    for row in rows.iter_mut().filter(|row| row.id.is_empty()) {
+        let Some(who) = Who::of(&row.card) else { continue };
+        let by_name = gone.iter().position(|(_, it)| !who.name.is_empty() && it.name == who.name);
+        let found = by_name.or_else(|| gone.iter().position(|(_, it)| !who.calls.is_empty() && it.calls == who.calls));
+        if let Some(found) = found {
+            row.id = gone.remove(found).0.to_owned();
+        }
+    }
+}
+
+/// By what a changed entry is known again. That it shares a number is not enough: a family does.
+struct Who {
+    name: String,
+    /// All its numbers and addresses.
+    calls: BTreeSet<String>,
+}
+
+impl Who {
+    fn of(card: &[u8]) -> Option<Self> {
+        let card = Card::parse(card).ok()?;
+        let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        let calls = ["TEL", "EMAIL"].into_iter().flat_map(|name| card.all(name));
+        Some(Self {
+            name: card.text("FN").map(|name| name.trim().to_lowercase()).unwrap_or_default(),
+            calls: calls.map(|property| plain(&property.text())).collect(),
+        })
+    }
+}
+
+fn ended(card: &[u8]) -> Vec<u8> {
+    let mut card = card.to_vec();
+    if !card.ends_with(b"\n") {
+        card.extend_from_slice(b"\r\n");
+    }
+    card
+}
+
+impl Book for Document<'_> {
+    fn entries(&mut self) -> Result<Vec<Entry>, String> {
+        let entry = |row: &Row| Entry { id: row.id.clone(), version: row.version() };
+        Ok(self.rows()?.iter().map(entry).collect())
+    }
+
+    fn versions(&mut self, ids: &[&str]) -> Result<Vec<Option<Vec<u8>>>, String> {
+        let by_id: HashMap<&str, &Row> = self.rows()?.iter().map(|row| (row.id.as_str(), row)).collect();
+        Ok(ids.iter().map(|id| by_id.get(id).map(|row| row.version())).collect())
+    }
+
+    fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.position(id)?.map(|at| self.rows.as_deref().unwrap_or_default()[at].card.clone()))
+    }
+
+    fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String> {
+        let mut rows = self.rows()?.to_vec();
+        let at: HashMap<String, usize> = rows.iter().enumerate().map(|(at, row)| (row.id.clone(), at)).collect();
+        let unchanged =
+            |rows: &[Row], id: &str, expected: &[u8]| at.get(id).copied().filter(|at| rows[*at].version() == expected);
+        let (mut places, mut gone) = (Vec::with_capacity(ops.len()), BTreeSet::new());
+        for op in ops {
+            places.push(match *op {
+                BookOp::Add { content, .. } => {
+                    let (id, card) = (self.free_id(), self.shown(content)?);
+                    rows.push(Row { id, card });
+                    Some(rows.len() - 1)
+                }
+                BookOp::Replace { id, expected, content } => match unchanged(&rows, id, expected) {
+                    Some(at) => {
+                        rows[at].card = self.shown(content)?;
+                        Some(at)
+                    }
+                    None => None,
+                },
+                BookOp::Delete { id, expected } => {
+                    let found = unchanged(&rows, id, expected);
+                    gone.extend(found);
+                    found
+                }
+            });
+        }
+        let left: Vec<usize> = (0..rows.len()).filter(|at| !gone.contains(at)).collect();
+        let cards: Vec<&[u8]> = left.iter().map(|at| rows[*at].card.as_slice()).collect();
+        let (bytes, back) = self.written(&cards).map_err(|error| error.to_string())?;
+        (self.write)(&bytes)?;
+        for (at, card) in left.iter().zip(back) {
+            rows[*at].card = card;
+        }
+        let done = |at: usize| Applied::Done(Entry { id: rows[at].id.clone(), version: rows[at].version() });
+        let answers = places.into_iter().map(|at| at.map_or(Applied::Changed, done)).collect();
+        self.rows = Some(left.into_iter().map(|at| rows[at].clone()).collect());
+        Ok(answers)
+    }
+}
