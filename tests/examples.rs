@@ -31,6 +31,18 @@ fn own_book() {
     assert!(out.contains("after the first sync: Ann, Bob") && out.contains("added there: Bob, Cleo"), "{out}");
 }
 
+#[cfg(feature = "service")]
+#[test]
+fn customer_system() {
+    let out = output(example("customer_system"));
+    let parts: Vec<&str> = out.split("the circle ends: true\n").collect();
+    assert_eq!(parts.len(), 4, "{out}");
+    assert!(parts[0].contains("Ann Doe,5550001,likes chess\r\nBen Roe,,\r\n"), "{out}");
+    assert!(parts[1].contains("Ann Doe,5550009,likes chess") && parts[1].contains(r#""segment":"A""#), "{out}");
+    assert!(parts[2].contains("Cid") && parts[2].contains(r#""phones":{"mobile":"5550002""#), "{out}");
+    assert!(parts[2].contains(r#""mobile":"5550009""#) && parts[2].contains("ben@example.org"), "{out}");
+}
+
 #[test]
 fn axum_host() {
     assert_eq!(output(example("axum_host")), "the device has Ann, Bob\n");
