@@ -8,7 +8,7 @@ use super::shortcuts::finish;
 use super::upload::{Way, WayArgs};
 use crate::failure::{Exit, Failure, Result};
 use crate::folder::safe_name;
-use crate::job::{Job, Own};
+use crate::job::Own;
 use crate::output::{bytes, moment};
 use crate::progress::Progress;
 use crate::route::Route;
@@ -18,7 +18,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncml::message::AlertCode;
-use syncml::service::book::{DeviceIdentity, Layout};
+use syncml::service::book::DeviceIdentity;
 use syncml::service::boxes::{
     Application, BoxId, CloudItem, Finder, Folder, Kept, KeptItem, MAX_ITEM, Restored, Shortcut, add_to, media_type,
 };
@@ -140,20 +140,8 @@ fn fetch(
     // One that has nothing, beside the one that uploads.
     let device_id = format!("{}/box", place.device()?.device_id());
     let own = Own::of(store.as_ref(), Some(&device_id))?;
-    let job = Job {
-        dir: place.root(),
-        link: way.link.clone(),
-        book: kind,
-        local: application.as_str(),
-        remote: &id.address(),
-        device_id: Some(&device_id),
-        mode: AlertCode::REFRESH_FROM_SERVER,
-        filter: None,
-        allow_mass_delete: true,
-        profiles: way.profiles.clone(),
-        layout: &Layout::default(),
-        called: None,
-    };
+    let remote = id.address();
+    let job = way.job(place, application, (&remote, &device_id), AlertCode::REFRESH_FROM_SERVER)?;
     progress.say(&format!("fetching {application}"));
     let mut route = Route::open(&job.link)?;
     let mut session = job.begin(&store, &own)?;

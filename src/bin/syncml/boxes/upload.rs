@@ -12,6 +12,7 @@ use crate::profiles::{ProfileArgs, TreatmentArgs};
 use crate::progress::Progress;
 use crate::route::Route;
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use syncml::message::{AlertCode, Timestamp};
 use syncml::service::book::Layout;
 use syncml::service::boxes::{Application, BoxId, Run};
@@ -38,13 +39,43 @@ pub(crate) struct WayArgs {
 /// The same, with all that was to be read.
 pub(crate) struct Way {
     pub(crate) link: Link,
-    pub(crate) profiles: Profiles,
+    profiles: Profiles,
 }
 
 impl WayArgs {
     pub(crate) fn open(&self) -> Result<Way> {
         self.log.start();
         Ok(Way { link: self.link.open()?, profiles: self.profiles.read()?.treat(self.treatment.read()) })
+    }
+}
+
+/// All of each item takes part.
+static WHOLE: LazyLock<Layout> = LazyLock::new(Layout::default);
+
+impl Way {
+    /// A session about an application's items; `remote` is what their book is called there, and by which device.
+    pub(super) fn job<'a>(
+        &self,
+        place: &'a Place,
+        application: &'a Application,
+        (remote, device_id): (&'a str, &'a str),
+        mode: AlertCode,
+    ) -> Result<Job<'a>> {
+        Ok(Job {
+            dir: place.root(),
+            link: self.link.clone(),
+            book: kind(application)?,
+            local: application.as_str(),
+            remote,
+            device_id: Some(device_id),
+            mode,
+            filter: None,
+            // Whoever fetches has nothing that could be lost.
+            allow_mass_delete: mode == AlertCode::REFRESH_FROM_SERVER,
+            profiles: self.profiles.clone(),
+            layout: &WHOLE,
+            called: None,
+        })
     }
 }
 
@@ -164,24 +195,13 @@ fn attempt(
         }
     }
     place.save()?;
-    let job = Job {
-        dir: place.root(),
-        link: way.link.clone(),
-        book: kind,
-        local: application.as_str(),
-        remote: &id.address(),
-        device_id: Some(&device_id),
-        // The first one to a server compares: were it one way, what is in the backup and not here would be taken for deleted.
-        mode: match folder.begun.as_deref() == Some(way.link.to.as_str()) {
-            true => AlertCode::ONE_WAY_FROM_CLIENT,
-            false => AlertCode::SLOW,
-        },
-        filter: None,
-        allow_mass_delete: false,
-        profiles: way.profiles.clone(),
-        layout: &Layout::default(),
-        called: None,
+    // The first one to a server compares: were it one way, what is in the backup and not here would be taken for deleted.
+    let mode = match folder.begun.as_deref() == Some(way.link.to.as_str()) {
+        true => AlertCode::ONE_WAY_FROM_CLIENT,
+        false => AlertCode::SLOW,
     };
+    let remote = id.address();
+    let job = way.job(place, application, (&remote, &device_id), mode)?;
     let mut route = Route::open(&job.link)?;
     let mut session = job.begin(&store, &own)?;
     route.run(&mut session, progress)?;
