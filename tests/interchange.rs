@@ -276,3 +276,29 @@ fn i6_a_book_goes_into_documents_and_comes_back_the_same() {
         run(world.with_db(&["export", "--user", "ada", "--book", "notes"]).arg("--to").arg(world.path("n.csv")));
     assert_eq!((code, err.contains("only books of contacts")), (2, true), "{err}");
 }
+
+#[test]
+fn i6_a_chat_is_answered_from_the_accounts_own_book() {
+    let world = World::new(&[]);
+    let (code, _, err) =
+        run(world.with_db(&["account", "add", "bob"]).arg("--password-file").arg(world.path("password")));
+    assert_eq!(code, 0, "{err}");
+    world.write("ada.csv", "Name,Mobile,E-mail\nAnn Doe,5550001,ann@example.org\n王小明,13800138000,\nZoe,5550003,\n");
+    world.import("ada.csv", &[], 0);
+    world.write("bob.csv", "Name,Mobile\nAnn Doe,5559999\nMallory,5550666\n");
+    let (code, _, err) = run(world.with_db(&["import", "--user", "bob"]).arg(world.path("bob.csv")));
+    assert_eq!(code, 0, "{err}");
+    let chat = "[10:20] <zoe> hello\n[10:21] <ben> @book Ann Doe's number?\nZoe: @book what is Mallory's number\n\
+                2012-03-04 10:20:30 李雷\n@通讯录 王小明的手机？\n好的\nben: @book ann doe's e-mail\n";
+    let (code, out, err) = answered(&mut world.with_db(&["search", "--chat", "--user", "ada"]), chat);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(
+        out,
+        "[10:21] <book> Ann Doe: 5550001\nbook: nobody is called Mallory\n\
+         2012-03-04 10:20:30 通讯录\n王小明：13800138000\nbook: Ann Doe: ann@example.org\n"
+    );
+    for args in [&["--chat", "words"][..], &["--chat", "--to", "x.vcf"], &["--chat", "--book", "notes"], &[]] {
+        let (code, out, err) = run(world.with_db(&["search", "--user", "ada"]).args(args));
+        assert_eq!(code, 2, "{args:?}: {out}{err}");
+    }
+}

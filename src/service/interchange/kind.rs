@@ -65,6 +65,11 @@ impl Kind {
         self.row().labels[0]
     }
 
+    /// The same in Chinese.
+    pub(super) fn label_zh(self) -> &'static str {
+        self.row().labels[1]
+    }
+
     /// What a person may have meant by a label. Google marks the first choice with an asterisk.
     pub(super) fn of_label(label: &str) -> Option<Self> {
         let label = label.trim().trim_start_matches('*').trim();

@@ -8,6 +8,7 @@
 //!
 //! Files, the clock and whoever is asked are the host's. Memory is bounded: tables, cards and LDIF are streams.
 
+mod ask;
 mod cells;
 mod charset;
 pub mod ends;
@@ -23,6 +24,7 @@ mod select;
 mod table;
 mod write;
 
+pub use ask::{Chat, Question};
 pub use cells::LeftOut;
 pub use charset::{Decoded, detect};
 pub use error::{InterchangeError, Limits, Result};

@@ -1,5 +1,6 @@
 //! `syncml search`: what an account has in its books, by words and digits; and copies of it.
 
+mod chat;
 mod copy;
 
 use crate::books;
@@ -16,7 +17,7 @@ use syncml::store::{AccountNo, BookNo, Store};
 pub(crate) struct Args {
     /// The beginnings of words (of a name, an organisation, an address, a note), three or more digits out of a number, Chinese,
     /// Japanese or Korean characters in a row. All of them must be found
-    #[arg(required = true, value_name = "WORDS")]
+    #[arg(required_unless_present = "chat", value_name = "WORDS")]
     words: Vec<String>,
     #[command(flatten)]
     db: DatabaseArgs,
@@ -35,12 +36,20 @@ pub(crate) struct Args {
     /// Copy all that is found: into a new file of cards (.vcf) or a table (.csv), or one file each into a folder
     #[arg(long, value_name = "DIR|FILE.vcf|FILE.csv")]
     to: Option<PathBuf>,
+    /// Answer a chat instead: of the lines on standard input those that ask, such as "@book Ann's number?" or
+    /// "@通讯录 王小明的邮箱", are answered in the form of the chat, with that and nothing else; only from one book, contacts
+    /// unless --book says
+    #[arg(long, conflicts_with_all = ["words", "after", "to", "limit", "json"])]
+    chat: bool,
     /// Output for machines, with the contents
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.chat {
+        return chat::run(&args.db, &args.user, args.book.as_deref().unwrap_or("contacts"));
+    }
     let query: Query = args.words.join(" ").parse().map_err(|error| Failure::usage(format!("{error}")))?;
     let cursor = args.after.as_deref().map(str::parse::<Cursor>).transpose();
     let cursor = cursor.map_err(|error| Failure::usage(format!("--after: {error}")))?;

@@ -6,7 +6,7 @@ mod ldif;
 #[cfg(feature = "documents")]
 mod office;
 mod table;
-mod talk;
+pub(super) mod talk;
 mod vcard;
 
 #[cfg(feature = "documents")]

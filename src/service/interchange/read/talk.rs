@@ -207,7 +207,7 @@ pub(in crate::service::interchange) fn is_name(text: &str) -> bool {
 
 /// Who speaks and what, of a line that says when: `2012-03-04 10:20:30 Ann`, `[04.03.12, 10:20] Ann: text`, `4/3/12, 10:20 PM - Ann:
 /// text`, `Ann 2012-03-04 10:20:30`.
-fn stamped(line: &str) -> Option<(&str, &str)> {
+pub(in crate::service::interchange) fn stamped(line: &str) -> Option<(&str, &str)> {
     let is_stamp = |char: char| char.is_ascii_digit() || "[]()/-.:,年月日时分秒 \u{202f}\u{200e}".contains(char);
     let end = line.find(|char: char| !is_stamp(char)).unwrap_or(line.len());
     if has_time(&line[..end]) {
