@@ -50,7 +50,7 @@ impl PostgresDirectory {
 
     fn all<T>(&self, sql: &'static str, values: Values<'_>, mut read: impl FnMut(&Row) -> Result<T>) -> Result<Vec<T>> {
         let mut found = Vec::new();
-        self.shared.look(AccountNo(0), &mut |tx| {
+        self.shared.read(&mut |tx| {
             found = tx.all(sql, values, &mut read)?;
             Ok(())
         })?;

@@ -208,6 +208,31 @@ impl Shared {
         })
     }
 
+    /// Reads by one statement of the directory, which is one moment without a transaction around it.
+    fn read(&self, work: &mut dyn FnMut(&mut PostgresTx<'_>) -> Result<()>) -> Result<()> {
+        self.insist(|| {
+            let mut taken = match self.pool.take() {
+                Ok(taken) => taken,
+                Err(error) => return unreached(error),
+            };
+            let conn = match taken.conn() {
+                Ok(conn) => conn,
+                Err(error) => return Run::Done(Err(error)),
+            };
+            let mut tx = PostgresTx::new(conn, AccountNo(0), false);
+            let answer = work(&mut tx);
+            let (again, spent) = (tx.again || tx.spent, tx.spent);
+            self.note_spent(spent);
+            if !spent {
+                taken.give_back();
+            }
+            match answer {
+                Err(error) => again_if(again, error),
+                Ok(()) => Run::Done(Ok(())),
+            }
+        })
+    }
+
     fn insist(&self, mut run: impl FnMut() -> Run) -> Result<()> {
         let until = Instant::now() + self.pool.patience();
         let mut pause = FIRST_PAUSE;

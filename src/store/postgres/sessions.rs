@@ -34,7 +34,9 @@ impl PostgresTx<'_> {
             true => device_where!("device_id = $2 FOR UPDATE"),
             false => device_where!("device_id = $2"),
         };
-        self.one(sql, &[&account, &device_id], rows::device)
+        let found = self.one(sql, &[&account, &device_id], rows::device)?;
+        self.device_locked = found.as_ref().filter(|_| self.locks).map(|row| row.device).or(self.device_locked);
+        Ok(found)
     }
 
     pub(super) fn device_by_no(&mut self, device: DeviceNo) -> Result<Option<DeviceRow>> {
@@ -98,7 +100,7 @@ impl PostgresTx<'_> {
                 self.one(sql, &[&account, &token], rows::session)
             }
             SessionKey::Ids(device, session_id) => {
-                if locks {
+                if locks && self.device_locked != Some(device) {
                     self.rows(OF_IDS, &[&account, &device.0])?;
                 }
                 let sql = match locks {

@@ -13,6 +13,8 @@ pub(super) struct PostgresTx<'a> {
     /// Whether rows can be locked: a look cannot.
     pub(super) locks: bool,
     pub(super) locked: Vec<LockedBook>,
+    /// The device whose row is locked already.
+    pub(super) device_locked: Option<DeviceNo>,
     /// Whether what went wrong may go well the next time.
     pub(super) again: bool,
     /// Whether the connection shall not be used any more.
@@ -21,7 +23,7 @@ pub(super) struct PostgresTx<'a> {
 
 impl<'a> PostgresTx<'a> {
     pub(super) const fn new(conn: &'a mut Conn, account: AccountNo, locks: bool) -> Self {
-        Self { conn, account: account.0, locks, locked: Vec::new(), again: false, spent: false }
+        Self { conn, account: account.0, locks, locked: Vec::new(), device_locked: None, again: false, spent: false }
     }
 
     pub(super) fn run(&mut self, sql: &'static str, values: Values<'_>) -> Result<u64> {
