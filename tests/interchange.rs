@@ -168,7 +168,7 @@ fn i3_a_table_has_the_columns_of_its_layout_in_their_order() {
         ("no/out.csv", &[], 7, "cannot be written"),
         ("out.xyz", &[], 2, "nothing that can be written"),
         ("out.vcf", &["--as", "word"], 2, "nothing that can be written"),
-        ("out.vcf", &["--layout", "outlook"], 2, "only tables and text"),
+        ("out.vcf", &["--layout", "outlook"], 2, "only tables, text and documents"),
     ] {
         let (code, _, err) = convert(&world, "a.vcf", to, more);
         assert_eq!(code, exit, "{err}");

@@ -6,7 +6,8 @@
 //! what had no place there. Nothing is lost silently, either way: a column that nobody knows is kept in the card ([`COLUMN`]), a
 //! row that cannot be used is named by its line.
 //!
-//! Files, the clock and whoever is asked are the host's. Memory is bounded: tables, cards and LDIF are streams.
+//! Files, fonts, the clock and whoever is asked are the host's. Memory is bounded: tables, sheets, cards and LDIF are streams. Documents of
+//! office programs and PDF are the feature `documents`.
 
 mod ask;
 mod cells;

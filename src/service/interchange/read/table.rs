@@ -148,7 +148,7 @@ pub(super) fn entries<'r>(
         let row = match rows.next() {
             None => break,
             // What is wrong further down is told in its place.
-            Some(Err(error)) if !first.is_empty() && first.len() >= titles => {
+            Some(Err(error)) if !first.is_empty() => {
                 rows = Box::new(std::iter::once(Err(error)).chain(rows));
                 break;
             }

@@ -15,7 +15,14 @@ pub(super) struct Document {
     pub(super) tables: Vec<Vec<Row>>,
     pub(super) text: String,
     /// Tables that have not ended.
-    open: Vec<Vec<Row>>,
+    open: Vec<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    rows: Vec<Row>,
+    /// How many columns more the cell that has begun is wide.
+    span: usize,
 }
 
 impl Document {
@@ -28,27 +35,35 @@ impl Document {
         while let Some(piece) = xml.next()? {
             match piece {
                 Piece::Open(element) => match element.name.as_str() {
-                    "tbl" if document.open.len() < DEPTH => document.open.push(Vec::new()),
+                    "tbl" if document.open.len() < DEPTH => document.open.push(Table::default()),
                     "tr" => {
-                        if let Some(rows) = document.open.last_mut() {
-                            rows.push(Row { line, cells: Vec::new() });
+                        if let Some(table) = document.open.last_mut() {
+                            table.rows.push(Row { line, cells: Vec::new() });
                             line += 1;
                         }
                     }
                     "tc" => document.cell(limits.columns),
-                    // A cell as wide as several.
                     "gridSpan" => {
-                        let more = element.number("val").unwrap_or(1).saturating_sub(1);
-                        (0..more.min(limits.columns as u64)).for_each(|_| document.spanned(limits.columns));
+                        let wide = element.number("val").and_then(|wide| usize::try_from(wide).ok()).unwrap_or(1);
+                        if let Some(table) = document.open.last_mut() {
+                            table.span = wide.saturating_sub(1).min(limits.columns);
+                        }
+                    }
+                    "pPr" => {
+                        if is_heading(&mut xml)? {
+                            document.text.push('\n');
+                        }
                     }
                     "t" => said = true,
-                    "tab" | "br" | "cr" if !said => document.say(if element.name == "tab" { " " } else { "\n" }),
-                    // What was there before (§17.13.5), and what is there twice (part 3, §10).
-                    "delText" | "del" | "moveFrom" | "Fallback" | "instrText" | "pPr" | "tblPr" => xml.skip()?,
+                    "tab" => document.say(" "),
+                    "br" | "cr" => document.say("\n"),
+                    // What was there before (§17.13.5), what is there twice (part 3, §10), and what is no text.
+                    "delText" | "del" | "moveFrom" | "Fallback" | "instrText" | "tblPr" => xml.skip()?,
                     _ => {}
                 },
                 Piece::Close(name) => match name.as_str() {
-                    "tbl" => document.tables.extend(document.open.pop()),
+                    "tbl" => document.tables.extend(document.open.pop().map(|table| table.rows)),
+                    "tc" => document.span(limits.columns),
                     "t" => said = false,
                     "p" => document.say("\n"),
                     _ => {}
@@ -66,15 +81,15 @@ impl Document {
         Ok(document)
     }
 
+    fn row(&mut self) -> Option<&mut Row> {
+        self.open.last_mut().and_then(|table| table.rows.last_mut())
+    }
+
     fn say(&mut self, text: &str) {
         self.text.push_str(text);
         if let Some(cell) = self.row().and_then(|row| row.cells.last_mut()) {
             cell.push_str(text);
         }
-    }
-
-    fn row(&mut self) -> Option<&mut Row> {
-        self.open.last_mut().and_then(|rows| rows.last_mut())
     }
 
     fn cell(&mut self, most: usize) {
@@ -83,12 +98,27 @@ impl Document {
         }
     }
 
-    /// Puts an empty cell before the one that has begun, whose text is that of the last of them.
-    fn spanned(&mut self, most: usize) {
-        if let Some(row) = self.row().filter(|row| row.cells.len() < most) {
-            row.cells.push(String::new());
-            let last = row.cells.len() - 1;
-            row.cells.swap(last - 1, last);
+    /// Behind a cell that is as wide as several there are empty ones.
+    fn span(&mut self, most: usize) {
+        let more = self.open.last_mut().map_or(0, |table| std::mem::take(&mut table.span));
+        (0..more).for_each(|_| self.cell(most));
+    }
+}
+
+/// Whether the properties of a paragraph, which have begun, are those of a heading: it is the first of its block.
+fn is_heading(xml: &mut Xml<Cursor<String>>) -> Result<bool> {
+    let (mut open, mut heading) = (1, false);
+    while open > 0 {
+        match xml.next()? {
+            Some(Piece::Open(element)) => {
+                open += 1;
+                let style = element.get("val").filter(|_| element.name == "pStyle");
+                heading |= style.is_some_and(|style| style.starts_with("Heading") || style.starts_with("Title"));
+            }
+            Some(Piece::Close(_)) => open -= 1,
+            Some(Piece::Text(_)) => {}
+            None => break,
         }
     }
+    Ok(heading)
 }

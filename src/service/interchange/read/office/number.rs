@@ -69,8 +69,10 @@ impl NumberFormat {
             Self::Digits(sections) => {
                 let plain = general(value, number);
                 let digits = plain.bytes().all(|byte| byte.is_ascii_digit());
-                let section = sections.iter().find(|section| section.fits(number));
-                section.filter(|_| digits).map_or(plain.clone(), |section| section.fill(&plain))
+                match sections.iter().find(|section| section.fits(number)) {
+                    Some(section) if digits => section.fill(&plain),
+                    _ => plain,
+                }
             }
         }
     }

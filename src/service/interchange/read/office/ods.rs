@@ -128,7 +128,8 @@ impl<R: Read> Rows<R> {
                     let times = usize::try_from(times).unwrap_or(usize::MAX);
                     let text = self.cell(&element)?;
                     // One beyond the last column is enough to be told.
-                    let end = column.saturating_add(times).min(self.limits.columns.saturating_add(1));
+                    let most = self.limits.columns.max(column).saturating_add(1);
+                    let end = column.saturating_add(times).min(most);
                     if !text.is_empty() {
                         (column..end).try_for_each(|column| cells.put(column, &text))?;
                     }
