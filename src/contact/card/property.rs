@@ -169,8 +169,14 @@ impl<'a> Property<'a> {
     /// The components of a structured value such as N or ADR, unescaped (RFC 2426 §4, RFC 6350 §3.4). A component that
     /// is a list keeps its commas.
     pub fn components(&self) -> Vec<String> {
-        let value = self.value();
-        decode::split(&value, b';').map(|part| decode::unescape(part, self.version).into_owned()).collect()
+        let mut components = Vec::new();
+        self.each_component(|component| components.push(component.to_owned()));
+        components
+    }
+
+    /// Looks at each of its components without keeping them.
+    pub(in crate::contact) fn each_component(&self, mut take: impl FnMut(&str)) {
+        decode::split(&self.value(), b';').for_each(|part| take(&decode::unescape(part, self.version)));
     }
 
     /// The items of a list such as NICKNAME or CATEGORIES, unescaped. In 2.1 a comma cannot be escaped, so every comma

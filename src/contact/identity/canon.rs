@@ -48,23 +48,26 @@ impl Canon {
         let mut params = Vec::new();
         for (at, property) in card.properties().iter().enumerate() {
             let name = canonical_name(property.name());
-            if !says_something(property) || labels.absorbs(property) || is_derived(card, property) {
+            if !says_something_as(name, property) || labels.absorbs(property) || is_derived(card, property) {
                 continue;
             }
+            let shape = shape(name);
             match name {
                 "FN" if names.fn_at == Some(at) && names.fn_is_derived => continue,
                 "N" if names.n_at == Some(at) && names.n_is_derived => continue,
                 "N" if names.n_at == Some(at) && names.single.is_some() => {
                     // One word of a name has no place of its own: phones put it into family, given or FN as they like.
                     let single = names.single.as_deref().unwrap_or_default();
-                    this.line(at, "FN", &labels, property, &mut params, |out| push_nfc(single, out));
+                    this.line(at, ("FN", shape), &labels, property, &mut params, |out| push_nfc(single, out));
                 }
-                _ if shape(name) == Shape::List && !property.is_binary() => {
+                _ if shape == Shape::List && !property.is_binary() => {
                     for item in Self::items(&property.text()) {
-                        this.line(at, name, &labels, property, &mut params, |out| push_nfc(item, out));
+                        this.line(at, (name, shape), &labels, property, &mut params, |out| push_nfc(item, out));
                     }
                 }
-                _ => this.line(at, name, &labels, property, &mut params, |out| push_value(name, property, out)),
+                _ => {
+                    this.line(at, (name, shape), &labels, property, &mut params, |out| push_value(shape, property, out))
+                }
             }
         }
         this
@@ -133,7 +136,7 @@ impl Canon {
     fn line(
         &mut self,
         at: usize,
-        name: &str,
+        (name, shape): (&str, Shape),
         labels: &Labels,
         property: &Property<'_>,
         scratch: &mut Vec<String>,
@@ -156,7 +159,7 @@ impl Canon {
             self.text.truncate(start);
             return;
         }
-        read_params(name, property, scratch);
+        read_params(name, shape, property, scratch);
         for param in scratch.drain(..) {
             self.text.push(Self::PART);
             push_nfc(&param, &mut self.text);
@@ -177,8 +180,8 @@ fn push_nfc(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-fn push_value(name: &str, property: &Property<'_>, out: &mut Vec<u8>) {
-    match shape(name) {
+fn push_value(shape: Shape, property: &Property<'_>, out: &mut Vec<u8>) {
+    match shape {
         _ if property.is_binary() => match property.binary() {
             Some(bytes) => {
                 out.extend_from_slice(b"data ");
@@ -207,16 +210,15 @@ fn push_value(name: &str, property: &Property<'_>, out: &mut Vec<u8>) {
 
 fn push_components(property: &Property<'_>, out: &mut Vec<u8>) {
     let mut keep = out.len();
-    for (at, component) in property.components().iter().enumerate() {
-        if at > 0 {
-            out.push(COMPONENT);
-        }
+    let mut separator = None;
+    property.each_component(|component| {
+        out.extend(separator.replace(COMPONENT));
         let component = component.trim();
         if !component.is_empty() {
             push_nfc(component, out);
             keep = out.len();
         }
-    }
+    });
     out.truncate(keep);
 }
 
@@ -265,9 +267,9 @@ fn push_point(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Parameters that mean something, in order: types in small letters without the default ones, PREF, then the others.
-fn read_params(name: &str, property: &Property<'_>, out: &mut Vec<String>) {
-    let date = shape(name) == Shape::Date;
-    let binary = shape(name) == Shape::Binary || property.is_binary();
+fn read_params(name: &str, shape: Shape, property: &Property<'_>, out: &mut Vec<String>) {
+    let date = shape == Shape::Date;
+    let binary = shape == Shape::Binary || property.is_binary();
     let mut preference: Option<String> = None;
     for param in property.params() {
         let written = clean(param.name());
@@ -395,7 +397,12 @@ impl Labels {
 }
 
 fn says_something(property: &Property<'_>) -> bool {
-    !matches!(canonical_name(property.name()), "VERSION" | "PRODID" | "REV" | "UID") && !property.is_empty()
+    says_something_as(canonical_name(property.name()), property)
+}
+
+/// The same, where its canonical name is known.
+fn says_something_as(name: &str, property: &Property<'_>) -> bool {
+    !matches!(name, "VERSION" | "PRODID" | "REV" | "UID") && !property.is_empty()
 }
 
 fn is_label(property: &Property<'_>) -> bool {

@@ -303,7 +303,8 @@ fn agreement(a: &Facts, b: &Facts, rules: &MatchRules) -> Agreement {
     }
     // Phones cut names, some at 15 characters (field note 25).
     let cut = |one: &str, two: &str| one.chars().count() >= 15 && two.starts_with(one);
-    let cut = cut(&a.spoken, &b.spoken) || cut(&b.spoken, &a.spoken);
+    let (one, two) = (a.spoken(), b.spoken());
+    let cut = cut(&one, &two) || cut(&two, &one);
     let within = |one: &Facts, two: &Facts| {
         one.forms
             .iter()

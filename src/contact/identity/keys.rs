@@ -20,8 +20,8 @@ pub(super) struct Facts {
     pub(super) forms: Vec<String>,
     /// How many of them, from the first, are of family and given name.
     pub(super) own: usize,
-    /// The name as one string in its own order, for prefixes.
-    pub(super) spoken: String,
+    /// The name as it is said, before its words are made comparable.
+    said: String,
     pub(super) additional: String,
     pub(super) suffix: String,
     /// Digits, sorted, without repetitions.
@@ -56,7 +56,7 @@ impl Facts {
             push_form(&mut forms, &text);
         }
         let spoken = if part(0).is_empty() && part(1).is_empty() { full.as_deref().unwrap_or_default() } else { "" };
-        let spoken = if spoken.is_empty() { format!("{} {}", part(1), part(0)) } else { spoken.to_owned() };
+        let said = if spoken.is_empty() { format!("{} {}", part(1), part(0)) } else { spoken.to_owned() };
         let mut numbers: Vec<String> =
             card.all("TEL").map(|tel| digits(&tel.text())).filter(|digits| !digits.is_empty()).collect();
         numbers.sort_unstable();
@@ -78,7 +78,7 @@ impl Facts {
         Self {
             additional: words_in_order(part(2)),
             suffix: words(part(4)),
-            spoken: words_in_order(&spoken),
+            said,
             forms,
             own,
             numbers,
@@ -123,6 +123,11 @@ impl Facts {
 }
 
 impl Facts {
+    /// The name as one string in its own order, for prefixes.
+    pub(super) fn spoken(&self) -> String {
+        words_in_order(&self.said)
+    }
+
     /// Each name form, number and address on its own.
     pub(super) fn loose_keys(&self) -> Vec<MatchKey> {
         let names = self.forms.iter().map(|form| MatchKey::new(Class::Name, &[form]));
@@ -234,7 +239,8 @@ fn joins(full: &str, first: &str, second: &str) -> bool {
 
 /// A name as it is compared: words in small letters without accents, sorted, so that `Doe, John` is `John Doe`.
 fn words(text: &str) -> String {
-    let mut words: Vec<String> = normal(text).split_whitespace().map(str::to_owned).collect();
+    let normal = normal(text);
+    let mut words: Vec<&str> = normal.split_whitespace().collect();
     words.sort_unstable();
     words.dedup();
     words.join(" ")
@@ -246,9 +252,9 @@ fn words_in_order(text: &str) -> String {
 
 fn normal(text: &str) -> String {
     if text.is_ascii() {
-        let out: String =
-            text.chars().map(|char| if char.is_alphanumeric() { char.to_ascii_lowercase() } else { ' ' }).collect();
-        return or_itself(out, text);
+        // Of bytes it is known beforehand how many there will be.
+        let lower = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b' ' };
+        return or_itself(text.bytes().map(|byte| char::from(lower(byte))).collect(), text);
     }
     let out = text
         .nfkd()
