@@ -73,9 +73,11 @@ fn insert(case: Case, first: &Cost, content: &[Vec<u8>], folder: &Path) -> Outco
     for from in (0..case.size).step_by(page) {
         conn.execute_batch("BEGIN IMMEDIATE")?;
         let mut item = conn.prepare_cached(
-            "INSERT INTO item (account, book, guid, revision, deleted, depth, at, print, fingerprint, keys, content)
-             VALUES (1, 1, ?1, ?1, 0, 0, 1700000000000, ?2, ?3, ?4, ?5)",
+            "INSERT INTO item (account, book, guid, revision, deleted, depth, at, fingerprint, keys, content)
+             VALUES (1, 1, ?1, ?1, 0, 0, 1700000000000, ?2, ?3, ?4)",
         )?;
+        let mut pack = conn
+            .prepare_cached("INSERT INTO fresh_print (account, book, pack, entries) VALUES (1, 1, ?1, zeroblob(?2))")?;
         let mut map = conn.prepare_cached(
             "INSERT INTO map (account, device, book, epoch, luid, guid, agreed_revision, lens, state, view_fp)
              VALUES (1, 1, 1, 1, ?1, ?1, ?1, 1, 0, ?2)",
@@ -88,9 +90,10 @@ fn insert(case: Case, first: &Cost, content: &[Vec<u8>], folder: &Path) -> Outco
         for number in from..case.size.min(from + page) {
             let print = [mix(number).to_le_bytes(), mix(!number).to_le_bytes()].concat();
             let keys = print.repeat(2);
-            item.execute(params![number as i64, mix(number) as i64, print, keys, content[number % content.len()]])?;
+            item.execute(params![number as i64, print, keys, content[number % content.len()]])?;
             map.execute(params![number as i64, print])?;
         }
+        pack.execute(params![from as i64, page as i64 * 12])?;
         session.execute(params![from as i64, reply])?;
         conn.execute_batch("COMMIT")?;
     }

@@ -51,17 +51,16 @@ CREATE TABLE book (
     PRIMARY KEY (account, book)
 ) STRICT, WITHOUT ROWID;
 
--- Current items. print: the fingerprint's first bits, for a small index. keys: match keys, eight octets each, little
+-- Current items. keys: match keys, eight octets each, little
 -- endian. blob: where large content is, and size its length; content is then its beginning. An item that was never changed has its guid as its revision and needs no entry in the index of revisions.
 CREATE TABLE item (
     account INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL, revision INTEGER NOT NULL,
     deleted INTEGER NOT NULL, parent INTEGER, depth INTEGER NOT NULL, media_type TEXT, origin INTEGER,
-    at INTEGER NOT NULL, print INTEGER NOT NULL, blob INTEGER, size INTEGER, fingerprint BLOB NOT NULL,
+    at INTEGER NOT NULL, blob INTEGER, size INTEGER, fingerprint BLOB NOT NULL,
     keys BLOB NOT NULL, content BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX item_guid ON item (account, book, guid);
 CREATE UNIQUE INDEX item_revision ON item (account, book, revision) WHERE revision <> guid;
-CREATE INDEX item_print ON item (account, book, print, guid) WHERE deleted = 0;
 CREATE INDEX item_blob ON item (account, blob) WHERE blob IS NOT NULL;
 CREATE INDEX item_parent ON item (account, book, parent, guid) WHERE parent IS NOT NULL AND deleted = 0;
 
@@ -91,6 +90,17 @@ CREATE TABLE conflict (
     at INTEGER NOT NULL, won INTEGER NOT NULL, lost INTEGER, fields TEXT NOT NULL, PRIMARY KEY (account, book, revision)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX conflict_lost ON conflict (account, book, lost) WHERE lost IS NOT NULL;
+
+-- Items by the first bits of their fingerprint; and what is not sorted in there yet, in the order of its arrival: twelve
+-- octets for each, little endian: 0, or 1 where the entry is taken out, and the bits; the item.
+CREATE TABLE print (
+    account INTEGER NOT NULL, book INTEGER NOT NULL, print INTEGER NOT NULL, guid INTEGER NOT NULL,
+    PRIMARY KEY (account, book, print, guid)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE fresh_print (
+    account INTEGER NOT NULL, book INTEGER NOT NULL, pack INTEGER NOT NULL, entries BLOB NOT NULL,
+    PRIMARY KEY (account, book, pack)
+) STRICT;
 
 CREATE TABLE match_key (
     account INTEGER NOT NULL, book INTEGER NOT NULL, key INTEGER NOT NULL, guid INTEGER NOT NULL,

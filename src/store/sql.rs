@@ -53,9 +53,9 @@ pub(super) fn fields_text(fields: &[String]) -> String {
 }
 
 /// The first 31 bits of a fingerprint: enough to tell most contents of a book apart, in an index half as big.
-pub(super) fn print(fingerprint: &[u8; 16]) -> i64 {
+pub(super) fn print(fingerprint: &[u8; 16]) -> u32 {
     let [a, b, c, d, ..] = *fingerprint;
-    i64::from(u32::from_le_bytes([a, b, c, d]) >> 1)
+    u32::from_le_bytes([a, b, c, d]) >> 1
 }
 
 /// Match keys as the octets of an item's row.

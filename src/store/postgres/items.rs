@@ -199,7 +199,7 @@ impl PostgresTx<'_> {
                 &all(rows, |row| escape_some(row.media_type.as_deref())),
                 &all(rows, |row| row.origin.map(|origin| origin.0)),
                 &all(rows, |row| row.at.0),
-                &all(rows, |row| rows::print(&row.fingerprint)),
+                &all(rows, |row| i64::from(rows::print(&row.fingerprint))),
                 &all(rows, |row| &row.fingerprint[..]),
                 &all(rows, |row| rows::pack_keys(&row.keys)),
                 &all(rows, |row| &*row.content),
@@ -235,7 +235,7 @@ impl PostgresTx<'_> {
                AND i.book = $2 AND i.print = n.print AND NOT i.deleted AND i.fingerprint = n.fingerprint
                ORDER BY guid LIMIT $5) AS f";
         let account = self.account;
-        let short: Vec<i64> = prints.iter().map(rows::print).collect();
+        let short: Vec<i64> = prints.iter().map(|print| rows::print(print).into()).collect();
         let whole: Vec<&[u8]> = prints.iter().map(|print| &print[..]).collect();
         self.lists(prints.len(), FIND, &[&account, &book.0, &short, &whole, &rows_at_most(limit)])
     }

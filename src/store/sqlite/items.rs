@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::failure::OrFailure;
+use super::prints::Entry;
 use super::rows::{self, item_columns};
 use super::tx::{LockedBook, SqliteTx, rows_at_most};
 use rusqlite::{OptionalExtension, Row, Statement};
@@ -91,9 +92,9 @@ impl SqliteTx<'_> {
     pub(super) fn insert_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {
         let locked = *self.locked(book)?;
         let sql =
-            "INSERT INTO item (account, book, guid, revision, deleted, parent, depth, media_type, origin, at, print,
-                    fingerprint, keys, content, blob, size)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+            "INSERT INTO item (account, book, guid, revision, deleted, parent, depth, media_type, origin, at, fingerprint,
+                    keys, content, blob, size)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
         let (mut insert, mut index) = (self.prepare(sql)?, self.prepare(INDEX)?);
         for row in rows {
             locked.takes(row)?;
@@ -102,14 +103,18 @@ impl SqliteTx<'_> {
                 self.index(&mut index, book, row.guid, &row.keys)?;
             }
         }
-        Ok(())
+        let live = rows.iter().filter(|row| !row.deleted);
+        let prints: Vec<Entry> = live.map(|row| Entry::new(&row.fingerprint, row.guid, true)).collect();
+        self.note_prints(book, &prints)
     }
 
     pub(super) fn update_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {
         let locked = *self.locked(book)?;
         let (mut index, mut unindex) = (self.prepare(INDEX)?, self.prepare(UNINDEX)?);
-        let mut keys =
-            self.prepare("SELECT keys FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND deleted = 0")?;
+        let mut found = self.prepare(
+            "SELECT fingerprint, keys FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND deleted = 0",
+        )?;
+        let mut prints = Vec::new();
         let mut supersede = self.prepare(
             "INSERT INTO revision (account, book, guid, revision, kind, until, until_at, parent, depth, media_type,
               origin, at, content, blob, size)
@@ -119,15 +124,21 @@ impl SqliteTx<'_> {
         )?;
         let mut update = self.prepare(
             "UPDATE item SET revision = ?4, deleted = ?5, parent = ?6, depth = ?7, media_type = ?8, origin = ?9, at = ?10,
-              print = ?11, fingerprint = ?12, keys = ?13, content = ?14, blob = ?15, size = ?16
+              fingerprint = ?11, keys = ?12, content = ?13, blob = ?14, size = ?15
              WHERE account = ?1 AND book = ?2 AND guid = ?3",
         )?;
         for row in rows {
             locked.takes(row)?;
             let id = (self.account, book.0, row.guid.0);
+            let old = found.query_row(id, |row| Ok((row.get(0)?, rows::unpack_keys(row.get_ref(1)?.as_blob()?))));
+            let (old_print, old): (Option<[u8; 16]>, _) = old.optional().or_failure()?.unzip();
+            let new_print = Some(row.fingerprint).filter(|_| !row.deleted);
+            if old_print != new_print {
+                prints.extend(old_print.map(|print| Entry::new(&print, row.guid, false)));
+                prints.extend(new_print.map(|print| Entry::new(&print, row.guid, true)));
+            }
             if locked.indexes(row.guid) {
-                let old = keys.query_row(id, |row| Ok(rows::unpack_keys(row.get_ref(0)?.as_blob()?)));
-                let old = old.optional().or_failure()?.unwrap_or_default();
+                let old = old.unwrap_or_default();
                 let new = if row.deleted { &[][..] } else { &row.keys[..] };
                 if old != new {
                     self.index(&mut unindex, book, row.guid, &old)?;
@@ -140,7 +151,7 @@ impl SqliteTx<'_> {
             }
             rows::execute_with_item(&mut update, self.account, book, row).or_failure()?;
         }
-        Ok(())
+        self.note_prints(book, &prints)
     }
 
     pub(super) fn changes(
@@ -177,20 +188,6 @@ impl SqliteTx<'_> {
                               AND revision <= ?4 AND revision <> guid ORDER BY revision LIMIT 1 OFFSET ?5";
         let values = (self.account, book.0, after.0, upto.0, count - 1);
         Ok(self.one(BOUND, values, |row| row.get(0).map(Revision))?.unwrap_or(upto))
-    }
-
-    pub(super) fn by_fingerprint(&self, book: BookNo, prints: &[[u8; 16]], limit: usize) -> Result<Vec<Vec<Guid>>> {
-        // Left to itself, SQLite might take the index of guids for the order's sake.
-        let mut select = self.prepare(
-            "SELECT guid FROM item INDEXED BY item_print WHERE account = ?1 AND book = ?2 AND print = ?3 AND deleted = 0
-              AND fingerprint = ?4 ORDER BY guid LIMIT ?5",
-        )?;
-        let limit = rows_at_most(limit);
-        let found = |print: &[u8; 16]| {
-            let which = (self.account, book.0, rows::print(print), print, limit);
-            select.query_map(which, |row| row.get(0).map(Guid)).and_then(Iterator::collect).or_failure()
-        };
-        prints.iter().map(found).collect()
     }
 
     pub(super) fn by_match_key(&self, book: BookNo, keys: &[u64], limit: usize) -> Result<Vec<Vec<Guid>>> {

@@ -13,6 +13,7 @@ mod ledger;
 mod maps;
 #[cfg(test)]
 mod plans;
+mod prints;
 mod rows;
 mod schema;
 mod sessions;
@@ -22,7 +23,7 @@ mod tx;
 mod words;
 mod writer;
 
-use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
+use super::{AccountNo, BookNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
 use crate::message::Timestamp;
 use checkpoint::Checkpoints;
 use directory::{Readers, SqliteDirectory};
@@ -136,6 +137,16 @@ impl SqliteStore {
                 let lines = lines.collect::<rusqlite::Result<Vec<String>>>().or_failure()?;
                 if !lines.is_empty() && lines != ["ok"] {
                     return Err(StoreError::Corrupt(format!("{}; {REMEDY}", lines.join("; "))));
+                }
+            }
+            let mut books = conn.prepare("SELECT account, book FROM book").or_failure()?;
+            let mut books = books.query([]).or_failure()?;
+            while let Some(row) = books.next().or_failure()? {
+                let (account, book) = <(i64, i64)>::try_from(row).or_failure()?;
+                let (account, book) = (AccountNo(account), BookNo(book));
+                if let Some(guid) = prints::not_found(conn, account, book)? {
+                    let what = format!("account {account}, book {book}: item {guid} is not found by its fingerprint");
+                    return Err(StoreError::Corrupt(format!("{what}; {REMEDY}")));
                 }
             }
             Ok(())

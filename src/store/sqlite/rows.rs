@@ -8,7 +8,7 @@ use rusqlite::types::{FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, Val
 use rusqlite::{Row, Statement, params};
 
 pub(super) use super::super::sql::{
-    direction_number, holds_text, map_state_number, op_number, outgoing_state_number, pack_keys, phase_number, print,
+    direction_number, holds_text, map_state_number, op_number, outgoing_state_number, pack_keys, phase_number,
     unpack_keys,
 };
 
@@ -38,7 +38,7 @@ pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<ItemRow<'static>> {
     })
 }
 
-/// Binds and runs a statement whose parameters 1 and 2 are account and book, and 3 to 16 the item.
+/// Binds and runs a statement whose parameters 1 and 2 are account and book, and 3 to 15 the item.
 pub(super) fn execute_with_item(
     statement: &mut Statement<'_>,
     account: i64,
@@ -56,7 +56,6 @@ pub(super) fn execute_with_item(
         row.media_type.as_deref(),
         row.origin.map(|origin| origin.0),
         row.at.0,
-        print(&row.fingerprint),
         row.fingerprint,
         pack_keys(&row.keys),
         &*row.content,
@@ -251,21 +250,34 @@ fn holds(text: &str) -> rusqlite::Result<Vec<Hold>> {
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(13, rusqlite::types::Type::Text, Box::new(error)))
 }
 
-/// A LUID as it is stored: a number where it is written like one, which makes rows small and comparing cheap.
-pub(super) struct Luid<'a>(pub(super) &'a str);
+/// A LUID as it is stored, in SQLite's order: a number where it is written like one, which makes rows small and comparing
+/// cheap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Luid<'a> {
+    Number(i64),
+    Text(&'a str),
+}
 
-impl ToSql for Luid<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let digits = self.0.as_bytes();
+impl<'a> Luid<'a> {
+    pub(super) fn of(luid: &'a str) -> Self {
         // Exactly one text per number: no sign, no zero in front.
-        let plain = match digits {
+        let plain = match luid.as_bytes() {
             [b'0'] => true,
             [b'1'..=b'9', rest @ ..] => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),
             _ => false,
         };
-        Ok(match self.0.parse() {
-            Ok(number) if plain => ToSqlOutput::Owned(Value::Integer(number)),
-            _ => ToSqlOutput::Borrowed(ValueRef::Text(digits)),
+        match luid.parse() {
+            Ok(number) if plain => Self::Number(number),
+            _ => Self::Text(luid),
+        }
+    }
+}
+
+impl ToSql for Luid<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Number(number) => ToSqlOutput::Owned(Value::Integer(*number)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
         })
     }
 }
@@ -376,7 +388,7 @@ mod tests {
             ("1e3", false),
             ("\u{663}", false),
         ] {
-            let luid = Luid(text);
+            let luid = Luid::of(text);
             let stored = luid.to_sql().unwrap();
             let value = match &stored {
                 ToSqlOutput::Owned(value) => ValueRef::from(value),
