@@ -10,6 +10,7 @@ pub mod changes;
 mod client;
 mod confirm;
 mod content;
+mod count;
 pub mod datastore;
 mod devinf;
 mod dimensions;

@@ -6,6 +6,7 @@
 
 use super::confirm::confirm;
 use super::content::render;
+use super::count::gave_all;
 use super::datastore::is_folder_type;
 use super::filtered::{all_changes, due, passes, shown};
 use super::folders::{Parent, Reach, UNPLACED, reach, was_moved};
@@ -20,19 +21,21 @@ use crate::sync::{Role, SyncType};
 use std::collections::HashMap;
 
 /// Rows looked at at a time.
-const PAGE: usize = 64;
+pub(super) const PAGE: usize = 64;
 
 /// Map entries counted at a time.
 const COUNTED: usize = 500;
 
 /// Fills the outbox with changes of one book; `true` when all of them are in.
 ///
-/// The caller has opened the Sync command. `pair.cursor` moves when the book's changes are all sent or on the ledger.
+/// The caller has opened the Sync command, and may know how many items [differ](super::count::differing). `pair.cursor` moves when the
+/// book's changes are all sent or on the ledger.
 pub(super) fn send(
     tx: &mut dyn Tx,
     open: &mut OpenBook<'_, '_>,
     pair: &mut PairRow,
     outbox: &mut Outbox,
+    differing: Option<u64>,
 ) -> Result<bool> {
     let (device, book) = (open.device, open.book());
     if !go_on(tx, open, outbox)? {
@@ -53,16 +56,21 @@ pub(super) fn send(
             }
             Position::Range(after) => {
                 let upto = open.state.upto;
-                let page = match open.sifts() {
-                    true => all_changes(tx, open, after, PAGE)?,
-                    false => tx.differences((device, book), open.state.epoch, after, upto, PAGE)?,
+                let (page, last) = match open.sifts() {
+                    true => (all_changes(tx, open, after, PAGE)?, false),
+                    false if differing == Some(0) || gave_all(open) => (Vec::new(), true),
+                    false => {
+                        let page = tx.differences((device, book), open.state.epoch, after, upto, PAGE)?;
+                        let last = page.len() < PAGE;
+                        (page, last)
+                    }
                 };
-                if page.is_empty() {
-                    open.state.position = Position::Since(upto);
-                    continue;
-                }
-                if !send_range(tx, open, outbox, page)? {
+                let last = last || page.is_empty();
+                if !page.is_empty() && !send_range(tx, open, outbox, page)? {
                     return Ok(false);
+                }
+                if last {
+                    open.state.position = Position::Since(upto);
                 }
             }
             Position::Since(after) => {
@@ -91,28 +99,8 @@ fn shows_all(open: &OpenBook<'_, '_>) -> bool {
     open.state.old_epoch.is_some() && (open.role == Role::Client || open.state.sync == SyncType::RefreshFromServer)
 }
 
-/// How many changes there will be, for NumberOfChanges (§3.9: progress only): those since the cursor, and what is sent
-/// again of what lies before it.
-pub(super) fn count(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, pair: &PairRow) -> Result<u64> {
-    let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
-    let start = range_start(open, pair);
-    let mut changes = tx.count_differences((device, book), epoch, start, open.state.upto)?;
-    let mut after = Guid(0);
-    loop {
-        let rows = tx.outgoing_page(device, book, after, PAGE)?;
-        let Some(last) = rows.last() else { return Ok(changes) };
-        after = last.guid;
-        let guids: Vec<Guid> = rows.iter().map(|row| row.guid).collect();
-        let entries = tx.maps_by_guid(device, book, epoch, &guids)?;
-        for ((row, item), entry) in rows.iter().zip(tx.items(book, &guids)?).zip(entries) {
-            let before = item.filter(|item| item.revision <= start && row.state != OutgoingState::Refused);
-            changes += u64::from(before.is_some_and(|item| due(open, &item, entry.as_ref()).is_some()));
-        }
-    }
-}
-
 /// In a sync of everything the old frontier means nothing, nor does it to a device with another filter than before.
-const fn range_start(open: &OpenBook<'_, '_>, pair: &PairRow) -> Revision {
+pub(super) const fn range_start(open: &OpenBook<'_, '_>, pair: &PairRow) -> Revision {
     if open.state.old_epoch.is_some() || open.state.refilter { Revision(0) } else { pair.cursor }
 }
 

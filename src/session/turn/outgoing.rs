@@ -2,11 +2,12 @@
 
 use super::{QUEUE_PAGE, Turn, broken};
 use crate::message::{Alert, AlertCode, Command, DevInf, Item, Location, Mem, Version};
+use crate::session::count::{count, differing};
 use crate::session::datastore;
 use crate::session::devinf;
 use crate::session::outbox::{Outbox, Queued};
 use crate::session::profile::ResumeObjects;
-use crate::session::send::{count, send};
+use crate::session::send::send;
 use crate::session::state::{Position, State, StoreState};
 use crate::store::{Result, StoreError, Token, Tx};
 
@@ -50,11 +51,12 @@ impl Turn {
         let sends = store.sync.sends(self.role);
         let (there, here) = (store.there.clone(), store.here.clone());
         self.open(store, |open, pair| {
-            let begins = wants_count && sends && open.state.position == Position::Start && !open.sifts();
-            let changes = if begins { Some(count(tx, open, pair)?) } else { None };
+            let begins = sends && open.state.position == Position::Start && !open.sifts();
+            let differing = if begins && wants_count { Some(differing(tx, open, pair)?) } else { None };
+            let changes = differing.map(|differing| count(tx, open, pair, differing)).transpose()?;
             let mem = open.state.own_room.map(|room| Mem { shared: false, free_mem: room.bytes, free_id: room.items });
             let Some(cmd) = outbox.open_sync(&there, &here, changes, mem).map_err(broken)? else { return Ok(false) };
-            let done = if sends { send(tx, open, pair, outbox)? } else { true };
+            let done = if sends { send(tx, open, pair, outbox, differing)? } else { true };
             // One that goes on from an earlier message and holds nothing says nothing.
             if outbox.close_sync(open.state.sync_msg == 0) {
                 if open.state.sync_msg != outbox.msg_id() {
