@@ -37,8 +37,16 @@ impl<'m> Overlay<'m> {
         let there = |old: &&MapRow| matches!(old.state, MapState::Live | MapState::SoftDeleted | MapState::Held);
         let old = self.old_entries.get(&*luid).filter(there);
         let old = old.filter(|old| !self.taken.contains(&old.guid)).cloned();
-        // An id of the old map with another card has the first claim on its own item, when all is known.
-        let claims = when == When::Arriving && full && old.is_some() && !open.state.forgot;
+        // An id of the old map with another card has the first claim on its own item, when all is known; of a peer that has
+        // forgotten what it was told, if the card is what the item once was.
+        let claims = match &old {
+            Some(old) if when == When::Arriving && full && open.state.forgot => {
+                old.view_fp != content.print && self.once_was(tx, open, old, &content)?.is_some()
+            }
+            Some(_) => when == When::Arriving && full,
+            None => false,
+        };
+        let forgotten = old.clone().filter(|_| open.state.forgot && when != When::Arriving);
         if let Some(old) = old
             && let Some(twin) = self.by_the_old_map(tx, open, old, &content, when)?
         {
@@ -61,6 +69,12 @@ impl<'m> Overlay<'m> {
             self.notice_elsewhere(open, guid)?;
             self.bind_twin(open, luid, guid, &content)?;
             return Ok(Outcome::Done(status(Twin::Exact)));
+        }
+        // What it certainly is goes before what it may be.
+        if let Some(old) = forgotten
+            && let Some(twin) = self.by_an_old_id(tx, open, &old, &heard(&old, content.clone()))?
+        {
+            return Ok(Outcome::Done(status(twin)));
         }
         if full && when == When::Arriving {
             if self.no_room_to_stage(open, content.len(), claims) {
@@ -160,7 +174,7 @@ impl<'m> Overlay<'m> {
             let lens = lens_after(&old, content, old.lens);
             self.bind_under(open, luid, guid, (agreed, old.view_fp, lens));
         } else if decides && open.state.forgot {
-            return self.by_an_old_id(tx, open, &old, content);
+            return Ok(self.as_it_once_was(tx, open, &old, content)?.then_some(Twin::Exact));
         } else if decides && self.edited_since(tx, open, &old, content)? {
             return Ok(Some(Twin::Strong));
         } else {
@@ -199,8 +213,7 @@ impl<'m> Overlay<'m> {
         old: &MapRow,
         content: &Content<'m>,
     ) -> Result<bool> {
-        let first = MapRow { agreed_revision: Revision(0), ..old.clone() };
-        let Some(revision) = self.revision_like(tx, open, &first, content)? else { return Ok(false) };
+        let Some(revision) = self.once_was(tx, open, old, content)? else { return Ok(false) };
         let lens = lens_after(old, content, open.state.lens);
         self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (revision, content.print, lens));
         open.state.received.matched += 1;
@@ -235,6 +248,18 @@ impl<'m> Overlay<'m> {
         }
         self.bind_under(open, luid, row.guid, (row.sent_revision, row.sent_view_fp, open.sent_lens(&row)));
         Ok(true)
+    }
+
+    /// The revision of which the item was just this.
+    fn once_was(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<Option<Revision>> {
+        let first = MapRow { agreed_revision: Revision(0), ..old.clone() };
+        self.revision_like(tx, open, &first, content)
     }
 
     /// Binds an id of the old map whose card was edited while anchors were lost; `false` if it is somebody else now.
@@ -280,8 +305,7 @@ impl<'m> Overlay<'m> {
         Ok(true)
     }
 
-    /// Binds an id again that was retired, if its item is here, has no other id, and the card can be an edit of it; for a peer
-    /// that has forgotten what it was told, if the card is what the item once was.
+    /// Binds an id again that was retired, if its item is here, has no other id, and the card can be an edit of it.
     pub(super) fn by_its_former_id(
         &mut self,
         tx: &mut dyn Tx,
@@ -295,7 +319,7 @@ impl<'m> Overlay<'m> {
                 && self.items.get(&old.guid).is_some_and(|item| !item.deleted)
         };
         match self.entries.get(luid).or_else(|| self.old_entries.get(luid)).filter(free).cloned() {
-            Some(old) if open.state.forgot => self.as_it_once_was(tx, open, &old, content),
+            Some(old) if open.state.forgot => Ok(self.by_an_old_id(tx, open, &old, content)?.is_some()),
             Some(old) => self.edited_since(tx, open, &old, content),
             None => Ok(false),
         }
