@@ -22,6 +22,8 @@ const HEARING: &str = "one-way-from-server";
 /// A request that is still on its way.
 pub(super) struct Packet {
     device: usize,
+    /// What its session asked for.
+    sync: SyncType,
     out: Outgoing,
 }
 
@@ -47,7 +49,7 @@ impl World<'_> {
         self.stir(None);
         self.stats.late += 1;
         let _ = self.post(&packet.out, node, None)?;
-        self.anchors(packet.device, None)
+        self.anchors(packet.device, packet.sync, true)
     }
 
     pub(super) fn turn(&mut self, number: usize, node: usize, wants: (SyncType, Sieve), trouble: Trouble) -> Outcome {
@@ -58,6 +60,7 @@ impl World<'_> {
         let device = &mut self.devices[number];
         let Some(talk) = device.talk.as_mut() else { return Ok(()) };
         let Some(out) = talk.client.outgoing() else { return self.ended(number) };
+        let sync = talk.sync;
         talk.calm &= !rough && !device.shaken && trouble == Trouble::None;
         self.stats.troubles += u64::from(trouble != Trouble::None);
         self.now = Timestamp(self.now.0 + i64::try_from(out.wait.as_millis()).unwrap_or(0));
@@ -78,10 +81,10 @@ impl World<'_> {
             }
             Trouble::DropRequest => return Ok(()),
             Trouble::Hold => {
-                self.late.push(Packet { device: number, out });
+                self.late.push(Packet { device: number, sync, out });
                 return Ok(());
             }
-            Trouble::Copy => self.late.push(Packet { device: number, out: out.clone() }),
+            Trouble::Copy => self.late.push(Packet { device: number, sync, out: out.clone() }),
             _ => {}
         }
         let cut = matches!(trouble, Trouble::CutRequest(_));
@@ -103,7 +106,8 @@ impl World<'_> {
             }
             answer = again;
         }
-        self.anchors(number, Some(number))?;
+        let complete = self.devices[number].talk.as_ref().is_none_or(|talk| talk.watch.complete(sync));
+        self.anchors(number, sync, complete)?;
         let (content_type, reply) = match answer {
             Ok(reply) => reply,
             Err(Refusal::Unavailable(_) | Refusal::Failed(_)) => return Ok(()),

@@ -8,7 +8,7 @@ use super::world::{Outcome, World};
 use crate::auth::Verifier;
 use crate::store::history::{At, HistoryError, restore_book};
 use crate::store::memory::MemoryStore;
-use crate::store::{AccountNo, BookRow, Guid, ItemRow, PairRow, Revision, Store, Verdict};
+use crate::store::{AccountNo, BookRow, Guid, ItemRow, MapRow, PairRow, Revision, Store, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -83,6 +83,12 @@ impl World<'_> {
         if unanchored {
             // Whose first sync has not ended, and who shows other cards under the same ids, may as well have edited them.
             self.model.lost(lost.clone());
+            // And so with what it had under an id before, whose delete it has not confirmed (seed 3048522).
+            let mut rows = self.mapped(number)?;
+            rows.retain(|row| !before.iter().any(|item| item.guid.0.to_string() == row.luid));
+            let items = book::items(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
+            let taken = items.iter().filter(|item| rows.iter().any(|row| row.guid == item.guid));
+            self.model.lost(taken.flat_map(|item| Face::read(&item.content).tokens));
         }
         self.model.lost(lost.filter(|token| !there.contains(token)));
         let (store, account) = self.place(Place::Device(number));
@@ -112,9 +118,8 @@ impl World<'_> {
         Ok(())
     }
 
-    /// A device whose first sync has not ended may show a card under an id that the server knows as another card's. There is no
-    /// anchor that would say that it is not an edit of that: so this may be lost, and the shown one be there as well.
-    fn mistaken(&mut self, number: usize, shown: &[ItemRow<'_>]) -> Outcome {
+    /// What the server knows by an id of the device.
+    fn mapped(&self, number: usize) -> Outcome<Vec<MapRow>> {
         let id = &self.devices[number].config.device_id;
         let rows = book::look(self.faults.as_ref(), self.account, |tx| {
             let Some(device) = tx.device(id)?.map(|row| row.device) else { return Ok(Vec::new()) };
@@ -124,7 +129,13 @@ impl World<'_> {
             rows.extend(tx.map_page(device, BOOK, pair.epoch + 1, Guid(0), usize::MAX)?);
             Ok(rows)
         });
-        let rows = rows.map_err(|error| self.misused(&error))?;
+        rows.map_err(|error| self.misused(&error))
+    }
+
+    /// A device whose first sync has not ended may show a card under an id that the server knows as another card's. There is no
+    /// anchor that would say that it is not an edit of that: so this may be lost, and the shown one be there as well.
+    fn mistaken(&mut self, number: usize, shown: &[ItemRow<'_>]) -> Outcome {
+        let rows = self.mapped(number)?;
         let there = book::items(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
         for row in rows {
             let mine = shown.iter().find(|item| item.guid.0.to_string() == row.luid);

@@ -81,7 +81,8 @@ impl World<'_> {
     }
 
     /// I6: when the server's anchors of a device moved, everything of that sync must be answered.
-    pub(super) fn anchors(&mut self, number: usize, talking: Option<usize>) -> Outcome {
+    /// `complete`: all that both ends have to say in it was seen.
+    pub(super) fn anchors(&mut self, number: usize, sync: SyncType, complete: bool) -> Outcome {
         let Device { config, sieve, anchor: known, .. } = &self.devices[number];
         let found = look(self.faults.as_ref(), self.account, |tx| {
             let Some(device) = tx.device(&config.device_id)? else { return Ok(None) };
@@ -102,14 +103,9 @@ impl World<'_> {
             Ok(Some((pair.peer_next, open, staged)))
         });
         let Some((anchor, open, staged)) = found.map_err(|error| self.misused(&error))? else { return Ok(()) };
-        let device = &mut self.devices[number];
-        device.anchor = anchor;
-        let complete = match (talking, &device.talk) {
-            (Some(_), Some(talk)) => talk.watch.complete(talk.sync),
-            _ => true,
-        };
+        self.devices[number].anchor = anchor;
         // A sync from the client only leaves what the server has to say as it is.
-        let mute = device.talk.as_ref().is_some_and(|talk| !talk.sync.sends(Role::Server));
+        let mute = !sync.sends(Role::Server);
         if (open > 0 && !mute) || staged > 0 || !complete {
             let what = format!("anchors moved with {open} unanswered and {staged} staged items; complete: {complete}");
             return Err(self.violation("I6", what));

@@ -31,6 +31,8 @@ pub(super) struct Model {
     tokens: BTreeMap<String, Fate>,
     /// Changes back to an earlier state that took tokens out and put none in: those in the card before and after.
     backs: Vec<(Vec<String>, Vec<String>)>,
+    /// Other changes that took tokens out, the same way.
+    others: Vec<(Vec<String>, Vec<String>)>,
     /// Cards that somebody left, copied or restored without any token.
     blank: usize,
 }
@@ -72,8 +74,9 @@ impl Model {
         }
         if left.is_some() {
             self.blank += usize::from(after.tokens.is_empty());
-            if back && !before.tokens.iter().all(|token| after.tokens.contains(token)) {
-                self.backs.push((before.tokens.clone(), after.tokens.clone()));
+            if !before.tokens.iter().all(|token| after.tokens.contains(token)) {
+                let list = if back { &mut self.backs } else { &mut self.others };
+                list.push((before.tokens.clone(), after.tokens.clone()));
             }
             return Vec::new();
         }
@@ -140,9 +143,14 @@ impl Model {
     }
 
     /// Cards that may be without any token. Of a card that two people changed back, each to what the other took out of it,
-    /// nothing of either is left: both edits are kept, and neither deleted it (seed 2017406).
+    /// nothing of either is left: both edits are kept, and neither deleted it (seed 2017406). So it is where only one changed
+    /// it back, and took out just what the other had put in (seed 3044445).
     fn may_be_blank(&self) -> usize {
         let mut left: Vec<_> = self.backs.iter().collect();
+        let mut others: Vec<_> = self.others.iter().collect();
+        let takes = |seen: &[String], kept: &[String], all: &[String]| {
+            all.iter().all(|token| seen.contains(token) && !kept.contains(token))
+        };
         let mut pairs = 0;
         while let Some((seen, kept)) = left.pop() {
             let other = left.iter().position(|(other_seen, other_kept)| {
@@ -151,6 +159,14 @@ impl Model {
             });
             if let Some(other) = other {
                 left.swap_remove(other);
+                pairs += 1;
+                continue;
+            }
+            let other = others.iter().position(|(other_seen, other_kept)| {
+                takes(seen, kept, other_kept) && takes(other_seen, other_kept, kept)
+            });
+            if let Some(other) = other {
+                others.swap_remove(other);
                 pairs += 1;
             }
         }
