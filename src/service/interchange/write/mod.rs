@@ -46,8 +46,10 @@ pub enum Target {
     Pdf(Layout),
 }
 
+type Made = fn() -> Option<Target>;
+
 /// What can be written besides tables in known layouts, by name.
-const NAMES: &[(&str, fn() -> Option<Target>)] = &[
+const NAMES: &[(&str, Made)] = &[
     ("vcard21", || Some(Target::Vcard(Version::V2_1))),
     ("vcard30", || Some(Target::Vcard(Version::V3_0))),
     ("vcard40", || Some(Target::Vcard(Version::V4_0))),
@@ -144,7 +146,7 @@ pub struct Writer<W: Write> {
 enum Out<W: Write> {
     Plain(W),
     #[cfg(feature = "documents")]
-    Document(office::Document<W>),
+    Document(Box<office::Document<W>>),
     /// Written when it is whole.
     #[cfg(feature = "documents")]
     List(W, Box<pdf::List>),
@@ -172,7 +174,7 @@ impl<W: Write> Writer<W> {
             }
             #[cfg(feature = "documents")]
             Target::Xlsx(layout) | Target::Ods(layout) | Target::Docx(layout) => {
-                let out = Out::Document(office::Document::new(out, &target, layout)?);
+                let out = Out::Document(Box::new(office::Document::new(out, &target, layout)?));
                 return Ok(Self { out, target, ldif, written: Written::default() });
             }
             #[cfg(feature = "documents")]

@@ -49,11 +49,7 @@ impl Document {
                             table.span = wide.saturating_sub(1).min(limits.columns);
                         }
                     }
-                    "pPr" => {
-                        if is_heading(&mut xml)? {
-                            document.text.push('\n');
-                        }
-                    }
+                    "pPr" => document.text.push_str(if is_heading(&mut xml)? { "\n" } else { "" }),
                     "t" => said = true,
                     "tab" => document.say(" "),
                     "br" | "cr" => document.say("\n"),
