@@ -29,6 +29,7 @@ impl Columns {
         let column = |(name, field): (&String, &Option<Field>)| Column {
             names: vec![name.clone()],
             fields: vec![field.clone().unwrap_or_else(|| Field::column(name))],
+            below: Vec::new(),
         };
         self.header.then(|| Layout {
             name: self.layout.clone(),
