@@ -11,7 +11,7 @@ use ureq::http::{Method, Request};
 /// The most that is taken of an answer, in bytes.
 const MOST: u64 = 1 << 20;
 
-pub struct Adapter {
+pub(crate) struct Adapter {
     agent: ureq::Agent,
     base: String,
     layout: Layout,
@@ -21,7 +21,7 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    pub fn new(address: SocketAddr, layout: Layout) -> Self {
+    pub(crate) fn new(address: SocketAddr, layout: Layout) -> Self {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
         Self { agent, base: format!("http://{address}"), layout, known: BTreeMap::new(), since: 0 }
     }
@@ -91,7 +91,7 @@ impl Adapter {
     fn written(&mut self, id: Option<&str>, answer: (u16, Value)) -> Result<Applied, String> {
         match answer {
             (200 | 201, said) => {
-                let id = id.or(said["id"].as_str()).ok_or("the customer system names no id")?.to_owned();
+                let id = id.or_else(|| said["id"].as_str()).ok_or("the customer system names no id")?.to_owned();
                 let version = said["version"].as_u64().ok_or("the customer system names no version")?;
                 self.known.insert(id.clone(), version);
                 Ok(Applied::Done(Entry { id, version: version.to_be_bytes().to_vec() }))

@@ -1,4 +1,5 @@
 //! A customer system: objects with versions, over HTTP and JSON, on loopback.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a program of its own: sockets and threads
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -18,12 +19,12 @@ struct Objects {
 }
 
 #[derive(Clone)]
-pub struct System {
+pub(crate) struct System {
     objects: Arc<Mutex<Objects>>,
     address: SocketAddr,
 }
 
-pub fn start() -> io::Result<System> {
+pub(crate) fn start() -> io::Result<System> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let system = System { objects: Arc::default(), address: listener.local_addr()? };
     let serving = system.clone();
@@ -46,17 +47,17 @@ impl Objects {
 }
 
 impl System {
-    pub const fn address(&self) -> SocketAddr {
+    pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Somebody at the system adds an object.
-    pub fn add(&self, object: &str) {
+    pub(crate) fn add(&self, object: &str) {
         drop(self.answer("POST", "/contacts", None, object));
     }
 
     /// Somebody at the system sets a field.
-    pub fn set(&self, id: &str, field: &str, value: &str) {
+    pub(crate) fn set(&self, id: &str, field: &str, value: &str) {
         let mut objects = self.objects();
         if let (Some((_, Some(object))), Ok(value)) =
             (objects.all.get(id).cloned(), serde_json::from_str::<Value>(value))
@@ -68,7 +69,7 @@ impl System {
     }
 
     /// All objects, a line each.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let objects = self.objects();
         objects.all.iter().filter_map(|(id, (_, object))| Some(format!("{id} {}\n", object.as_ref()?))).collect()
     }

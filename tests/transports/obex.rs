@@ -216,7 +216,7 @@ fn r6_a_server_that_is_the_obex_client_notifies_a_device_and_serves_it_over_the_
 fn r6_a_notification_is_pushed_and_what_refuses_it_is_told() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let place = Place::new();
-    let reception = place.reception.clone();
+    let reception = place.reception;
     // A server takes messages, and no notifications.
     let server = thread::spawn(move || obex::serve_stream(&mut Plain(theirs), &reception, false));
     let mut cable = ObexTransport::new(Box::new(Standing(Some(ours))), "obex:cable", ObexOptions::default());

@@ -252,9 +252,9 @@ impl<'m> Overlay<'m> {
 
     /// The revision of which the item was just this.
     fn once_was(
-        &mut self,
+        &self,
         tx: &mut dyn Tx,
-        open: &mut OpenBook<'_, 'm>,
+        open: &OpenBook<'_, 'm>,
         old: &MapRow,
         content: &Content<'m>,
     ) -> Result<Option<Revision>> {

@@ -116,13 +116,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(said) = args.targets.iter().find(|said| !sheets.iter().any(|sheet| sheet.is_meant(said))) {
         return Err(Failure::usage(format!("--as {said}: write FILE=TARGET, with a file that is among the documents")));
     }
-    let mut alerts = Alerts::read(&args.alert, &args.sender)?;
+    let alerts = Alerts::read(&args.alert, &args.sender)?;
     let mut teller = Teller { json: args.place.json, failed: false };
     if args.once {
-        once(&centre, &place, &mut sheets, &mut alerts, &mut teller)?;
+        once(&centre, &place, &mut sheets, &alerts, &mut teller)?;
         return if teller.failed { Err(Failure::told(Exit::Problems)) } else { Ok(()) };
     }
-    follow(args, &centre, &place, &mut sheets, &mut alerts, &mut teller)
+    follow(args, &centre, &place, &mut sheets, &alerts, &mut teller)
 }
 
 /// All ends in turn, until nothing is new.
@@ -130,7 +130,7 @@ fn once(
     centre: &Centre<'_>,
     place: &Place,
     sheets: &mut [Sheet],
-    alerts: &mut Alerts<'_>,
+    alerts: &Alerts<'_>,
     teller: &mut Teller,
 ) -> Result<()> {
     let begun = head(place)?;
@@ -153,7 +153,7 @@ fn follow(
     centre: &Centre<'_>,
     place: &Place,
     sheets: &mut [Sheet],
-    alerts: &mut Alerts<'_>,
+    alerts: &Alerts<'_>,
     teller: &mut Teller,
 ) -> Result<()> {
     let timing = Timing::default().quiet(Duration::from_millis(args.quiet));

@@ -21,8 +21,11 @@ pub struct Document<'d> {
     /// `None` until it is read, or written for the first time.
     rows: Option<Vec<Row>>,
     next: u64,
-    write: Box<dyn FnMut(&[u8]) -> Result<(), String> + 'd>,
+    write: Box<Write<'d>>,
 }
+
+/// Puts bytes in the document's place, or says why not.
+type Write<'d> = dyn FnMut(&[u8]) -> Result<(), String> + 'd;
 
 #[derive(Clone)]
 struct Row {
