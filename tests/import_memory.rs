@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Instant;
 use syncml::auth::Verifier;
 use syncml::message::Timestamp;
-use syncml::service::interchange::{Choice, Import, ReadOptions, read};
+use syncml::service::interchange::{Choice, Format, Import, ReadOptions, read};
 use syncml::store::sqlite::SqliteStore;
 use syncml::store::{AccountNo, BookNo, BookWriter, Draft, Store, Verdict};
 
@@ -82,7 +82,9 @@ fn imported(folder: &Path, rows: usize) -> usize {
     let (start, region, mut most) = (Instant::now(), Region::new(ALLOCATOR), 0);
     let mut choice = Choice::Overwrite;
     let mut import = Import::new(&store, account, BookNo::CONTACTS, Timestamp(1), &mut choice).unwrap();
-    let reading = read(File::open(name("csv")).unwrap(), &ReadOptions::default()).unwrap();
+    let mut options = ReadOptions::default();
+    options.format = Some(Format::Table);
+    let reading = read(File::open(name("csv")).unwrap(), &options).unwrap();
     for entry in reading.entries {
         assert!(import.put(entry.unwrap().card).unwrap());
         let now = region.change();
