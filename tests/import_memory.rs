@@ -58,13 +58,13 @@ fn card(at: usize) -> Vec<u8> {
 /// Of four rows two say what the book says, one something else, one is new.
 fn table(path: &Path, rows: usize) {
     let mut to = BufWriter::new(File::create(path).unwrap());
-    writeln!(to, "Name,Mobile,Work Phone,E-mail,Organization,Title\r").unwrap();
+    writeln!(to, "Name,Mobile,Work Phone,E-mail,Organization,Department,Title\r").unwrap();
     for at in 0..rows {
         let (who, title) =
             if at % 4 == 3 { (at + rows, "Cook") } else { (at, if at % 4 == 2 { "Captain" } else { "Cook" }) };
         writeln!(
             to,
-            "Ann Doe {who},+46 70 {who:07},+46 8 {who:07},ann.{who}@example.org,Example {},{title}\r",
+            "Ann Doe {who},+46 70 {who:07},+46 8 {who:07},ann.{who}@example.org,Example {},Sales,{title}\r",
             who % 97
         )
         .unwrap();
