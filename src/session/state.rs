@@ -235,6 +235,9 @@ pub(super) struct StoreState {
     pub seen_head: Revision,
     /// Client: the last Map sent – message, command, and the last item in it – while its Status is awaited.
     pub map_sent: Option<(u32, u32, Guid)>,
+    /// Client: the last item of a Map of which the server did not know the book; it is not told again in this session.
+    #[serde(default)]
+    pub map_refused: Guid,
     /// Items sent in this session that wait for their Status or Map.
     pub awaiting: i64,
     /// Whether the peer takes objects in chunks, and the largest it takes, in bytes.
@@ -399,6 +402,7 @@ impl StoreState {
             alone: false,
             seen_head: Revision(0),
             map_sent: None,
+            map_refused: Guid::default(),
             awaiting: 0,
             chunks: false,
             max_obj: None,

@@ -1,7 +1,8 @@
 //! Maps: which of the server's items became which of ours (§3.6).
 
 use super::step::Step;
-use crate::message::{Command, Location, Map, MapItem, Status};
+use crate::message::{Command, Location, Map, MapItem, Status, StatusCode};
+use crate::session::datastore::same_place;
 use crate::session::outbox::Outbox;
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::{broken, sent_ref};
@@ -22,6 +23,12 @@ impl Step<'_> {
             };
             // A server that knows nothing of the book, because the session is lost, has not heard it.
             if store.failed.is_some() {
+                continue;
+            }
+            // Nor has one that has lost the session and does not say so otherwise: it is told the next time.
+            if is_unheard(status, &store.there) {
+                store.map_refused = upto;
+                store.map_sent = None;
                 continue;
             }
             // Otherwise it has been told, whatever it says; should it have forgotten the item, it adds it again.
@@ -46,7 +53,7 @@ impl Step<'_> {
     pub(super) fn write_maps(&mut self, tx: &mut dyn Tx, outbox: &mut Outbox) -> Result<bool> {
         let device = self.turn.device;
         for store in self.state.stores.iter_mut().filter(|store| store.active()) {
-            let told = store.map_sent.map_or(Guid(0), |(_, _, upto)| upto);
+            let told = store.map_sent.map_or(store.map_refused, |(_, _, upto)| upto);
             // Before a sync of everything the server hears what the map before has to tell, or it could not know items
             // that were edited here since.
             let epoch = match store.old_epoch {
@@ -86,6 +93,11 @@ impl Step<'_> {
         }
         Ok(true)
     }
+}
+
+/// Whether a Status says of a whole Map that its book was not found, and not of some of its items.
+fn is_unheard(status: &Status<'_>, there: &str) -> bool {
+    status.code == StatusCode::NOT_FOUND && status.target_refs.iter().all(|target| same_place(target, there))
 }
 
 fn map_of(store: &StoreState, rows: &[MapRow]) -> Map<'static> {
