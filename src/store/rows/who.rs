@@ -74,7 +74,8 @@ pub struct DeviceRow {
     pub device: DeviceNo,
     /// Its id, as in the header's Source.
     pub device_id: String,
-    /// Its device information as a stand-alone XML document, if it sent one.
+    /// Its device information as a document that stands alone, in either encoding ([`decode_devinf`](crate::codec::decode_devinf)),
+    /// if it sent one.
     #[serde(with = "text::option")]
     pub devinf: Option<Vec<u8>>,
     /// The name of the profile rule in force.
