@@ -150,8 +150,12 @@ impl Server {
                 (device, None)
             } else {
                 match self.prove_again(asked, claim, account, device, &state) {
-                    Ok(proven) => match self.is_in_time(asked, account) {
-                        Ok(()) => proven,
+                    Ok((device, next)) => match self.is_in_time(asked, account) {
+                        Ok(()) => {
+                            // With the nonce for the next message.
+                            tx.put_device(&device)?;
+                            (device, next)
+                        }
                         Err(refusal) => {
                             outcome = Err(refusal);
                             return Ok(Verdict::Rollback);
