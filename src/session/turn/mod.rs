@@ -200,9 +200,14 @@ impl Turn {
     }
 
     /// Writes the pairs back that changed.
-    pub(super) fn put_pairs(&self, tx: &mut dyn Tx) -> Result<()> {
-        let mut changed = self.pairs.iter().filter(|(book, pair)| self.stored.get(book) != Some(pair));
-        changed.try_for_each(|(_, pair)| tx.put_pair(pair))
+    pub(super) fn put_pairs(&mut self, tx: &mut dyn Tx) -> Result<()> {
+        for (book, pair) in &self.pairs {
+            if self.stored.get(book) != Some(pair) {
+                tx.put_pair(pair)?;
+                self.stored.insert(*book, pair.clone());
+            }
+        }
+        Ok(())
     }
 }
 
