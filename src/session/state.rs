@@ -235,7 +235,7 @@ pub(super) struct StoreState {
     pub seen_head: Revision,
     /// Client: the last Map sent – message, command, and the last item in it – while its Status is awaited.
     pub map_sent: Option<(u32, u32, Guid)>,
-    /// Client: the last item of a Map of which the server did not know the book; it is not told again in this session.
+    /// Client: the last item of a Map that the server did not hear; it is not told again in this session.
     #[serde(default)]
     pub map_refused: Guid,
     /// Items sent in this session that wait for their Status or Map.

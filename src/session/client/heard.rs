@@ -125,10 +125,15 @@ impl Step<'_> {
                 _ => {}
             }
         }
-        message.body.iter().try_for_each(|command| match command {
-            Command::Status(status) if status.cmd == "Map" => self.take_map_status(tx, status),
-            _ => Ok(()),
-        })
+        let statuses = || {
+            message.body.iter().filter_map(|command| match command {
+                Command::Status(status) => Some(status),
+                _ => None,
+            })
+        };
+        let opened = statuses().any(|it| it.cmd == "SyncHdr" && it.code == StatusCode::AUTHENTICATED);
+        let mut of_maps = statuses().filter(|it| it.cmd == "Map");
+        of_maps.try_for_each(|status| self.take_map_status(tx, status, opened))
     }
 
     pub(super) fn take_syncs(&mut self, tx: &mut dyn Tx, message: &Message<'_>) -> Result<Vec<Queued>> {

@@ -2,7 +2,6 @@
 
 use super::step::Step;
 use crate::message::{Command, Location, Map, MapItem, Status, StatusCode};
-use crate::session::datastore::same_place;
 use crate::session::outbox::Outbox;
 use crate::session::state::{Package, StoreState};
 use crate::session::turn::{broken, sent_ref};
@@ -12,7 +11,8 @@ use crate::store::{Guid, MapRow, MapState, Result, Tx};
 const MAP_PAGE: usize = 1_000;
 
 impl Step<'_> {
-    pub(super) fn take_map_status(&mut self, tx: &mut dyn Tx, status: &Status<'_>) -> Result<()> {
+    /// `opened` is whether the answer let this session in, which it does once.
+    pub(super) fn take_map_status(&mut self, tx: &mut dyn Tx, status: &Status<'_>, opened: bool) -> Result<()> {
         let device = self.turn.device;
         let Some(sent_as) = sent_ref(status) else { return Ok(()) };
         for store in &mut self.state.stores {
@@ -25,8 +25,8 @@ impl Step<'_> {
             if store.failed.is_some() {
                 continue;
             }
-            // Nor has one that has lost the session and does not say so otherwise: it is told the next time.
-            if is_unheard(status, &store.there) {
+            // Nor has one that has lost the session and begun it anew with this message: it is told the next time.
+            if opened && status.code == StatusCode::NOT_FOUND {
                 store.map_refused = upto;
                 store.map_sent = None;
                 continue;
@@ -93,11 +93,6 @@ impl Step<'_> {
         }
         Ok(true)
     }
-}
-
-/// Whether a Status says of a whole Map that its book was not found, and not of some of its items.
-fn is_unheard(status: &Status<'_>, there: &str) -> bool {
-    status.code == StatusCode::NOT_FOUND && status.target_refs.iter().all(|target| same_place(target, there))
 }
 
 fn map_of(store: &StoreState, rows: &[MapRow]) -> Map<'static> {

@@ -194,9 +194,9 @@ impl Step<'_, '_> {
             let pairs: Vec<(&str, &str)> =
                 map.items.iter().map(|item| (&*item.target.uri, &*item.source.uri)).collect();
             let codes = self.turn.open(&mut self.state.stores[at], |open, _| take_map(tx, open, &pairs))?;
-            // A code other than this would be taken for one about the book.
-            if codes.iter().all(|code| *code == StatusCode::OK) {
-                let queued = whole(self.queued(index, StatusCode::OK));
+            if codes.windows(2).all(|pair| pair[0] == pair[1]) {
+                let code = codes.first().copied().unwrap_or(StatusCode::OK);
+                let queued = whole(self.queued(index, code));
                 self.answer(index, queued);
             } else {
                 for (item, code) in map.items.iter().zip(codes) {
