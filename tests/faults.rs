@@ -121,7 +121,7 @@ fn each_message(fault: Fault) {
         let device = device(&proxy);
         let mut options = options();
         if fault == Fault::Delay {
-            options.timeout = Duration::from_millis(250);
+            options.timeout = Duration::from_secs(1);
         }
         let first = sync(&device, options.clone());
         // The server may have begun a session for the first message, so that one is not repeated by itself.
