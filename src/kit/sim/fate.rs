@@ -4,11 +4,12 @@ use super::book::{self, BOOK, cards};
 use super::card::{Face, is_respelt};
 use super::schedule::{Fate, Place};
 use super::tap::{FaultStore, StoreFault};
-use super::world::{Outcome, World};
+use super::world::{Device, Outcome, World};
 use crate::auth::Verifier;
+use crate::message::{AlertCode, Version};
 use crate::store::history::{At, HistoryError, restore_book};
 use crate::store::memory::MemoryStore;
-use crate::store::{AccountNo, BookRow, Guid, ItemRow, MapRow, PairRow, Revision, Store, Verdict};
+use crate::store::{AccountNo, BookRow, Guid, ItemRow, MapRow, PairRow, Phase, Revision, Store, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -151,14 +152,21 @@ impl World<'_> {
     }
 
     /// Whether a device that is set back can be told from one that went on. One that is set back to where its anchor is good
-    /// went through its last sync, for all that anybody knows, and lost the last reply (DESIGN "Anchors"). Who does such a
-    /// thing has to ask for a slow sync, or to take another DeviceID. So nobody does here.
+    /// went through its last sync, for all that anybody knows, and lost the last reply (DESIGN "Anchors"). One that is set back
+    /// into a sync of everything that broke off, and has not ended since, goes on with it (225), and shows no anchor at all.
+    /// Who does such a thing has to ask for a slow sync, or to take another DeviceID. So nobody does here.
     fn can_be_told(&self, number: usize, backup: &MemoryStore) -> Outcome<bool> {
-        let config = &self.devices[number].config;
-        let here = self.pair(backup, self.devices[number].account, &config.server_uri)?.and_then(|pair| pair.own_next);
+        let Device { config, account, .. } = &self.devices[number];
+        let here = self.pair(backup, *account, &config.server_uri)?;
         let there = self.pair(self.faults.as_ref(), self.account, &config.device_id)?;
+        let broke_off = |pair: &PairRow| pair.phase != Phase::Idle && pair.sync_type == AlertCode::SLOW.0;
+        let goes_on = config.version == Version::V12 && here.as_ref().is_some_and(broke_off);
+        if goes_on && there.as_ref().is_some_and(broke_off) {
+            return Ok(false);
+        }
+        let shown = here.and_then(|pair| pair.own_next);
         let good = there.map_or([None, None], |pair| [pair.peer_next, pair.peer_prev]);
-        Ok(here.is_none() || !good.contains(&here))
+        Ok(shown.is_none() || !good.contains(&shown))
     }
 
     fn pair(&self, store: &dyn Store, account: AccountNo, peer: &str) -> Outcome<Option<PairRow>> {
