@@ -43,7 +43,13 @@ old() { (cd "$work/old" && RUSTC_BOOTSTRAP=1 cargo update -q -Z direct-minimal-v
 check "oldest dependencies" env CARGO_TARGET_DIR="$PWD/${CARGO_TARGET_DIR:-target}/oldest" bash -c "$(declare -f old); work=$work; old"
 
 if cargo deny --version >/dev/null 2>&1 || cargo install -q cargo-deny --locked; then
-  check "licences, flaws, sources" cargo deny check bans licenses sources advisories
+  check "licences, bans, sources" cargo deny check bans licenses sources
+  # The list of known flaws is a repository of its own.
+  if cargo deny fetch >/dev/null 2>&1; then
+    check "known flaws" cargo deny check advisories
+  else
+    echo "      no list of known flaws at hand"
+  fi
 else
   echo "      no cargo-deny at hand"
 fi
