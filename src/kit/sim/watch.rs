@@ -56,8 +56,11 @@ impl End {
         if self.last == bytes {
             return Ok(());
         }
-        bytes.clone_into(&mut self.last);
         let message: Message<'_> = decode(bytes, encoding, &Limits::default()).map_err(|error| error.to_string())?;
+        // Between an answer and its repetition another node may be too busy to look for it.
+        if message.body.iter().any(|command| matches!(command, Command::Sync(_))) {
+            bytes.clone_into(&mut self.last);
+        }
         for command in &message.body {
             let Command::Sync(sync) = command else { continue };
             let began = *self.began.get_or_insert(event);
