@@ -81,7 +81,7 @@ fn imported(folder: &Path, rows: usize) -> usize {
     drop(fs::write("/proc/self/clear_refs", "5"));
     let (start, region, mut most) = (Instant::now(), Region::new(ALLOCATOR), 0);
     let mut choice = Choice::Overwrite;
-    let mut import = Import::new(&store, account, BookNo::CONTACTS, Timestamp(1), &mut choice).unwrap();
+    let mut import = Import::builder(&store, account, BookNo::CONTACTS).begin(Timestamp(1), &mut choice).unwrap();
     let mut options = ReadOptions::default();
     options.format = Some(Format::Table);
     let reading = read(File::open(name("csv")).unwrap(), &options).unwrap();

@@ -104,8 +104,8 @@ fn contacts(args: &Args, store: &dyn Store, account: AccountNo, book: &BookKind)
     let files = files(book, &args.paths)?;
     let mut taken = Taken::default();
     let progress = Progress::new(args.place.json, None);
-    let begin = if args.dry_run { Import::rehearsed } else { Import::new };
-    let mut import = begin(store, account, book.book, now(), decide.as_mut())?;
+    let import = Import::builder(store, account, book.book).rehearse(args.dry_run);
+    let mut import = import.begin(now(), decide.as_mut())?;
     let (mut count, mut ended) = (0_u64, false);
     for path in files {
         ended |= !args.source.each(book, &path, &mut taken, &mut |card| {

@@ -30,7 +30,7 @@ pub use cells::LeftOut;
 pub use charset::{Decoded, detect};
 pub use error::{InterchangeError, Limits, Result};
 pub use field::{Field, MAX_NTH, NoField};
-pub use into::{Choice, Decide, Difference, Import, Imported};
+pub use into::{Choice, Decide, Difference, Import, ImportBuilder, Imported};
 pub use layout::{Layout, LayoutError};
 pub use read::{Entries, Entry, Format, ReadOptions, Reading, read};
 pub use record::{COLUMN, COLUMN_NAME};

@@ -117,80 +117,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Err(Failure::usage(format!("--as {said}: write FILE=TARGET, with a file that is among the documents")));
     }
     let alerts = Alerts::read(&args.alert, &args.sender)?;
-    let mut teller = Teller { json: args.place.json, failed: false };
+    let teller = Teller { json: args.place.json, failed: false };
+    let mut linker = Linker { centre, place: &place, sheets, alerts, teller };
     if args.once {
-        once(&centre, &place, &mut sheets, &alerts, &mut teller)?;
-        return if teller.failed { Err(Failure::told(Exit::Problems)) } else { Ok(()) };
+        linker.once()?;
+        return if linker.teller.failed { Err(Failure::told(Exit::Problems)) } else { Ok(()) };
     }
-    follow(args, &centre, &place, &mut sheets, &alerts, &mut teller)
+    linker.follow(Timing::default().quiet(Duration::from_millis(args.quiet)))
 }
 
-/// All ends in turn, until nothing is new.
-fn once(
-    centre: &Centre<'_>,
-    place: &Place,
-    sheets: &mut [Sheet],
-    alerts: &Alerts<'_>,
-    teller: &mut Teller,
-) -> Result<()> {
-    let begun = head(place)?;
-    for round in 0..ROUNDS {
-        let before = head(place)?;
-        for sheet in sheets.iter_mut() {
-            if round == 0 || !sheet.refuses() {
-                take_turn(centre, sheet, teller)?;
-            }
-        }
-        if head(place)? == before {
-            break;
-        }
-    }
-    alerts.send(place, begun, teller)
-}
-
-fn follow(
-    args: &Args,
-    centre: &Centre<'_>,
-    place: &Place,
-    sheets: &mut [Sheet],
-    alerts: &Alerts<'_>,
-    teller: &mut Teller,
-) -> Result<()> {
-    let timing = Timing::default().quiet(Duration::from_millis(args.quiet));
-    let (cancel, start) = (interrupted(), Instant::now());
-    let names: Vec<&str> = sheets.iter().map(Sheet::name).collect();
-    teller.tell(&json!({ "event": "linking", "ends": names }), &format!("linking {}", names.join(", ")));
-    let (mut seen, mut alerted) = (Revision(-1), head(place)?);
-    let mut paces = vec![Pace::Quiet; sheets.len()];
-    loop {
-        if cancel.is_suspending() {
-            teller.tell(&json!({ "event": "ended", "exit": 0 }), "ended");
-            return Ok(());
-        }
-        let now = start.elapsed();
-        let is_news = std::mem::replace(&mut seen, head(place)?) != seen;
-        for (sheet, pace) in sheets.iter_mut().zip(&mut paces) {
-            let looked = sheet.look();
-            if looked == Looked::Changed || (is_news && !sheet.refuses()) {
-                *pace = pace.noticed(now);
-            }
-        }
-        for (sheet, pace) in sheets.iter_mut().zip(&mut paces) {
-            if pace.due(&timing).is_none_or(|due| due > start.elapsed()) {
-                continue;
-            }
-            *pace = match take_turn(centre, sheet, teller)? {
-                Turn::Done => Pace::Quiet,
-                Turn::Again => pace.failed(start.elapsed(), &timing),
-            };
-        }
-        let settling = |pace: &Pace| matches!(pace, Pace::Settling { .. });
-        if !paces.iter().any(settling) && seen == head(place)? {
-            alerts.send(place, alerted, teller)?;
-            alerted = seen;
-        }
-        std::thread::sleep(ATTENTION.min(timing.quiet));
-    }
+/// The book, its ends, and who is told.
+struct Linker<'l> {
+    centre: Centre<'l>,
+    place: &'l Place,
+    sheets: Vec<Sheet>,
+    alerts: Alerts<'l>,
+    teller: Teller,
 }
 
 /// What became of a turn.
@@ -200,8 +142,66 @@ enum Turn {
     Again,
 }
 
-fn take_turn(centre: &Centre<'_>, sheet: &mut Sheet, teller: &mut Teller) -> Result<Turn> {
-    let turned = match sheet.turn(*centre) {
+impl Linker<'_> {
+    /// All ends in turn, until nothing is new.
+    fn once(&mut self) -> Result<()> {
+        let begun = head(self.place)?;
+        for round in 0..ROUNDS {
+            let before = head(self.place)?;
+            for sheet in &mut self.sheets {
+                if round == 0 || !sheet.refuses() {
+                    take_turn(self.centre, sheet, &mut self.teller)?;
+                }
+            }
+            if head(self.place)? == before {
+                break;
+            }
+        }
+        self.alerts.send(self.place, begun, &mut self.teller)
+    }
+
+    /// Each end when it or the book changed, until somebody ends it.
+    fn follow(&mut self, timing: Timing) -> Result<()> {
+        let (cancel, start) = (interrupted(), Instant::now());
+        let names: Vec<&str> = self.sheets.iter().map(Sheet::name).collect();
+        let event = json!({ "event": "linking", "ends": names });
+        self.teller.tell(&event, &format!("linking {}", names.join(", ")));
+        let (mut seen, mut alerted) = (Revision(-1), head(self.place)?);
+        let mut paces = vec![Pace::Quiet; self.sheets.len()];
+        loop {
+            if cancel.is_suspending() {
+                self.teller.tell(&json!({ "event": "ended", "exit": 0 }), "ended");
+                return Ok(());
+            }
+            let now = start.elapsed();
+            let is_news = std::mem::replace(&mut seen, head(self.place)?) != seen;
+            for (sheet, pace) in self.sheets.iter_mut().zip(&mut paces) {
+                let looked = sheet.look();
+                if looked == Looked::Changed || (is_news && !sheet.refuses()) {
+                    *pace = pace.noticed(now);
+                }
+            }
+            for (sheet, pace) in self.sheets.iter_mut().zip(&mut paces) {
+                if pace.due(&timing).is_none_or(|due| due > start.elapsed()) {
+                    continue;
+                }
+                *pace = match take_turn(self.centre, sheet, &mut self.teller)? {
+                    Turn::Done => Pace::Quiet,
+                    Turn::Again => pace.failed(start.elapsed(), &timing),
+                };
+            }
+            let settling = |pace: &Pace| matches!(pace, Pace::Settling { .. });
+            if !paces.iter().any(settling) && seen == head(self.place)? {
+                self.alerts.send(self.place, alerted, &mut self.teller)?;
+                alerted = seen;
+            }
+            std::thread::sleep(ATTENTION.min(timing.quiet));
+        }
+    }
+}
+
+fn take_turn(centre: Centre<'_>, sheet: &mut Sheet, teller: &mut Teller) -> Result<Turn> {
+    let turned = match sheet.turn(centre) {
         Ok(turned) => turned,
         Err(failure) if failure.exit() == Exit::Database => return Err(failure),
         Err(failure) => {

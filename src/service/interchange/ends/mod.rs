@@ -163,7 +163,8 @@ fn bring_in(
         return Ok(Imported::default());
     }
     let mut choice = options.choice;
-    let mut import = Import::by(&options.name, centre.store, centre.account, centre.book, now, &mut choice)?;
+    let import = Import::builder(centre.store, centre.account, centre.book).named(&options.name);
+    let mut import = import.begin(now, &mut choice)?;
     for entry in new {
         // What cannot be read is told when it is collected.
         if let Ok(Some(card)) = end.read(&entry.id) {

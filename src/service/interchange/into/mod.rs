@@ -142,82 +142,66 @@ struct Question {
     here: Vec<u8>,
 }
 
-impl<'i> Import<'i> {
-    /// Begins an import. The book's match index is made if it is not there yet.
+/// How an import begins: [`Import::builder`].
+#[derive(Clone, Copy)]
+pub struct ImportBuilder<'i> {
+    store: &'i dyn Store,
+    account: AccountNo,
+    book: BookNo,
+    name: &'i str,
+    rehearses: bool,
+}
+
+impl<'i> ImportBuilder<'i> {
+    /// The same, but nothing is written if `rehearses`: what it counts is what would be. Contacts of the file that are alike are
+    /// told by their match keys alone.
+    #[must_use]
+    pub const fn rehearse(self, rehearses: bool) -> Self {
+        Self { rehearses, ..self }
+    }
+
+    /// The same under another name in the history than `import`.
+    pub(super) const fn named(self, name: &'i str) -> Self {
+        Self { name, ..self }
+    }
+
+    /// Begins the import. The book's match index is made if it is not there yet.
     ///
     /// # Errors
     /// The store's own failure.
-    pub fn new(
-        store: &'i dyn Store,
-        account: AccountNo,
-        book: BookNo,
-        now: Timestamp,
-        decide: &'i mut dyn Decide,
-    ) -> Result<Self, StoreError> {
-        Self::by("import", store, account, book, now, decide)
-    }
-
-    /// The same under another name in the history.
-    pub(super) fn by(
-        name: &str,
-        store: &'i dyn Store,
-        account: AccountNo,
-        book: BookNo,
-        now: Timestamp,
-        decide: &'i mut dyn Decide,
-    ) -> Result<Self, StoreError> {
+    pub fn begin(self, now: Timestamp, decide: &'i mut dyn Decide) -> Result<Import<'i>, StoreError> {
+        let Self { store, account, book, name, rehearses } = self;
         let mut origin = None;
-        store.step(account, &mut |tx| {
-            origin = Some(local_origin(tx, name, now)?);
-            Ok(Verdict::Commit)
-        })?;
-        let mut import = Self::begin(store, account, book, now, decide);
-        import.origin = origin;
-        import.index()?;
-        Ok(import)
-    }
-
-    /// The same, but nothing is written: what it counts is what would be. Contacts of the file that are alike are told by their
-    /// match keys alone.
-    ///
-    /// # Errors
-    /// The store's own failure.
-    pub fn rehearsed(
-        store: &'i dyn Store,
-        account: AccountNo,
-        book: BookNo,
-        now: Timestamp,
-        decide: &'i mut dyn Decide,
-    ) -> Result<Self, StoreError> {
-        let mut import = Self::begin(store, account, book, now, decide);
-        import.dream = Some(Dream::default());
-        import.index()?;
-        Ok(import)
-    }
-
-    fn begin(
-        store: &'i dyn Store,
-        account: AccountNo,
-        book: BookNo,
-        now: Timestamp,
-        decide: &'i mut dyn Decide,
-    ) -> Self {
-        let rules = MatchRules::default();
-        let (waiting, done) = (Vec::new(), Imported::default());
-        Self {
+        if !rehearses {
+            store.step(account, &mut |tx| {
+                origin = Some(local_origin(tx, name, now)?);
+                Ok(Verdict::Commit)
+            })?;
+        }
+        let import = Import {
             store,
             account,
             book,
             now,
             decide,
-            rules,
-            origin: None,
-            dream: None,
-            waiting,
+            rules: MatchRules::default(),
+            origin,
+            dream: rehearses.then(Dream::default),
+            waiting: Vec::new(),
             bytes: 0,
-            done,
+            done: Imported::default(),
             ended: false,
-        }
+        };
+        import.index()?;
+        Ok(import)
+    }
+}
+
+impl<'i> Import<'i> {
+    /// An import into a book of an account, which is still to [begin](ImportBuilder::begin).
+    #[must_use]
+    pub const fn builder(store: &'i dyn Store, account: AccountNo, book: BookNo) -> ImportBuilder<'i> {
+        ImportBuilder { store, account, book, name: "import", rehearses: false }
     }
 
     /// Match keys find candidates only where all are indexed.

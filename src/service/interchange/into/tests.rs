@@ -16,7 +16,7 @@ fn store() -> (MemoryStore, AccountNo) {
 }
 
 fn import(store: &MemoryStore, account: AccountNo, cards: &[&str], decide: &mut dyn Decide) -> (Imported, bool) {
-    let mut import = Import::new(store, account, BookNo::CONTACTS, Timestamp(1), decide).unwrap();
+    let mut import = Import::builder(store, account, BookNo::CONTACTS).begin(Timestamp(1), decide).unwrap();
     for lines in cards {
         import.put(card(lines)).unwrap();
     }
