@@ -3,9 +3,10 @@
 use super::peer::{PeerKey, peer_key};
 use crate::message::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Counts failures per (name, address), to slow down who guesses. One that is guessed at from elsewhere is not locked
-/// out. In memory only, and of one node.
+/// out. In memory only, and of one node; all who ask for the same secrets share one.
 ///
 /// A credential that was refused and comes again is no further guess: a device whose answers get lost shows the digest of
 /// the same stale nonce at each new start. After [`FREE`](Self::FREE) failures the next attempt has to wait a second, then two, four … up to
@@ -13,8 +14,20 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub struct Attempts {
     capacity: usize,
+    counted: Mutex<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
     entries: BTreeMap<PeerKey, Entry>,
     by_age: BTreeSet<(Timestamp, PeerKey)>,
+}
+
+impl Default for Attempts {
+    /// Of 10,000 pairs.
+    fn default() -> Self {
+        Self::new(10_000)
+    }
 }
 
 impl Attempts {
@@ -30,39 +43,79 @@ impl Attempts {
     /// Remembers at most `capacity` pairs, about 200 octets each; the one that failed longest ago makes room.
     #[must_use]
     pub const fn new(capacity: usize) -> Self {
-        Self { capacity, entries: BTreeMap::new(), by_age: BTreeSet::new() }
+        Self { capacity, counted: Mutex::new(Counted { entries: BTreeMap::new(), by_age: BTreeSet::new() }) }
     }
 
     /// How many seconds this pair has still to wait, if any. `name` is what the peer claims: user, account or device id.
     #[must_use]
     pub fn wait(&self, name: &str, address: &str, now: Timestamp) -> Option<i64> {
-        let entry = self.entries.get(&peer_key(&[name.as_bytes(), address.as_bytes()]))?;
+        self.counted().wait(&pair(name, address), now)
+    }
+
+    /// A credential was checked and found wrong. `credential`: its bytes, of which a digest is kept.
+    pub fn failed(&self, name: &str, address: &str, credential: &[u8], now: Timestamp) {
+        self.counted().failed(pair(name, address), credential, now, self.capacity);
+    }
+
+    /// A credential was good: earlier failures of the pair are forgotten.
+    pub fn succeeded(&self, name: &str, address: &str) {
+        self.counted().remove(&pair(name, address));
+    }
+
+    /// Has a credential checked, and counts what comes out. One after the other, so that no guesses overtake another.
+    ///
+    /// # Errors
+    /// The seconds that the pair has still to wait; nothing was checked then.
+    pub fn check(
+        &self,
+        (name, address): (&str, &str),
+        credential: &[u8],
+        now: Timestamp,
+        is_good: impl FnOnce() -> bool,
+    ) -> Result<bool, i64> {
+        let (mut counted, pair) = (self.counted(), pair(name, address));
+        if let Some(seconds) = counted.wait(&pair, now) {
+            return Err(seconds);
+        }
+        let good = is_good();
+        match good {
+            true => drop(counted.remove(&pair)),
+            false => counted.failed(pair, credential, now, self.capacity),
+        }
+        Ok(good)
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pair(name: &str, address: &str) -> PeerKey {
+    peer_key(&[name.as_bytes(), address.as_bytes()])
+}
+
+impl Counted {
+    fn wait(&self, pair: &PeerKey, now: Timestamp) -> Option<i64> {
+        let entry = self.entries.get(pair)?;
         // A clock set back must not make the wait longer.
         let since = now.0.saturating_sub(entry.last.0).max(0);
         let left = entry.wait_seconds() * 1000 - since;
         (left > 0).then(|| (left + 999) / 1000)
     }
 
-    /// A credential was checked and found wrong. `credential`: its bytes, of which a digest is kept.
-    pub fn failed(&mut self, name: &str, address: &str, credential: &[u8], now: Timestamp) {
+    fn failed(&mut self, pair: PeerKey, credential: &[u8], now: Timestamp, capacity: usize) {
         self.expire(now);
         let guess = peer_key(&[credential]);
-        let key = peer_key(&[name.as_bytes(), address.as_bytes()]);
-        if self.entries.get(&key).is_some_and(|entry| entry.guess == guess) {
+        if self.entries.get(&pair).is_some_and(|entry| entry.guess == guess) {
             return;
         }
-        let failures = self.remove(&key).map_or(0, |entry| entry.failures);
-        while self.entries.len() >= self.capacity {
+        let failures = self.remove(&pair).map_or(0, |entry| entry.failures);
+        while self.entries.len() >= capacity {
             let Some((_, oldest)) = self.by_age.first().copied() else { return };
             self.remove(&oldest);
         }
-        self.entries.insert(key, Entry { failures: failures.saturating_add(1), last: now, guess });
-        self.by_age.insert((now, key));
-    }
-
-    /// A credential was good: earlier failures of the pair are forgotten.
-    pub fn succeeded(&mut self, name: &str, address: &str) {
-        self.remove(&peer_key(&[name.as_bytes(), address.as_bytes()]));
+        self.entries.insert(pair, Entry { failures: failures.saturating_add(1), last: now, guess });
+        self.by_age.insert((now, pair));
     }
 
     fn remove(&mut self, key: &PeerKey) -> Option<Entry> {
@@ -73,7 +126,7 @@ impl Attempts {
 
     fn expire(&mut self, now: Timestamp) {
         while let Some(&(last, key)) = self.by_age.first() {
-            if now.0.saturating_sub(last.0) < Self::FORGET_SECONDS * 1000 {
+            if now.0.saturating_sub(last.0) < Attempts::FORGET_SECONDS * 1000 {
                 break;
             }
             self.remove(&key);
@@ -103,18 +156,18 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
     /// Another guess each time.
-    fn fail(attempts: &mut Attempts, name: &str, address: &str, now: Timestamp) {
-        let guess = attempts.entries.values().map(|entry| entry.failures).sum::<u32>();
+    fn fail(attempts: &Attempts, name: &str, address: &str, now: Timestamp) {
+        let guess = attempts.counted().entries.values().map(|entry| entry.failures).sum::<u32>();
         attempts.failed(name, address, &guess.to_be_bytes(), now);
     }
 
     #[test]
     fn waits_double_after_the_free_ones() {
-        let mut attempts = Attempts::new(10);
+        let attempts = Attempts::new(10);
         assert_eq!(attempts.wait("alice", "::1", NOW), None);
         let waits: Vec<_> = (0..16)
             .map(|_| {
-                fail(&mut attempts, "alice", "::1", NOW);
+                fail(&attempts, "alice", "::1", NOW);
                 attempts.wait("alice", "::1", NOW).unwrap_or(0)
             })
             .collect();
@@ -123,26 +176,26 @@ mod tests {
 
     #[test]
     fn waits_pass_and_are_forgotten() {
-        let mut attempts = Attempts::new(10);
+        let attempts = Attempts::new(10);
         for _ in 0..7 {
-            fail(&mut attempts, "alice", "::1", NOW);
+            fail(&attempts, "alice", "::1", NOW);
         }
         for (milliseconds, wait) in
             [(0, Some(2)), (1, Some(2)), (1000, Some(1)), (1999, Some(1)), (2000, None), (-60_000, Some(2))]
         {
             assert_eq!(attempts.wait("alice", "::1", Timestamp(NOW.0 + milliseconds)), wait, "{milliseconds}");
         }
-        fail(&mut attempts, "alice", "::1", NOW.plus_seconds(3599));
+        fail(&attempts, "alice", "::1", NOW.plus_seconds(3599));
         assert_eq!(attempts.wait("alice", "::1", NOW.plus_seconds(3599)), Some(4));
-        fail(&mut attempts, "alice", "::1", NOW.plus_seconds(3599 + 3600));
+        fail(&attempts, "alice", "::1", NOW.plus_seconds(3599 + 3600));
         assert_eq!(attempts.wait("alice", "::1", NOW.plus_seconds(3599 + 3600)), None);
     }
 
     #[test]
     fn a_long_wait_is_not_outlived_by_a_clock_that_jumps() {
-        let mut attempts = Attempts::new(10);
+        let attempts = Attempts::new(10);
         for _ in 0..40 {
-            fail(&mut attempts, "alice", "::1", NOW);
+            fail(&attempts, "alice", "::1", NOW);
         }
         assert_eq!(attempts.wait("alice", "::1", Timestamp(i64::MIN)), Some(300));
         assert_eq!(attempts.wait("alice", "::1", Timestamp(i64::MAX)), None);
@@ -150,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_same_credential_again_is_no_further_guess() {
-        let mut attempts = Attempts::new(10);
+        let attempts = Attempts::new(10);
         for credential in [b"a", b"a", b"b", b"b", b"c", b"d", b"e", b"e"] {
             attempts.failed("alice", "::1", credential, NOW);
         }
@@ -161,9 +214,9 @@ mod tests {
 
     #[test]
     fn pairs_are_apart() {
-        let mut attempts = Attempts::new(10);
+        let attempts = Attempts::new(10);
         for _ in 0..6 {
-            fail(&mut attempts, "alice", "::1", NOW);
+            fail(&attempts, "alice", "::1", NOW);
         }
         for (name, address, wait) in
             [("alice", "::1", Some(1)), ("alice", "::2", None), ("bob", "::1", None), ("alice:", ":1", None)]
@@ -172,26 +225,30 @@ mod tests {
         }
         attempts.succeeded("alice", "::1");
         assert_eq!(attempts.wait("alice", "::1", NOW), None);
-        assert!(attempts.by_age.is_empty());
+        assert!(attempts.counted().by_age.is_empty());
     }
 
     #[test]
     fn full_it_forgets_the_oldest() {
-        let mut attempts = Attempts::new(3);
+        let attempts = Attempts::new(3);
         for (step, name) in ["a", "b", "c", "a", "d"].into_iter().enumerate() {
             for _ in 0..6 {
-                fail(&mut attempts, name, "::1", NOW.plus_seconds(i64::try_from(step).unwrap()));
+                fail(&attempts, name, "::1", NOW.plus_seconds(i64::try_from(step).unwrap()));
             }
         }
         let later = NOW.plus_seconds(4);
         let known = ["a", "b", "c", "d"]
-            .map(|name| attempts.entries.contains_key(&super::peer_key(&[name.as_bytes(), b"::1"])));
+            .map(|name| attempts.counted().entries.contains_key(&super::peer_key(&[name.as_bytes(), b"::1"])));
         assert_eq!(known, [true, false, true, true]);
-        assert_eq!((attempts.entries.len(), attempts.by_age.len()), (3, 3));
+        let sizes = |attempts: &Attempts| {
+            let counted = attempts.counted();
+            (counted.entries.len(), counted.by_age.len())
+        };
+        assert_eq!(sizes(&attempts), (3, 3));
         // 12 failures, the last a second ago.
         assert_eq!(attempts.wait("a", "::1", later), Some(63));
-        let mut nothing = Attempts::new(0);
+        let nothing = Attempts::new(0);
         nothing.failed("a", "::1", b"x", NOW);
-        assert!(nothing.entries.is_empty() && nothing.by_age.is_empty());
+        assert_eq!(sizes(&nothing), (0, 0));
     }
 }

@@ -1,8 +1,9 @@
 //! Signing in, and what who is not signed in, or somebody else, gets.
 
 use super::browser::Browser;
-use super::program::{PASSWORD, World, run, set};
+use super::program::{PASSWORD, World, card, run, set};
 use super::{guid, synced, world};
+use syncml::auth::Attempts;
 
 #[test]
 fn b9_signing_in_and_out() {
@@ -80,6 +81,21 @@ fn b9_guesses_are_slowed_down() {
     }
     let page = browser.sign_in("ada", PASSWORD);
     assert_eq!((page.status, page.header("retry-after")), (429, Some("1")), "{}", page.body);
+}
+
+#[test]
+fn b9_guesses_at_the_page_and_by_a_device_count_together() {
+    let world = world();
+    world.write("phone/a.vcf", &card("Ann", "TEL:5550001\r\n"));
+    for guess in 0..3 {
+        world.write("guess", &format!("guess {guess}\n"));
+        let mut command = world.sync("phone");
+        assert_eq!(run(command.arg("--password-file").arg(world.path("guess"))).0, 4, "refused");
+    }
+    let mut browser = Browser::new(&world);
+    let left = (3..=Attempts::FREE).take_while(|guess| browser.sign_in("ada", &format!("guess {guess}")).status == 401);
+    assert!(left.count() <= 3);
+    assert_eq!(browser.sign_in("ada", PASSWORD).status, 429);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
+use syncml::auth::Attempts;
 use syncml::service::console;
 use syncml::service::control::Desk;
 use syncml::session::{Host, Report, Server, ServerConfig, ServerIdentity, Speaker};
@@ -120,14 +121,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     config.max_obj_size = args.max_obj_size;
     config.profiles = args.profiles.read()?.treat(args.treatment.read());
     let store = args.db.create()?;
-    let json = args.json;
+    let (json, attempts) = (args.json, Arc::<Attempts>::default());
     let mut options = Options::default();
     args.limits.apply(&mut config, &mut options);
     options.protected = args.behind_tls;
     options.address_header.clone_from(&args.address_header);
     options.grace = Duration::from_secs(args.grace);
     options.on_report = Some(Arc::new(move |report: &Report| tell(report, json)));
-    options.beside = args.console.then(|| console::router(store.clone(), &options));
+    options.beside = args.console.then(|| console::router(store.clone(), attempts.clone(), &options));
     let also = args.beside.open(args.behind_tls, options.grace)?;
     let places = also.places();
     let announce = |address: SocketAddr, watching: Option<SocketAddr>| {
@@ -148,7 +149,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let host = Arc::new(Own(own));
     let serving = |config| -> Result<Server> {
-        Ok(Server::new(store.clone(), config)?.with_host(host.clone()).with_errands(Arc::new(Desk)))
+        Ok(Server::new(store.clone(), config)?
+            .with_host(host.clone())
+            .with_attempts(attempts.clone())
+            .with_errands(Arc::new(Desk)))
     };
     let letters = args.beside.for_letters(&config).map(serving).transpose()?;
     let job = Job {

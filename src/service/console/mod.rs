@@ -36,6 +36,7 @@ use self::form::{Fields, cookie};
 use self::html::ROOT;
 use self::phrases::Language;
 use self::session::Door;
+use crate::auth::Attempts;
 use crate::message::Timestamp;
 use crate::store::Store;
 use crate::transport::http::now;
@@ -57,11 +58,12 @@ const LARGEST_FORM: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A router for what is below `/console`, over the store that the server serves; to be put into [`Options::beside`] of the
-/// options given, which say who is behind TLS and whose request it is.
+/// options given, which say who is behind TLS and whose request it is. `attempts` is where the server counts failed credentials
+/// ([`Server::with_attempts`](crate::session::Server::with_attempts)), so that who guesses here and there is slowed down once.
 ///
 /// Without TLS only this machine itself is served.
-pub fn router(store: Arc<dyn Store>, options: &Options) -> Router {
-    let console = Arc::new(Console { door: Door::new(store), options: options.clone() });
+pub fn router(store: Arc<dyn Store>, attempts: Arc<Attempts>, options: &Options) -> Router {
+    let console = Arc::new(Console { door: Door::new(store, attempts), options: options.clone() });
     let paths = [ROOT.to_owned(), format!("{ROOT}/"), format!("{ROOT}/{{*rest}}")];
     paths.iter().fold(Router::new(), |router, path| router.route(path, any(handle))).with_state(console)
 }

@@ -187,7 +187,7 @@ mod tests {
             foreign: false,
             numbers: Vec::new(),
         };
-        let door = Door::new(Arc::new(MemoryStore::new([1; 32])));
+        let door = Door::new(Arc::new(MemoryStore::new([1; 32])), Arc::default());
         answer(&door, asked, b"").into_response().status().as_u16()
     }
 

@@ -12,7 +12,7 @@ use crate::store::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
@@ -22,8 +22,6 @@ pub(super) const REST: i64 = 30 * 60;
 pub(super) const LONGEST: i64 = 12 * 60 * 60;
 /// Sessions of one account; one more ends the others.
 const MOST: u64 = 20;
-/// Pairs of name and address whose failures are counted.
-const COUNTED: usize = 10_000;
 /// No session of a device has this version, nor is one of these taken for a device's.
 const STATE_VERSION: i64 = -1;
 /// The name under which the page writes, in the history.
@@ -161,12 +159,12 @@ struct State {
 /// Where sessions begin and end.
 pub(super) struct Door {
     store: Arc<dyn Store>,
-    attempts: Mutex<Attempts>,
+    attempts: Arc<Attempts>,
 }
 
 impl Door {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, attempts: Mutex::new(Attempts::new(COUNTED)) }
+    pub(super) const fn new(store: Arc<dyn Store>, attempts: Arc<Attempts>) -> Self {
+        Self { store, attempts }
     }
 
     #[cfg(test)]
@@ -182,20 +180,15 @@ impl Door {
         address: &str,
         now: Timestamp,
     ) -> Result<std::result::Result<String, Denied>> {
-        // Asked before, as the store may take its time; and held while it is decided, so that no guesses overtake another.
+        // Asked before, as the store may take its time.
         let login = self.store.directory().login(name)?;
-        {
-            let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(seconds) = attempts.wait(name, address, now) {
-                return Ok(Err(Denied::Wait(seconds)));
-            }
-            let presented = Presented::Basic { user: name.to_owned(), password: Secret::new(password.to_owned()) };
-            let verifiers: Vec<_> = login.iter().map(|login| login.verifier.clone()).collect();
-            if verify(&presented, &verifiers, &[]).is_none() {
-                attempts.failed(name, address, password.as_bytes(), now);
-                return Ok(Err(Denied::Wrong));
-            }
-            attempts.succeeded(name, address);
+        let presented = Presented::Basic { user: name.to_owned(), password: Secret::new(password.to_owned()) };
+        let verifiers: Vec<_> = login.iter().map(|login| login.verifier.clone()).collect();
+        let is_good = || verify(&presented, &verifiers, &[]).is_some();
+        match self.attempts.check((name, address), password.as_bytes(), now, is_good) {
+            Err(seconds) => return Ok(Err(Denied::Wait(seconds))),
+            Ok(false) => return Ok(Err(Denied::Wrong)),
+            Ok(true) => {}
         }
         let Some(login) = login else { return Ok(Err(Denied::Wrong)) };
         self.begin(name, &login, now).map(Ok)
@@ -307,7 +300,7 @@ mod tests {
             let secret = Secret::new(format!("{name}'s"));
             store.directory().put_login(name, &Verifier::md5(name, &secret)).unwrap();
         }
-        Door::new(store)
+        Door::new(store, Arc::default())
     }
 
     fn cookie(door: &Door) -> String {

@@ -16,7 +16,6 @@ use crate::session::state::State;
 use crate::store::{
     AccountNo, AuditRow, DeviceNo, DeviceRow, SessionKey, SessionRow, StoreError, Token, Tx, Verdict, audit,
 };
-use std::sync::PoisonError;
 
 impl Server {
     pub(super) fn admit(&self, asked: &Asked<'_>, limits: &Limits) -> Result<Admission, Refusal> {
@@ -58,15 +57,13 @@ impl Server {
         let name = claim.presented.suspect();
         let address = asked.request.address.unwrap_or_default();
         let now = asked.request.now;
-        let attempts = || self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         let admission = look()?;
         match &admission {
             Admission::Refused(StatusCode::INVALID_CREDENTIALS, _) => {
-                let mut attempts = attempts();
-                attempts.failed(name, address, asked.credential(), now);
-                asked.note_wait(attempts.wait(name, address, now));
+                self.attempts.failed(name, address, asked.credential(), now);
+                asked.note_wait(self.attempts.wait(name, address, now));
             }
-            Admission::Reply(_) => attempts().succeeded(name, address),
+            Admission::Reply(_) => self.attempts.succeeded(name, address),
             Admission::Refused(..) => {}
         }
         Ok(admission)
@@ -74,8 +71,7 @@ impl Server {
 
     fn is_slowed(&self, asked: &Asked<'_>, claim: &Claim<'_>) -> bool {
         let address = asked.request.address.unwrap_or_default();
-        let attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        attempts.wait(claim.presented.suspect(), address, asked.request.now).is_some()
+        self.attempts.wait(claim.presented.suspect(), address, asked.request.now).is_some()
     }
 
     /// The session named by the URL that the message was posted to, or by the address it gives as its target.

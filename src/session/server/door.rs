@@ -10,7 +10,6 @@ use crate::session::state::Package;
 use crate::session::trust::Wanted;
 use crate::session::{Host, ServerIdentity, Speaker};
 use crate::store::{AccountNo, BookNo};
-use std::sync::{Mutex, PoisonError};
 
 /// Credentials of a book asked for in one session at most, and proofs of this server given.
 const MAX_ASKED: u32 = 5;
@@ -24,7 +23,7 @@ pub(super) struct Door<'s> {
     policy: Policy,
     transport: Transport,
     account: AccountNo,
-    attempts: &'s Mutex<Attempts>,
+    attempts: &'s Attempts,
     address: &'s str,
 }
 
@@ -108,17 +107,17 @@ impl Step<'_, '_> {
     fn is_good(&self, presented: &Presented<'_>, octets: &[u8], verifier: Verifier, book: BookNo) -> bool {
         let Door { policy, transport, account, address, .. } = self.door;
         let name = format!("book {book} of account {account}");
-        let attempts = || self.door.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.state.trust.tries(book) > MAX_ASKED || attempts().wait(&name, address, self.now).is_some() {
+        let attempts = self.door.attempts;
+        if self.state.trust.tries(book) > MAX_ASKED || attempts.wait(&name, address, self.now).is_some() {
             return false;
         }
         let candidates = self.door.keys.candidates(&self.place(book), 0, None, self.now);
         let good = verify(presented, &[verifier], &candidates.as_slices()).is_some()
             && policy.for_book().accepts(presented.scheme(), transport);
         if good {
-            attempts().succeeded(&name, address);
+            attempts.succeeded(&name, address);
         } else {
-            attempts().failed(&name, address, octets, self.now);
+            attempts.failed(&name, address, octets, self.now);
         }
         good
     }

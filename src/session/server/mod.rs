@@ -34,9 +34,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use thiserror::Error;
 
-/// Names and addresses whose failures are remembered.
-const ATTEMPTS: usize = 10_000;
-
 /// Devices, and addresses, whose messages are counted.
 const BUCKETS: usize = 50_000;
 
@@ -276,7 +273,7 @@ pub struct Server {
     store: Arc<dyn Store>,
     config: ServerConfig,
     keys: Keychain,
-    attempts: Mutex<Attempts>,
+    attempts: Arc<Attempts>,
     host: Arc<dyn Host>,
     errands: Option<Arc<dyn Errands>>,
     busy: Mutex<Busy>,
@@ -303,7 +300,7 @@ impl Server {
             store,
             config,
             keys,
-            attempts: Mutex::new(Attempts::new(ATTEMPTS)),
+            attempts: Arc::default(),
             host: Arc::new(()),
             errands: None,
             busy: Mutex::new(Busy::No),
@@ -318,6 +315,14 @@ impl Server {
     #[must_use]
     pub fn with_host(mut self, host: Arc<dyn Host>) -> Self {
         self.host = host;
+        self
+    }
+
+    /// The same server, counting failed credentials where others do who let in the same people: another server of the store, or
+    /// the page.
+    #[must_use]
+    pub fn with_attempts(mut self, attempts: Arc<Attempts>) -> Self {
+        self.attempts = attempts;
         self
     }
 
