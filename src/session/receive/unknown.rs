@@ -1,20 +1,65 @@
 //! A change under an id that the map in force has not: whom it may mean.
 
-use super::agreement::Meant;
-use super::conflict::Claim;
-use super::decide::item_now;
 use super::overlay::{Overlay, nothing_to_match};
-use super::place::{heard, lens_after};
-use super::{Key, MAX_CANDIDATES, OpenBook, Outcome, Received, When, own_entry};
-use crate::contact::identity::may_be_an_edit;
+use super::place::heard;
+use super::{Key, OpenBook, Outcome, Place, Received, When, own_entry};
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder};
 use crate::session::folders::UNPLACED;
-use crate::store::{Guid, MapRow, MapState, OutgoingRow, Result, Revision, Tx};
-use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Terms, Twin, decide_incoming};
+use crate::store::{Guid, MapRow, MapState, OutgoingRow, Result, Tx};
+use crate::sync::{Action, Decision, Entry, Incoming, Role, Terms, Twin, decide_incoming};
 use std::borrow::Cow;
 
+/// A change under an id that is not known.
+struct Unknown<'m> {
+    op: Incoming,
+    luid: Cow<'m, str>,
+    content: Content<'m>,
+    place: Option<Place<'m>>,
+    when: When,
+    /// Whether everything is received and compared.
+    full: bool,
+    /// What the old map has under the id, if its item has no other by now.
+    old: Option<MapRow>,
+    /// Whether the id has the first claim on the item of the old map, which is not decided before all is known: until then
+    /// nothing else is matched.
+    claims: bool,
+}
+
+/// What a rule comes to.
+enum Ruling {
+    /// It is known who it is, and the id is bound.
+    Bound(Twin),
+    /// It is this item, which means the same.
+    Same(Guid),
+    /// It is this item, which may say something else; and what is made of both.
+    Strong(Guid, Decision),
+    /// That is decided when all came.
+    Later,
+    /// That is decided in the next pass.
+    Undecided,
+    /// It is nobody that is here.
+    New,
+}
+
+/// Says who a change means, or nothing.
+type Rule<'m> = fn(&mut Overlay<'m>, &mut dyn Tx, &mut OpenBook<'_, 'm>, &Unknown<'m>) -> Result<Option<Ruling>>;
+
 impl<'m> Overlay<'m> {
+    /// Who a change means: the first rule that says it. What is certain goes before what may be, and what needs all that the
+    /// peer has comes after what does not.
+    const RULES: [Rule<'m>; 9] = [
+        Self::rule_old_map,
+        Self::rule_sent,
+        Self::rule_nothing_here,
+        Self::rule_exact,
+        Self::rule_forgotten,
+        Self::rule_later,
+        Self::rule_undecided,
+        Self::rule_former,
+        Self::rule_strong,
+    ];
+
     /// A change under an id that the map in force has not.
     pub(super) fn unknown(
         &mut self,
@@ -33,80 +78,172 @@ impl<'m> Overlay<'m> {
             Key::Own(guid) => return self.own_without_entry(tx, open, guid, received),
         };
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
-        let status = |twin| decide_incoming(received.op, Entry::Unknown { twin }, Terms::PLAIN).status;
         let there = |old: &&MapRow| matches!(old.state, MapState::Live | MapState::SoftDeleted | MapState::Held);
         let old = self.old_entries.get(&*luid).filter(there);
         let old = old.filter(|old| !self.taken.contains(&old.guid)).cloned();
-        // An id of the old map with another card has the first claim on its own item, when all is known; of a peer that has
-        // forgotten what it was told, if the card is what the item once was.
-        let claims = match &old {
-            Some(old) if when == When::Arriving && full && open.state.forgot => {
-                old.view_fp != content.print && self.once_was(tx, open, old, &content)?.is_some()
+        let claims = self.has_the_first_claim(tx, open, old.as_ref(), &content, when == When::Arriving && full)?;
+        let change = Unknown { op: received.op, luid, content, place: received.place, when, full, old, claims };
+        for rule in Self::RULES {
+            if let Some(ruling) = rule(self, tx, open, &change)? {
+                return self.carry_out_ruling(tx, open, change, ruling);
             }
-            Some(_) => when == When::Arriving && full,
-            None => false,
-        };
-        let forgotten = old.clone().filter(|_| open.state.forgot && when != When::Arriving);
-        if let Some(old) = old
-            && let Some(twin) = self.by_the_old_map(tx, open, old, &content, when)?
-        {
-            return Ok(Outcome::Done(status(twin)));
         }
-        if !claims && self.by_what_was_sent(tx, open, &luid, &content)? {
-            return Ok(Outcome::Done(status(Twin::Exact)));
-        }
-        if !claims && nothing_to_match(open) {
-            if when == When::Arriving && open.is_full(content.len()) {
-                open.state.received.refused += 1;
-                return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
+        self.carry_out_ruling(tx, open, change, Ruling::New)
+    }
+
+    /// Whether an id of the old map has the first claim on its own item when all is known. Of a peer that has forgotten what it was
+    /// told, only if its card is what the item once was.
+    fn has_the_first_claim(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, 'm>,
+        old: Option<&MapRow>,
+        content: &Content<'m>,
+        is_to_come: bool,
+    ) -> Result<bool> {
+        match old.filter(|_| is_to_come) {
+            Some(old) if open.state.forgot => {
+                Ok(old.view_fp != content.print && self.once_was(tx, open, old, content)?.is_some())
             }
-            open.state.received.added += 1;
-            self.create(open, luid, content);
-            return Ok(Outcome::Done(status(Twin::None)));
+            old => Ok(old.is_some()),
         }
-        if !claims && let Some(guid) = self.exact_twin(&luid, &content) {
-            open.state.received.matched += 1;
-            self.notice_elsewhere(open, guid)?;
-            self.bind_twin(open, luid, guid, &content)?;
-            return Ok(Outcome::Done(status(Twin::Exact)));
-        }
-        // What it certainly is goes before what it may be.
-        if let Some(old) = forgotten
-            && let Some(twin) = self.by_an_old_id(tx, open, &old, &heard(&old, content.clone()))?
-        {
-            return Ok(Outcome::Done(status(twin)));
-        }
-        if full && when == When::Arriving {
-            if self.no_room_to_stage(open, content.len(), claims) {
-                return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
+    }
+
+    fn carry_out_ruling(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        change: Unknown<'m>,
+        ruling: Ruling,
+    ) -> Result<Outcome> {
+        let Unknown { op, luid, content, place, when, claims, .. } = change;
+        let status = |twin| decide_incoming(op, Entry::Unknown { twin }, Terms::PLAIN).status;
+        Ok(Outcome::Done(match ruling {
+            Ruling::Bound(twin) => status(twin),
+            Ruling::Same(guid) => {
+                open.state.received.matched += 1;
+                self.notice_elsewhere(open, guid)?;
+                self.bind_twin(open, luid, guid, &content)?;
+                status(Twin::Exact)
             }
-            self.stage(open, received.op, luid, Some(content), received.place.as_ref());
-            return Ok(Outcome::Done(status(Twin::Exact)));
-        }
-        if when == (When::Settling { strong: false }) {
-            return Ok(Outcome::Undecided);
-        }
-        // An edit may have crossed what took the item from the device, whose id for it is the same as before.
-        if open.role == Role::Server && self.by_its_former_id(tx, open, &luid, &content)? {
-            return Ok(Outcome::Done(status(Twin::Strong)));
-        }
-        if let Some(guid) = self.strong_twin(open.kind, &content)? {
-            let entry = Entry::Unknown { twin: Twin::Strong };
-            let decision = decide_incoming(received.op, entry, open.terms(open.reception()));
-            if decision.action != Action::Create {
+            Ruling::Strong(guid, decision) => {
                 self.notice_elsewhere(open, guid)?;
                 self.bind_strong(tx, open, luid, guid, content, decision.action)?;
-                return Ok(Outcome::Done(decision.status));
+                decision.status
             }
-        }
-        if when == When::Arriving && open.is_full(content.len()) {
-            open.state.received.refused += 1;
-            return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
-        }
-        open.state.received.added += 1;
-        self.create(open, luid, content);
-        Ok(Outcome::Done(status(Twin::None)))
+            Ruling::Later if self.no_room_to_stage(open, content.len(), claims) => StatusCode::DEVICE_FULL,
+            Ruling::Later => {
+                self.stage(open, op, luid, Some(content), place.as_ref());
+                status(Twin::Exact)
+            }
+            Ruling::Undecided => return Ok(Outcome::Undecided),
+            Ruling::New if when == When::Arriving && open.is_full(content.len()) => {
+                open.state.received.refused += 1;
+                StatusCode::DEVICE_FULL
+            }
+            Ruling::New => {
+                open.state.received.added += 1;
+                self.create(open, luid, content);
+                status(Twin::None)
+            }
+        }))
     }
+
+    // The rules, in their order.
+
+    /// The id of before, also against tombstones: the peer does not change whom it means by it.
+    fn rule_old_map(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        change: &Unknown<'m>,
+    ) -> Result<Option<Ruling>> {
+        let Some(old) = &change.old else { return Ok(None) };
+        Ok(self.by_the_old_map(tx, open, old.clone(), &change.content, change.when)?.map(Ruling::Bound))
+    }
+
+    /// What was sent to this peer: it has it, and its Map or Status was lost.
+    fn rule_sent(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        change: &Unknown<'m>,
+    ) -> Result<Option<Ruling>> {
+        let is_sent = !change.claims && self.by_what_was_sent(tx, open, &change.luid, &change.content)?;
+        Ok(is_sent.then_some(Ruling::Bound(Twin::Exact)))
+    }
+
+    /// Nothing that is here could be the same: nothing has to be looked for, nor waited for.
+    fn rule_nothing_here(
+        &mut self,
+        _: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        change: &Unknown<'m>,
+    ) -> Result<Option<Ruling>> {
+        Ok((!change.claims && nothing_to_match(open)).then_some(Ruling::New))
+    }
+
+    /// An item of equal meaning: there is no doubt, whatever is still to come.
+    fn rule_exact(&mut self, _: &mut dyn Tx, _: &mut OpenBook<'_, 'm>, change: &Unknown<'m>) -> Result<Option<Ruling>> {
+        let found = (!change.claims).then(|| self.exact_twin(&change.luid, &change.content)).flatten();
+        Ok(found.map(Ruling::Same))
+    }
+
+    /// The id of before of a peer that has forgotten what it was told, now that all is known: what its card certainly is went
+    /// before what it may be.
+    fn rule_forgotten(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        change: &Unknown<'m>,
+    ) -> Result<Option<Ruling>> {
+        let old = change.old.as_ref().filter(|_| open.state.forgot && change.when != When::Arriving);
+        let Some(old) = old else { return Ok(None) };
+        let content = heard(old, change.content.clone());
+        Ok(self.by_an_old_id(tx, open, old, &content)?.map(Ruling::Bound))
+    }
+
+    /// In a sync of everything all other matches need all that the peer has.
+    fn rule_later(&mut self, _: &mut dyn Tx, _: &mut OpenBook<'_, 'm>, change: &Unknown<'m>) -> Result<Option<Ruling>> {
+        Ok((change.full && change.when == When::Arriving).then_some(Ruling::Later))
+    }
+
+    /// The first pass over all that came pairs what means the same, so that the next takes no partner from it.
+    fn rule_undecided(
+        &mut self,
+        _: &mut dyn Tx,
+        _: &mut OpenBook<'_, 'm>,
+        change: &Unknown<'m>,
+    ) -> Result<Option<Ruling>> {
+        Ok((change.when == When::Settling { strong: false }).then_some(Ruling::Undecided))
+    }
+
+    /// The id that an item had before it was retired: an edit may have crossed what took the item from the device, whose id
+    /// for it is the same as before.
+    fn rule_former(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        change: &Unknown<'m>,
+    ) -> Result<Option<Ruling>> {
+        let found = open.role == Role::Server && self.by_its_former_id(tx, open, &change.luid, &change.content)?;
+        Ok(found.then_some(Ruling::Bound(Twin::Strong)))
+    }
+
+    /// An item of the same name and a number in common, where the terms do not want both.
+    fn rule_strong(
+        &mut self,
+        _: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        change: &Unknown<'m>,
+    ) -> Result<Option<Ruling>> {
+        let Some(guid) = self.strong_twin(open.kind, &change.content)? else { return Ok(None) };
+        let entry = Entry::Unknown { twin: Twin::Strong };
+        let decision = decide_incoming(change.op, entry, open.terms(open.reception()));
+        Ok((decision.action != Action::Create).then_some(Ruling::Strong(guid, decision)))
+    }
+
+    // What some of them look at.
 
     /// Our own id without an entry: our Add was stored there, but its Status was lost. The peer is right.
     pub(super) fn own_without_entry(
@@ -132,92 +269,6 @@ impl<'m> Overlay<'m> {
         };
         self.learn_entry(entry.clone());
         self.known(tx, open, received, entry)
-    }
-
-    /// The first rule of a sync of everything, also against tombstones: same id and same view is the same contact; edited
-    /// since, it is if the card agrees at all, else the id was used again. `None` when this cannot be said, or not yet.
-    pub(super) fn by_the_old_map(
-        &mut self,
-        tx: &mut dyn Tx,
-        open: &mut OpenBook<'_, 'm>,
-        mut old: MapRow,
-        content: &Content<'m>,
-        when: When,
-    ) -> Result<Option<Twin>> {
-        let content = &heard(&old, content.clone());
-        self.acknowledged(tx, open, &mut old, content)?;
-        let same = old.view_fp == content.print;
-        let (guid, luid) = (old.guid, Cow::Owned(old.luid.clone()));
-        // An edit waits for the whole set, so that it takes no item that another id shows unchanged; but it goes before any
-        // strong match, so that a twin does not take the item from under its own id.
-        let decides = when != When::Arriving || open.role == Role::Client;
-        if open.mirrors() {
-            let known = same || (when != When::Arriving && self.may_be_edit_of(tx, open, &old, &content.bytes)?);
-            if !known {
-                return Ok(None);
-            }
-            let agreed = (old.agreed_revision, old.view_fp, old.lens);
-            let meant = self.whole(tx, open, guid, agreed, content.clone())?;
-            let meant = Meant { lens: lens_after(&old, content, meant.lens), ..meant };
-            self.mirror(open, luid, guid, meant, content.print)?;
-        } else if same {
-            let item = self.item(guid)?.clone();
-            let was = self.agreed_folder(tx, open, &old, &item)?;
-            let mut agreed = old.agreed_revision;
-            if content.folder.differs(was) && !item.deleted {
-                let moved = self.replace(open, &item, Content::of(&item).at(content.folder.or(was)));
-                // What else changed here is still to be told.
-                if item.revision <= agreed {
-                    agreed = moved.revision;
-                }
-            }
-            let lens = lens_after(&old, content, old.lens);
-            self.bind_under(open, luid, guid, (agreed, old.view_fp, lens));
-        } else if decides && open.state.forgot {
-            return Ok(self.as_it_once_was(tx, open, &old, content)?.then_some(Twin::Exact));
-        } else if decides && self.edited_since(tx, open, &old, content)? {
-            return Ok(Some(Twin::Strong));
-        } else {
-            return Ok(None);
-        }
-        open.state.received.matched += 1;
-        Ok(Some(Twin::Exact))
-    }
-
-    /// Binds an id of the old map of a peer that has forgotten what it was told. Where its card is as the item once was, it
-    /// went back to that, and what became of the item since is told again. Otherwise what the card lacks it may never have
-    /// had: both are kept, in one. A deleted item has nothing to be kept.
-    pub(super) fn by_an_old_id(
-        &mut self,
-        tx: &mut dyn Tx,
-        open: &mut OpenBook<'_, 'm>,
-        old: &MapRow,
-        content: &Content<'m>,
-    ) -> Result<Option<Twin>> {
-        if self.as_it_once_was(tx, open, old, content)? {
-            return Ok(Some(Twin::Exact));
-        }
-        let luid = Cow::Owned(old.luid.clone());
-        if self.item(old.guid)?.deleted || !self.may_be_edit_of(tx, open, old, &content.bytes)? {
-            return Ok(None);
-        }
-        self.bind_strong(tx, open, luid, old.guid, content.clone(), Action::BindAndMerge)?;
-        Ok(Some(Twin::Strong))
-    }
-
-    /// Binds an id of before whose card is as the item once was, so that what became of the item since is told again.
-    fn as_it_once_was(
-        &mut self,
-        tx: &mut dyn Tx,
-        open: &mut OpenBook<'_, 'm>,
-        old: &MapRow,
-        content: &Content<'m>,
-    ) -> Result<bool> {
-        let Some(revision) = self.once_was(tx, open, old, content)? else { return Ok(false) };
-        let lens = lens_after(old, content, open.state.lens);
-        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (revision, content.print, lens));
-        open.state.received.matched += 1;
-        Ok(true)
     }
 
     /// What was sent to this peer and may have been stored there without our knowing; `false` when nothing fits.
@@ -248,101 +299,5 @@ impl<'m> Overlay<'m> {
         }
         self.bind_under(open, luid, row.guid, (row.sent_revision, row.sent_view_fp, open.sent_lens(&row)));
         Ok(true)
-    }
-
-    /// The revision of which the item was just this.
-    fn once_was(
-        &self,
-        tx: &mut dyn Tx,
-        open: &OpenBook<'_, 'm>,
-        old: &MapRow,
-        content: &Content<'m>,
-    ) -> Result<Option<Revision>> {
-        let first = MapRow { agreed_revision: Revision(0), ..old.clone() };
-        self.revision_like(tx, open, &first, content)
-    }
-
-    /// Binds an id of the old map whose card was edited while anchors were lost; `false` if it is somebody else now.
-    pub(super) fn edited_since(
-        &mut self,
-        tx: &mut dyn Tx,
-        open: &mut OpenBook<'_, 'm>,
-        old: &MapRow,
-        content: &Content<'m>,
-    ) -> Result<bool> {
-        if !self.may_be_edit_of(tx, open, old, &content.bytes)? {
-            return Ok(false);
-        }
-        let item = self.item(old.guid)?.clone();
-        let agreed = (old.agreed_revision, old.view_fp, old.lens);
-        let Meant { whole, told, lens, echo, .. } = self.whole(tx, open, old.guid, agreed, content.clone())?;
-        let lens = lens_after(old, content, lens);
-        let luid = || Cow::Owned(old.luid.clone());
-        if echo && !content.folder.differs(item.parent) {
-            self.bind_under(open, luid(), old.guid, (old.agreed_revision, content.print, lens));
-            return Ok(true);
-        }
-        let now = match item_now(old, &item, item.parent, Some(&whole)) {
-            // There is something to be told.
-            ItemNow::ChangedAlike if told.is_some() => ItemNow::Changed,
-            now => now,
-        };
-        let entry = Entry::Known { item: now, echo: false, stranger: false };
-        let decision = decide_incoming(Incoming::Replace, entry, open.terms(open.reception()));
-        match decision.action {
-            Action::Agree => self.bind_under(open, luid(), old.guid, (item.revision, content.print, lens)),
-            Action::Update if now == ItemNow::AsAgreed => {
-                let (agreed, _) = self.take_in(open, &item, whole, told);
-                self.bind_under(open, luid(), old.guid, (agreed.revision, content.print, lens));
-                open.state.received.changed += 1;
-            }
-            _ => {
-                let view = (content.print, lens);
-                let claim = Claim { entry: old.clone(), item, whole, known: told, view, same: false, moved: true };
-                self.carry_out(tx, open, claim, decision)?;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Binds an id again that was retired, if its item is here, has no other id, and the card can be an edit of it.
-    pub(super) fn by_its_former_id(
-        &mut self,
-        tx: &mut dyn Tx,
-        open: &mut OpenBook<'_, 'm>,
-        luid: &str,
-        content: &Content<'m>,
-    ) -> Result<bool> {
-        let free = |old: &&MapRow| {
-            old.state == MapState::Gone
-                && !self.taken.contains(&old.guid)
-                && self.items.get(&old.guid).is_some_and(|item| !item.deleted)
-        };
-        match self.entries.get(luid).or_else(|| self.old_entries.get(luid)).filter(free).cloned() {
-            Some(old) if open.state.forgot => Ok(self.by_an_old_id(tx, open, &old, content)?.is_some()),
-            Some(old) => self.edited_since(tx, open, &old, content),
-            None => Ok(false),
-        }
-    }
-
-    /// Whether a card can be an edit of what the old map has under its id: of what was agreed, or, while nobody knows which
-    /// of several sendings the device has, of anything that the item is or was.
-    pub(super) fn may_be_edit_of(
-        &self,
-        tx: &mut dyn Tx,
-        open: &OpenBook<'_, '_>,
-        old: &MapRow,
-        content: &[u8],
-    ) -> Result<bool> {
-        let like = |was: &[u8]| may_be_an_edit(open.kind, was, content);
-        if let Some(base) = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten() {
-            return Ok(like(&base.content));
-        }
-        let item = self.item(old.guid)?;
-        if !item.deleted && like(&item.content) {
-            return Ok(true);
-        }
-        let history = tx.history(open.book(), old.guid, MAX_CANDIDATES)?;
-        Ok(history.iter().any(|was| !was.deleted && like(&was.content)))
     }
 }

@@ -1,0 +1,197 @@
+//! Ids that the peer used before: those of the old map, and those that were retired.
+
+use super::agreement::Meant;
+use super::conflict::Claim;
+use super::decide::item_now;
+use super::overlay::Overlay;
+use super::place::{heard, lens_after};
+use super::{MAX_CANDIDATES, OpenBook, When};
+use crate::contact::identity::may_be_an_edit;
+use crate::session::content::Content;
+use crate::store::{MapRow, MapState, Result, Revision, Tx};
+use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Twin, decide_incoming};
+use std::borrow::Cow;
+
+impl<'m> Overlay<'m> {
+    /// The first rule of a sync of everything, also against tombstones: same id and same view is the same contact; edited
+    /// since, it is if the card agrees at all, else the id was used again. `None` when this cannot be said, or not yet.
+    pub(super) fn by_the_old_map(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        mut old: MapRow,
+        content: &Content<'m>,
+        when: When,
+    ) -> Result<Option<Twin>> {
+        let content = &heard(&old, content.clone());
+        self.acknowledged(tx, open, &mut old, content)?;
+        let same = old.view_fp == content.print;
+        let (guid, luid) = (old.guid, Cow::Owned(old.luid.clone()));
+        // An edit waits for the whole set, so that it takes no item that another id shows unchanged; but it goes before any
+        // strong match, so that a twin does not take the item from under its own id.
+        let decides = when != When::Arriving || open.role == Role::Client;
+        if open.mirrors() {
+            let known = same || (when != When::Arriving && self.may_be_edit_of(tx, open, &old, &content.bytes)?);
+            if !known {
+                return Ok(None);
+            }
+            let agreed = (old.agreed_revision, old.view_fp, old.lens);
+            let meant = self.whole(tx, open, guid, agreed, content.clone())?;
+            let meant = Meant { lens: lens_after(&old, content, meant.lens), ..meant };
+            self.mirror(open, luid, guid, meant, content.print)?;
+        } else if same {
+            let item = self.item(guid)?.clone();
+            let was = self.agreed_folder(tx, open, &old, &item)?;
+            let mut agreed = old.agreed_revision;
+            if content.folder.differs(was) && !item.deleted {
+                let moved = self.replace(open, &item, Content::of(&item).at(content.folder.or(was)));
+                // What else changed here is still to be told.
+                if item.revision <= agreed {
+                    agreed = moved.revision;
+                }
+            }
+            let lens = lens_after(&old, content, old.lens);
+            self.bind_under(open, luid, guid, (agreed, old.view_fp, lens));
+        } else if decides && open.state.forgot {
+            return Ok(self.as_it_once_was(tx, open, &old, content)?.then_some(Twin::Exact));
+        } else if decides && self.edited_since(tx, open, &old, content)? {
+            return Ok(Some(Twin::Strong));
+        } else {
+            return Ok(None);
+        }
+        open.state.received.matched += 1;
+        Ok(Some(Twin::Exact))
+    }
+
+    /// Binds an id of the old map of a peer that has forgotten what it was told. Where its card is as the item once was, it
+    /// went back to that, and what became of the item since is told again. Otherwise what the card lacks it may never have
+    /// had: both are kept, in one. A deleted item has nothing to be kept.
+    pub(super) fn by_an_old_id(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<Option<Twin>> {
+        if self.as_it_once_was(tx, open, old, content)? {
+            return Ok(Some(Twin::Exact));
+        }
+        let luid = Cow::Owned(old.luid.clone());
+        if self.item(old.guid)?.deleted || !self.may_be_edit_of(tx, open, old, &content.bytes)? {
+            return Ok(None);
+        }
+        self.bind_strong(tx, open, luid, old.guid, content.clone(), Action::BindAndMerge)?;
+        Ok(Some(Twin::Strong))
+    }
+
+    /// Binds an id again that was retired, if its item is here, has no other id, and the card can be an edit of it.
+    pub(super) fn by_its_former_id(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        luid: &str,
+        content: &Content<'m>,
+    ) -> Result<bool> {
+        let free = |old: &&MapRow| {
+            old.state == MapState::Gone
+                && !self.taken.contains(&old.guid)
+                && self.items.get(&old.guid).is_some_and(|item| !item.deleted)
+        };
+        match self.entries.get(luid).or_else(|| self.old_entries.get(luid)).filter(free).cloned() {
+            Some(old) if open.state.forgot => Ok(self.by_an_old_id(tx, open, &old, content)?.is_some()),
+            Some(old) => self.edited_since(tx, open, &old, content),
+            None => Ok(false),
+        }
+    }
+
+    /// Binds an id of the old map whose card was edited while anchors were lost; `false` if it is somebody else now.
+    pub(super) fn edited_since(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<bool> {
+        if !self.may_be_edit_of(tx, open, old, &content.bytes)? {
+            return Ok(false);
+        }
+        let item = self.item(old.guid)?.clone();
+        let agreed = (old.agreed_revision, old.view_fp, old.lens);
+        let Meant { whole, told, lens, echo, .. } = self.whole(tx, open, old.guid, agreed, content.clone())?;
+        let lens = lens_after(old, content, lens);
+        let luid = || Cow::Owned(old.luid.clone());
+        if echo && !content.folder.differs(item.parent) {
+            self.bind_under(open, luid(), old.guid, (old.agreed_revision, content.print, lens));
+            return Ok(true);
+        }
+        let now = match item_now(old, &item, item.parent, Some(&whole)) {
+            // There is something to be told.
+            ItemNow::ChangedAlike if told.is_some() => ItemNow::Changed,
+            now => now,
+        };
+        let entry = Entry::Known { item: now, echo: false, stranger: false };
+        let decision = decide_incoming(Incoming::Replace, entry, open.terms(open.reception()));
+        match decision.action {
+            Action::Agree => self.bind_under(open, luid(), old.guid, (item.revision, content.print, lens)),
+            Action::Update if now == ItemNow::AsAgreed => {
+                let (agreed, _) = self.take_in(open, &item, whole, told);
+                self.bind_under(open, luid(), old.guid, (agreed.revision, content.print, lens));
+                open.state.received.changed += 1;
+            }
+            _ => {
+                let view = (content.print, lens);
+                let claim = Claim { entry: old.clone(), item, whole, known: told, view, same: false, moved: true };
+                self.carry_out(tx, open, claim, decision)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Binds an id of before whose card is as the item once was, so that what became of the item since is told again.
+    fn as_it_once_was(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<bool> {
+        let Some(revision) = self.once_was(tx, open, old, content)? else { return Ok(false) };
+        let lens = lens_after(old, content, open.state.lens);
+        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (revision, content.print, lens));
+        open.state.received.matched += 1;
+        Ok(true)
+    }
+
+    /// The revision of which the item was just this.
+    pub(super) fn once_was(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<Option<Revision>> {
+        let first = MapRow { agreed_revision: Revision(0), ..old.clone() };
+        self.revision_like(tx, open, &first, content)
+    }
+
+    /// Whether a card can be an edit of what the old map has under its id: of what was agreed, or, while nobody knows which
+    /// of several sendings the device has, of anything that the item is or was.
+    pub(super) fn may_be_edit_of(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        old: &MapRow,
+        content: &[u8],
+    ) -> Result<bool> {
+        let like = |was: &[u8]| may_be_an_edit(open.kind, was, content);
+        if let Some(base) = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten() {
+            return Ok(like(&base.content));
+        }
+        let item = self.item(old.guid)?;
+        if !item.deleted && like(&item.content) {
+            return Ok(true);
+        }
+        let history = tx.history(open.book(), old.guid, MAX_CANDIDATES)?;
+        Ok(history.iter().any(|was| !was.deleted && like(&was.content)))
+    }
+}
