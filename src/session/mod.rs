@@ -21,6 +21,7 @@ mod guarded;
 pub mod guid;
 mod held;
 mod host;
+mod kept;
 mod large;
 mod large_out;
 pub mod metrics;

@@ -64,7 +64,7 @@ impl Step<'_> {
                         store.reason = Some(HoldReason::SlowSync.sentence().to_owned());
                         (StatusCode::FORBIDDEN, None)
                     } else {
-                        let pair = self.turn.pairs.get_mut(&store.book);
+                        let pair = self.turn.pairs.get_mut(&store.book).map(|pair| &mut **pair);
                         (take_alert(tx, store, pair, sync)?, store.peer_next.clone())
                     }
                 }

@@ -24,6 +24,7 @@ use self::credential::Answered;
 use self::server::Believed;
 use self::step::Step;
 use self::tell::Before;
+use super::kept::Kept;
 use super::large::{BookRoom, LargeLimits};
 use super::receive::Quota;
 use super::state::{Package, State, StoreState};
@@ -557,7 +558,6 @@ impl Client {
                     row
                 }
             };
-            let known = device.clone();
             let turn = Turn {
                 role: Role::Client,
                 device: device.device,
@@ -571,7 +571,6 @@ impl Client {
                 manners: self.config.profiles.manners(&self.state.rules),
                 rows: Default::default(),
                 pairs: Default::default(),
-                stored: Default::default(),
                 lenses: Default::default(),
                 said: Default::default(),
             };
@@ -580,7 +579,7 @@ impl Client {
                 now,
                 turn,
                 state: self.state.clone(),
-                device,
+                device: Kept::read(device),
                 session_id: self.session_id.clone(),
                 msg_id: self.msg_id,
                 suspend: self.suspending,
@@ -592,9 +591,7 @@ impl Client {
             if self.msg_id > 1 && self.is_believed() {
                 fallback::remember(&mut step.device, self.config.version, step.state.version, self.lowered_until);
             }
-            if step.device != known {
-                tx.put_device(&step.device)?;
-            }
+            step.device.write(|device| tx.put_device(device).map(drop))?;
             result = Some((step.state, request));
             Ok(Verdict::Commit)
         })?;

@@ -6,6 +6,7 @@ use crate::message::{
     AlertCode, Chal, Cred, Header, Item, Location, Message, Meta, MsgId, SessionId, StatusCode, Timestamp, Version,
 };
 use crate::session::devinf;
+use crate::session::kept::Kept;
 use crate::session::outbox::{Outbox, Queued, is_idle};
 use crate::session::settle::settle;
 use crate::session::state::{Package, State, StoreState};
@@ -26,7 +27,7 @@ pub(super) struct Step<'s> {
     pub now: Timestamp,
     pub turn: Turn,
     pub state: State,
-    pub device: DeviceRow,
+    pub device: Kept<DeviceRow>,
     /// The session's id.
     pub session_id: String,
     /// The MsgID of the request to be written.

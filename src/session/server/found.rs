@@ -7,6 +7,7 @@ use super::{Admission, Asked, Reply, Server};
 use crate::auth::token_text;
 use crate::codec::{Limits, decode};
 use crate::message::{Chal, Message, StatusCode, Timestamp, Version};
+use crate::session::kept::Kept;
 use crate::session::receive::Quota;
 use crate::session::state::{Package, STATE_VERSION, State};
 use crate::session::turn::{Turn, broken, unfold};
@@ -86,11 +87,9 @@ impl Server {
             manners: self.config.profiles.manners(&state.rules),
             rows: BTreeMap::new(),
             pairs: BTreeMap::new(),
-            stored: BTreeMap::new(),
             lenses: Default::default(),
             said: Default::default(),
         };
-        let device_before = device.clone();
         let (before, was, begun) = (Before::of(&state.stores), state.package, row.last_msg_id == 0);
         let step = Step {
             config: &self.config,
@@ -101,7 +100,7 @@ impl Server {
             message,
             turn,
             state,
-            device,
+            device: Kept::read(device),
             header_code: code,
             chal,
             first: begun,
@@ -111,12 +110,10 @@ impl Server {
             budget: SETTLE_BUDGET,
             told: Told { device: row.device, begun, ..Told::default() },
         };
-        let Stepped { reply, mut state, device, mut told, suspended } = step.run(tx)?;
+        let Stepped { reply, mut state, mut device, mut told, suspended } = step.run(tx)?;
         told.compare(&before, was, &state, suspended);
         state.bytes_out += reply.len() as u64;
-        if device != device_before {
-            tx.put_device(&device)?;
-        }
+        device.write(|device| tx.put_device(device).map(drop))?;
         if row.last_msg_id != 0 {
             row.recent_digests.insert(0, row.last_digest);
             row.recent_digests.truncate(RECENT);

@@ -9,6 +9,7 @@ use crate::session::Errands;
 use crate::session::changes::Question;
 use crate::session::confirm::take_map;
 use crate::session::devinf;
+use crate::session::kept::Kept;
 use crate::session::outbox::{Outbox, Queued, is_idle};
 use crate::session::settle::settle;
 use crate::session::state::{Package, Settling, State, StoreState};
@@ -36,7 +37,7 @@ pub(super) struct Step<'s, 'm> {
     pub message: &'s Message<'m>,
     pub turn: Turn,
     pub state: State,
-    pub device: DeviceRow,
+    pub device: Kept<DeviceRow>,
     /// The Status of the header, and the challenge in it.
     pub header_code: StatusCode,
     pub chal: Option<Chal<'static>>,
@@ -58,7 +59,7 @@ pub(super) struct Stepped {
     /// The reply's bytes.
     pub reply: Vec<u8>,
     pub state: State,
-    pub device: DeviceRow,
+    pub device: Kept<DeviceRow>,
     pub told: Told,
     /// Whether the device suspended the session.
     pub suspended: bool,

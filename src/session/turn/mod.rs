@@ -10,6 +10,7 @@ pub(super) use self::outgoing::{keep_overflow, write_broken, write_statuses};
 
 use super::datastore::{self, same_place};
 use super::devinf::{self, Said};
+use super::kept::Kept;
 use super::large::LargeLimits;
 use super::profile::{Manners, Profiles};
 use super::receive::{OpenBook, Quota};
@@ -52,9 +53,7 @@ pub(super) struct Turn {
     /// The locked books.
     pub rows: BTreeMap<BookNo, BookRow>,
     /// The peer's pairs with them.
-    pub pairs: BTreeMap<BookNo, PairRow>,
-    /// The same as they are stored.
-    pub stored: BTreeMap<BookNo, PairRow>,
+    pub pairs: BTreeMap<BookNo, Kept<PairRow>>,
     /// What the peer can hold now, and could at other times.
     pub lenses: Lenses,
     /// What it said of itself.
@@ -78,8 +77,8 @@ impl Turn {
         }
         for row in tx.lock_books(&books)? {
             let stored = tx.pair(self.device, row.book)?;
-            self.pairs.insert(row.book, stored.clone().unwrap_or_else(|| PairRow::new(self.device, row.book)));
-            self.stored.extend(stored.map(|pair| (row.book, pair)));
+            let new = || Kept::new(PairRow::new(self.device, row.book));
+            self.pairs.insert(row.book, stored.map_or_else(new, Kept::read));
             self.rows.insert(row.book, row);
         }
         Ok(())
@@ -201,13 +200,7 @@ impl Turn {
 
     /// Writes the pairs back that changed.
     pub(super) fn put_pairs(&mut self, tx: &mut dyn Tx) -> Result<()> {
-        for (book, pair) in &self.pairs {
-            if self.stored.get(book) != Some(pair) {
-                tx.put_pair(pair)?;
-                self.stored.insert(*book, pair.clone());
-            }
-        }
-        Ok(())
+        self.pairs.values_mut().try_for_each(|pair| pair.write(|pair| tx.put_pair(pair)))
     }
 }
 
