@@ -206,7 +206,6 @@ fn sessions_from(store: &dyn Store, first: usize, threads: usize, each: usize) {
                                 recent_digests: Vec::new(),
                                 last_reply: vec![b'r'; 2048],
                                 reply_type: "application/vnd.syncml+xml".to_owned(),
-                                deferred_request: None,
                                 state_version: 1,
                                 state: vec![1; 500],
                                 deadline: Timestamp(0),

@@ -203,7 +203,7 @@ CREATE TABLE session (
     account BIGINT NOT NULL, token BYTEA NOT NULL, seq BIGINT NOT NULL DEFAULT nextval('session_seq'),
     device BIGINT NOT NULL, session_id TEXT COLLATE "C" NOT NULL, books BIGINT[] NOT NULL, deadline BIGINT NOT NULL,
     last_msg_id BIGINT NOT NULL, last_digest BYTEA NOT NULL, recent_digests BYTEA NOT NULL, reply_type TEXT NOT NULL,
-    state_version BIGINT NOT NULL, state BYTEA NOT NULL, last_reply BYTEA NOT NULL, deferred_request BYTEA,
+    state_version BIGINT NOT NULL, state BYTEA NOT NULL, last_reply BYTEA NOT NULL,
     PRIMARY KEY (account, token)
 ) PARTITION BY HASH (account);
 CREATE INDEX session_ids ON session (account, device, session_id, seq);

@@ -207,7 +207,7 @@ CREATE TABLE session (
     account INTEGER NOT NULL, token BLOB NOT NULL, device INTEGER NOT NULL, session_id TEXT NOT NULL,
     books BLOB NOT NULL, deadline INTEGER NOT NULL, auth BLOB, last_msg_id INTEGER NOT NULL, last_digest BLOB NOT NULL,
     recent_digests BLOB NOT NULL, reply_type TEXT NOT NULL, state_version INTEGER NOT NULL, state BLOB NOT NULL,
-    last_reply BLOB NOT NULL, deferred_request BLOB
+    last_reply BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX session_token ON session (account, token);
 CREATE INDEX session_ids ON session (account, device, session_id);

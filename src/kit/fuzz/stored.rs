@@ -111,8 +111,7 @@ fn harm_row(tx: &mut dyn Tx, token: Option<Token>, input: &mut Input<'_>) -> Res
             match input.below(6) {
                 0 => row.state_version = signed(input),
                 1 => row.state = input.bytes().to_vec(),
-                2 => row.deferred_request = Some(input.bytes().to_vec()),
-                3 => row.last_msg_id = input.number() as u32,
+                2 | 3 => row.last_msg_id = input.number() as u32,
                 _ => edit_state(&mut row.state, input),
             }
             tx.put_session(&row)?;

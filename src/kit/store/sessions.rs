@@ -56,7 +56,6 @@ pub(super) fn session_rows(store: &dyn Store) -> Outcome {
         recent_digests: vec![[2; 32], [3; 32]],
         last_reply: vec![0x5a; 200_000],
         reply_type: "application/vnd.syncml+wbxml".to_owned(),
-        deferred_request: Some(vec![4; 70_000]),
         state_version: 3,
         state: vec![5; 16_384],
         deadline: NOW,

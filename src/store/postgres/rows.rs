@@ -195,7 +195,7 @@ pub(super) fn device(row: &Row) -> Result<DeviceRow> {
 }
 
 /// Reads `token, device, session_id, last_msg_id, last_digest, recent_digests, last_reply, reply_type,
-/// deferred_request, state_version, state, deadline, books`.
+/// state_version, state, deadline, books`.
 pub(super) fn session(row: &Row) -> Result<SessionRow> {
     let mut columns = Columns::from(row, 0);
     Ok(SessionRow {
@@ -210,7 +210,6 @@ pub(super) fn session(row: &Row) -> Result<SessionRow> {
         },
         last_reply: columns.next()?,
         reply_type: columns.text()?,
-        deferred_request: columns.next()?,
         state_version: columns.next()?,
         state: columns.next()?,
         deadline: Timestamp(columns.next()?),

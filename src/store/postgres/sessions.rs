@@ -19,7 +19,7 @@ macro_rules! session_where {
     ($rest:literal) => {
         concat!(
             "SELECT token, device, session_id, last_msg_id, last_digest, recent_digests, last_reply, reply_type,
-              deferred_request, state_version, state, deadline, books FROM session WHERE account = $1 AND ",
+              state_version, state, deadline, books FROM session WHERE account = $1 AND ",
             $rest
         )
     };
@@ -114,12 +114,12 @@ impl PostgresTx<'_> {
 
     pub(super) fn put_session(&mut self, row: &SessionRow) -> Result<()> {
         const PUT: &str = "INSERT INTO session (account, token, device, session_id, last_msg_id, last_digest,
-              recent_digests, last_reply, reply_type, deferred_request, state_version, state, deadline, books)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+              recent_digests, last_reply, reply_type, state_version, state, deadline, books)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (account, token) DO UPDATE SET device = excluded.device, session_id = excluded.session_id,
               last_msg_id = excluded.last_msg_id, last_digest = excluded.last_digest,
               recent_digests = excluded.recent_digests, last_reply = excluded.last_reply,
-              reply_type = excluded.reply_type, deferred_request = excluded.deferred_request,
+              reply_type = excluded.reply_type,
               state_version = excluded.state_version, state = excluded.state, deadline = excluded.deadline,
               books = excluded.books";
         let account = self.account;
@@ -136,7 +136,6 @@ impl PostgresTx<'_> {
                 &row.recent_digests.as_flattened(),
                 &row.last_reply,
                 &escape(&row.reply_type),
-                &row.deferred_request,
                 &row.state_version,
                 &row.state,
                 &row.deadline.0,

@@ -157,9 +157,6 @@ pub struct SessionRow {
     pub last_reply: Vec<u8>,
     /// Media type of the reply.
     pub reply_type: String,
-    /// A request answered with 101 and still to be executed.
-    #[serde(with = "binary::option")]
-    pub deferred_request: Option<Vec<u8>>,
     /// Version of `state`.
     pub state_version: i64,
     /// The session's state, at most 16 KB, without per-item data.
@@ -183,7 +180,6 @@ impl SessionRow {
             recent_digests: Vec::new(),
             last_reply: Vec::new(),
             reply_type: String::new(),
-            deferred_request: None,
             state_version,
             state: Vec::new(),
             deadline,

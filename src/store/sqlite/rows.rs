@@ -164,7 +164,7 @@ pub(super) fn device(row: &Row<'_>) -> rusqlite::Result<DeviceRow> {
 }
 
 /// Reads `token, device, session_id, last_msg_id, last_digest, recent_digests, last_reply, reply_type,
-/// deferred_request, state_version, state, deadline, books`.
+/// state_version, state, deadline, books`.
 pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let (digests, rest) = row.get_ref(5)?.as_blob()?.as_chunks::<32>();
     if !rest.is_empty() {
@@ -179,11 +179,10 @@ pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         recent_digests: digests.to_vec(),
         last_reply: row.get(6)?,
         reply_type: row.get(7)?,
-        deferred_request: row.get(8)?,
-        state_version: row.get(9)?,
-        state: row.get(10)?,
-        deadline: Timestamp(row.get(11)?),
-        books: unpack_books(row, 12)?,
+        state_version: row.get(8)?,
+        state: row.get(9)?,
+        deadline: Timestamp(row.get(10)?),
+        books: unpack_books(row, 11)?,
     })
 }
 

@@ -10,7 +10,7 @@ const DEVICE: &str =
     "SELECT device, device_id, devinf, profile, nonce_count, nonce_out, nonce_in, last_seen FROM device";
 const SESSION: &str =
     "SELECT token, device, session_id, last_msg_id, last_digest, recent_digests, last_reply, reply_type,
-                       deferred_request, state_version, state, deadline, books FROM session";
+                       state_version, state, deadline, books FROM session";
 
 impl SqliteTx<'_> {
     pub(super) fn device(&self, device_id: &str) -> Result<Option<DeviceRow>> {
@@ -95,17 +95,17 @@ impl SqliteTx<'_> {
     pub(super) fn put_session(&self, row: &SessionRow) -> Result<()> {
         // As with devices: the ids of a session stay what they are, and so do their indexes.
         let goes_on = "UPDATE session SET last_msg_id = ?5, last_digest = ?6, recent_digests = ?7, last_reply = ?8,
-                        reply_type = ?9, deferred_request = ?10, state_version = ?11, state = ?12, deadline = ?13,
-                        books = ?14 WHERE account = ?1 AND token = ?2 AND device = ?3 AND session_id = ?4";
+                        reply_type = ?9, state_version = ?10, state = ?11, deadline = ?12,
+                        books = ?13 WHERE account = ?1 AND token = ?2 AND device = ?3 AND session_id = ?4";
         let begins =
             "INSERT INTO session (account, token, device, session_id, last_msg_id, last_digest, recent_digests,
-                       last_reply, reply_type, deferred_request, state_version, state, deadline, books)
-                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                       last_reply, reply_type, state_version, state, deadline, books)
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
                       ON CONFLICT (account, token) DO UPDATE SET device = excluded.device,
                        session_id = excluded.session_id, last_msg_id = excluded.last_msg_id,
                        last_digest = excluded.last_digest, recent_digests = excluded.recent_digests,
                        last_reply = excluded.last_reply, reply_type = excluded.reply_type,
-                       deferred_request = excluded.deferred_request, state_version = excluded.state_version,
+                       state_version = excluded.state_version,
                        state = excluded.state, deadline = excluded.deadline, books = excluded.books";
         for sql in [goes_on, begins] {
             let params = params![
@@ -118,7 +118,6 @@ impl SqliteTx<'_> {
                 row.recent_digests.as_flattened(),
                 row.last_reply,
                 row.reply_type,
-                row.deferred_request,
                 row.state_version,
                 row.state,
                 row.deadline.0,
