@@ -9,17 +9,14 @@ mod program;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use program::{World, card, run, set, syncml};
+use program::{World, card, overhear, run, set, syncml};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
-use std::thread;
 
 const PHONE: &str = "imei:490154203237518";
 const NEW_PHONE: &str = "imei:352099001761481";
@@ -71,22 +68,16 @@ impl Person {
         self.told("restore", device, books, more, 0)
     }
 
-    fn json(&self, args: &[&str]) -> Value {
-        let (code, out, err) = run(self.0.with_db(args).arg("--json"));
-        assert_eq!(code, 0, "{args:?}: {out}{err}");
-        serde_json::from_str(&out).unwrap()
-    }
-
     /// The cards of a book at the server, by name.
     fn cards(&self, book: &str) -> BTreeMap<String, String> {
-        let rows = self.json(&["list", "--user", "ada", "--book", book]);
+        let rows = self.0.json(&["list", "--user", "ada", "--book", book]);
         let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
         rows.as_array().unwrap().iter().map(|row| (text(row, "name"), text(row, "content"))).collect()
     }
 
     /// Edits a card at the server, as its owner does online.
     fn edit(&self, book: &str, name: &str, change: impl Fn(&str) -> String) {
-        let rows = self.json(&["list", "--user", "ada", "--book", book]);
+        let rows = self.0.json(&["list", "--user", "ada", "--book", book]);
         let row = rows.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap();
         self.0.write("edit.vcf", &change(row["content"].as_str().unwrap()));
         let guid = row["guid"].to_string();
@@ -119,35 +110,6 @@ fn with(card: &str, lines: &str) -> String {
     card.replace("END:VCARD", &format!("{lines}END:VCARD"))
 }
 
-/// What goes through here to a server and back, as it is on the wire; for good.
-fn overhear(server: &str) -> (String, Arc<Mutex<Vec<u8>>>) {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let (listener, ears) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::clone(&heard));
-    let here = listener.local_addr().unwrap().to_string();
-    let there = server.split('/').nth(2).unwrap().to_owned();
-    let url = server.replace(&there, &here);
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            let (client, server) = (client.unwrap(), TcpStream::connect(&there).unwrap());
-            let ways = [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
-            for (mut from, mut to) in ways {
-                let ears = Arc::clone(&ears);
-                thread::spawn(move || {
-                    let mut bytes = [0; 4096];
-                    while let Ok(count @ 1..) = from.read(&mut bytes) {
-                        ears.lock().unwrap().extend_from_slice(&bytes[..count]);
-                        if to.write_all(&bytes[..count]).is_err() {
-                            break;
-                        }
-                    }
-                    drop(to.shutdown(Shutdown::Write));
-                });
-            }
-        }
-    });
-    (url, heard)
-}
-
 /// Mission B1: one or several of a device's books are backed up, each on its own.
 #[test]
 fn b1_chosen_books_are_backed_up() {
@@ -159,13 +121,13 @@ fn b1_chosen_books_are_backed_up() {
     assert_eq!(told["books"][0]["report"]["books"][0]["sent"]["added"], 1, "{told}");
     let names = |book: &str| ada.cards(book).into_keys().collect();
     let (phone, sim) = (book(PHONE, "phone"), book(PHONE, "sim"));
-    let shown = ada.json(&["book", "list", "--user", "ada"]);
+    let shown = ada.0.json(&["book", "list", "--user", "ada"]);
     assert_eq!(shown.as_array().unwrap().len(), 1, "only what was chosen: {shown}");
 
     let told = ada.backup(PHONE, &["phone=phone", "sim=sim"], &[]);
     assert_eq!(told["books"][0]["report"]["books"][0]["sent"]["added"], 0, "nothing new: {told}");
     assert_eq!((names(&phone), names(&sim)), (set(["Anna Doe"]), set(["Bo Doe"])));
-    let shown = ada.json(&["book", "list"]);
+    let shown = ada.0.json(&["book", "list"]);
     let device = json!(["IMEI:490154203237518"]);
     let rows: Vec<_> =
         shown.as_array().unwrap().iter().map(|row| (&row["book"], &row["items"], &row["devices"])).collect();
@@ -180,16 +142,16 @@ fn b1_chosen_books_are_backed_up() {
     assert!(ada.cards(&phone)["Anna Doe"].contains("+4930119"));
 
     // Devices: shown, forgotten, and back again without doubles.
-    let shown = ada.json(&["device", "show", "IMEI:490154203237518", "--user", "ada"]);
+    let shown = ada.0.json(&["device", "show", "IMEI:490154203237518", "--user", "ada"]);
     let books = shown["books"].as_array().unwrap().iter().map(|it| (&it["items"], it["anchor"].is_string()));
     assert_eq!(books.collect::<Vec<_>>(), [(&json!(1), true), (&json!(1), true)], "{shown}");
-    let gone = ada.json(&["device", "remove", "IMEI:490154203237518", "--user", "ada"]);
+    let gone = ada.0.json(&["device", "remove", "IMEI:490154203237518", "--user", "ada"]);
     assert_eq!(gone["forgotten"], json!({ "books": 2, "items": 2 }));
-    assert_eq!(ada.json(&["device", "list", "--user", "ada"]), json!([]));
+    assert_eq!(ada.0.json(&["device", "list", "--user", "ada"]), json!([]));
     assert_eq!(names(&phone), set(["Anna Doe"]), "books stay");
     ada.backup(PHONE, &["phone=phone"], &[]);
     assert_eq!(ada.cards(&phone).len(), 1);
-    assert_eq!(ada.json(&["device", "list", "--user", "ada"])[0]["books"].as_array().unwrap().len(), 2);
+    assert_eq!(ada.0.json(&["device", "list", "--user", "ada"])[0]["books"].as_array().unwrap().len(), 2);
     let (code, _, err) = run(&mut ada.0.with_db(&["device", "remove", "IMEI:1", "--user", "ada"]));
     assert_eq!(code, 2, "{err}");
 
@@ -205,7 +167,7 @@ fn b1_chosen_books_are_backed_up() {
     }
     let told = ada.told("backup", PHONE, &["tape=tape", "card=card"], &[], 7);
     assert_eq!(told["books"][1]["ok"], true, "one that cannot be read does not keep back another: {told}");
-    assert_eq!(ada.json(&["book", "list"]).as_array().unwrap().len(), 3, "and what failed made no book");
+    assert_eq!(ada.0.json(&["book", "list"]).as_array().unwrap().len(), 3, "and what failed made no book");
 }
 
 /// Mission B2: a book is called by a hash that the device can make itself, of an identifier that is checked.
@@ -229,7 +191,7 @@ fn b2_books_are_called_by_device_and_storage() {
         assert_eq!(ada.cards(&book(known, "sim")).len(), 1, "{written}");
         fs::remove_file(ada.0.path("one/.syncml.db")).unwrap();
     }
-    let shown = ada.json(&["book", "list"]);
+    let shown = ada.0.json(&["book", "list"]);
     assert_eq!(shown.as_array().unwrap().len(), 5, "an IMEI and its IMEISV are one device: {shown}");
     for (wrong, words) in [
         ("imei:490154203237519", "check digit"),
@@ -248,7 +210,7 @@ fn b2_books_are_called_by_device_and_storage() {
             words => assert!(code == 2 && err.contains(words), "{wrong}: {code} {out}{err}"),
         }
     }
-    assert_eq!(ada.json(&["book", "list"]).as_array().unwrap().len(), 5, "nothing was made of what is refused");
+    assert_eq!(ada.0.json(&["book", "list"]).as_array().unwrap().len(), 5, "nothing was made of what is refused");
 }
 
 /// Mission B3: before they go up, records are aligned to what the book holds: as a file says, a phone's own information, or the
@@ -303,7 +265,7 @@ fn b3_records_are_aligned_to_the_dimensions() {
     // Inferred: a book that only ever shows names and numbers holds nothing else.
     ada.0.write("sim/b.vcf", &card("Bo Doe", "TEL:+4930333\r\n"));
     ada.backup(PHONE, &["sim=sim"], &["--layout", "infer"]);
-    let shown = ada.json(&["device", "show", "IMEI:490154203237518", "--user", "ada"]);
+    let shown = ada.0.json(&["device", "show", "IMEI:490154203237518", "--user", "ada"]);
     let name = book(PHONE, "sim");
     let sim = shown["books"].as_array().unwrap().iter().find(|it| it["book"] == json!(name)).unwrap();
     assert_eq!(sim["holds"], json!(["FN", "N", "TEL"]));
@@ -313,7 +275,7 @@ fn b3_records_are_aligned_to_the_dimensions() {
     ada.0.write("odd.json", r#"{ "dimensions": [ { "property": "TEL", "most": 1 } ] }"#);
     ada.0.write("none.txt", "nothing of the kind");
     fs::create_dir_all(ada.0.path("empty")).unwrap();
-    let before = ada.json(&["book", "list"]);
+    let before = ada.0.json(&["book", "list"]);
     for (books, layout, code, words) in [
         ("phone=phone", ada.0.path("twice.json").display().to_string(), 7, "TEL is there twice"),
         ("phone=phone", ada.0.path("odd.json").display().to_string(), 7, "most"),
@@ -325,7 +287,7 @@ fn b3_records_are_aligned_to_the_dimensions() {
         let (found, out, err) = run(ada.command("backup", PHONE, &[books]).args(["--layout", &layout]));
         assert!(found == code && err.contains(words), "{layout}: {found} {out}{err}");
     }
-    assert_eq!(ada.json(&["book", "list"]), before);
+    assert_eq!(ada.0.json(&["book", "list"]), before);
 }
 
 /// Mission B4: what a device has and the server never saw is kept there, never dropped.
@@ -334,7 +296,7 @@ fn b4_new_dimensions_are_made() {
     let ada = Person::new();
     let name = book(PHONE, "phone");
     let dimensions = || {
-        let shown = ada.json(&["book", "show", &name, "--user", "ada"]);
+        let shown = ada.0.json(&["book", "show", &name, "--user", "ada"]);
         let shown = shown["dimensions"].as_array().unwrap().clone();
         shown
             .iter()
@@ -489,12 +451,12 @@ fn b6_a_book_is_restored_in_the_devices_dimensions() {
     assert!(ada.0.read("new/Bo Doe.vcf").contains("+4930224"));
 
     // Refused: a book that nobody backed up. It is not made either.
-    let (before, books) = (ada.files("new"), ada.json(&["book", "list"]));
+    let (before, books) = (ada.files("new"), ada.0.json(&["book", "list"]));
     let told = ada.told("restore", NEW_PHONE, &["phone=new"], &["--book", &id(PHONE, "tape")], 5);
     assert!(told["books"][0]["error"].as_str().unwrap().contains("has no book"), "{told}");
     let (code, _, err) = run(ada.command("restore", NEW_PHONE, &["phone=new"]).args(["--book", "not an id"]));
     assert!(code == 2 && err.contains("hexadecimal"), "{err}");
-    assert_eq!((ada.files("new"), ada.json(&["book", "list"])), (before, books));
+    assert_eq!((ada.files("new"), ada.0.json(&["book", "list"])), (before, books));
 }
 
 /// Mission B7: what does not fit is told before anything is written, exactly.

@@ -9,15 +9,13 @@ mod program;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use program::{World, card, run, syncml};
+use program::{World, card, overhear, run, syncml};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -82,15 +80,9 @@ impl Person {
         fs::canonicalize(self.0.path(name)).unwrap().to_str().unwrap().to_owned()
     }
 
-    fn json(&self, args: &[&str]) -> Value {
-        let (code, out, err) = run(self.0.with_db(args).arg("--json"));
-        assert_eq!(code, 0, "{args:?}: {out}{err}");
-        serde_json::from_str(&out).unwrap()
-    }
-
     /// What the server has of an application, by name: cards as they are, files as their data.
     fn backup(&self, device: &str, application: &str) -> BTreeMap<String, String> {
-        let rows = self.json(&["list", "--user", "ada", "--book", &book(device, application)]);
+        let rows = self.0.json(&["list", "--user", "ada", "--book", &book(device, application)]);
         let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
         let data = |content: String| match content.split_once("<body enc=\"base64\">") {
             None => content,
@@ -106,7 +98,7 @@ impl Person {
 
     /// The names of the books that the server has, and how many items are in each.
     fn books(&self) -> BTreeMap<String, u64> {
-        let rows = self.json(&["book", "list", "--user", "ada"]);
+        let rows = self.0.json(&["book", "list", "--user", "ada"]);
         let row = |row: &Value| (row["book"].as_str().unwrap().to_owned(), row["items"].as_u64().unwrap());
         rows.as_array().unwrap().iter().map(row).collect()
     }
@@ -114,7 +106,7 @@ impl Person {
     /// Edits a card at the server, as its owner does online.
     fn edit(&self, application: &str, name: &str, change: impl Fn(&str) -> String) {
         let book = book(PHONE, application);
-        let rows = self.json(&["list", "--user", "ada", "--book", &book]);
+        let rows = self.0.json(&["list", "--user", "ada", "--book", &book]);
         let row = rows.as_array().unwrap().iter().find(|row| row["name"].as_str().unwrap().ends_with(name)).unwrap();
         self.0.write("edit", &change(row["content"].as_str().unwrap()));
         let put = ["item", "put", "--user", "ada", "--book", &book, "--guid", &row["guid"].to_string()];
@@ -132,35 +124,6 @@ fn wait_for<T>(mut found: impl FnMut() -> Option<T>) -> T {
         thread::sleep(Duration::from_millis(200));
     }
     panic!("it never came");
-}
-
-/// What goes through here to a server and back, as it is on the wire; for good.
-fn overhear(server: &str) -> (String, Arc<Mutex<Vec<u8>>>) {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let (listener, ears) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::clone(&heard));
-    let here = listener.local_addr().unwrap().to_string();
-    let there = server.split('/').nth(2).unwrap().to_owned();
-    let url = server.replace(&there, &here);
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            let (client, server) = (client.unwrap(), TcpStream::connect(&there).unwrap());
-            let ways = [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
-            for (mut from, mut to) in ways {
-                let ears = Arc::clone(&ears);
-                thread::spawn(move || {
-                    let mut bytes = [0; 4096];
-                    while let Ok(count @ 1..) = from.read(&mut bytes) {
-                        ears.lock().unwrap().extend_from_slice(&bytes[..count]);
-                        if to.write_all(&bytes[..count]).is_err() {
-                            break;
-                        }
-                    }
-                    drop(to.shutdown(Shutdown::Write));
-                });
-            }
-        }
-    });
-    (url, heard)
 }
 
 fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
@@ -578,7 +541,7 @@ fn c6_history_is_kept_and_purged() {
     assert_eq!(uploads, [(1, 0, true), (0, 1, true), (0, 1, true), (0, 0, false)]);
     // Each of these is at the server, too, and can be had again.
     let name = book(PHONE, "documents");
-    let revisions = ada.json(&["history", "list", "--user", "ada", "--book", &name]);
+    let revisions = ada.0.json(&["history", "list", "--user", "ada", "--book", &name]);
     assert_eq!(revisions.as_array().unwrap().len(), 3, "{revisions}");
 
     for content in ["mine", "mine too"] {
@@ -644,7 +607,7 @@ fn r2_other_kinds_of_data_are_backed_up_as_they_are() {
         assert_eq!(ada.books().get(&book(PHONE, application)), Some(&count), "{application}");
     }
     let found = |words: &str| {
-        let found = ada.json(&["search", words, "--user", "ada"]);
+        let found = ada.0.json(&["search", words, "--user", "ada"]);
         found["hits"].as_array().unwrap().iter().map(|hit| hit["book"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(found("ulm"), [book(PHONE, "messages")]);
@@ -654,7 +617,7 @@ fn r2_other_kinds_of_data_are_backed_up_as_they_are() {
     ada.0.write("data/hello.vmg", "BEGIN:VMSG\r\nmeet me in Ely\r\nEND:VMSG\r\n");
     ada.upload(&["--app", "messages"], 0);
     assert_eq!((found("ulm"), found("ely")), (vec![], vec![book(PHONE, "messages")]));
-    let past = ada.json(&["history", "list", "--user", "ada", "--book", &book(PHONE, "messages")]);
+    let past = ada.0.json(&["history", "list", "--user", "ada", "--book", &book(PHONE, "messages")]);
     assert_eq!(past.as_array().unwrap().len(), 2, "{past}");
 
     // Back on the device it is what it was.

@@ -7,20 +7,15 @@
 #[path = "common/program.rs"]
 mod program;
 
-use program::{World, card, run, set};
+use program::{Telling, World, card, run, set};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 use std::thread;
-use std::time::Duration;
 use syncml::notify::{Notification, SAN_MEDIA_TYPE, parse};
 use syncml::transport::obex::{Framer, Object, ServerMachine, Turn};
-
-/// How long the program may keep silent before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 fn link(world: &World, files: &[&str], more: &[&str]) -> Command {
     let mut command = world.with_db(&["link", "--user", "ada", "--json", "--quiet", "50"]);
@@ -28,49 +23,25 @@ fn link(world: &World, files: &[&str], more: &[&str]) -> Command {
     command
 }
 
-/// A linker that runs, and what it says.
-struct Linker {
-    child: Child,
-    lines: Receiver<Value>,
-}
+/// A linker that runs.
+struct Linker(Telling);
 
 impl Linker {
     fn start(world: &World, files: &[&str], more: &[&str]) -> Self {
-        let mut child = link(world, files, more).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, receiver) = channel();
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                if sender.send(serde_json::from_str(&line).unwrap()).is_err() {
-                    break;
-                }
-            }
-        });
-        let linker = Self { child, lines: receiver };
-        assert_eq!(linker.next()["event"], "linking");
+        let linker = Self(Telling::start(link(world, files, more)));
+        assert_eq!(linker.0.next()["event"], "linking");
         linker
-    }
-
-    fn next(&self) -> Value {
-        self.lines.recv_timeout(PATIENCE).expect("the program says what it does")
     }
 
     /// The next event of a kind at an end.
     fn until(&self, event: &str, end: &str) -> Value {
         loop {
-            let told = self.next();
+            let told = self.0.next();
             if told["event"] == event && (told["end"] == end || told["device"] == end) {
                 return told;
             }
             assert_ne!((&told["event"], event), (&json!("refused"), "turn"), "{told}");
         }
-    }
-}
-
-impl Drop for Linker {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
@@ -81,10 +52,9 @@ fn save(world: &World, name: &str, content: &str) {
 }
 
 fn head(world: &World) -> i64 {
-    let (code, out, err) = run(&mut world.with_db(&["book", "list", "--json"]));
-    assert_eq!(code, 0, "{err}");
-    let books: Vec<Value> = serde_json::from_str(&out).unwrap();
-    books.iter().find(|book| book["book"] == "contacts").map_or(0, |book| book["head"].as_i64().unwrap())
+    let books = world.json(&["book", "list"]);
+    let contacts = books.as_array().unwrap().iter().find(|book| book["book"] == "contacts");
+    contacts.map_or(0, |book| book["head"].as_i64().unwrap())
 }
 
 #[test]
@@ -94,7 +64,7 @@ fn i8_documents_a_book_and_a_device_follow_each_other_and_come_to_rest() {
     world.synced("phone", &["--device-id", "phone"], 0);
     world.write("people.csv", "Name,Mobile,Shoe\r\nAnn Doe,5550001,38\r\nBen,5550002,\r\n");
     let device = UdpSocket::bind("127.0.0.1:0").unwrap();
-    device.set_read_timeout(Some(PATIENCE)).unwrap();
+    device.set_read_timeout(Some(Telling::PATIENCE)).unwrap();
     let alert = format!("phone=udp://{}", device.local_addr().unwrap());
     let linker = Linker::start(
         &world,

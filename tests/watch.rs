@@ -7,14 +7,12 @@
 #[path = "common/program.rs"]
 mod program;
 
-use program::{World, card, run, set, syncml};
+use program::{Telling, World, card, run, set, syncml};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,9 +20,6 @@ const PHONE: &str = "imei:490154203237518";
 const NEW_PHONE: &str = "imei:352099001761481";
 const ONE: &str = "imsi:460001234567890";
 const TWO: &str = "imsi:262019876543210";
-
-/// How long the program may keep silent before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The server's name of a book, as anybody can work it out.
 fn book(device: &str, storage: &str) -> String {
@@ -45,32 +40,19 @@ fn watch(world: &World, device: &str, books: &[&str], more: &[&str]) -> Command 
     command
 }
 
-/// A watcher that runs, and what it says.
-struct Watcher {
-    child: Child,
-    lines: Receiver<Value>,
-}
+/// A watcher that runs.
+struct Watcher(Telling);
 
 impl Watcher {
     fn start(world: &World, device: &str, books: &[&str], more: &[&str]) -> Self {
-        let mut child = watch(world, device, books, more).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (sender, receiver) = channel();
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                if sender.send(serde_json::from_str(&line).unwrap()).is_err() {
-                    break;
-                }
-            }
-        });
-        let watcher = Self { child, lines: receiver };
+        let watcher = Self(Telling::start(watch(world, device, books, more)));
         let first = watcher.next();
         assert_eq!((&first["event"], &first["noticed"]), (&json!("watching"), &json!(true)), "{first}");
         watcher
     }
 
     fn next(&self) -> Value {
-        self.lines.recv_timeout(PATIENCE).expect("the program says what it does")
+        self.0.next()
     }
 
     /// The next event of a kind; others may come before, but for what went wrong.
@@ -94,29 +76,20 @@ impl Watcher {
 
     /// Ctrl-C; gives the exit code.
     fn end(mut self) -> i32 {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill").args(["-INT", &self.0.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
-        let code = self.child.wait().unwrap().code().unwrap();
-        let last = self.lines.iter().last();
+        let code = self.0.child.wait().unwrap().code().unwrap();
+        let last = self.0.lines.iter().last();
         assert_eq!(last.as_ref().map(|last| &last["event"]), Some(&json!("ended")), "{last:?}");
         code
     }
 }
 
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
 /// The cards of a book at the server, by name.
 fn cards(world: &World, book: &str) -> BTreeMap<String, String> {
-    let (code, out, err) = run(world.with_db(&["list", "--user", "ada", "--book", book]).arg("--json"));
-    assert_eq!(code, 0, "{err}");
-    let rows: Vec<Value> = serde_json::from_str(&out).unwrap();
+    let rows = world.json(&["list", "--user", "ada", "--book", book]);
     let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
-    rows.iter().map(|row| (text(row, "name"), text(row, "content"))).collect()
+    rows.as_array().unwrap().iter().map(|row| (text(row, "name"), text(row, "content"))).collect()
 }
 
 fn names(world: &World, book: &str) -> BTreeSet<String> {
@@ -186,7 +159,7 @@ fn r1_a_change_in_a_large_folder_reads_only_what_changed() {
         fs::write(world.path(&format!("phone/{at}.vcf")), content(at, "")).unwrap();
     }
     let watcher = Watcher::start(&world, PHONE, &["phone=phone"], &[]);
-    let mut told = watcher.lines.recv_timeout(PATIENCE * 30).unwrap();
+    let mut told = watcher.0.lines.recv_timeout(Telling::PATIENCE * 30).unwrap();
     assert_eq!((&told["event"], sent(&told)), (&json!("backup"), [count as u64, 0, 0]), "{told}");
     let whole: u64 = fs::read_dir(world.path("phone"))
         .unwrap()
@@ -223,7 +196,7 @@ fn r1_a_change_in_a_large_folder_reads_only_what_changed() {
 
 /// What a process has read so far, where the system tells.
 fn bytes_read(watcher: &Watcher) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{}/io", watcher.child.id())).ok()?;
+    let text = fs::read_to_string(format!("/proc/{}/io", watcher.0.child.id())).ok()?;
     text.lines().find_map(|line| line.strip_prefix("rchar: ")).and_then(|count| count.parse().ok())
 }
 
@@ -382,7 +355,7 @@ fn r2_another_card_is_noticed_and_backed_up_as_its_own() {
     assert_eq!((&told["event"], &told["exit"]), (&json!("waiting"), &json!(7)), "{told}");
     assert!(told["error"].as_str().unwrap().contains("6 to 15"), "{told}");
     put(&["Zoe"]);
-    while watcher.lines.try_recv().is_ok() {}
+    while watcher.0.lines.try_recv().is_ok() {}
     assert_eq!(names(&world, &one), set(["Anna Doe", "Bo Doe", "Di Doe"]));
     put(&["Anna", "Bo", "Di"]);
     world.write("card", &format!("{ONE}\n"));

@@ -5,10 +5,14 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -71,7 +75,7 @@ impl World {
         self.url = line.strip_prefix("listening on ").unwrap().to_owned();
         assert!(self.url.starts_with("http://127.0.0.1:") && self.url.ends_with("/syncml"), "{line}");
         let said = Arc::clone(&self.said);
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line)));
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line)));
         self.server = Some(server);
     }
 
@@ -95,6 +99,13 @@ impl World {
 
     pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// What a command over the database says for machines.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let (code, out, err) = run(self.with_db(args).arg("--json"));
+        assert_eq!(code, 0, "{args:?}: {out}{err}");
+        serde_json::from_str(&out).unwrap()
     }
 
     pub(crate) fn with_db(&self, args: &[&str]) -> Command {
@@ -148,6 +159,42 @@ impl Drop for World {
     }
 }
 
+/// The program, running on, and what it says for machines: a line an event.
+pub(crate) struct Telling {
+    pub(crate) child: Child,
+    pub(crate) lines: Receiver<Value>,
+}
+
+impl Telling {
+    /// How long it may keep silent before a test gives up.
+    pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if sender.send(serde_json::from_str(&line).unwrap()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, lines: receiver }
+    }
+
+    pub(crate) fn next(&self) -> Value {
+        self.lines.recv_timeout(Self::PATIENCE).expect("the program says what it does")
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 pub(crate) fn formatted_name(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     text.lines().find_map(|line| line.strip_prefix("FN:")).unwrap().to_owned()
@@ -155,4 +202,33 @@ pub(crate) fn formatted_name(path: &Path) -> String {
 
 pub(crate) fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
+}
+
+/// What goes through here to a server and back, as it is on the wire; for good.
+pub(crate) fn overhear(server: &str) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let (listener, ears) = (TcpListener::bind("127.0.0.1:0").unwrap(), Arc::clone(&heard));
+    let here = listener.local_addr().unwrap().to_string();
+    let there = server.split('/').nth(2).unwrap().to_owned();
+    let url = server.replace(&there, &here);
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(&there).unwrap());
+            let ways = [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
+            for (mut from, mut to) in ways {
+                let ears = Arc::clone(&ears);
+                thread::spawn(move || {
+                    let mut bytes = [0; 4096];
+                    while let Ok(count @ 1..) = from.read(&mut bytes) {
+                        ears.lock().unwrap().extend_from_slice(&bytes[..count]);
+                        if to.write_all(&bytes[..count]).is_err() {
+                            break;
+                        }
+                    }
+                    drop(to.shutdown(Shutdown::Write));
+                });
+            }
+        }
+    });
+    (url, heard)
 }

@@ -1,6 +1,6 @@
 //! Contacts, devices and what is held, on the page.
 
-use super::browser::{Browser, encoded};
+use super::browser::{Browser, Page, encoded};
 use super::program::{PASSWORD, World, card, run, set};
 use super::{file_of, guid, holding, items, synced, world};
 use std::fs;
@@ -127,21 +127,44 @@ fn b9_new_and_deleted_contacts_reach_the_device() {
     page.says(409, &["It was deleted meanwhile."]);
 }
 
+/// A card that somebody has open in a form, and that the phone changed meanwhile.
+struct Crossed {
+    guid: String,
+    browser: Browser,
+    path: String,
+    form: Page,
+    /// The field of the title, as the form has it.
+    title: String,
+    revision: String,
+}
+
+impl Crossed {
+    fn new(world: &World, from: &str, to: &str) -> Self {
+        let guid = guid(world, "Zoe Berg");
+        let mut browser = Browser::of(world, "ada");
+        let path = format!("/console/book/1/item/{guid}/edit");
+        let form = browser.get(&path);
+        let (title, revision) = (holding(&form, "TITLE", "Captain"), form.field("revision"));
+        let file = file_of(world, "phone", "Zoe Berg");
+        fs::write(&file, fs::read_to_string(&file).unwrap().replace(from, to)).unwrap();
+        world.synced("phone", &[], 0);
+        Self { guid: guid.to_string(), browser, path, form, title, revision }
+    }
+
+    /// What is answered to another title.
+    fn retitle(&mut self, title: &str) -> Page {
+        let fields = [("revision", self.revision.as_str()), (self.title.as_str(), title)];
+        self.browser.post(&self.form, &self.path, &fields)
+    }
+}
+
 #[test]
 fn b9_a_devices_edit_in_between_is_merged() {
     let world = synced(&[("Zoe Berg", "TEL:+49301111\r\nTITLE:Captain\r\n")]);
-    let guid = guid(&world, "Zoe Berg");
-    let mut browser = Browser::of(&world, "ada");
-    let path = format!("/console/book/1/item/{guid}/edit");
-    let form = browser.get(&path);
-    let (title, revision) = (holding(&form, "TITLE", "Captain"), form.field("revision"));
-    // Meanwhile the phone adds a number.
-    let file = file_of(&world, "phone", "Zoe Berg");
-    let edited = fs::read_to_string(&file).unwrap().replace("END:VCARD", "TEL:+49302222\r\nEND:VCARD");
-    fs::write(&file, edited).unwrap();
-    world.synced("phone", &[], 0);
-    let page = browser.post(&form, &path, &[("revision", &revision), (&title, "Admiral")]);
-    browser.follow(&page).says(200, &["together with what was changed meanwhile", "Admiral", "+49301111", "+49302222"]);
+    let mut crossed = Crossed::new(&world, "END:VCARD", "TEL:+49302222\r\nEND:VCARD");
+    let page = crossed.retitle("Admiral");
+    let said = ["together with what was changed meanwhile", "Admiral", "+49301111", "+49302222"];
+    crossed.browser.follow(&page).says(200, &said);
     world.synced("phone", &[], 0);
     let card = fs::read_to_string(file_of(&world, "phone", "Zoe Berg")).unwrap();
     assert!(["Admiral", "+49301111", "+49302222"].iter().all(|text| card.contains(text)), "{card}");
@@ -150,16 +173,9 @@ fn b9_a_devices_edit_in_between_is_merged() {
 #[test]
 fn b9_what_cannot_be_merged_is_shown() {
     let world = synced(&[("Zoe Berg", "TITLE:Captain\r\n")]);
-    let guid = guid(&world, "Zoe Berg");
-    let mut browser = Browser::of(&world, "ada");
-    let path = format!("/console/book/1/item/{guid}/edit");
-    let form = browser.get(&path);
-    let (title, revision) = (holding(&form, "TITLE", "Captain"), form.field("revision"));
-    let file = file_of(&world, "phone", "Zoe Berg");
-    let edited = fs::read_to_string(&file).unwrap().replace("Captain", "Pirate");
-    fs::write(&file, edited).unwrap();
-    world.synced("phone", &[], 0);
-    let page = browser.post(&form, &path, &[("revision", &revision), (&title, "Admiral")]);
+    let mut crossed = Crossed::new(&world, "Captain", "Pirate");
+    let page = crossed.retitle("Admiral");
+    let Crossed { guid, mut browser, path, form, title, revision } = crossed;
     page.says(409, &["Nothing is saved yet.", "Pirate", "Admiral"]);
     assert!(items(&world)[0]["content"].as_str().unwrap().contains("Pirate"));
     // The person decides; what loses is in the history.
