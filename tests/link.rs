@@ -7,7 +7,7 @@
 #[path = "common/program.rs"]
 mod program;
 
-use program::{Telling, World, card, run, set};
+use program::{Telling, World, card, run, set, syncml};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -156,6 +156,55 @@ fn i8_what_a_document_cannot_mean_is_refused_and_the_others_go_on() {
         let (code, out, err) = run(link(&world, &[], args).arg("--once"));
         assert!(code == 2 && format!("{out}{err}").contains(said), "{args:?}: {code} {out}{err}");
     }
+}
+
+#[test]
+fn i8_office_documents_are_ends_too() {
+    let world = World::new(&[]);
+    let convert = |from: &str, to: &str, more: &[&str]| {
+        drop(fs::remove_file(world.path(to)));
+        let mut command = syncml();
+        let (code, out, err) =
+            run(command.arg("convert").arg(world.path(from)).arg("--to").arg(world.path(to)).args(more));
+        assert_eq!(code, 0, "{from} to {to}: {out}{err}");
+    };
+    let once = |files: &[&str]| {
+        let (code, out, err) =
+            run(link(&world, files, &[]).args(["--once", "--as", "out.ods=phone", "--as", "list.docx=own"]));
+        assert_eq!(code, 0, "{out}{err}");
+        out
+    };
+    world.write("own", "[columns]\nWho = fn\nMobile = tel.mobile\n");
+    world.write("people.csv", "Name,Mobile\r\nAnn Doe,5550001\r\nBen,5550002\r\n");
+    convert("people.csv", "people.xlsx", &["--fields", "fn,tel.mobile,title"]);
+    let files = ["people.xlsx", "out.ods", "list.docx"];
+    once(&files);
+    let texts = || {
+        let text = |file: &&str| {
+            let more = ["--fields", "fn,tel.mobile"];
+            let table = format!("{file}.csv");
+            convert(file, &table, &more);
+            world.read(&table).trim_start_matches('\u{feff}').to_owned()
+        };
+        files.iter().map(text).collect::<Vec<_>>()
+    };
+    assert!(texts().iter().all(|text| *text == "Name,Mobile\r\nAnn Doe,5550001\r\nBen,5550002\r\n"), "{:?}", texts());
+    // Another end changes it: the workbook has what it had, and the number; and all are at rest.
+    world.write("more.csv", "Name,Mobile\r\nAnn Doe,5550009\r\n");
+    let mut import = world.with_db(&["import", "--user", "ada", "--on-conflict", "overwrite"]);
+    let (code, _, err) = run(import.arg(world.path("more.csv")));
+    assert_eq!(code, 0, "{err}");
+    once(&files);
+    assert!(texts().iter().all(|text| text.contains("Ann Doe,5550009\r\nBen,5550002\r\n")), "{:?}", texts());
+    let bytes = || files.map(|file| fs::read(world.path(file)).unwrap());
+    let before = bytes();
+    assert_eq!((once(&files).as_str(), bytes() == before), ("", true));
+    // What would lose something stays as it is.
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/interchange/openpyxl.xlsx");
+    fs::copy(fixture, world.path("more.xlsx")).unwrap();
+    let (code, out, err) = run(&mut link(&world, &["more.xlsx"], &["--once"]));
+    assert!(code == 1 && out.contains("which would be lost"), "{code}: {out}{err}");
+    assert_eq!(fs::read(world.path("more.xlsx")).unwrap(), fs::read(fixture).unwrap());
 }
 
 /// A device that takes one object over OBEX.

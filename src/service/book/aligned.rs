@@ -50,6 +50,10 @@ impl<B: Book + ?Sized> Book for Aligned<'_, B> {
         Ok(found.map(|found| Versioned { content: self.taken(found.content), ..found }))
     }
 
+    fn persist(&mut self, last: bool) -> Result<bool, String> {
+        self.book.persist(last)
+    }
+
     fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String> {
         if self.lens.is_whole() {
             return self.book.apply(ops);

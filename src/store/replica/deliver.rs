@@ -58,25 +58,51 @@ fn pass(replica: &Replica<'_>, own: &mut dyn Book, report: &mut ReplicaReport) -
     let mut after = pair.cursor;
     // Nothing from this revision on counts as delivered.
     let mut held = None;
+    // What was handed over and is not written down.
+    let mut rows = Vec::new();
     loop {
         let page = replica.step(Verdict::Rollback, |tx| page_after(replica, tx, after, upto))?;
         let last = page.last().map(|(item, _)| item.revision);
+        let behind = match hand_over(own, &page, stamp, report, &mut rows) {
+            Ok(behind) => behind,
+            Err(error) => {
+                // What was done before stays done.
+                if !rows.is_empty() {
+                    write_down(replica, own, &pair, &mut rows, true)?;
+                }
+                return Err(error);
+            }
+        };
         after = last.unwrap_or(upto);
-        let (rows, behind) = hand_over(own, &page, stamp, report)?;
         if held.is_none() {
             held = behind.first().map(|(revision, _)| Revision(revision.0 - 1));
         }
         faster.extend(behind.into_iter().map(|(_, id)| id));
         pair.cursor = held.unwrap_or(after);
-        replica.step(Verdict::Commit, |tx| {
-            tx.lock_books(&[replica.book])?;
-            replica.put_maps(tx, &rows)?;
-            tx.put_pair(&pair)
-        })?;
+        write_down(replica, own, &pair, &mut rows, last.is_none())?;
         if last.is_none() {
             return Ok(faster);
         }
     }
+}
+
+/// Writes down what was delivered, once the book has made it durable.
+fn write_down(
+    replica: &Replica<'_>,
+    own: &mut dyn Book,
+    pair: &PairRow,
+    rows: &mut Vec<MapRow>,
+    last: bool,
+) -> Result<(), ReplicaError> {
+    if own.persist(last).map_err(ReplicaError::Book)? || last {
+        replica.step(Verdict::Commit, |tx| {
+            tx.lock_books(&[replica.book])?;
+            rows.chunks(PAGE).try_for_each(|rows| replica.put_maps(tx, rows))?;
+            tx.put_pair(pair)
+        })?;
+        rows.clear();
+    }
+    Ok(())
 }
 
 /// The next items to look at, with their contents as a whole, since a book takes them so: of large ones few at a time.
@@ -113,18 +139,19 @@ fn frontier(replica: &Replica<'_>) -> StoreResult<Option<(PairRow, Revision, u32
 
 type Behind = Vec<(Revision, String)>;
 
-/// Lets the book do one page; gives back the map entries to write, and the entries where the user was faster.
+/// Lets the book do one page; adds the map entries to write, and gives back the entries where the user was faster.
 fn hand_over(
     own: &mut dyn Book,
     page: &[(ItemRow<'static>, Option<MapRow>)],
     stamp: u32,
     report: &mut ReplicaReport,
-) -> Result<(Vec<MapRow>, Behind), ReplicaError> {
+    rows: &mut Vec<MapRow>,
+) -> Result<Behind, ReplicaError> {
     let luids: Vec<&str> = page.iter().filter_map(|(_, map)| map.as_ref()).map(|map| map.luid.as_str()).collect();
     let found = if luids.is_empty() { Vec::new() } else { versions(own, &luids)? };
     let versions: HashMap<&str, Vec<u8>> =
         luids.iter().zip(found).filter_map(|(luid, found)| Some((*luid, found?))).collect();
-    let mut rows = Vec::new();
+    let mut done = Vec::new();
     let mut behind = Vec::new();
     let mut planned = Vec::new();
     for (item, map) in page {
@@ -136,7 +163,7 @@ fn hand_over(
             Some(version) if digest(version) == map.view_fp => {
                 planned.push((item, Some((map, version.as_slice())), String::new()));
             }
-            None if item.deleted => rows.push(retired(map, item.revision)),
+            None if item.deleted => done.push(retired(map, item.revision)),
             _ => behind.push((item.revision, map.luid.clone())),
         }
     }
@@ -158,19 +185,20 @@ fn hand_over(
             (None, Applied::Changed) => behind.push((item.revision, format!("item {}", item.guid))),
             (Some((map, _)), Applied::Done(_)) if item.deleted => {
                 report.deleted += 1;
-                rows.push(retired(map, item.revision));
+                done.push(retired(map, item.revision));
             }
             (entry, Applied::Done(new)) => {
                 *(if entry.is_some() { &mut report.changed } else { &mut report.added }) += 1;
                 if let Some((map, _)) = entry.filter(|(map, _)| map.luid != new.id) {
-                    rows.push(retired(map, map.agreed_revision));
+                    done.push(retired(map, map.agreed_revision));
                 }
-                rows.push(map_row(&new.id, item.guid, item.revision, digest(&new.version), MapState::Live));
+                done.push(map_row(&new.id, item.guid, item.revision, digest(&new.version), MapState::Live));
             }
         }
     }
+    rows.append(&mut done);
     behind.sort();
-    Ok((rows, behind))
+    Ok(behind)
 }
 
 fn retired(map: &MapRow, revision: Revision) -> MapRow {

@@ -97,6 +97,25 @@ pub enum BookOp<'a> {
     },
 }
 
+#[cfg(feature = "service")]
+impl<'a> BookOp<'a> {
+    /// The entry it is about; `None` of a new one.
+    pub(crate) const fn id(&self) -> Option<&'a str> {
+        match self {
+            Self::Add { .. } => None,
+            Self::Replace { id, .. } | Self::Delete { id, .. } => Some(id),
+        }
+    }
+
+    /// What it gives an entry; `None` where it takes one away.
+    pub(crate) const fn content(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Add { content, .. } | Self::Replace { content, .. } => Some(content),
+            Self::Delete { .. } => None,
+        }
+    }
+}
+
 /// What an own book answers to an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
@@ -146,6 +165,16 @@ pub trait Book {
     /// # Errors
     /// A sentence for the user; what was done before stays done.
     fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String>;
+
+    /// Whether what was applied so far is durable; only then it is written down as delivered. Asked after every
+    /// [`apply`](Self::apply), and once more, with `last`, when nothing follows: then it has to be. A book that is written as a
+    /// whole waits for that, the others are durable when [`apply`](Self::apply) returns.
+    ///
+    /// # Errors
+    /// A sentence for the user; nothing applied since it was durable last counts as done.
+    fn persist(&mut self, _last: bool) -> Result<bool, String> {
+        Ok(true)
+    }
 }
 
 /// The versions of some entries, one for each.

@@ -33,10 +33,10 @@ const ROUNDS: usize = 5;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// The documents: tables with a header, cards, LDIF or jCard; one that is not there is made
+    /// The documents: tables with a header, also as XLSX, ODS or DOCX, cards, LDIF or jCard; one that is not there is made
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// What documents that are made are, by their names: people.csv=outlook; else by their endings
+    /// What documents that are made are, or which layout they have, by their names: people.csv=outlook; else by their endings
     #[arg(long = "as", value_name = "FILE=TARGET")]
     targets: Vec<String>,
     /// What becomes of a contact of a document that the book has with other details, and whose word stands when both changed the

@@ -3,23 +3,33 @@
 use super::End;
 use crate::contact::card::Card;
 use crate::service::interchange::InterchangeError;
+#[cfg(feature = "documents")]
+use crate::service::interchange::read::check_plain;
 use crate::service::interchange::read::{Format, ReadOptions, read};
+#[cfg(feature = "documents")]
+use crate::service::interchange::write::DOCX_COLUMNS;
 use crate::service::interchange::write::{Target, Writer};
 use crate::store::replica::{Applied, Book, BookOp, Entry, Known, digest};
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Cursor;
 
 /// A document.
 ///
 /// Its entries have no ids: they are known again by what they say, and one that was changed by its name, or by all its numbers
 /// and addresses. A table keeps its own columns, in their order, also those that no field is known for. A document in which
-/// anything cannot be read is not used at all: what is missing in it would be taken for deleted.
+/// anything cannot be read is not used at all: what is missing in it would be taken for deleted. It is written once for all
+/// that a [`turn`](super::turn) brings.
+///
+/// Workbooks and documents of word processors (feature `documents`) are those of one table, all of whose cells are text when it is
+/// written anew. One that has more – other sheets, formulas, comments, pictures, text beside the table – is not used: it would be lost.
 pub struct Document<'d> {
     target: Target,
     options: ReadOptions,
     /// `None` until it is read, or written for the first time.
     rows: Option<Vec<Row>>,
+    /// What they will be when what was applied is written.
+    applied: Option<Vec<Row>>,
     next: u64,
     write: Box<Write<'d>>,
 }
@@ -31,14 +41,24 @@ type Write<'d> = dyn FnMut(&[u8]) -> Result<(), String> + 'd;
 struct Row {
     /// Empty until it is known.
     id: String,
-    /// As it is read.
+    /// As it is read, or is to be written.
     card: Vec<u8>,
+    /// The digest of the card as it is read.
+    version: Vec<u8>,
 }
 
 impl Row {
-    fn version(&self) -> Vec<u8> {
-        Sha256::digest(&self.card).to_vec()
+    fn new(id: String, card: Vec<u8>) -> Self {
+        Self { id, version: version(&card), card }
     }
+
+    fn entry(&self) -> Entry {
+        Entry { id: self.id.clone(), version: self.version.clone() }
+    }
+}
+
+fn version(card: &[u8]) -> Vec<u8> {
+    Sha256::digest(card).to_vec()
 }
 
 impl<'d> Document<'d> {
@@ -46,17 +66,15 @@ impl<'d> Document<'d> {
     /// or says why not: also if somebody else wrote it since it was last [taken](Self::take).
     ///
     /// # Errors
-    /// A target that cannot be written as it was read: text for people, workbooks with all that is in them.
+    /// A target that cannot be read as it was written: text for people, lists to print, documents of word processors with more columns
+    /// than their tables have room for (8).
     pub fn new(
         target: Target,
         options: ReadOptions,
         write: impl FnMut(&[u8]) -> Result<(), String> + 'd,
     ) -> Result<Self, InterchangeError> {
-        if !matches!(target, Target::Vcard(_) | Target::Table(_) | Target::Jcard | Target::Ldif) {
-            let what = "only tables as text, cards, LDIF and jCard are written as they were read";
-            return Err(InterchangeError::Unusable(what.to_owned()));
-        }
-        Ok(Self { target, options, rows: None, next: 1, write: Box::new(write) })
+        check(&target)?;
+        Ok(Self { target, options, rows: None, applied: None, next: 1, write: Box::new(write) })
     }
 
     /// Takes the document as it is now.
@@ -64,25 +82,32 @@ impl<'d> Document<'d> {
     /// # Errors
     /// What of it cannot be read. What was taken before is forgotten then.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), InterchangeError> {
-        self.rows = None;
+        self.lose();
         let unusable = |what: &str| InterchangeError::Unusable(what.to_owned());
         if bytes.len() > self.options.limits.whole {
             return Err(InterchangeError::Unusable(format!("more than {} bytes", self.options.limits.whole)));
+        }
+        #[cfg(feature = "documents")]
+        if matches!(self.target, Target::Xlsx(_) | Target::Ods(_) | Target::Docx(_)) {
+            check_plain(Cursor::new(bytes), self.options.limits)?;
         }
         let options = ReadOptions { format: Some(self.format()), ..self.options.clone() };
         let reading = read(Cursor::new(bytes), &options)?;
         let table = reading.table;
         let cards = reading.entries.map(|entry| entry.map(|entry| entry.card)).collect::<Result<Vec<_>, _>>()?;
-        if let Target::Table(layout) = &mut self.target {
-            *layout = table.ok_or_else(|| unusable("its first row has no names of columns"))?;
+        if self.target.layout().is_some() {
+            let table = table.ok_or_else(|| unusable("its first row has no names of columns"))?;
+            let target = self.target.clone().in_layout(|_| table);
+            check(&target)?;
+            self.target = target;
         }
-        self.rows = Some(cards.into_iter().map(|card| Row { id: String::new(), card }).collect());
+        self.rows = Some(cards.into_iter().map(|card| Row::new(String::new(), card)).collect());
         Ok(())
     }
 
     /// The document is not there. If it ever was, that is an error at the next turn: it has not lost its contacts.
     pub fn lose(&mut self) {
-        self.rows = None;
+        (self.rows, self.applied) = (None, None);
     }
 
     const fn format(&self) -> Format {
@@ -90,16 +115,21 @@ impl<'d> Document<'d> {
             Target::Vcard(_) => Format::Vcard,
             Target::Jcard => Format::Jcard,
             Target::Ldif => Format::Ldif,
+            #[cfg(feature = "documents")]
+            Target::Xlsx(_) => Format::Xlsx,
+            #[cfg(feature = "documents")]
+            Target::Ods(_) => Format::Ods,
+            #[cfg(feature = "documents")]
+            Target::Docx(_) => Format::Docx,
             _ => Format::Table,
         }
     }
 
     fn rows(&self) -> Result<&[Row], String> {
-        self.rows.as_deref().ok_or_else(|| "the document is not there, or cannot be read".to_owned())
-    }
-
-    fn position(&self, id: &str) -> Result<Option<usize>, String> {
-        Ok(self.rows()?.iter().position(|row| row.id == id))
+        self.applied
+            .as_deref()
+            .or(self.rows.as_deref())
+            .ok_or_else(|| "the document is not there, or cannot be read".to_owned())
     }
 
     /// The cards as the document, and as they are when it is read.
@@ -118,7 +148,7 @@ impl<'d> Document<'d> {
         }
         let mut options =
             ReadOptions { format: Some(self.format()), limits: self.options.limits, ..Default::default() };
-        if let Target::Table(layout) = &self.target {
+        if let Some(layout) = self.target.layout() {
             (options.charset, options.delimiter) = (Some(layout.charset()), Some(layout.delimiter()));
             options.layout = Some(layout.clone());
         }
@@ -129,6 +159,16 @@ impl<'d> Document<'d> {
             return Err(InterchangeError::Unusable(what));
         }
         Ok((bytes, back))
+    }
+
+    /// What the entries come to be that are added or replaced, without their ids.
+    fn given(&self, ops: &[BookOp<'_>]) -> Result<Vec<Row>, String> {
+        let cards = ops.iter().filter_map(BookOp::content).map(|card| self.shown(card));
+        let cards = cards.collect::<Result<Vec<_>, _>>()?;
+        let all: Vec<&[u8]> = cards.iter().map(Vec::as_slice).collect();
+        let (_, back) = self.written(&all).map_err(|error| error.to_string())?;
+        let row = |(card, back): (Vec<u8>, Vec<u8>)| Row { id: String::new(), card, version: version(&back) };
+        Ok(cards.into_iter().zip(back).map(row).collect())
     }
 
     fn free_id(&mut self) -> String {
@@ -157,6 +197,8 @@ impl End for Document<'_> {
     }
 
     fn recall(&mut self, known: &HashMap<String, Known>, card: &mut dyn FnMut(&str) -> Option<Vec<u8>>) {
+        // What a turn that failed did not come to write.
+        self.applied = None;
         let highest = known.keys().filter_map(|id| id.parse::<u64>().ok()).max().unwrap_or(0);
         self.next = self.next.max(highest.saturating_add(1));
         if known.is_empty() && self.rows.is_none() {
@@ -175,6 +217,21 @@ impl End for Document<'_> {
     }
 }
 
+/// Whether what is written so is read as it was.
+fn check(target: &Target) -> Result<(), InterchangeError> {
+    let what = match target {
+        Target::Vcard(_) | Target::Table(_) | Target::Jcard | Target::Ldif => return Ok(()),
+        #[cfg(feature = "documents")]
+        Target::Xlsx(_) | Target::Ods(_) => return Ok(()),
+        #[cfg(feature = "documents")]
+        Target::Docx(layout) if layout.columns.len() <= DOCX_COLUMNS => return Ok(()),
+        #[cfg(feature = "documents")]
+        Target::Docx(_) => "a table of a word processor has room for 8 columns; give it a layout of no more",
+        _ => "only tables, cards, LDIF and jCard are written as they were read",
+    };
+    Err(InterchangeError::Unusable(what.to_owned()))
+}
+
 /// Gives rows the ids of the entries that they were, if they were any.
 fn recognise(rows: &mut [Row], known: &HashMap<String, Known>, mut shown: impl FnMut(&str) -> Option<Vec<u8>>) {
     let mut ids: Vec<&str> = known.keys().map(String::as_str).collect();
@@ -185,7 +242,7 @@ fn recognise(rows: &mut [Row], known: &HashMap<String, Known>, mut shown: impl F
         same.entry(known[*id].fp).or_default().push(id);
     }
     for row in rows.iter_mut() {
-        if let Some(id) = same.get_mut(&digest(&row.version())).and_then(Vec::pop) {
+        if let Some(id) = same.get_mut(&digest(&row.version)).and_then(Vec::pop) {
             row.id = id.to_owned();
         }
     }
@@ -233,56 +290,63 @@ fn ended(card: &[u8]) -> Vec<u8> {
 
 impl Book for Document<'_> {
     fn entries(&mut self) -> Result<Vec<Entry>, String> {
-        let entry = |row: &Row| Entry { id: row.id.clone(), version: row.version() };
-        Ok(self.rows()?.iter().map(entry).collect())
+        Ok(self.rows()?.iter().map(Row::entry).collect())
     }
 
     fn versions(&mut self, ids: &[&str]) -> Result<Vec<Option<Vec<u8>>>, String> {
         let by_id: HashMap<&str, &Row> = self.rows()?.iter().map(|row| (row.id.as_str(), row)).collect();
-        Ok(ids.iter().map(|id| by_id.get(id).map(|row| row.version())).collect())
+        Ok(ids.iter().map(|id| by_id.get(id).map(|row| row.version.clone())).collect())
     }
 
     fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.position(id)?.map(|at| self.rows.as_deref().unwrap_or_default()[at].card.clone()))
+        Ok(self.rows()?.iter().find(|row| row.id == id).map(|row| row.card.clone()))
     }
 
     fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String> {
-        let mut rows = self.rows()?.to_vec();
-        let at: HashMap<String, usize> = rows.iter().enumerate().map(|(at, row)| (row.id.clone(), at)).collect();
-        let unchanged =
-            |rows: &[Row], id: &str, expected: &[u8]| at.get(id).copied().filter(|at| rows[*at].version() == expected);
-        let (mut places, mut gone) = (Vec::with_capacity(ops.len()), BTreeSet::new());
+        let mut given = self.given(ops)?.into_iter();
+        let mut rows = match self.applied.take() {
+            Some(rows) => rows,
+            None => self.rows()?.to_vec(),
+        };
+        let wanted: HashSet<&str> = ops.iter().filter_map(BookOp::id).collect();
+        let found = rows.iter().enumerate().filter_map(|(at, row)| Some((*wanted.get(row.id.as_str())?, at)));
+        let places: HashMap<&str, usize> = found.collect();
+        let unchanged = |rows: &[Row], id: &str, expected: &[u8]| {
+            places.get(id).copied().filter(|at| rows[*at].version == expected)
+        };
+        let (mut answers, mut gone) = (Vec::with_capacity(ops.len()), HashSet::new());
         for op in ops {
-            places.push(match *op {
-                BookOp::Add { content, .. } => {
-                    let (id, card) = (self.free_id(), self.shown(content)?);
-                    rows.push(Row { id, card });
-                    Some(rows.len() - 1)
-                }
-                BookOp::Replace { id, expected, content } => match unchanged(&rows, id, expected) {
-                    Some(at) => {
-                        rows[at].card = self.shown(content)?;
-                        Some(at)
-                    }
-                    None => None,
-                },
-                BookOp::Delete { id, expected } => {
-                    let found = unchanged(&rows, id, expected);
-                    gone.extend(found);
-                    found
-                }
-            });
+            let place = match *op {
+                BookOp::Add { .. } => given.next().map(|new| {
+                    rows.push(Row { id: self.free_id(), ..new });
+                    rows.len() - 1
+                }),
+                BookOp::Replace { id, expected, .. } => given.next().and_then(|new| {
+                    let at = unchanged(&rows, id, expected)?;
+                    rows[at] = Row { id: id.to_owned(), ..new };
+                    Some(at)
+                }),
+                BookOp::Delete { id, expected } => unchanged(&rows, id, expected).inspect(|at| {
+                    gone.insert(*at);
+                }),
+            };
+            answers.push(place.map_or(Applied::Changed, |at| Applied::Done(rows[at].entry())));
         }
-        let left: Vec<usize> = (0..rows.len()).filter(|at| !gone.contains(at)).collect();
-        let cards: Vec<&[u8]> = left.iter().map(|at| rows[*at].card.as_slice()).collect();
+        let mut at = 0..;
+        rows.retain(|_| at.next().is_none_or(|at| !gone.contains(&at)));
+        self.applied = Some(rows);
+        Ok(answers)
+    }
+
+    fn persist(&mut self, last: bool) -> Result<bool, String> {
+        if !last {
+            return Ok(self.applied.is_none());
+        }
+        let Some(rows) = self.applied.take() else { return Ok(true) };
+        let cards: Vec<&[u8]> = rows.iter().map(|row| row.card.as_slice()).collect();
         let (bytes, back) = self.written(&cards).map_err(|error| error.to_string())?;
         (self.write)(&bytes)?;
-        for (at, card) in left.iter().zip(back) {
-            rows[*at].card = card;
-        }
-        let done = |at: usize| Applied::Done(Entry { id: rows[at].id.clone(), version: rows[at].version() });
-        let answers = places.into_iter().map(|at| at.map_or(Applied::Changed, done)).collect();
-        self.rows = Some(left.into_iter().map(|at| rows[at].clone()).collect());
-        Ok(answers)
+        self.rows = Some(rows.into_iter().zip(back).map(|(row, card)| Row::new(row.id, card)).collect());
+        Ok(true)
     }
 }

@@ -153,6 +153,10 @@ impl Book for Wide<'_> {
     fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String> {
         self.end.apply(ops)
     }
+
+    fn persist(&mut self, last: bool) -> Result<bool, String> {
+        self.end.persist(last)
+    }
 }
 
 /// What an end shows, where it says just what the card says, with all that the card says about it: that a number is preferred is

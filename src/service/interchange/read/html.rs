@@ -15,32 +15,43 @@ enum Token<'p> {
 /// The contacts of a page, and the columns that are not known.
 pub(super) fn read(page: &str, options: &ReadOptions) -> Result<Contacts> {
     let (tables, text) = parse(page, options.limits.columns);
-    contacts(&tables, &text, options)?.ok_or_else(|| {
+    let found = contacts(&tables, &text, options)?;
+    if found.entries.is_empty() {
         let what = "the page has no table of contacts, and no numbers in its text";
-        InterchangeError::Unusable(what.to_owned())
-    })
+        return Err(InterchangeError::Unusable(what.to_owned()));
+    }
+    Ok(found)
 }
 
-/// Contacts, and columns that are not known.
-pub(super) type Contacts = (Vec<Result<Entry>>, Vec<String>);
+/// What is in tables, or in a text.
+#[derive(Default)]
+pub(super) struct Contacts {
+    pub(super) entries: Vec<Result<Entry>>,
+    /// Columns that are not known.
+    pub(super) unknown: Vec<String>,
+    /// The last table that has contacts.
+    pub(super) table: Option<Columns>,
+}
 
-/// The contacts of tables, else of a text; `None` if there are none.
-pub(super) fn contacts(tables: &[Vec<Row>], text: &str, options: &ReadOptions) -> Result<Option<Contacts>> {
-    let (mut entries, mut unknown) = (Vec::new(), Vec::new());
+/// The contacts of tables, else of a text.
+pub(super) fn contacts(tables: &[Vec<Row>], text: &str, options: &ReadOptions) -> Result<Contacts> {
+    let mut found = Contacts::default();
     for rows in tables {
         let mut rows = rows.iter().filter(|row| !row.is_blank());
         // A title may stand above the names of the columns.
-        let Some(columns) = rows.by_ref().take(3).find_map(|row| Columns::of(&row.cells, options.layout.as_ref()))
+        let heads = rows.by_ref().take(3).enumerate();
+        let Some(columns) = heads.filter_map(|(at, row)| Columns::of(&row.cells, at, options.layout.as_ref())).next()
         else {
             continue;
         };
-        entries.extend(rows.filter_map(|row| columns.entry(row).transpose()));
-        unknown.extend(columns.unknown);
+        found.entries.extend(rows.filter_map(|row| columns.entry(row).transpose()));
+        found.unknown.extend(columns.unknown.iter().cloned());
+        found.table = Some(columns);
     }
-    if entries.is_empty() {
-        entries = talk::read(text.as_bytes(), options.limits)?;
+    if found.entries.is_empty() {
+        found.entries = talk::read(text.as_bytes(), options.limits)?;
     }
-    Ok((!entries.is_empty()).then_some((entries, unknown)))
+    Ok(found)
 }
 
 /// Its tables, those within others apart, and all of its text.

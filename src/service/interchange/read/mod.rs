@@ -10,6 +10,8 @@ pub(super) mod talk;
 mod vcard;
 
 #[cfg(feature = "documents")]
+pub(super) use office::check_plain;
+#[cfg(feature = "documents")]
 pub(super) use talk::is_name;
 
 use super::charset::{Decoded, detect};
@@ -147,7 +149,7 @@ pub struct Reading<'r> {
     pub format: Format,
     /// Of a table, the name of its layout.
     pub layout: Option<String>,
-    /// Of a table with a header, its own columns, by which it can be written again as it is.
+    /// Of a table whose first row is its header, its own columns, by which it can be written again.
     pub table: Option<Layout>,
     /// Columns that no field is known for. What is in them is kept as [`COLUMN`](super::COLUMN).
     pub unknown: Vec<String>,
@@ -213,9 +215,9 @@ pub fn read<'r>(mut from: impl Read + Seek + 'r, options: &ReadOptions) -> Resul
         Format::Jcard => reading.entries = all(jcard::read(&whole(text, limits)?)?),
         Format::Html => {
             let page = whole(text, limits)?;
-            let (entries, unknown) = html::read(&page, options)?;
-            reading.unknown = unknown;
-            reading.entries = all(entries);
+            let found = html::read(&page, options)?;
+            reading.unknown = found.unknown;
+            reading.entries = all(found.entries);
         }
         _ => reading.entries = all(talk::read(text, limits)?),
     }

@@ -41,8 +41,8 @@ impl Columns {
         })
     }
 
-    /// Those under this header; `None` if it is none.
-    pub(super) fn of(header: &[String], layout: Option<&Layout>) -> Option<Self> {
+    /// Those under this header, below so many other rows; `None` if it is none.
+    pub(super) fn of(header: &[String], below: usize, layout: Option<&Layout>) -> Option<Self> {
         let (layout, fields) = match layout {
             None => guess(header)?,
             Some(layout) => {
@@ -57,7 +57,7 @@ impl Columns {
             names: header.to_vec(),
             fields,
             dates: layout.dates,
-            header: true,
+            header: below == 0,
         })
     }
 
@@ -157,7 +157,7 @@ pub(super) fn entries<'r>(
         };
         bytes += row.cells.iter().map(String::len).sum::<usize>();
         if first.len() < titles {
-            found = Columns::of(&row.cells, options.layout.as_ref());
+            found = Columns::of(&row.cells, first.len(), options.layout.as_ref());
         }
         first.push(row);
     }

@@ -16,6 +16,8 @@ use crate::contact::card::{Card, Version, convert, decode_document};
 use std::io::Write;
 
 #[cfg(feature = "documents")]
+pub(super) use office::DOCX_COLUMNS;
+#[cfg(feature = "documents")]
 pub use pdf::{Face, Faces};
 
 /// What is written.

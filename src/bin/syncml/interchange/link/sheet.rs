@@ -53,9 +53,19 @@ impl Sheet {
         let name = path.display().to_string();
         let ending = path.extension().and_then(|it| it.to_str()).unwrap_or_default().to_ascii_lowercase();
         let said = targets.iter().rev().find_map(|said| said.rsplit_once('=').filter(|(file, _)| *file == name));
+        let by_ending = Target::named(&ending);
         let target = match said {
-            Some((_, target)) => Target::named(target).map_or_else(|| layout(target).map(Target::Table), Ok)?,
-            None => Target::named(&ending).ok_or_else(|| {
+            Some((_, target)) => {
+                let target = Target::named(target).map_or_else(|| layout(target).map(Target::Table), Ok)?;
+                match (target, by_ending) {
+                    // A layout only says which columns an office document has.
+                    (Target::Table(own), Some(office @ (Target::Xlsx(_) | Target::Ods(_) | Target::Docx(_)))) => {
+                        office.in_layout(|_| own)
+                    }
+                    (target, _) => target,
+                }
+            }
+            None => by_ending.ok_or_else(|| {
                 Failure::usage(format!("{name}: its ending says nothing that can be linked; say --as {name}=TARGET"))
             })?,
         };

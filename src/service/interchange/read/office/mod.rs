@@ -5,13 +5,16 @@ mod docx;
 mod number;
 mod ods;
 mod package;
+mod plain;
 mod sheet;
 mod xlsx;
 mod xml;
 
 use super::html::contacts;
+use super::table::Columns;
 use super::{Entries, Format, ReadOptions, Reading, table};
-use crate::service::interchange::error::{InterchangeError, Result};
+use crate::contact::card::Charset;
+use crate::service::interchange::error::{InterchangeError, Limits, Result};
 use package::Package;
 use std::io::{Read, Seek};
 
@@ -34,6 +37,7 @@ pub(super) fn read<'r>(from: impl Read + Seek + 'r, options: &ReadOptions) -> Re
         return Err(InterchangeError::Unusable(format!("it is {}, and not {}", format.name(), asked.name())));
     }
     let sheet = options.sheet.as_deref();
+    let own = |columns: &Columns| columns.own(b',', Charset::UTF_8, false);
     let mut reading =
         Reading { format, layout: None, table: None, unknown: Vec::new(), entries: Box::new(std::iter::empty()) };
     let (columns, entries) = match format {
@@ -42,17 +46,27 @@ pub(super) fn read<'r>(from: impl Read + Seek + 'r, options: &ReadOptions) -> Re
         _ => {
             let document = docx::Document::read(package)?;
             let found = contacts(&document.tables, &document.text, options)?;
-            let (entries, unknown) = found.ok_or_else(|| {
+            if found.entries.is_empty() && found.table.is_none() {
                 let what = "the document has no table of contacts, and no numbers in its text";
-                InterchangeError::Unusable(what.to_owned())
-            })?;
-            reading.unknown = unknown;
-            reading.entries = Box::new(entries.into_iter()) as Entries<'r>;
+                return Err(InterchangeError::Unusable(what.to_owned()));
+            }
+            reading.table = found.table.as_ref().and_then(own);
+            reading.unknown = found.unknown;
+            reading.entries = Box::new(found.entries.into_iter()) as Entries<'r>;
             return Ok(reading);
         }
     };
     reading.layout = Some(columns.layout.clone());
+    reading.table = own(&columns);
     reading.unknown.clone_from(&columns.unknown);
     reading.entries = entries;
     Ok(reading)
+}
+
+/// Looks whether a document is one table and nothing else, so that it can be written anew without loss.
+///
+/// # Errors
+/// What it has besides; and those of a document that cannot be read.
+pub(in crate::service::interchange) fn check_plain(from: impl Read + Seek, limits: Limits) -> Result<()> {
+    plain::check(Package::open(from, limits)?)
 }

@@ -68,6 +68,11 @@ impl<R: Read + Seek> Package<R> {
         })
     }
 
+    /// The names of all parts.
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        self.archive.file_names().map(|name| Ok(name.map_err(damaged)?.into_owned())).collect()
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.archive.index_for_name(name).is_some()
     }

@@ -2,13 +2,13 @@
 
 use super::archive::Archive;
 use super::text::{escaped, lines};
-use crate::service::interchange::error::Result;
+use crate::service::interchange::error::{InterchangeError, Limits, Result};
 use crate::service::interchange::layout::Layout;
 use crate::service::interchange::read::is_name;
 use std::io::Write;
 
 /// The most columns of a table.
-const MOST_COLUMNS: usize = 8;
+pub(in crate::service::interchange) const MOST_COLUMNS: usize = 8;
 /// The most columns of a page that is higher than wide.
 const UPRIGHT: usize = 4;
 /// A4 and its margins, in twentieths of a point.
@@ -29,6 +29,8 @@ pub(in crate::service::interchange::write) struct Docx<W: Write> {
     /// Which column says who it is.
     name: Option<usize>,
     table: bool,
+    /// Bytes that its text may still have: no more than are read again, as a whole.
+    left: usize,
 }
 
 impl<W: Write> Docx<W> {
@@ -44,14 +46,24 @@ impl<W: Write> Docx<W> {
             archive.part(name, &format!("{HEAD}{text}"))?;
         }
         archive.begin("word/document.xml")?;
-        archive.put(&format!("{HEAD}{BODY}"))?;
         let names: Vec<String> = layout.columns.iter().map(|column| column.names[0].clone()).collect();
         let name = layout.columns.iter().position(|it| matches!(&it.fields[..], [field] if field.property() == "FN"));
-        let mut document = Self { archive, name, table: names.len() <= MOST_COLUMNS, names };
+        let (table, left) = (names.len() <= MOST_COLUMNS, Limits::default().whole);
+        let mut document = Self { archive, name, table, names, left };
+        document.say(&format!("{HEAD}{BODY}"))?;
         if document.table {
             document.table()?;
         }
         Ok(document)
+    }
+
+    fn say(&mut self, xml: &str) -> Result<()> {
+        self.left = self.left.checked_sub(xml.len()).ok_or_else(|| {
+            let most = Limits::default().whole;
+            let what = format!("a document of a word processor has at most {most} bytes of XML; choose contacts, or another kind of file");
+            InterchangeError::Unusable(what)
+        })?;
+        self.archive.put(xml)
     }
 
     /// The page, its height first where it is higher than wide.
@@ -69,7 +81,7 @@ impl<W: Write> Docx<W> {
         let line = |side: &str| format!(r#"<w:{side} w:val="single" w:sz="4" w:space="0" w:color="B8C2CC"/>"#);
         let lines: String = ["top", "left", "bottom", "right", "insideH", "insideV"].map(line).concat();
         let all = width * self.names.len();
-        self.archive.put(&format!(
+        self.say(&format!(
             r#"<w:tbl><w:tblPr><w:tblW w:w="{all}" w:type="dxa"/><w:tblBorders>{lines}</w:tblBorders><w:tblLayout w:type="fixed"/><w:tblCellMar><w:top w:w="40" w:type="dxa"/><w:left w:w="80" w:type="dxa"/><w:bottom w:w="40" w:type="dxa"/><w:right w:w="80" w:type="dxa"/></w:tblCellMar></w:tblPr><w:tblGrid>{grid}</w:tblGrid>"#
         ))?;
         let names = self.names.clone();
@@ -101,7 +113,7 @@ impl<W: Write> Docx<W> {
             out.push_str("</w:tc>");
         }
         out.push_str("</w:tr>");
-        self.archive.put(&out)
+        self.say(&out)
     }
 
     /// A heading that says who it is, and lines `name: value`.
@@ -131,7 +143,7 @@ impl<W: Write> Docx<W> {
             }
             out.push_str("</w:r></w:p>");
         }
-        self.archive.put(&out)
+        self.say(&out)
     }
 
     pub(super) fn finish(mut self) -> Result<W> {
@@ -139,7 +151,7 @@ impl<W: Write> Docx<W> {
         let turned = if width > height { r#" w:orient="landscape""# } else { "" };
         // Behind a table there is a paragraph always.
         let end = if self.table { "</w:tbl><w:p/>" } else { "" };
-        self.archive.put(&format!(
+        self.say(&format!(
             r#"{end}<w:sectPr><w:footerReference w:type="default" r:id="rId2"/><w:pgSz w:w="{width}" w:h="{height}"{turned}/><w:pgMar w:top="{MARGIN}" w:right="{MARGIN}" w:bottom="{MARGIN}" w:left="{MARGIN}" w:header="500" w:footer="500" w:gutter="0"/></w:sectPr></w:body></w:document>"#
         ))?;
         self.archive.finish()
@@ -151,4 +163,23 @@ fn text(line: &str) -> String {
     let pieces: Vec<_> =
         line.split('\t').map(|piece| format!(r#"<w:t xml:space="preserve">{}</w:t>"#, escaped(piece))).collect();
     pieces.join("<w:tab/>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Docx, Layout};
+
+    #[test]
+    fn i7_no_document_is_written_that_is_too_large_to_be_read() {
+        let layout = Layout::named("phone").unwrap();
+        let mut document = Docx::new(Vec::new(), &layout).unwrap();
+        let row = vec!["Ann".to_owned(); layout.columns.len()];
+        document.left = 10_000;
+        let written = (0..).find(|_| document.put(&row).is_err()).unwrap();
+        assert!((1..10_000 / 36).contains(&written), "{written}");
+        let error = document.put(&row).unwrap_err().to_string();
+        assert!(error.contains("at most 67108864 bytes of XML"), "{error}");
+        document.left = 0;
+        assert!(document.finish().is_err(), "nor one that lacks its end");
+    }
 }

@@ -12,6 +12,7 @@ use crate::service::interchange::error::Result;
 use crate::service::interchange::layout::Layout;
 use std::io::Write;
 
+pub(in crate::service::interchange) use docx::MOST_COLUMNS as DOCX_COLUMNS;
 pub(super) use text::is_forbidden;
 
 /// A document that is being written.
