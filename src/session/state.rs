@@ -228,6 +228,9 @@ pub(super) struct StoreState {
     pub holding: bool,
     /// On a server: an earlier session's changes that are still to be settled before those of this one.
     pub left_over: Option<Box<Self>>,
+    /// Of such changes: the sync that follows shows all that the peer has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shown_again: bool,
     /// In a sync of everything: the book was empty when it began and nobody else has written it since, so that whatever
     /// comes is new.
     pub alone: bool,
@@ -399,6 +402,7 @@ impl StoreState {
             refusing: false,
             holding: false,
             left_over: None,
+            shown_again: false,
             alone: false,
             seen_head: Revision(0),
             map_sent: None,

@@ -134,7 +134,8 @@ impl World<'_> {
     }
 
     /// A device whose first sync has not ended may show a card under an id that the server knows as another card's. There is no
-    /// anchor that would say that it is not an edit of that: so this may be lost, and the shown one be there as well.
+    /// anchor that would say that it is not an edit of that: so this may be lost, or come again under the id that it has now,
+    /// and the shown one be there as well.
     fn mistaken(&mut self, number: usize, shown: &[ItemRow<'_>]) -> Outcome {
         let rows = self.mapped(number)?;
         let there = book::items(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
@@ -144,7 +145,7 @@ impl World<'_> {
             let (Some(mine), Some(theirs)) = (mine, theirs) else { continue };
             let (mine, theirs) = (Face::read(&mine.content).tokens, Face::read(&theirs.content).tokens);
             if !mine.iter().any(|token| theirs.contains(token)) {
-                self.model.may_double(mine.into_iter());
+                self.model.may_double(mine.iter().chain(&theirs).cloned());
                 self.model.lost(theirs.into_iter());
             }
         }

@@ -54,6 +54,11 @@ impl<'m> Overlay<'m> {
             self.bind_under(open, luid, guid, (agreed, old.view_fp, lens));
         } else if decides && open.state.forgot {
             return Ok(self.as_it_once_was(tx, open, &old, content)?.then_some(Twin::Exact));
+        } else if when != When::Arriving && self.is_rather_another(&old, content)? {
+            // Who that is is decided when no id has a claim on it any more.
+            let Some(twin) = self.exact_twin(&old.luid, content) else { return Ok(None) };
+            self.notice_elsewhere(open, twin)?;
+            self.bind_twin(open, luid, twin, content)?;
         } else if decides && self.edited_since(tx, open, &old, content)? {
             return Ok(Some(Twin::Strong));
         } else {
@@ -61,6 +66,13 @@ impl<'m> Overlay<'m> {
         }
         open.state.received.matched += 1;
         Ok(Some(Twin::Exact))
+    }
+
+    /// Whether a card is somebody who is here just so and has no id yet, rather than an edit of what was deleted: nothing is lost
+    /// by that.
+    fn is_rather_another(&self, old: &MapRow, content: &Content<'m>) -> Result<bool> {
+        let mut free = self.live_twins(content).filter(|twin| !self.taken.contains(twin));
+        Ok(self.item(old.guid)?.deleted && free.next().is_some())
     }
 
     /// Binds an id of the old map of a peer that has forgotten what it was told. Where its card is as the item once was, it

@@ -30,6 +30,13 @@ impl<'m> Overlay<'m> {
         twins.iter().filter(free).find(there).or_else(|| twins.iter().find(free)).copied()
     }
 
+    /// The live items of the same meaning, whoever has them.
+    pub(super) fn live_twins(&self, content: &Content<'_>) -> impl Iterator<Item = Guid> {
+        let here = |guid: &&Guid| self.items.get(guid).is_some_and(|item| !item.deleted);
+        self.by_print.get(&content.print).into_iter().flatten().filter(here).copied()
+    }
+
+    /// An item that strong keys lead to, and that is the same person.
     pub(super) fn strong_twin(&self, kind: Kind, content: &Content<'_>) -> Result<Option<Guid>> {
         let mut seen = HashSet::new();
         for guid in content.keys.iter().filter_map(|key| self.by_key.get(key)).flatten() {

@@ -28,8 +28,8 @@ struct Unknown<'m> {
 
 /// What a rule comes to.
 enum Ruling {
-    /// It is known who it is, and the id is bound.
-    Bound(Twin),
+    /// It is known who it is, and nothing is left to do.
+    Known(Twin),
     /// It is this item, which means the same.
     Same(Guid),
     /// It is this item, which may say something else; and what is made of both.
@@ -48,11 +48,12 @@ type Rule<'m> = fn(&mut Overlay<'m>, &mut dyn Tx, &mut OpenBook<'_, 'm>, &Unknow
 impl<'m> Overlay<'m> {
     /// Who a change means: the first rule that says it. What is certain goes before what may be, and what needs all that the
     /// peer has comes after what does not.
-    const RULES: [Rule<'m>; 9] = [
+    const RULES: [Rule<'m>; 10] = [
         Self::rule_old_map,
         Self::rule_sent,
         Self::rule_nothing_here,
         Self::rule_exact,
+        Self::rule_shown_again,
         Self::rule_forgotten,
         Self::rule_later,
         Self::rule_undecided,
@@ -119,7 +120,7 @@ impl<'m> Overlay<'m> {
         let Unknown { op, luid, content, place, when, claims, .. } = change;
         let status = |twin| decide_incoming(op, Entry::Unknown { twin }, Terms::PLAIN).status;
         Ok(Outcome::Done(match ruling {
-            Ruling::Bound(twin) => status(twin),
+            Ruling::Known(twin) => status(twin),
             Ruling::Same(guid) => {
                 open.state.received.matched += 1;
                 self.notice_elsewhere(open, guid)?;
@@ -159,7 +160,7 @@ impl<'m> Overlay<'m> {
         change: &Unknown<'m>,
     ) -> Result<Option<Ruling>> {
         let Some(old) = &change.old else { return Ok(None) };
-        Ok(self.by_the_old_map(tx, open, old.clone(), &change.content, change.when)?.map(Ruling::Bound))
+        Ok(self.by_the_old_map(tx, open, old.clone(), &change.content, change.when)?.map(Ruling::Known))
     }
 
     /// What was sent to this peer: it has it, and its Map or Status was lost.
@@ -170,7 +171,7 @@ impl<'m> Overlay<'m> {
         change: &Unknown<'m>,
     ) -> Result<Option<Ruling>> {
         let is_sent = !change.claims && self.by_what_was_sent(tx, open, &change.luid, &change.content)?;
-        Ok(is_sent.then_some(Ruling::Bound(Twin::Exact)))
+        Ok(is_sent.then_some(Ruling::Known(Twin::Exact)))
     }
 
     /// Nothing that is here could be the same: nothing has to be looked for, nor waited for.
@@ -189,6 +190,18 @@ impl<'m> Overlay<'m> {
         Ok(found.map(Ruling::Same))
     }
 
+    /// Of what an earlier session left: under another of its ids the peer has the same, as far as is known. If it has both, it is
+    /// about to show both.
+    fn rule_shown_again(
+        &mut self,
+        _: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        change: &Unknown<'m>,
+    ) -> Result<Option<Ruling>> {
+        let is_here = open.state.shown_again && self.live_twins(&change.content).next().is_some();
+        Ok(is_here.then_some(Ruling::Known(Twin::Exact)))
+    }
+
     /// The id of before of a peer that has forgotten what it was told, now that all is known: what its card certainly is went
     /// before what it may be.
     fn rule_forgotten(
@@ -200,7 +213,7 @@ impl<'m> Overlay<'m> {
         let old = change.old.as_ref().filter(|_| open.state.forgot && change.when != When::Arriving);
         let Some(old) = old else { return Ok(None) };
         let content = heard(old, change.content.clone());
-        Ok(self.by_an_old_id(tx, open, old, &content)?.map(Ruling::Bound))
+        Ok(self.by_an_old_id(tx, open, old, &content)?.map(Ruling::Known))
     }
 
     /// In a sync of everything all other matches need all that the peer has.
@@ -227,7 +240,7 @@ impl<'m> Overlay<'m> {
         change: &Unknown<'m>,
     ) -> Result<Option<Ruling>> {
         let found = open.role == Role::Server && self.by_its_former_id(tx, open, &change.luid, &change.content)?;
-        Ok(found.then_some(Ruling::Bound(Twin::Strong)))
+        Ok(found.then_some(Ruling::Known(Twin::Strong)))
     }
 
     /// An item of the same name and a number in common, where the terms do not want both.

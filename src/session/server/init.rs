@@ -195,6 +195,7 @@ impl Step<'_, '_> {
             left_over = StoreState::new(book, SyncType::TwoWay, pair.epoch);
             left_over.start_live = row.live_items;
             left_over.forgot = forgot;
+            left_over.shown_again = sync.is_full() && sync.sends(Role::Client);
             left_over.lens = pair.lens;
             self.turn.lenses.load(tx, left_over.lens)?;
             let left = self.turn.settle_left_over(tx, &mut left_over, self.budget)?;
