@@ -174,7 +174,7 @@ fn i8_office_documents_are_ends_too() {
         assert_eq!(code, 0, "{out}{err}");
         out
     };
-    world.write("own", "[columns]\nWho = fn\nMobile = tel.mobile\n");
+    world.write("own", "[columns]\nName = fn\nMobile = tel.mobile\n");
     world.write("people.csv", "Name,Mobile\r\nAnn Doe,5550001\r\nBen,5550002\r\n");
     convert("people.csv", "people.xlsx", &["--fields", "fn,tel.mobile,title"]);
     let files = ["people.xlsx", "out.ods", "list.docx"];

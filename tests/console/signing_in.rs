@@ -88,9 +88,8 @@ fn b9_guesses_at_the_page_and_by_a_device_count_together() {
     let world = world();
     world.write("phone/a.vcf", &card("Ann", "TEL:5550001\r\n"));
     for guess in 0..3 {
-        world.write("guess", &format!("guess {guess}\n"));
-        let mut command = world.sync("phone");
-        assert_eq!(run(command.arg("--password-file").arg(world.path("guess"))).0, 4, "refused");
+        world.write("password", &format!("guess {guess}\n"));
+        assert_eq!(run(&mut world.sync("phone")).0, 4, "refused");
     }
     let mut browser = Browser::new(&world);
     let left = (3..=Attempts::FREE).take_while(|guess| browser.sign_in("ada", &format!("guess {guess}")).status == 401);

@@ -135,5 +135,5 @@ fn i8_an_office_document_that_would_lose_something_is_not_used() {
     let blocks = saved_as(b"Name,Mobile\r\nAnn,5550001\r\n", |_| Target::named("docx").unwrap());
     let layout = Layout::parse("own", "[columns]\nName = fn\n").unwrap();
     let error = Sheet::of("word", Target::Docx(layout), None).document.take(&blocks).unwrap_err().to_string();
-    assert!(error.contains("no table"), "{error}");
+    assert!(error.contains("text besides its table"), "{error}");
 }
