@@ -6,10 +6,12 @@ use std::io::{Cursor, Read as _, Write as _};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-const KINDS: [(&str, fn(Layout) -> Target); 3] = [("xlsx", Target::Xlsx), ("ods", Target::Ods), ("docx", Target::Docx)];
+type Kind = fn(Layout) -> Target;
+
+const KINDS: [(&str, Kind); 3] = [("xlsx", Target::Xlsx), ("ods", Target::Ods), ("docx", Target::Docx)];
 
 /// A document of one kind as another, as a program does that saves it so.
-fn saved_as(bytes: &[u8], kind: fn(Layout) -> Target) -> Vec<u8> {
+fn saved_as(bytes: &[u8], kind: Kind) -> Vec<u8> {
     let format = (!bytes.starts_with(b"PK")).then_some(Format::Table);
     let reading = read(Cursor::new(bytes), &ReadOptions { format, ..ReadOptions::default() }).unwrap();
     let mut writer = Writer::new(Vec::new(), kind(reading.table.unwrap())).unwrap();
@@ -22,7 +24,7 @@ fn text(sheet: &Sheet) -> String {
 }
 
 /// Somebody opens it, and saves it with another text.
-fn edit(sheet: &Sheet, kind: fn(Layout) -> Target, from: &str, to: &str) {
+fn edit(sheet: &Sheet, kind: Kind, from: &str, to: &str) {
     let text = text(sheet);
     assert!(text.contains(from), "{from}: {text}");
     *sheet.bytes.borrow_mut() = Some(saved_as(text.replace(from, to).as_bytes(), kind));
