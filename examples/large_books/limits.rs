@@ -73,14 +73,13 @@ fn insert(case: Case, first: &Cost, content: &[Vec<u8>], folder: &Path) -> Outco
     for from in (0..case.size).step_by(page) {
         conn.execute_batch("BEGIN IMMEDIATE")?;
         let mut item = conn.prepare_cached(
-            "INSERT INTO item (account, book, guid, revision, deleted, depth, at, fingerprint, keys, content)
-             VALUES (1, 1, ?1, ?1, 0, 0, 1700000000000, ?2, ?3, ?4)",
+            "INSERT INTO item (place, deleted, depth, at, fingerprint, keys, content)
+             VALUES (1 << 36 | ?1, 0, 0, 1700000000000, ?2, ?3, ?4)",
         )?;
         let mut pack = conn
             .prepare_cached("INSERT INTO fresh_print (account, book, pack, entries) VALUES (1, 1, ?1, zeroblob(?2))")?;
         let mut map = conn.prepare_cached(
-            "INSERT INTO map (account, device, book, epoch, luid, guid, agreed_revision, lens, state, view_fp)
-             VALUES (1, 1, 1, 1, ?1, ?1, ?1, 1, 0, ?2)",
+            "INSERT INTO map (account, device, book, epoch, luid, guid, lens, state) VALUES (1, 1, 1, 1, ?1, ?1, 1, 0)",
         )?;
         let mut session = conn.prepare_cached(
             "INSERT OR REPLACE INTO session (account, token, device, session_id, books, deadline, last_msg_id, last_digest,
@@ -91,9 +90,9 @@ fn insert(case: Case, first: &Cost, content: &[Vec<u8>], folder: &Path) -> Outco
             let print = [mix(number).to_le_bytes(), mix(!number).to_le_bytes()].concat();
             let keys = print.repeat(2);
             item.execute(params![number as i64, print, keys, content[number % content.len()]])?;
-            map.execute(params![number as i64, print])?;
+            map.execute(params![number as i64])?;
         }
-        pack.execute(params![from as i64, page as i64 * 12])?;
+        pack.execute(params![from as i64, page as i64 * 9])?;
         session.execute(params![from as i64, reply])?;
         conn.execute_batch("COMMIT")?;
     }

@@ -1,5 +1,6 @@
--- Small integers inside, texts at the edge. Every table below the directory begins with the account. Long columns come
--- last, so that the short ones before them are read without them.
+-- Small integers inside, texts at the edge. Every table below the directory begins with the account, or with the place in
+-- one of its books: the book's slot and, in the lower 36 bits, a number that is one of its own. Long columns come last, so
+-- that the short ones before them are read without them.
 
 -- The directory -------------------------------------------------------------------------------------------------------
 
@@ -44,36 +45,36 @@ CREATE INDEX audit_at ON audit (at, seq);
 -- Books ---------------------------------------------------------------------------------------------------------------
 
 -- The lock; head + 1 is the next revision. indexed_upto: the last item whose match keys are indexed, while not all are.
+-- slot: its number among all books, from 1, which begins its places.
 CREATE TABLE book (
-    account INTEGER NOT NULL, book INTEGER NOT NULL, stamp INTEGER NOT NULL, head INTEGER NOT NULL,
+    account INTEGER NOT NULL, book INTEGER NOT NULL, slot INTEGER NOT NULL, stamp INTEGER NOT NULL, head INTEGER NOT NULL,
     live_items INTEGER NOT NULL, live_bytes INTEGER NOT NULL, purged_upto INTEGER NOT NULL,
     indexed INTEGER NOT NULL, indexed_upto INTEGER NOT NULL,
     PRIMARY KEY (account, book)
 ) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX book_slot ON book (slot);
 
--- Current items. keys: match keys, eight octets each, little
--- endian. blob: where large content is, and size its length; content is then its beginning. An item that was never changed has its guid as its revision and needs no entry in the index of revisions.
+-- Current items. place: of the guid. changed, parent: the places of the revision and the folder. blob: where large content is,
+-- of which size is the length, and content then the beginning. An item that was never changed has its guid as its revision, and
+-- no entry in the index of revisions. keys: match keys, eight octets each, little endian.
 CREATE TABLE item (
-    account INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL, revision INTEGER NOT NULL,
-    deleted INTEGER NOT NULL, parent INTEGER, depth INTEGER NOT NULL, media_type TEXT, origin INTEGER,
-    at INTEGER NOT NULL, blob INTEGER, size INTEGER, fingerprint BLOB NOT NULL,
+    place INTEGER PRIMARY KEY, changed INTEGER, deleted INTEGER NOT NULL, parent INTEGER, depth INTEGER NOT NULL,
+    media_type TEXT, origin INTEGER, at INTEGER NOT NULL, blob INTEGER, size INTEGER, fingerprint BLOB NOT NULL,
     keys BLOB NOT NULL, content BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX item_guid ON item (account, book, guid);
-CREATE UNIQUE INDEX item_revision ON item (account, book, revision) WHERE revision <> guid;
-CREATE INDEX item_blob ON item (account, blob) WHERE blob IS NOT NULL;
-CREATE INDEX item_parent ON item (account, book, parent, guid) WHERE parent IS NOT NULL AND deleted = 0;
+CREATE UNIQUE INDEX item_changed ON item (changed) WHERE changed IS NOT NULL;
+CREATE INDEX item_blob ON item (place >> 36, blob) WHERE blob IS NOT NULL;
+CREATE INDEX item_parent ON item (parent) WHERE parent IS NOT NULL AND deleted = 0;
 
--- Superseded contents only. kind: what made them, 0 add, 1 replace, 2 delete. until: the revision that superseded them,
--- and when that was.
+-- Superseded contents only. place: of the revision; item: of the guid. kind: what made them, 0 add, 1 replace, 2 delete.
+-- until: the revision that superseded them, and when that was.
 CREATE TABLE revision (
-    account INTEGER NOT NULL, book INTEGER NOT NULL, guid INTEGER NOT NULL, revision INTEGER NOT NULL,
-    kind INTEGER NOT NULL, until INTEGER NOT NULL, until_at INTEGER NOT NULL, parent INTEGER, depth INTEGER NOT NULL,
-    media_type TEXT, origin INTEGER, at INTEGER NOT NULL, blob INTEGER, size INTEGER, content BLOB NOT NULL
+    place INTEGER PRIMARY KEY, item INTEGER NOT NULL, kind INTEGER NOT NULL, until INTEGER NOT NULL,
+    until_at INTEGER NOT NULL, parent INTEGER, depth INTEGER NOT NULL, media_type TEXT, origin INTEGER,
+    at INTEGER NOT NULL, blob INTEGER, size INTEGER, content BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX revision_guid ON revision (account, book, guid, revision);
-CREATE UNIQUE INDEX revision_number ON revision (account, book, revision);
-CREATE INDEX revision_blob ON revision (account, blob) WHERE blob IS NOT NULL;
+CREATE INDEX revision_item ON revision (item);
+CREATE INDEX revision_blob ON revision (place >> 36, blob) WHERE blob IS NOT NULL;
 
 -- Books set back to an earlier state. restore: the head when it began; cursor: how far it got; ended: NULL while it is not
 -- done.
@@ -91,7 +92,7 @@ CREATE TABLE conflict (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX conflict_lost ON conflict (account, book, lost) WHERE lost IS NOT NULL;
 
--- Items by the first bits of their fingerprint; and what is not sorted in there yet, in the order of its arrival: twelve
+-- Items by the first bits of their fingerprint; and what is not sorted in there yet, in the order of its arrival: nine
 -- octets for each, little endian: 0, or 1 where the entry is taken out, and the bits; the item.
 CREATE TABLE print (
     account INTEGER NOT NULL, book INTEGER NOT NULL, print INTEGER NOT NULL, guid INTEGER NOT NULL,
@@ -152,12 +153,13 @@ CREATE TABLE pair (
     PRIMARY KEY (account, device, book)
 ) STRICT, WITHOUT ROWID;
 
--- luid: an integer where the text is one, which half of all devices use.
+-- luid: an integer where the text is one, which half of all devices use. agreed_revision: NULL where it is the guid.
+-- view_fp: NULL where it is the item's, which was never changed: who changes it writes it here. Retired entries have theirs.
 -- state: 0 live, 1 gone, 2 filtered, 3 soft-deleted, 4 refused, 5 held, 6 unconfirmed, 7 leaving
 CREATE TABLE map (
     account INTEGER NOT NULL, device INTEGER NOT NULL, book INTEGER NOT NULL, epoch INTEGER NOT NULL,
-    luid ANY NOT NULL, guid INTEGER NOT NULL, agreed_revision INTEGER NOT NULL, lens INTEGER, state INTEGER NOT NULL,
-    view_fp BLOB NOT NULL,
+    luid ANY NOT NULL, guid INTEGER NOT NULL, agreed_revision INTEGER, lens INTEGER, state INTEGER NOT NULL,
+    view_fp BLOB,
     PRIMARY KEY (account, device, book, epoch, luid)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX map_guid ON map (account, device, book, epoch, guid) WHERE state <> 1;

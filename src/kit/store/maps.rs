@@ -185,6 +185,62 @@ pub(super) fn maps_carried(store: &dyn Store) -> Outcome {
     same("again changes nothing", by_luid(store, ann, 2, &luids)?, wanted)
 }
 
+/// What a device holds is what was agreed with it, whatever becomes of the item, and however the store keeps what is equal.
+pub(super) fn maps_keep_views(store: &dyn Store) -> Outcome {
+    let ann = account(store, "ann")?;
+    write(store, ann, |tx| {
+        add(tx, OTHER_BOOK, &["other"])?;
+        add(tx, BOOK, &["one", "two", "three", "four"])
+    })?;
+    let entry = |epoch, luid, guid, view: &str| MapRow { view_fp: print(view), ..map_row(epoch, luid, guid) };
+    let gone = MapRow { state: MapState::Gone, ..entry(1, "z", 1, "one") };
+    let rows = [
+        entry(1, "a", 1, "one"),
+        entry(1, "b", 2, "two"),
+        entry(1, "c", 3, "cut"),
+        MapRow { state: MapState::Unconfirmed, ..entry(1, "d", 4, "four") },
+        gone,
+        entry(2, "a", 1, "one"),
+        MapRow { agreed_revision: Revision(0), ..entry(2, "b", 2, "two") },
+    ];
+    let elsewhere = [entry(1, "x", 1, "one")];
+    let others = [entry(1, "y", 1, "other")];
+    put(store, ann, &rows)?;
+    write(store, ann, |tx| {
+        tx.put_maps(TABLET, BOOK, &elsewhere)?;
+        tx.put_maps(PHONE, OTHER_BOOK, &others)
+    })?;
+    let all = |what: &str| {
+        let page = |device, book| read(store, ann, move |tx| tx.all_maps(device, book, (i64::MIN, ""), 99));
+        let by_key = |mut rows: Vec<MapRow>| {
+            rows.sort_by_key(|row| (row.epoch, row.luid.clone()));
+            rows
+        };
+        same(what, by_key(page(PHONE, BOOK)?), by_key(rows.to_vec()))?;
+        same(what, page(TABLET, BOOK)?, elsewhere.to_vec())?;
+        same(what, page(PHONE, OTHER_BOOK)?, others.to_vec())
+    };
+    all("as put")?;
+    write(store, ann, |tx| replace(tx, BOOK, Guid(1), "another"))?;
+    write(store, ann, |tx| delete(tx, BOOK, Guid(2)))?;
+    write(store, ann, |tx| replace(tx, BOOK, Guid(3), "third"))?;
+    write(store, ann, |tx| replace(tx, BOOK, Guid(4), "fourth"))?;
+    write(store, ann, |tx| replace(tx, BOOK, Guid(4), "four"))?;
+    all("after changes")?;
+    same("by luid", by_luid(store, ann, 1, &["a", "z"])?, vec![Some(rows[0].clone()), Some(rows[4].clone())])?;
+    same("by guid", by_guid(store, ann, 1, &[1, 2])?, vec![Some(rows[0].clone()), Some(rows[1].clone())])?;
+    let page = read(store, ann, |tx| tx.map_page(PHONE, BOOK, 1, Guid(0), 9))?;
+    same("a page", page, rows[..4].to_vec())?;
+    same("unconfirmed", read(store, ann, |tx| tx.unconfirmed_maps(PHONE, BOOK, 1, 9))?, vec![rows[3].clone()])?;
+    let differing = read(store, ann, |tx| tx.differences((PHONE, BOOK), 1, Revision(0), Revision(99), 9))?;
+    let entries = differing.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>();
+    same("of what differs", entries, [0, 1, 2, 3].map(|index| Some(rows[index].clone())).to_vec())?;
+    // What is agreed on is told anew.
+    let anew = MapRow { agreed_revision: Revision(5), ..entry(1, "a", 1, "another") };
+    put(store, ann, std::slice::from_ref(&anew))?;
+    same("agreed anew", by_luid(store, ann, 1, &["a"])?, vec![Some(anew)])
+}
+
 pub(super) fn maps_dropped(store: &dyn Store) -> Outcome {
     let ann = account(store, "ann")?;
     let rows = [1, 2, 3].map(|epoch| map_row(epoch, "a", 1));

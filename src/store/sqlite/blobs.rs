@@ -53,10 +53,13 @@ impl SqliteTx<'_> {
         Ok(())
     }
 
+    // The plus: else a slot's affinity would keep it from being looked up by.
     pub(super) fn drop_blobs(&self, blobs: &[BlobNo]) -> Result<()> {
         const DROP: &str = "DELETE FROM blob WHERE account = ?1 AND blob = ?2
-              AND NOT EXISTS (SELECT 1 FROM item WHERE account = ?1 AND blob = ?2)
-              AND NOT EXISTS (SELECT 1 FROM revision WHERE account = ?1 AND blob = ?2)
+              AND NOT EXISTS (SELECT 1 FROM book AS b CROSS JOIN item AS i WHERE b.account = ?1
+                               AND i.place >> 36 = +b.slot AND i.blob = ?2)
+              AND NOT EXISTS (SELECT 1 FROM book AS b CROSS JOIN revision AS r WHERE b.account = ?1
+                               AND r.place >> 36 = +b.slot AND r.blob = ?2)
               AND NOT EXISTS (SELECT 1 FROM staged WHERE account = ?1 AND blob = ?2)
               AND NOT EXISTS (SELECT 1 FROM partial WHERE account = ?1 AND blob = ?2)";
         blobs.iter().try_for_each(|blob| self.run(DROP, (self.account, blob.0)).map(drop))

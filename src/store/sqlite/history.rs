@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::failure::OrFailure;
+use super::place::number;
 use super::rows::{self, current_columns, past_columns};
 use super::tx::{SqliteTx, rows_at_most};
 use rusqlite::{OptionalExtension, params};
@@ -9,18 +10,16 @@ use rusqlite::{OptionalExtension, params};
 impl SqliteTx<'_> {
     pub(super) fn revisions(&self, book: BookNo, which: &[(Guid, Revision)]) -> Result<Vec<Option<RevisionRow>>> {
         const CURRENT: &str = concat!(
-            "SELECT guid, revision, ",
+            "SELECT place, ifnull(changed, place), ",
             current_columns!(),
-            " FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4"
+            " FROM item WHERE place = ?1 AND ifnull(changed, place) = ?2"
         );
-        const SUPERSEDED: &str = concat!(
-            "SELECT guid, revision, ",
-            past_columns!(),
-            " FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4"
-        );
-        let (mut current, mut superseded) = (self.prepare(CURRENT)?, self.prepare(SUPERSEDED)?);
+        const SUPERSEDED: &str =
+            concat!("SELECT item, place, ", past_columns!(), " FROM revision WHERE place = ?2 AND item = ?1");
+        let (mut current, mut superseded, places) =
+            (self.prepare(CURRENT)?, self.prepare(SUPERSEDED)?, self.places(book)?);
         let mut held = |guid: Guid, revision: Revision| {
-            let id = (self.account, book.0, guid.0, revision.0);
+            let id = (places.of(guid.0), places.of(revision.0));
             match current.query_row(id, rows::revision).optional()? {
                 Some(row) => Ok(Some(row)),
                 None => superseded.query_row(id, rows::revision).optional(),
@@ -35,13 +34,13 @@ impl SqliteTx<'_> {
 
     pub(super) fn as_of(&self, book: BookNo, at: Revision, guids: &[Guid]) -> Result<Vec<Option<RevisionRow>>> {
         const CURRENT: &str = concat!(
-            "SELECT guid, revision, ",
+            "SELECT place, ifnull(changed, place), ",
             current_columns!(),
-            " FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision <= ?4"
+            " FROM item WHERE place = ?1 AND ifnull(changed, place) <= ?2"
         );
-        let mut current = self.prepare(CURRENT)?;
+        let (mut current, places) = (self.prepare(CURRENT)?, self.places(book)?);
         let mut held = |guid: &Guid| match current
-            .query_row((self.account, book.0, guid.0, at.0), rows::revision)
+            .query_row((places.of(guid.0), places.upto(at.0)), rows::revision)
             .optional()
             .or_failure()?
         {
@@ -59,11 +58,13 @@ impl SqliteTx<'_> {
         limit: usize,
     ) -> Result<Vec<(Guid, Option<RevisionRow>)>> {
         const PAGE: &str = concat!(
-            "SELECT guid, revision, ",
+            "SELECT place, ifnull(changed, place), ",
             current_columns!(),
-            " FROM item WHERE account = ?1 AND book = ?2 AND guid > ?3 AND guid <= ?4 ORDER BY guid LIMIT ?5"
+            " FROM item WHERE place > ?1 AND place <= ?2 ORDER BY place LIMIT ?3"
         );
-        let page = self.all(PAGE, (self.account, book.0, after.0, at.0, rows_at_most(limit)), rows::revision)?;
+        let places = self.places(book)?;
+        let range = (places.upto(after.0), places.upto(at.0), rows_at_most(limit));
+        let page = self.all(PAGE, range, rows::revision)?;
         let state = |row: RevisionRow| match row.revision <= at {
             true => Ok((row.guid, Some(row))),
             false => Ok((row.guid, self.past_as_of(book, at, row.guid)?)),
@@ -74,12 +75,12 @@ impl SqliteTx<'_> {
     /// The superseded revision of an item that was in force, unless that one is gone.
     fn past_as_of(&self, book: BookNo, at: Revision, guid: Guid) -> Result<Option<RevisionRow>> {
         const LAST: &str = concat!(
-            "SELECT guid, revision, ",
+            "SELECT item, place, ",
             past_columns!(),
-            " FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision <= ?4
-              ORDER BY revision DESC LIMIT 1"
+            " FROM revision WHERE item = ?1 AND place <= ?2 ORDER BY place DESC LIMIT 1"
         );
-        let last = self.one(LAST, (self.account, book.0, guid.0, at.0), rows::revision)?;
+        let places = self.places(book)?;
+        let last = self.one(LAST, (places.of(guid.0), places.upto(at.0)), rows::revision)?;
         Ok(last.filter(|row| row.until.is_some_and(|(until, _)| until > at)))
     }
 
@@ -99,53 +100,50 @@ impl SqliteTx<'_> {
 
     fn log_of(&self, book: BookNo, guid: Guid, before: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
         const CURRENT: &str = concat!(
-            "SELECT guid, revision, ",
+            "SELECT place, ifnull(changed, place), ",
             current_columns!(),
-            " FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision < ?4"
+            " FROM item WHERE place = ?1 AND ifnull(changed, place) <= ?2"
         );
-        let mut rows = self.all(CURRENT, (self.account, book.0, guid.0, before.0), rows::revision)?;
+        let places = self.places(book)?;
+        let which = (places.of(guid.0), places.upto(before.0.saturating_sub(1)));
+        let mut rows = self.all(CURRENT, which, rows::revision)?;
         rows.extend(self.past_of(book, guid, before, limit - rows.len())?);
         Ok(rows)
     }
 
     fn past_of(&self, book: BookNo, guid: Guid, before: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
         const PAST: &str = concat!(
-            "SELECT guid, revision, ",
+            "SELECT item, place, ",
             past_columns!(),
-            " FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision < ?4
-              ORDER BY revision DESC LIMIT ?5"
+            " FROM revision WHERE item = ?1 AND place <= ?2 ORDER BY place DESC LIMIT ?3"
         );
-        self.all(PAST, (self.account, book.0, guid.0, before.0, rows_at_most(limit)), rows::revision)
+        let places = self.places(book)?;
+        let which = (places.of(guid.0), places.upto(before.0.saturating_sub(1)), rows_at_most(limit));
+        self.all(PAST, which, rows::revision)
     }
 
     fn log_of_all(&self, book: BookNo, before: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
         // As in `changes`: items that were never changed are found by their guid. The bound keeps that search from running
         // past the page over a long row of changed items.
         const BOUNDS: [&str; 2] = [
-            "SELECT revision FROM item WHERE account = ?1 AND book = ?2 AND revision < ?3 AND revision <> guid
-              ORDER BY revision DESC LIMIT 1 OFFSET ?4",
-            "SELECT revision FROM revision WHERE account = ?1 AND book = ?2 AND revision < ?3
-              ORDER BY revision DESC LIMIT 1 OFFSET ?4",
+            "SELECT changed FROM item WHERE changed >= ?1 AND changed <= ?2 ORDER BY changed DESC LIMIT 1 OFFSET ?3",
+            "SELECT place FROM revision WHERE place >= ?1 AND place <= ?2 ORDER BY place DESC LIMIT 1 OFFSET ?3",
         ];
         const PAGE: &str = concat!(
-            "SELECT guid, guid AS revision, ",
+            "SELECT place, place AS revision, ",
             current_columns!(),
-            " FROM item WHERE account = ?1 AND book = ?2 AND guid >= ?3 AND guid < ?4 AND revision = guid
-              UNION ALL SELECT guid, revision, ",
+            " FROM item WHERE place >= ?1 AND place <= ?2 AND changed IS NULL UNION ALL SELECT place, changed, ",
             current_columns!(),
-            " FROM item WHERE account = ?1 AND book = ?2 AND revision >= ?3 AND revision < ?4 AND revision <> guid
-              UNION ALL SELECT guid, revision, ",
+            " FROM item WHERE changed >= ?1 AND changed <= ?2 UNION ALL SELECT item, place, ",
             past_columns!(),
-            " FROM revision WHERE account = ?1 AND book = ?2 AND revision >= ?3 AND revision < ?4
-              ORDER BY 2 DESC LIMIT ?5"
+            " FROM revision WHERE place >= ?1 AND place <= ?2 ORDER BY 2 DESC LIMIT ?3"
         );
-        let limit = rows_at_most(limit);
-        let mut from = i64::MIN;
+        let (limit, places) = (rows_at_most(limit), self.places(book)?);
+        let (mut first, last) = (places.of(0), places.upto(before.0.saturating_sub(1)));
         for bound in BOUNDS {
-            let values = (self.account, book.0, before.0, limit - 1);
-            from = from.max(self.one(bound, values, |row| row.get(0))?.unwrap_or(i64::MIN));
+            first = first.max(self.one(bound, (first, last, limit - 1), |row| row.get(0))?.unwrap_or(first));
         }
-        self.all(PAGE, (self.account, book.0, from, before.0, limit), rows::revision)
+        self.all(PAGE, (first, last, limit), rows::revision)
     }
 
     pub(super) fn superseded(
@@ -155,27 +153,27 @@ impl SqliteTx<'_> {
         newest: usize,
         limit: usize,
     ) -> Result<Vec<PastRow>> {
-        const PAGE: &str = "SELECT guid, revision, until, until_at FROM revision
-              WHERE account = ?1 AND book = ?2 AND revision > ?3 ORDER BY revision LIMIT ?4";
-        const NTH: &str = "SELECT revision FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3
-              ORDER BY revision DESC LIMIT 1 OFFSET ?4";
-        let mut page = self.all(PAGE, (self.account, book.0, after.0, rows_at_most(limit)), rows::past)?;
+        const PAGE: &str = "SELECT item, place, until, until_at FROM revision
+              WHERE place > ?1 AND place <= ?2 ORDER BY place LIMIT ?3";
+        const NTH: &str = "SELECT place FROM revision WHERE item = ?1 ORDER BY place DESC LIMIT 1 OFFSET ?2";
+        let places = self.places(book)?;
+        let range = (places.upto(after.0), places.upto(i64::MAX), rows_at_most(limit));
+        let mut page = self.all(PAGE, range, rows::past)?;
         let Some(offset) = newest.checked_sub(1) else { return Ok(page) };
         for row in &mut page {
-            let which = (self.account, book.0, row.guid.0, rows_at_most(offset));
+            let which = (places.of(row.guid.0), rows_at_most(offset));
             let oldest = self.one(NTH, which, |row| row.get(0))?.unwrap_or(i64::MIN);
-            row.recent = row.revision.0 >= oldest;
+            row.recent = places.of(row.revision.0) >= oldest;
         }
         Ok(page)
     }
 
     pub(super) fn purge(&mut self, book: BookNo, which: &[(Guid, Revision)]) -> Result<()> {
         self.locked(book)?;
-        let sql =
-            "DELETE FROM revision WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision = ?4 RETURNING blob";
-        let mut blobs = Vec::new();
+        let sql = "DELETE FROM revision WHERE place = ?2 AND item = ?1 RETURNING blob";
+        let (mut blobs, places) = (Vec::new(), self.places(book)?);
         for (guid, revision) in which {
-            let values = (self.account, book.0, guid.0, revision.0);
+            let values = (places.of(guid.0), places.of(revision.0));
             let blob = self.one(sql, values, |row| row.get::<_, Option<i64>>(0))?;
             blobs.extend(blob.flatten().map(BlobNo));
         }
@@ -240,21 +238,19 @@ impl SqliteTx<'_> {
     pub(super) fn put_past(&mut self, book: BookNo, rows: &[RevisionRow]) -> Result<()> {
         self.locked(book)?;
         let mut insert = self.prepare(
-            "INSERT INTO revision (account, book, guid, revision, kind, until, until_at, parent, depth, media_type,
-              origin, at, content, blob, size)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+            "INSERT INTO revision (place, item, kind, until, until_at, parent, depth, media_type, origin, at, content, blob,
+              size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?;
+        let places = self.places(book)?;
         for row in rows {
             let (until, until_at) = sql::until(row)?;
             let values = params![
-                self.account,
-                book.0,
-                row.guid.0,
-                row.revision.0,
+                places.room(row.revision.0)?,
+                places.room(row.guid.0)?,
                 sql::revision_kind(row),
                 until.0,
                 until_at.0,
-                row.parent.map(|parent| parent.0),
+                row.parent.map(|parent| places.room(parent.0)).transpose()?,
                 row.depth,
                 row.media_type,
                 row.origin.map(|origin| origin.0),

@@ -2,15 +2,15 @@
 
 use super::super::*;
 use super::failure::OrFailure;
+use super::place::{number, number_at};
 use super::prints::Entry;
 use super::rows::{self, item_columns};
 use super::tx::{LockedBook, SqliteTx, rows_at_most};
 use rusqlite::{OptionalExtension, Row, Statement};
 
-const BOOK: &str = "SELECT book, stamp, head, live_items, live_bytes, purged_upto, indexed, indexed_upto
+const BOOK: &str = "SELECT book, stamp, head, live_items, live_bytes, purged_upto, indexed, indexed_upto, slot
                     FROM book WHERE account = ?1 AND book = ?2";
-const ITEM: &str =
-    concat!("SELECT guid, revision, ", item_columns!(), " FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3");
+const ITEM: &str = concat!("SELECT place, changed, ", item_columns!(), " FROM item WHERE place = ?1");
 const INDEX: &str = "INSERT OR IGNORE INTO match_key (account, book, key, guid) VALUES (?1, ?2, ?3, ?4)";
 const UNINDEX: &str = "DELETE FROM match_key WHERE account = ?1 AND book = ?2 AND key = ?3 AND guid = ?4";
 
@@ -19,16 +19,19 @@ impl SqliteTx<'_> {
         // The write lock of the file is held from the step's beginning.
         let mut found = Vec::with_capacity(books.len());
         for &book in books {
-            let create = "INSERT INTO book (account, book, stamp, head, live_items, live_bytes, purged_upto, indexed,
-                           indexed_upto) VALUES (?1, ?2, random() & 4294967295, 0, 0, 0, 0, 0, -9223372036854775808)
-                          ON CONFLICT DO NOTHING";
-            let read = |row: &Row<'_>| Ok((rows::book(row)?, Guid(row.get(7)?)));
+            let create = "INSERT INTO book (account, book, slot, stamp, head, live_items, live_bytes, purged_upto, indexed,
+                           indexed_upto)
+                          VALUES (?1, ?2, (SELECT ifnull(max(slot), 0) + 1 FROM book), random() & 4294967295, 0, 0, 0, 0, 0,
+                           -9223372036854775808)";
+            let read = |row: &Row<'_>| Ok((rows::book(row)?, Guid(row.get(7)?), row.get(8)?));
             let mut row = self.one(BOOK, (self.account, book.0), read)?;
             if row.is_none() {
                 self.run(create, (self.account, book.0))?;
                 row = self.one(BOOK, (self.account, book.0), read)?;
             }
-            let (row, indexed_upto) = row.ok_or_else(|| StoreError::Failed(format!("book {book} was not created")))?;
+            let created = row.ok_or_else(|| StoreError::Failed(format!("book {book} was not created")));
+            let (row, indexed_upto, slot) = created?;
+            self.know(book, slot)?;
             let locked = LockedBook { book, head: row.head, indexed: row.indexed, indexed_upto };
             self.locked.retain(|locked| locked.book != book);
             self.locked.push(locked);
@@ -84,21 +87,20 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn items(&self, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<ItemRow<'static>>>> {
-        let mut select = self.prepare(ITEM)?;
-        let mut item = |guid: &Guid| select.query_row((self.account, book.0, guid.0), rows::item).optional();
+        let (mut select, places) = (self.prepare(ITEM)?, self.places(book)?);
+        let mut item = |guid: &Guid| select.query_row((places.of(guid.0),), rows::item).optional();
         guids.iter().map(|guid| item(guid).or_failure()).collect()
     }
 
     pub(super) fn insert_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {
         let locked = *self.locked(book)?;
         let sql =
-            "INSERT INTO item (account, book, guid, revision, deleted, parent, depth, media_type, origin, at, fingerprint,
-                    keys, content, blob, size)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
-        let (mut insert, mut index) = (self.prepare(sql)?, self.prepare(INDEX)?);
+            "INSERT INTO item (place, changed, deleted, parent, depth, media_type, origin, at, fingerprint, keys, content,
+                    blob, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        let (mut insert, mut index, places) = (self.prepare(sql)?, self.prepare(INDEX)?, self.places(book)?);
         for row in rows {
             locked.takes(row)?;
-            rows::execute_with_item(&mut insert, self.account, book, row).or_failure()?;
+            rows::execute_with_item(&mut insert, places, row)?;
             if locked.indexes(row.guid) && !row.deleted {
                 self.index(&mut index, book, row.guid, &row.keys)?;
             }
@@ -110,28 +112,32 @@ impl SqliteTx<'_> {
 
     pub(super) fn update_items(&mut self, book: BookNo, rows: &[ItemRow<'_>]) -> Result<()> {
         let locked = *self.locked(book)?;
-        let (mut index, mut unindex) = (self.prepare(INDEX)?, self.prepare(UNINDEX)?);
-        let mut found = self.prepare(
-            "SELECT fingerprint, keys FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND deleted = 0",
-        )?;
-        let mut prints = Vec::new();
+        let (mut index, mut unindex, places) = (self.prepare(INDEX)?, self.prepare(UNINDEX)?, self.places(book)?);
+        let mut found =
+            self.prepare("SELECT fingerprint, keys, changed IS NULL FROM item WHERE place = ?1 AND deleted = 0")?;
+        let (mut prints, mut views) = (Vec::new(), Vec::new());
         let mut supersede = self.prepare(
-            "INSERT INTO revision (account, book, guid, revision, kind, until, until_at, parent, depth, media_type,
-              origin, at, content, blob, size)
-             SELECT account, book, guid, revision, CASE WHEN deleted THEN 2 WHEN revision = guid THEN 0 ELSE 1 END,
-              ?4, ?5, parent, depth, media_type, origin, at, content, blob, size
-             FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND revision < ?4",
+            "INSERT INTO revision (place, item, kind, until, until_at, parent, depth, media_type, origin, at, content, blob,
+              size)
+             SELECT ifnull(changed, place), place, CASE WHEN deleted THEN 2 WHEN changed IS NULL THEN 0 ELSE 1 END,
+              ?3, ?4, parent, depth, media_type, origin, at, content, blob, size
+             FROM item WHERE place = ?1 AND ifnull(changed, place) < ?2",
         )?;
         let mut update = self.prepare(
-            "UPDATE item SET revision = ?4, deleted = ?5, parent = ?6, depth = ?7, media_type = ?8, origin = ?9, at = ?10,
-              fingerprint = ?11, keys = ?12, content = ?13, blob = ?14, size = ?15
-             WHERE account = ?1 AND book = ?2 AND guid = ?3",
+            "UPDATE item SET changed = ?2, deleted = ?3, parent = ?4, depth = ?5, media_type = ?6, origin = ?7, at = ?8,
+              fingerprint = ?9, keys = ?10, content = ?11, blob = ?12, size = ?13 WHERE place = ?1",
         )?;
         for row in rows {
             locked.takes(row)?;
-            let id = (self.account, book.0, row.guid.0);
-            let old = found.query_row(id, |row| Ok((row.get(0)?, rows::unpack_keys(row.get_ref(1)?.as_blob()?))));
-            let (old_print, old): (Option<[u8; 16]>, _) = old.optional().or_failure()?.unzip();
+            let place = places.of(row.guid.0);
+            let old = found.query_row((place,), |row| {
+                Ok((row.get(0)?, rows::unpack_keys(row.get_ref(1)?.as_blob()?), row.get::<_, bool>(2)?))
+            });
+            let old = old.optional().or_failure()?;
+            if let Some((print, _, true)) = old {
+                views.push((row.guid, print));
+            }
+            let (old_print, old): (Option<[u8; 16]>, _) = old.map(|(print, keys, _)| (print, keys)).unzip();
             let new_print = Some(row.fingerprint).filter(|_| !row.deleted);
             if old_print != new_print {
                 prints.extend(old_print.map(|print| Entry::new(&print, row.guid, false)));
@@ -145,12 +151,14 @@ impl SqliteTx<'_> {
                     self.index(&mut index, book, row.guid, new)?;
                 }
             }
-            if supersede.execute((id.0, id.1, id.2, row.revision.0, row.at.0)).or_failure()? == 0 {
+            let superseded = (place, places.room(row.revision.0)?, row.revision.0, row.at.0);
+            if supersede.execute(superseded).or_failure()? == 0 {
                 let (guid, revision) = (row.guid, row.revision);
                 return Err(StoreError::Corrupt(format!("item {guid} of book {book} is not older than {revision}")));
             }
-            rows::execute_with_item(&mut update, self.account, book, row).or_failure()?;
+            rows::execute_with_item(&mut update, places, row)?;
         }
+        self.keep_views(book, &views)?;
         self.note_prints(book, &prints)
     }
 
@@ -165,29 +173,28 @@ impl SqliteTx<'_> {
         // guid, which is their revision. The bound keeps the second search from running past the page over a long row
         // of changed items, page after page.
         const PAGE: &str = concat!(
-            "SELECT guid, guid AS revision, ",
+            "SELECT place, place AS changed, ",
             item_columns!(),
-            " FROM item WHERE account = ?1 AND book = ?2 AND guid > ?3 AND guid <= ?4 AND revision = guid
-              UNION ALL SELECT guid, revision, ",
+            " FROM item WHERE place > ?1 AND place <= ?2 AND changed IS NULL UNION ALL SELECT place, changed, ",
             item_columns!(),
-            " FROM item WHERE account = ?1 AND book = ?2 AND revision > ?3 AND revision <= ?4 AND revision <> guid
-              ORDER BY 2 LIMIT ?5"
+            " FROM item WHERE changed > ?1 AND changed <= ?2 ORDER BY 2 LIMIT ?3"
         );
         if after >= upto || limit == 0 {
             return Ok(Vec::new());
         }
         let limit = rows_at_most(limit);
-        let upto = self.bound(book, after, upto, limit)?;
-        self.all(PAGE, (self.account, book.0, after.0, upto.0, limit), rows::item)
+        let (upto, places) = (self.bound(book, after, upto, limit)?, self.places(book)?);
+        self.all(PAGE, (places.upto(after.0), places.upto(upto.0), limit), rows::item)
     }
 
     /// The `count`th revision after `after` that changed an item which was there before, or `upto` where that is
     /// earlier.
     pub(super) fn bound(&self, book: BookNo, after: Revision, upto: Revision, count: i64) -> Result<Revision> {
-        const BOUND: &str = "SELECT revision FROM item WHERE account = ?1 AND book = ?2 AND revision > ?3
-                              AND revision <= ?4 AND revision <> guid ORDER BY revision LIMIT 1 OFFSET ?5";
-        let values = (self.account, book.0, after.0, upto.0, count - 1);
-        Ok(self.one(BOUND, values, |row| row.get(0).map(Revision))?.unwrap_or(upto))
+        const BOUND: &str =
+            "SELECT changed FROM item WHERE changed > ?1 AND changed <= ?2 ORDER BY changed LIMIT 1 OFFSET ?3";
+        let places = self.places(book)?;
+        let values = (places.upto(after.0), places.upto(upto.0), count - 1);
+        Ok(self.one(BOUND, values, |row| row.get(0).map(number_at))?.map_or(upto, Revision))
     }
 
     pub(super) fn by_match_key(&self, book: BookNo, keys: &[u64], limit: usize) -> Result<Vec<Vec<Guid>>> {
@@ -203,9 +210,11 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn children(&self, book: BookNo, parent: Guid, after: Guid, limit: usize) -> Result<Vec<Guid>> {
-        let sql = "SELECT guid FROM item INDEXED BY item_parent
-                   WHERE account = ?1 AND book = ?2 AND parent = ?3 AND deleted = 0 AND guid > ?4 ORDER BY guid LIMIT ?5";
-        self.all(sql, (self.account, book.0, parent.0, after.0, rows_at_most(limit)), |row| row.get(0).map(Guid))
+        let sql = "SELECT place FROM item INDEXED BY item_parent
+                   WHERE parent = ?1 AND deleted = 0 AND place > ?2 ORDER BY place LIMIT ?3";
+        let places = self.places(book)?;
+        let which = (places.of(parent.0), places.upto(after.0), rows_at_most(limit));
+        self.all(sql, which, |row| row.get(0).map(number_at).map(Guid))
     }
 
     pub(super) fn index_more(&mut self, book: BookNo, limit: usize) -> Result<bool> {
@@ -213,11 +222,11 @@ impl SqliteTx<'_> {
         if locked.indexed {
             return Ok(true);
         }
-        let sql = "SELECT guid, keys, deleted FROM item WHERE account = ?1 AND book = ?2 AND guid > ?3
-                   ORDER BY guid LIMIT ?4";
-        let which = (self.account, book.0, locked.indexed_upto.0, rows_at_most(limit.saturating_add(1)));
-        let page = self.all(sql, which, |row| {
-            Ok((Guid(row.get(0)?), rows::unpack_keys(row.get_ref(1)?.as_blob()?), row.get::<_, bool>(2)?))
+        let sql = "SELECT place, keys, deleted FROM item WHERE place > ?1 AND place <= ?2 ORDER BY place LIMIT ?3";
+        let places = self.places(book)?;
+        let range = (places.upto(locked.indexed_upto.0), places.upto(i64::MAX), rows_at_most(limit.saturating_add(1)));
+        let page = self.all(sql, range, |row| {
+            Ok((Guid(number_at(row.get(0)?)), rows::unpack_keys(row.get_ref(1)?.as_blob()?), row.get::<_, bool>(2)?))
         })?;
         let mut index = self.prepare(INDEX)?;
         for (guid, keys, deleted) in page.iter().take(limit) {

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::failure::OrFailure;
+use super::place::number;
 use super::rows::{self, Luid, item_columns};
 use super::tx::{SqliteTx, rows_at_most};
 use rusqlite::{OptionalExtension, params};
@@ -9,20 +10,34 @@ use rusqlite::{OptionalExtension, params};
 /// How many changed items are looked at in one go for those a peer is not agreed on.
 const WINDOW: i64 = 500;
 
+/// The columns of a map entry, in the order of [`rows::map`], where a parameter says where its book's items are.
+macro_rules! map_columns {
+    ($places:literal) => {
+        concat!(
+            "luid, guid, agreed_revision, lens, ifnull(view_fp, (SELECT fingerprint FROM item WHERE place = ",
+            $places,
+            " | guid AND changed IS NULL)), state"
+        )
+    };
+}
+
 /// The items whose column `$range` is within the bounds that a device is not agreed on, each with its entry if that is
 /// not retired. A changed item is found by its revision, one that was never changed by its guid.
 macro_rules! differing {
     ($range:literal, $which:literal) => {
         concat!(
             "FROM item AS i LEFT JOIN map AS m ON m.account = ?1 AND m.device = ?2 AND m.book = ?3 AND m.epoch = ?4
-               AND m.guid = i.guid AND m.state <> 1
-             WHERE i.account = ?1 AND i.book = ?3 AND ",
+               AND m.guid = ",
+            number!("i.place"),
+            " AND m.state <> 1 WHERE ",
             $range,
             " > ?5 AND ",
             $range,
             " <= ?6 AND ",
             $which,
-            " AND CASE WHEN m.guid IS NULL THEN i.deleted = 0 ELSE m.agreed_revision < i.revision END"
+            " AND CASE WHEN m.guid IS NULL THEN i.deleted = 0 ELSE ifnull(m.agreed_revision, m.guid) < ",
+            number!("ifnull(i.changed, i.place)"),
+            " END"
         )
     };
 }
@@ -85,12 +100,14 @@ impl SqliteTx<'_> {
         if first < last && self.one(any, (self.account, device.0, book.0, epoch, first, last), |_| Ok(()))?.is_none() {
             return Ok(vec![None; luids.len()]);
         }
-        let mut select = self.prepare(
-            "SELECT luid, guid, agreed_revision, lens, view_fp, state FROM map
-             WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND luid = ?5",
-        )?;
+        const ENTRY: &str = concat!(
+            "SELECT ",
+            map_columns!("?6"),
+            " FROM map WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND luid = ?5"
+        );
+        let (mut select, items) = (self.prepare(ENTRY)?, self.places(book)?.of(0));
         let mut entry = |luid: &str| {
-            let which = (self.account, device.0, book.0, epoch, Luid::of(luid));
+            let which = (self.account, device.0, book.0, epoch, Luid::of(luid), items);
             select.query_row(which, |row| rows::map(epoch, row)).optional().or_failure()
         };
         luids.iter().map(|luid| entry(luid)).collect()
@@ -103,12 +120,14 @@ impl SqliteTx<'_> {
         epoch: i64,
         guids: &[Guid],
     ) -> Result<Vec<Option<MapRow>>> {
-        let mut select = self.prepare(
-            "SELECT luid, guid, agreed_revision, lens, view_fp, state FROM map
-             WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND guid = ?5 AND state <> 1",
-        )?;
+        const ENTRY: &str = concat!(
+            "SELECT ",
+            map_columns!("?6"),
+            " FROM map WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND guid = ?5 AND state <> 1"
+        );
+        let (mut select, items) = (self.prepare(ENTRY)?, self.places(book)?.of(0));
         let mut entry = |guid: Guid| {
-            let which = (self.account, device.0, book.0, epoch, guid.0);
+            let which = (self.account, device.0, book.0, epoch, guid.0, items);
             select.query_row(which, |row| rows::map(epoch, row)).optional().or_failure()
         };
         guids.iter().map(|guid| entry(*guid)).collect()
@@ -117,13 +136,16 @@ impl SqliteTx<'_> {
     pub(super) fn put_maps(&self, device: DeviceNo, book: BookNo, rows: &[MapRow]) -> Result<()> {
         let mut put = self.prepare(
             "INSERT INTO map (account, device, book, epoch, luid, guid, agreed_revision, lens, view_fp, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+              nullif(?9, (SELECT fingerprint FROM item WHERE place = ?11 AND changed IS NULL AND deleted = 0)), ?10)
              ON CONFLICT (account, device, book, epoch, luid) DO UPDATE SET guid = excluded.guid,
               agreed_revision = excluded.agreed_revision, lens = excluded.lens, view_fp = excluded.view_fp,
               state = excluded.state
              WHERE guid = excluded.guid OR state = 1",
         )?;
+        let places = self.places(book)?;
         for row in rows {
+            let first = row.agreed_revision.0 == row.guid.0;
             let values = params![
                 self.account,
                 device.0,
@@ -131,10 +153,12 @@ impl SqliteTx<'_> {
                 row.epoch,
                 Luid::of(&row.luid),
                 row.guid.0,
-                row.agreed_revision.0,
+                Some(row.agreed_revision.0).filter(|_| !first),
                 row.lens.map(|lens| lens.0),
                 row.view_fp,
-                rows::map_state_number(row.state)
+                rows::map_state_number(row.state),
+                // Where the fingerprint may be the item's; elsewhere no item is.
+                if first && row.state != MapState::Gone { places.of(row.guid.0) } else { -1 }
             ];
             // Nothing written is an entry re-pointed; a second entry of an item fails by the unique index.
             if put.execute(values).or_failure()? == 0 {
@@ -168,11 +192,15 @@ impl SqliteTx<'_> {
         after: Guid,
         limit: usize,
     ) -> Result<Vec<MapRow>> {
-        let sql = "SELECT luid, guid, agreed_revision, lens, view_fp, state FROM map
-                   WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND guid > ?5 AND state <> 1
-                   ORDER BY guid LIMIT ?6";
-        let which = (self.account, device.0, book.0, epoch, after.0, rows_at_most(limit));
-        self.all(sql, which, |row| rows::map(epoch, row))
+        const PAGE: &str = concat!(
+            "SELECT ",
+            map_columns!("?7"),
+            " FROM map WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND guid > ?5 AND state <> 1
+              ORDER BY guid LIMIT ?6"
+        );
+        let items = self.places(book)?.of(0);
+        let which = (self.account, device.0, book.0, epoch, after.0, rows_at_most(limit), items);
+        self.all(PAGE, which, |row| rows::map(epoch, row))
     }
 
     pub(super) fn all_maps(
@@ -182,11 +210,15 @@ impl SqliteTx<'_> {
         (epoch, luid): (i64, &str),
         limit: usize,
     ) -> Result<Vec<MapRow>> {
-        let sql = "SELECT luid, guid, agreed_revision, lens, view_fp, state, epoch FROM map
-                   WHERE account = ?1 AND device = ?2 AND book = ?3 AND (epoch, luid) > (?4, ?5)
-                   ORDER BY epoch, luid LIMIT ?6";
-        let which = (self.account, device.0, book.0, epoch, Luid::of(luid), rows_at_most(limit));
-        self.all(sql, which, |row| rows::map(row.get(6)?, row))
+        const PAGE: &str = concat!(
+            "SELECT ",
+            map_columns!("?7"),
+            ", epoch FROM map WHERE account = ?1 AND device = ?2 AND book = ?3 AND (epoch, luid) > (?4, ?5)
+              ORDER BY epoch, luid LIMIT ?6"
+        );
+        let items = self.places(book)?.of(0);
+        let which = (self.account, device.0, book.0, epoch, Luid::of(luid), rows_at_most(limit), items);
+        self.all(PAGE, which, |row| rows::map(row.get(6)?, row))
     }
 
     pub(super) fn unconfirmed_maps(
@@ -196,9 +228,51 @@ impl SqliteTx<'_> {
         epoch: i64,
         limit: usize,
     ) -> Result<Vec<MapRow>> {
-        let sql = "SELECT luid, guid, agreed_revision, lens, view_fp, state FROM map INDEXED BY map_unconfirmed
-                   WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND state = 6 ORDER BY guid LIMIT ?5";
-        self.all(sql, (self.account, device.0, book.0, epoch, rows_at_most(limit)), |row| rows::map(epoch, row))
+        const PAGE: &str = concat!(
+            "SELECT ",
+            map_columns!("?6"),
+            " FROM map INDEXED BY map_unconfirmed WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4
+              AND state = 6 ORDER BY guid LIMIT ?5"
+        );
+        let items = self.places(book)?.of(0);
+        let which = (self.account, device.0, book.0, epoch, rows_at_most(limit), items);
+        self.all(PAGE, which, |row| rows::map(epoch, row))
+    }
+
+    /// Writes the fingerprints of items that are about to be changed for the first time into the map entries that have them
+    /// from there.
+    pub(super) fn keep_views(&self, book: BookNo, prints: &[(Guid, [u8; 16])]) -> Result<()> {
+        if prints.is_empty() {
+            return Ok(());
+        }
+        let mut keep = self.prepare(
+            "UPDATE map SET view_fp = ?6 WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND guid = ?5
+              AND state <> 1 AND view_fp IS NULL",
+        )?;
+        for (device, epoch) in self.epochs_of(book)? {
+            for (guid, print) in prints {
+                keep.execute((self.account, device, book.0, epoch, guid.0, print)).or_failure()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The devices that have entries of a book, each with every epoch: there are few, whatever the number of entries.
+    fn epochs_of(&self, book: BookNo) -> Result<Vec<(i64, i64)>> {
+        const DEVICE: &str = "SELECT min(device) FROM map WHERE account = ?1 AND device > ?2";
+        const EPOCH: &str =
+            "SELECT min(epoch) FROM map WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch > ?4";
+        let mut found = Vec::new();
+        let mut device = i64::MIN;
+        while let Some(next) = self.one(DEVICE, (self.account, device), |row| row.get(0))?.flatten() {
+            device = next;
+            let mut epoch = i64::MIN;
+            while let Some(next) = self.one(EPOCH, (self.account, device, book.0, epoch), |row| row.get(0))?.flatten() {
+                epoch = next;
+                found.push((device, epoch));
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn differences(
@@ -210,23 +284,23 @@ impl SqliteTx<'_> {
         limit: usize,
     ) -> Result<Vec<(ItemRow<'static>, Option<MapRow>)>> {
         const PAGE: &str = concat!(
-            "SELECT i.guid, i.guid AS revision, ",
+            "SELECT place, place AS changed, ",
             item_columns!(),
-            ", luid, m.guid, agreed_revision, lens, view_fp, state ",
-            differing!("i.guid", "i.revision = i.guid"),
-            " UNION ALL SELECT i.guid, revision, ",
+            ", luid, m.guid, agreed_revision, lens, ifnull(view_fp, i.fingerprint), state ",
+            differing!("i.place", "i.changed IS NULL"),
+            " UNION ALL SELECT place, changed, ",
             item_columns!(),
-            ", luid, m.guid, agreed_revision, lens, view_fp, state ",
-            differing!("i.revision", "i.revision <> i.guid"),
+            ", luid, m.guid, agreed_revision, lens, ifnull(view_fp, i.fingerprint), state ",
+            differing!("i.changed", "i.changed IS NOT NULL"),
             " ORDER BY 2 LIMIT ?7"
         );
-        let mut found = Vec::new();
+        let (mut found, places) = (Vec::new(), self.places(book)?);
         // Window by window, as what lies between two differences may be a whole book; no window is searched twice
         // but the last one of a page.
         while found.len() < limit && after < upto {
             let end = self.bound(book, after, upto, WINDOW)?;
             let rest = rows_at_most(limit - found.len());
-            let window = (self.account, device.0, book.0, epoch, after.0, end.0, rest);
+            let window = (self.account, device.0, book.0, epoch, places.upto(after.0), places.upto(end.0), rest);
             found.extend(self.all(PAGE, window, |row| rows::difference(epoch, row))?);
             after = end;
         }
@@ -242,15 +316,16 @@ impl SqliteTx<'_> {
     ) -> Result<u64> {
         const COUNT: &str = concat!(
             "SELECT (SELECT count(*) ",
-            differing!("i.guid", "i.revision = i.guid"),
+            differing!("i.place", "i.changed IS NULL"),
             ") + (SELECT count(*) ",
-            differing!("i.revision", "i.revision <> i.guid"),
+            differing!("i.changed", "i.changed IS NOT NULL"),
             ")"
         );
         if after >= upto {
             return Ok(0);
         }
-        let range = (self.account, device.0, book.0, epoch, after.0, upto.0);
+        let places = self.places(book)?;
+        let range = (self.account, device.0, book.0, epoch, places.upto(after.0), places.upto(upto.0));
         let count = self.one(COUNT, range, |row| row.get::<_, i64>(0))?;
         Ok(count.unwrap_or_default().cast_unsigned())
     }

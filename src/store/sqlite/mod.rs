@@ -11,6 +11,7 @@ mod history;
 mod items;
 mod ledger;
 mod maps;
+mod place;
 #[cfg(test)]
 mod plans;
 mod prints;
@@ -116,20 +117,26 @@ impl SqliteStore {
     pub fn check(&self) -> Result<()> {
         const FINDINGS: &str = "SELECT 'account ' || account || ', book ' || book || ': ' || what FROM (
             SELECT b.account, b.book, 'its row does not agree with its items' AS what FROM book AS b
-             WHERE b.live_items <> (SELECT count(*) FROM item AS i
-                                     WHERE i.account = b.account AND i.book = b.book AND i.deleted = 0)
-                OR b.live_bytes <> (SELECT total(ifnull(size, length(content))) FROM item AS i
-                                     WHERE i.account = b.account AND i.book = b.book AND i.deleted = 0)
+             WHERE (live_items, live_bytes) <> (SELECT count(*), total(ifnull(size, length(content))) FROM item
+                                                 WHERE place >= slot << 36 AND place < slot + 1 << 36 AND deleted = 0)
              UNION ALL
-            SELECT i.account, i.book, 'an item is newer than its head' FROM item AS i
-              LEFT JOIN book AS b ON b.account = i.account AND b.book = i.book
-             GROUP BY i.account, i.book HAVING max(i.revision) > ifnull(max(b.head), 0)
+            SELECT account, book, 'an item is newer than its head' FROM book
+             WHERE EXISTS (SELECT 1 FROM item WHERE place > slot << 36 | head AND place < slot + 1 << 36)
+                OR EXISTS (SELECT 1 FROM item WHERE changed > slot << 36 | head AND changed < slot + 1 << 36)
              UNION ALL
-            SELECT i.account, i.book, 'a large content is missing' FROM item AS i WHERE i.blob IS NOT NULL
-               AND NOT EXISTS (SELECT 1 FROM blob AS p WHERE p.account = i.account AND p.blob = i.blob)
+            SELECT account, book, 'a large content is missing' FROM item AS i JOIN book ON slot = place >> 36
+             WHERE i.blob IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM blob AS p WHERE p.account = book.account AND p.blob = i.blob)
              UNION ALL
-            SELECT r.account, r.book, 'a large content of the past is missing' FROM revision AS r WHERE r.blob IS NOT NULL
-               AND NOT EXISTS (SELECT 1 FROM blob AS p WHERE p.account = r.account AND p.blob = r.blob)) LIMIT 5";
+            SELECT account, book, 'a large content of the past is missing' FROM revision AS r
+              JOIN book ON slot = place >> 36 WHERE r.blob IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM blob AS p WHERE p.account = book.account AND p.blob = r.blob)
+             UNION ALL
+            SELECT account, book, 'what a device holds is not known' FROM map JOIN book USING (account, book)
+             WHERE view_fp IS NULL
+               AND NOT EXISTS (SELECT 1 FROM item WHERE place = slot << 36 | guid AND changed IS NULL AND deleted = 0)
+             UNION ALL
+            SELECT 0, 0, 'an item is in no book' FROM item LEFT JOIN book ON slot = place >> 36 WHERE slot IS NULL) LIMIT 5";
         self.writer.alone(|conn| {
             for sql in ["PRAGMA integrity_check(5)", FINDINGS] {
                 let mut statement = conn.prepare(sql).or_failure()?;

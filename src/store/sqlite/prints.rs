@@ -7,15 +7,16 @@
 use super::super::sql::print;
 use super::super::*;
 use super::failure::OrFailure;
+use super::place::number_at;
 use super::tx::{SqliteTx, rows_at_most};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Octets of an entry: the print, whose first bit says that the entry is taken out again, and the item.
-const ENTRY: usize = 12;
+/// Octets of an entry: the print, whose first bit says that the entry is taken out again, and the 36 bits of the item.
+const ENTRY: usize = 9;
 
 /// Entries of a pack, which fits into a page of 4 KB.
-const PACK: usize = 330;
+const PACK: usize = 440;
 
 /// Entries that wait at most: as many as are sorted in within some ten milliseconds.
 const MOST: usize = 16_384;
@@ -38,12 +39,14 @@ impl Entry {
 
     fn pack(self, out: &mut Vec<u8>) {
         out.extend((self.print << 1 | u32::from(!self.there)).to_le_bytes());
-        out.extend(self.guid.0.to_le_bytes());
+        let [guid @ .., _, _, _] = self.guid.0.to_le_bytes();
+        out.extend(guid);
     }
 
-    fn unpack([a, b, c, d, guid @ ..]: [u8; ENTRY]) -> Self {
+    fn unpack([a, b, c, d, e, f, g, h, i]: [u8; ENTRY]) -> Self {
         let first = u32::from_le_bytes([a, b, c, d]);
-        Self { print: first >> 1, guid: Guid(i64::from_le_bytes(guid)), there: first & 1 == 0 }
+        let guid = Guid(i64::from_le_bytes([e, f, g, h, i, 0, 0, 0]));
+        Self { print: first >> 1, guid, there: first & 1 == 0 }
     }
 }
 
@@ -75,19 +78,18 @@ impl SqliteTx<'_> {
         let fresh = self.fresh(book, prints)?;
         let mut select = self.prepare(
             "SELECT p.guid FROM print AS p CROSS JOIN item AS i
-             WHERE p.account = ?1 AND p.book = ?2 AND p.print = ?3 AND i.account = ?1 AND i.book = ?2
-              AND i.guid = p.guid AND i.deleted = 0 AND i.fingerprint = ?4 ORDER BY p.guid LIMIT ?5",
+             WHERE p.account = ?1 AND p.book = ?2 AND p.print = ?3 AND i.place = ?6 | p.guid AND i.deleted = 0
+              AND i.fingerprint = ?4 ORDER BY p.guid LIMIT ?5",
         )?;
-        let mut is = self.prepare(
-            "SELECT 1 FROM item WHERE account = ?1 AND book = ?2 AND guid = ?3 AND deleted = 0 AND fingerprint = ?4",
-        )?;
+        let mut is = self.prepare("SELECT 1 FROM item WHERE place = ?1 AND deleted = 0 AND fingerprint = ?2")?;
+        let places = self.places(book)?;
         let mut found = |fingerprint: &[u8; 16]| -> rusqlite::Result<Vec<Guid>> {
             let print = print(fingerprint);
-            let which = (self.account, book.0, print, fingerprint, rows_at_most(limit));
+            let which = (self.account, book.0, print, fingerprint, rows_at_most(limit), places.of(0));
             let mut guids: Vec<Guid> =
                 select.query_map(which, |row| row.get(0).map(Guid))?.collect::<rusqlite::Result<_>>()?;
             for guid in fresh.get(&print).into_iter().flatten() {
-                if is.exists((self.account, book.0, guid.0, fingerprint))? {
+                if is.exists((places.of(guid.0), fingerprint))? {
                     guids.push(*guid);
                 }
             }
@@ -149,17 +151,19 @@ impl SqliteTx<'_> {
 
 /// A live item that would not be found by its fingerprint, if there is one: for who checks the database.
 pub(super) fn not_found(conn: &Connection, account: AccountNo, book: BookNo) -> Result<Option<Guid>> {
-    let mut fresh = HashSet::new();
-    SqliteTx::new(conn, account).each_waiting(book, |entry| {
+    let (mut fresh, tx) = (HashSet::new(), SqliteTx::new(conn, account));
+    tx.each_waiting(book, |entry| {
         fresh.extend(Some((entry.print, entry.guid)).filter(|_| entry.there));
     })?;
-    let sql = "SELECT guid, fingerprint FROM item WHERE account = ?1 AND book = ?2 AND deleted = 0";
+    let sql = "SELECT place, fingerprint FROM item WHERE place > ?1 AND place <= ?2 AND deleted = 0";
+    let places = tx.places(book)?;
     let mut items = conn.prepare(sql).or_failure()?;
-    let mut items = items.query((account.0, book.0)).or_failure()?;
+    let mut items = items.query((places.upto(-1), places.upto(i64::MAX))).or_failure()?;
     let sql = "SELECT 1 FROM print WHERE account = ?1 AND book = ?2 AND print = ?3 AND guid = ?4";
     let mut is = conn.prepare(sql).or_failure()?;
     while let Some(item) = items.next().or_failure()? {
-        let (guid, fingerprint) = <(i64, [u8; 16])>::try_from(item).or_failure()?;
+        let (place, fingerprint) = <(i64, [u8; 16])>::try_from(item).or_failure()?;
+        let guid = number_at(place);
         let print = print(&fingerprint);
         let found = fresh.contains(&(print, Guid(guid)));
         if !found && !is.exists((account.0, book.0, print, guid)).or_failure()? {
@@ -246,7 +250,7 @@ mod tests {
     #[test]
     fn entries_come_back() {
         for there in [true, false] {
-            let entry = Entry::new(&[0xff; 16], Guid(i64::MAX - 7), there);
+            let entry = Entry::new(&[0xff; 16], Guid((1 << 36) - 7), there);
             let mut octets = Vec::new();
             entry.pack(&mut octets);
             assert_eq!(Entry::unpack(octets.try_into().unwrap()), entry);

@@ -3,6 +3,8 @@
 use super::super::blob::Piece;
 use super::super::sql::{self, DIRECTIONS, OPS, PHASES};
 use super::super::*;
+use super::failure::OrFailure;
+use super::place::{Places, number_at};
 use crate::contact::identity::LargePrint;
 use rusqlite::types::{FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, Value, ValueRef};
 use rusqlite::{Row, Statement, params};
@@ -12,19 +14,24 @@ pub(super) use super::super::sql::{
     unpack_keys,
 };
 
-/// The columns of an item, in the order of [`item`], of which guid and revision are left out.
+/// The columns of an item, in the order of [`item`], of which its place and its revision's are left out.
 macro_rules! item_columns {
     () => {
-        "deleted, parent, depth, media_type, origin, at, fingerprint, keys, content, blob, size"
+        concat!(
+            "deleted, ",
+            number!("parent"),
+            ", depth, media_type, origin, at, fingerprint, keys, content, blob, size"
+        )
     };
 }
 pub(super) use item_columns;
 
-/// Reads `guid, revision` and the item columns.
+/// Reads `place, changed` and the item columns.
 pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<ItemRow<'static>> {
+    let place = row.get(0)?;
     Ok(ItemRow {
-        guid: Guid(row.get(0)?),
-        revision: Revision(row.get(1)?),
+        guid: Guid(number_at(place)),
+        revision: Revision(number_at(row.get::<_, Option<i64>>(1)?.unwrap_or(place))),
         deleted: row.get(2)?,
         parent: row.get::<_, Option<i64>>(3)?.map(Guid),
         depth: row.get(4)?,
@@ -38,20 +45,14 @@ pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<ItemRow<'static>> {
     })
 }
 
-/// Binds and runs a statement whose parameters 1 and 2 are account and book, and 3 to 15 the item.
-pub(super) fn execute_with_item(
-    statement: &mut Statement<'_>,
-    account: i64,
-    book: BookNo,
-    row: &ItemRow<'_>,
-) -> rusqlite::Result<usize> {
-    statement.execute(params![
-        account,
-        book.0,
-        row.guid.0,
-        row.revision.0,
+/// Binds and runs a statement whose parameters 1 to 13 are an item.
+pub(super) fn execute_with_item(statement: &mut Statement<'_>, places: Places, row: &ItemRow<'_>) -> Result<()> {
+    let room = |number: Option<i64>| number.map(|number| places.room(number)).transpose();
+    let values = params![
+        places.room(row.guid.0)?,
+        room(Some(row.revision.0).filter(|revision| *revision != row.guid.0))?,
         row.deleted,
-        row.parent.map(|parent| parent.0),
+        room(row.parent.map(|parent| parent.0))?,
         row.depth,
         row.media_type.as_deref(),
         row.origin.map(|origin| origin.0),
@@ -61,7 +62,8 @@ pub(super) fn execute_with_item(
         &*row.content,
         row.blob.map(|blob| blob.no.0),
         row.blob.map(|blob| blob.len.cast_signed()),
-    ])
+    ];
+    statement.execute(values).or_failure().map(drop)
 }
 
 /// Reads `blob, size` from a column on.
@@ -75,11 +77,11 @@ pub(super) fn piece(row: &Row<'_>) -> rusqlite::Result<Piece> {
     Ok(Piece { seq: row.get(0)?, before: LargePrint(row.get(1)?), bytes: row.get(2)? })
 }
 
-/// The columns of a revision that is current, of `item`, in the order of [`revision`], of which guid and revision are left
-/// out.
+/// The columns of a revision that is current, of `item`, in the order of [`revision`], of which the places of guid and
+/// revision are left out.
 macro_rules! current_columns {
     () => {
-        "deleted, parent, media_type, origin, at, content, blob, size, depth, NULL, NULL"
+        concat!("deleted, ", number!("parent"), ", media_type, origin, at, content, blob, size, depth, NULL, NULL")
     };
 }
 pub(super) use current_columns;
@@ -87,16 +89,20 @@ pub(super) use current_columns;
 /// The columns of one that is superseded, of `revision`, likewise.
 macro_rules! past_columns {
     () => {
-        "kind = 2, parent, media_type, origin, at, content, blob, size, depth, until, until_at"
+        concat!(
+            "kind = 2, ",
+            number!("parent"),
+            ", media_type, origin, at, content, blob, size, depth, until, until_at"
+        )
     };
 }
 pub(super) use past_columns;
 
-/// Reads `guid, revision` and the columns of a revision.
+/// Reads the places of guid and revision, and the columns of a revision.
 pub(super) fn revision(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
     Ok(RevisionRow {
-        guid: Guid(row.get(0)?),
-        revision: Revision(row.get(1)?),
+        guid: Guid(number_at(row.get(0)?)),
+        revision: Revision(number_at(row.get(1)?)),
         deleted: row.get(2)?,
         parent: row.get::<_, Option<i64>>(3)?.map(Guid),
         media_type: row.get(4)?,
@@ -109,11 +115,11 @@ pub(super) fn revision(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
     })
 }
 
-/// Reads `guid, revision, until, until_at`.
+/// Reads the places of guid and revision, `until, until_at`.
 pub(super) fn past(row: &Row<'_>) -> rusqlite::Result<PastRow> {
     Ok(PastRow {
-        guid: Guid(row.get(0)?),
-        revision: Revision(row.get(1)?),
+        guid: Guid(number_at(row.get(0)?)),
+        revision: Revision(number_at(row.get(1)?)),
         until: Revision(row.get(2)?),
         until_at: Timestamp(row.get(3)?),
         recent: false,
@@ -289,7 +295,7 @@ fn luid(value: ValueRef<'_>) -> FromSqlResult<String> {
     }
 }
 
-/// Reads `luid, guid, agreed_revision, lens, view_fp, state`.
+/// Reads `luid, guid, agreed_revision, lens, view_fp, state`, of which the fingerprint is there.
 pub(super) fn map(epoch: i64, row: &Row<'_>) -> rusqlite::Result<MapRow> {
     map_from(epoch, row, 0)
 }
@@ -305,11 +311,12 @@ pub(super) fn difference(epoch: i64, row: &Row<'_>) -> rusqlite::Result<(ItemRow
 }
 
 fn map_from(epoch: i64, row: &Row<'_>, first: usize) -> rusqlite::Result<MapRow> {
+    let guid = row.get(first + 1)?;
     Ok(MapRow {
         epoch,
         luid: luid(row.get_ref(first)?)?,
-        guid: Guid(row.get(first + 1)?),
-        agreed_revision: Revision(row.get(first + 2)?),
+        guid: Guid(guid),
+        agreed_revision: Revision(row.get::<_, Option<i64>>(first + 2)?.unwrap_or(guid)),
         lens: row.get::<_, Option<i64>>(first + 3)?.map(LensNo),
         view_fp: row.get(first + 4)?,
         state: numbered(&MapState::ALL, row, first + 5)?,

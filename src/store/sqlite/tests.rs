@@ -392,7 +392,8 @@ fn the_log_stays_short() {
 #[test]
 fn no_statement_is_prepared_again_for_other_values() {
     let store = SqliteStore::open_in_memory().unwrap();
-    let sql = "SELECT guid FROM item WHERE account = ?1 AND book = ?2 AND guid > ?3 ORDER BY guid LIMIT ?4 OFFSET ?5";
+    let sql =
+        "SELECT guid FROM match_key WHERE account = ?1 AND book = ?2 AND key = ?3 ORDER BY guid LIMIT ?4 OFFSET ?5";
     let again = store.writer.alone(|conn| {
         let mut page = conn.prepare(sql).or_failure()?;
         for number in [0, 1, 500, 1, 0, 7] {

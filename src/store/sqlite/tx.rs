@@ -4,17 +4,21 @@ use super::super::methods::{tx_by_own_methods, tx_methods};
 pub(super) use super::super::sql::{LockedBook, rows_at_most};
 use super::super::*;
 use super::failure::OrFailure;
+use super::place::Places;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
+use std::cell::Cell;
 
 pub(super) struct SqliteTx<'a> {
     conn: &'a Connection,
     pub(super) account: i64,
     pub(super) locked: Vec<LockedBook>,
+    /// Where the items of the book are that was asked for last.
+    pub(super) known: Cell<Option<(BookNo, Places)>>,
 }
 
 impl<'a> SqliteTx<'a> {
     pub(super) const fn new(conn: &'a Connection, account: AccountNo) -> Self {
-        Self { conn, account: account.0, locked: Vec::new() }
+        Self { conn, account: account.0, locked: Vec::new(), known: Cell::new(None) }
     }
 
     pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'a>> {
