@@ -75,7 +75,7 @@ fn no_change() -> Outcome<()> {
 }
 
 fn contents() -> Vec<String> {
-    (0..CARDS).map(|number| String::from_utf8_lossy(&cards::card(number, false)).into_owned()).collect()
+    (0..CARDS).map(|number| String::from_utf8_lossy(&cards::card(number, cards::Cards::Plain)).into_owned()).collect()
 }
 
 /// A message that adds cards.
@@ -165,7 +165,7 @@ fn fill(store: &dyn Store, account: AccountNo) -> Stored<()> {
         let Some(row) = tx.lock_books(&[BookNo::CONTACTS])?.pop() else { return Ok(Verdict::Rollback) };
         let mut writer = BookWriter::new(row, None, Timestamp(NOW));
         for number in 0..CARDS {
-            writer.add(Draft::of(BookNo::CONTACTS, cards::card(number, false)));
+            writer.add(Draft::of(BookNo::CONTACTS, cards::card(number, cards::Cards::Plain)));
         }
         writer.flush(tx)?;
         Ok(Verdict::Commit)

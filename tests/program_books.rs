@@ -279,7 +279,7 @@ fn what_was_done_is_told_by_numbers() {
     world.synced("book", &[], 0);
 }
 
-/// A dump while the server runs, into another database, which devices then sync with.
+/// A dump while the server runs, into another database with packed cards, which devices then sync with.
 #[test]
 fn a_database_is_dumped_loaded_and_checked() {
     let mut world = World::new(&[]);
@@ -306,9 +306,16 @@ fn a_database_is_dumped_loaded_and_checked() {
         command.args(args).arg("--db").arg(format!("sqlite:{}", world.path("other.db").display()));
         command
     };
-    let (code, out, err) = run(other(&["db", "load", "--json"]).arg(&file));
+    let (code, out, err) = run(other(&["db", "load", "--json", "--compress"]).arg(&file));
     let done: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &done["done"]["items"]), (0, &Value::from(2)), "{err}");
+    let packed = "SELECT count(*) FROM item WHERE size IS NOT NULL";
+    let packed = rusqlite::Connection::open(world.path("other.db")).unwrap().query_row(packed, [], |row| row.get(0));
+    assert_eq!(packed, Ok(2));
+    let mut elsewhere = syncml();
+    elsewhere.args(["db", "load", "--compress", "--db", "postgres://nobody@127.0.0.1:1/none"]);
+    let (code, _, err) = run(elsewhere.arg(&file));
+    assert_eq!((code, err.contains("--compress is for SQLite")), (2, true), "{err}");
     assert_eq!(run(other(&["db", "load"]).arg(&file)).0, 6, "it is not empty any more");
     let (code, out, _) = run(&mut other(&["db", "check"]));
     assert_eq!((code, out.starts_with("sound: 1 accounts, 2 items")), (0, true), "{out}");

@@ -64,10 +64,10 @@ mod sqlite_in_a_file {
 mod sqlite_by_two_nodes {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use syncml::message::Timestamp;
-    use syncml::store::sqlite::SqliteStore;
+    use syncml::store::sqlite::{SqliteOptions, SqliteStore};
     use syncml::store::{AccountNo, Directory, Keys, Result, Store, Tx, Verdict};
 
-    /// Two processes' views of one database, asked in turn: any node takes the next step.
+    /// Two processes' views of one database, asked in turn: any node takes the next step. One of them packs what it writes.
     struct Nodes([SqliteStore; 2], AtomicUsize, #[allow(dead_code)] tempfile::TempDir);
 
     impl Nodes {
@@ -96,7 +96,11 @@ mod sqlite_by_two_nodes {
 
     syncml::store_kit_tests!(|| {
         let folder = tempfile::tempdir().unwrap();
-        let node = || SqliteStore::open(folder.path().join("kit.db")).unwrap();
-        Box::new(Nodes([node(), node()], AtomicUsize::new(0), folder))
+        let node = |compress| {
+            let mut options = SqliteOptions::default();
+            options.compress = compress;
+            SqliteStore::open_with(folder.path().join("kit.db"), options).unwrap()
+        };
+        Box::new(Nodes([false, true].map(node), AtomicUsize::new(0), folder))
     });
 }

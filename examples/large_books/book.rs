@@ -1,6 +1,7 @@
 //! A book in a store, and how cards get into it.
 
-use super::{Case, Outcome, cards};
+use super::cards::{self, Cards};
+use super::{Case, Outcome};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use syncml::auth::{Secret, Verifier};
 use syncml::message::Timestamp;
 use syncml::store::memory::MemoryStore;
-use syncml::store::sqlite::SqliteStore;
+use syncml::store::sqlite::{SqliteOptions, SqliteStore};
 use syncml::store::{AccountNo, BookNo, BookWriter, Directory, Draft, Keys, Result, Revision, Store, Tx, Verdict};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -21,6 +22,8 @@ pub(crate) const PASSWORD: &str = "secret";
 pub(crate) enum StoreKind {
     Memory,
     Sqlite,
+    /// SQLite with `compress`, at the server.
+    Compressed,
     #[cfg(feature = "postgres")]
     Postgres,
 }
@@ -30,6 +33,7 @@ impl StoreKind {
         match name {
             "memory" => Ok(Self::Memory),
             "sqlite" => Ok(Self::Sqlite),
+            "compressed" => Ok(Self::Compressed),
             #[cfg(feature = "postgres")]
             "postgres" => Ok(Self::Postgres),
             other => Err(format!("there is no store {other} in this build").into()),
@@ -40,6 +44,7 @@ impl StoreKind {
         match self {
             Self::Memory => "memory",
             Self::Sqlite => "sqlite",
+            Self::Compressed => "compressed",
             #[cfg(feature = "postgres")]
             Self::Postgres => "postgres",
         }
@@ -49,7 +54,7 @@ impl StoreKind {
     pub(crate) fn url(self, folder: &Path) -> Outcome<String> {
         match self {
             Self::Memory => Err("a server of its own has no store in memory".into()),
-            Self::Sqlite => Ok(format!("sqlite:{}", folder.join("books.db").display())),
+            Self::Sqlite | Self::Compressed => Ok(format!("sqlite:{}", folder.join("books.db").display())),
             #[cfg(feature = "postgres")]
             Self::Postgres => Ok(std::env::var("SYNCML_BENCH_POSTGRES")
                 .map_err(|_| "SYNCML_BENCH_POSTGRES names no database for the store postgres")?),
@@ -59,7 +64,11 @@ impl StoreKind {
     fn open(self, folder: &Path) -> Outcome<Arc<dyn Store>> {
         Ok(match self {
             Self::Memory => Arc::new(MemoryStore::new([1; 32])),
-            Self::Sqlite => Arc::new(SqliteStore::open(folder.join("books.db"))?),
+            Self::Sqlite | Self::Compressed => {
+                let mut options = SqliteOptions::default();
+                options.compress = self == Self::Compressed;
+                Arc::new(SqliteStore::open_with(folder.join("books.db"), options)?)
+            }
             #[cfg(feature = "postgres")]
             Self::Postgres => {
                 use syncml::store::postgres::{PostgresOptions, PostgresStore};
@@ -68,11 +77,17 @@ impl StoreKind {
         })
     }
 
+    /// Whether it is a file.
+    pub(crate) const fn is_file(self) -> bool {
+        matches!(self, Self::Sqlite | Self::Compressed)
+    }
+
     /// That of devices: a node's database is none of theirs.
     pub(crate) const fn of_device(self) -> Self {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres => Self::Sqlite,
+            Self::Compressed => Self::Sqlite,
             own => own,
         }
     }
@@ -123,14 +138,14 @@ pub(crate) fn accounts<'a>(kind: StoreKind, folder: &Path, users: impl Iterator<
 pub(crate) struct Book {
     pub(crate) store: Arc<Counting>,
     pub(crate) account: AccountNo,
-    photos: bool,
+    cards: Cards,
 }
 
 impl Book {
     pub(crate) fn open(kind: StoreKind, case: Case, folder: &Path, user: &str) -> Outcome<Self> {
         let store = kind.open(folder)?;
         let account = store.directory().put_login(user, &Verifier::Password(Secret::new(PASSWORD.to_owned())))?;
-        Ok(Self { store: Arc::new(Counting { store, steps: AtomicU64::new(0) }), account, photos: case.photos })
+        Ok(Self { store: Arc::new(Counting { store, steps: AtomicU64::new(0) }), account, cards: case.cards })
     }
 
     fn write(&self, mut work: impl FnMut(&mut dyn Tx, &mut BookWriter<'_>) -> Result<()>) -> Result<()> {
@@ -147,7 +162,7 @@ impl Book {
         for from in numbers.clone().step_by(PAGE) {
             self.write(|_, writer| {
                 for number in from..numbers.end.min(from + PAGE) {
-                    writer.add(Draft::of(BookNo::CONTACTS, cards::card(number, self.photos)));
+                    writer.add(Draft::of(BookNo::CONTACTS, cards::card(number, self.cards)));
                 }
                 Ok(())
             })?;
@@ -173,7 +188,7 @@ impl Book {
             changed += chosen.len();
             self.write(|_, writer| {
                 for (number, item) in &chosen {
-                    let card = cards::edited(*number, self.photos, ", and what is new");
+                    let card = cards::edited(*number, self.cards, ", and what is new");
                     writer.replace(item, Draft::of(BookNo::CONTACTS, card));
                 }
                 Ok(())

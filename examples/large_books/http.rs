@@ -1,5 +1,6 @@
 //! `syncml serve` in a process of its own, and the plainest client of HTTP there is: one connection, one request at a time.
 
+use super::book::StoreKind;
 use super::measure::{cpu_of, most_memory, watch_memory};
 use super::{Case, Outcome};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -18,6 +19,7 @@ impl Served {
         let mut process = Command::new(program)
             .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--db", &case.store.url(folder)?])
             .args(["--max-msg-size", &case.message.to_string()])
+            .args((case.store == StoreKind::Compressed).then_some("--compress"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,6 +1,5 @@
 //! The least that the machine can do: the same bytes copied and read, the same rows inserted, nothing else.
 
-use super::book::StoreKind;
 use super::measure::{Cost, cpu};
 use super::{Case, Outcome, cards};
 use quick_xml::events::Event;
@@ -40,8 +39,8 @@ pub(crate) fn of(
         read = (cpu() - begun) * share;
         tell("limit: XML events", limit(read));
     }
-    if case.store == StoreKind::Sqlite {
-        let content: Vec<Vec<u8>> = (0..case.size.min(1_000)).map(|number| cards::card(number, case.photos)).collect();
+    if case.store.is_file() {
+        let content: Vec<Vec<u8>> = (0..case.size.min(1_000)).map(|number| cards::card(number, case.cards)).collect();
         let inserted = insert(case, first, &content, folder)?;
         tell("limit: inserts", limit(inserted));
         tell("limit: reading and inserts", limit(read + inserted));

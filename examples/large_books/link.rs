@@ -57,7 +57,7 @@ impl Side {
     pub(crate) fn start(role: &str, case: Case, folder: &Path, user: &str) -> Outcome<Self> {
         let folder = folder.to_str().ok_or("the folder's name is no text")?;
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["--as", role, case.store.name(), case.encoding_name(), if case.photos { "photos" } else { "plain" }])
+            .args(["--as", role, case.store.name(), case.encoding_name(), case.cards.name()])
             .args([&case.message.to_string(), folder, user])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! --sizes 1000,10000       contacts in a book
-//! --stores memory,sqlite   of both sides; `postgres` is the server's alone, in the database SYNCML_BENCH_POSTGRES names;
+//! --stores memory,sqlite   of both sides; `compressed` is the server's SQLite with that option; `postgres` is the server's alone, in the database SYNCML_BENCH_POSTGRES names;
 //!                          SYNCML_BENCH_POSTMASTER is the id of its first process, whose children's CPU is counted
 //! --encodings wbxml,xml
 //! --message 150000         the largest message that either side takes, in bytes
 //! --photos                 two cards in a hundred have one of 8 KB
+//! --notes                  each card has a note of its own
 //! --only first,change      scenarios whose names have one of these in them
 //! --packed                 also count the bytes of each message packed by gzip
 //! --http PROGRAM           the server is `PROGRAM serve` (target/release/syncml), spoken to over HTTP
@@ -32,6 +33,7 @@ mod sides;
 mod world;
 
 use book::StoreKind;
+use cards::Cards;
 use measure::Cost;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -54,7 +56,7 @@ struct Options {
     sizes: Vec<usize>,
     stores: Vec<StoreKind>,
     encodings: Vec<Encoding>,
-    photos: bool,
+    cards: Cards,
     message: u64,
     only: Vec<String>,
     how: How,
@@ -88,7 +90,7 @@ impl Options {
             sizes: vec![1_000, 10_000],
             stores: vec![StoreKind::Memory, StoreKind::Sqlite],
             encodings: vec![Encoding::Wbxml, Encoding::Xml],
-            photos: false,
+            cards: Cards::Plain,
             message: 150_000,
             only: Vec::new(),
             how: How { program: None, packed: false, postgres: PostgresPid(postmaster) },
@@ -102,7 +104,8 @@ impl Options {
                 "--sizes" => options.sizes = value()?.split(',').map(str::parse).collect::<Result<_, _>>()?,
                 "--stores" => options.stores = value()?.split(',').map(StoreKind::named).collect::<Outcome<_>>()?,
                 "--encodings" => options.encodings = value()?.split(',').map(encoding).collect::<Outcome<_>>()?,
-                "--photos" => options.photos = true,
+                "--photos" => options.cards = Cards::Photos,
+                "--notes" => options.cards = Cards::Notes,
                 "--message" => options.message = value()?.parse()?,
                 "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
                 "--packed" => options.how.packed = true,
@@ -147,7 +150,7 @@ struct Line {
 struct Case {
     store: StoreKind,
     encoding: Encoding,
-    photos: bool,
+    cards: Cards,
     message: u64,
     size: usize,
 }
@@ -158,7 +161,7 @@ impl Case {
     }
 }
 
-const HEAD: &str = "store,encoding,photos,size,scenario,server_us,database_us,client_us,wall_us,server_ms,client_ms,bytes_up,\
+const HEAD: &str = "store,encoding,cards,size,scenario,server_us,database_us,client_us,wall_us,server_ms,client_ms,bytes_up,\
                     bytes_down,packed_up,packed_down,messages,server_steps,client_steps,server_peak_mib,client_peak_mib,\
                     file_bytes";
 
@@ -173,7 +176,7 @@ impl Line {
             "{},{},{},{},{},{:.2},{:.2},{:.2},{:.2},{:.3},{:.3},{:.1},{:.1},{:.1},{:.1},{},{},{},{:.1},{:.1},{:.0}",
             case.store.name(),
             case.encoding_name(),
-            case.photos,
+            case.cards.name(),
             case.size,
             self.scenario,
             micros(cost.server),
@@ -212,7 +215,7 @@ fn main() -> Outcome<()> {
     for &store in &options.stores {
         for &encoding in &options.encodings {
             for &size in &options.sizes {
-                let case = Case { store, encoding, photos: options.photos, message: options.message, size };
+                let case = Case { store, encoding, cards: options.cards, message: options.message, size };
                 run(case, &options, folder.path(), &mut |scenario, cost| {
                     let line = Line { case, scenario, cost };
                     println!("{}", line.csv().replace(',', "\t"));
@@ -240,7 +243,7 @@ fn many(options: &Options, devices: usize, folder: &Path) -> Outcome<()> {
     println!("store\tencoding\tdevices\tsessions_per_second\tserver_us\tdatabase_us\tdevices_us");
     for &store in &options.stores {
         for &encoding in &options.encodings {
-            let case = Case { store, encoding, photos: false, message: options.message, size: 0 };
+            let case = Case { store, encoding, cards: Cards::Plain, message: options.message, size: 0 };
             let folder = tempfile::tempdir_in(folder)?;
             let rate = sessions::run(case, devices, 5, program, folder.path(), options.how.postgres)?;
             println!(

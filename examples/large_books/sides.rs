@@ -1,6 +1,7 @@
 //! The two sides: what each does in its process, until the driver closes their pipe.
 
 use super::book::{Book, PASSWORD, StoreKind};
+use super::cards::Cards;
 use super::link::{self, Frame};
 use super::measure::{cpu, most_memory, watch_memory};
 use super::{Case, Outcome, encoding};
@@ -50,13 +51,14 @@ impl Common {
     }
 }
 
-/// Runs one of the sides: `ROLE STORE ENCODING photos|plain MESSAGE FOLDER USER`.
+/// Runs one of the sides: `ROLE STORE ENCODING CARDS MESSAGE FOLDER USER`.
 pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Outcome<()> {
     let mut next = || arguments.next().ok_or("an argument is missing");
     let role = next()?;
     let store = StoreKind::named(&next()?)?;
-    let case =
-        Case { store, encoding: encoding(&next()?)?, photos: next()? == "photos", message: next()?.parse()?, size: 0 };
+    let encoding = encoding(&next()?)?;
+    let cards = Cards::named(&next()?).ok_or("there are no such cards")?;
+    let case = Case { store, encoding, cards, message: next()?.parse()?, size: 0 };
     let (folder, user) = (PathBuf::from(next()?), next()?);
     let kind = if role == "client" { store.of_device() } else { store };
     let local = if role == "client" { "local" } else { &user };

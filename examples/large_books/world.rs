@@ -163,7 +163,7 @@ impl<'a> World<'a> {
         drop(answerer);
         // Its connection's process ends with it, and is counted then.
         cost.database = self.how.postgres.cpu() - database;
-        if self.case.store == StoreKind::Sqlite {
+        if self.case.store.is_file() {
             self.server.take();
             cost.file = std::fs::metadata(self.folder.join("books.db"))?.len();
         }

@@ -55,7 +55,8 @@ CREATE TABLE book (
 CREATE UNIQUE INDEX book_slot ON book (slot);
 
 -- Current items. place: of the guid. changed, parent: the places of the revision and the folder. blob: where large content is,
--- of which size is the length, and content then the beginning. An item that was never changed has its guid as its revision, and
+-- of which size is the length, and content then the beginning. A size without a blob is that of a packed content: the number of
+-- its dictionary (dictionary_N.txt), an octet, and a stream of raw deflate. An item that was never changed has its guid as its revision, and
 -- no entry in the index of revisions. keys: match keys, eight octets each, little endian.
 CREATE TABLE item (
     place INTEGER PRIMARY KEY, changed INTEGER, deleted INTEGER NOT NULL, parent INTEGER, depth INTEGER NOT NULL,

@@ -1,6 +1,6 @@
 //! `syncml db`: a whole database as a file, and back; and whether one is sound.
 
-use crate::database::DatabaseArgs;
+use crate::database::{CompressArgs, DatabaseArgs};
 use crate::failure::{Exit, Failure, Result};
 use crate::output::{self, Table, bytes};
 use crate::progress::Progress;
@@ -38,6 +38,8 @@ pub(crate) struct LoadArgs {
     file: PathBuf,
     #[command(flatten)]
     db: DatabaseArgs,
+    #[command(flatten)]
+    compress: CompressArgs,
     /// Output for machines
     #[arg(long)]
     json: bool,
@@ -109,7 +111,7 @@ fn load(args: &LoadArgs) -> Result<()> {
         true => None,
         false => Some(File::open(&args.file).map_err(|error| Failure::file(&args.file, "read", &error))?),
     };
-    let store = args.db.create()?;
+    let store = args.db.create_with(&args.compress)?;
     let done = with_progress(args.json, "loaded", |progress| {
         let done = match file {
             Some(file) => archive::load(store.as_ref(), &mut BufReader::new(file), progress),

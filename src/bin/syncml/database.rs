@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use syncml::store::postgres::{self, PostgresOptions, PostgresStore};
-use syncml::store::sqlite::SqliteStore;
+use syncml::store::sqlite::{SqliteOptions, SqliteStore};
 use syncml::store::{AccountNo, Store, StoreError};
 
 /// How long a database is waited for whose store is just closing.
@@ -19,6 +19,23 @@ pub(crate) struct DatabaseArgs {
     /// ~/.pgpass; with ?sslmode=verify-full&sslrootcert=FILE connections are encrypted
     #[arg(long, value_name = "URL", env = "SYNCML_DB", hide_env_values = true)]
     db: String,
+}
+
+/// `--compress`, where a command writes many cards.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct CompressArgs {
+    /// Write cards packed, in about half the room of an SQLite database, for a few microseconds each. What is there
+    /// already stays as it is, and either is read with or without this
+    #[arg(long)]
+    compress: bool,
+}
+
+impl CompressArgs {
+    fn options(&self) -> SqliteOptions {
+        let mut options = SqliteOptions::default();
+        options.compress = self.compress;
+        options
+    }
 }
 
 /// Where a database is.
@@ -42,8 +59,16 @@ impl DatabaseArgs {
 
     /// The database, which is made if there is none.
     pub(crate) fn create(&self) -> Result<Arc<dyn Store>> {
+        self.create_with(&CompressArgs::default())
+    }
+
+    /// The same, for who writes much.
+    pub(crate) fn create_with(&self, compress: &CompressArgs) -> Result<Arc<dyn Store>> {
         match self.place()? {
-            Database::File(path) => open(&path),
+            Database::File(path) => open_with(&path, compress.options()),
+            Database::Postgres(_) if compress.compress => {
+                Err(Failure::usage("--compress is for SQLite; PostgreSQL packs what is large by itself".to_owned()))
+            }
             Database::Postgres(url) => open_postgres(url),
         }
     }
@@ -92,7 +117,11 @@ pub(crate) fn settle(path: &Path) -> Result<()> {
 
 /// The SQLite database at `path`.
 pub(crate) fn open(path: &Path) -> Result<Arc<dyn Store>> {
-    match SqliteStore::open(path) {
+    open_with(path, SqliteOptions::default())
+}
+
+fn open_with(path: &Path, options: SqliteOptions) -> Result<Arc<dyn Store>> {
+    match SqliteStore::open_with(path, options) {
         Ok(store) => Ok(Arc::new(store)),
         // The other failures name the file themselves.
         Err(error @ StoreError::TooNew { .. }) => {

@@ -1,7 +1,7 @@
 //! `syncml serve`.
 
 use crate::beside::{self, Beside, BesideArgs};
-use crate::database::DatabaseArgs;
+use crate::database::{CompressArgs, DatabaseArgs};
 use crate::failure::{Exit, Failure, Result};
 use crate::limits::LimitArgs;
 use crate::logging::{self, Format};
@@ -41,6 +41,8 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
     #[command(flatten)]
     db: DatabaseArgs,
+    #[command(flatten)]
+    compress: CompressArgs,
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: String,
@@ -120,7 +122,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     config.max_msg_size = args.max_msg_size;
     config.max_obj_size = args.max_obj_size;
     config.profiles = args.profiles.read()?.treat(args.treatment.read());
-    let store = args.db.create()?;
+    let store = args.db.create_with(&args.compress)?;
     let (json, attempts) = (args.json, Arc::<Attempts>::default());
     let mut options = Options::default();
     args.limits.apply(&mut config, &mut options);

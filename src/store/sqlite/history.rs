@@ -20,9 +20,9 @@ impl SqliteTx<'_> {
             (self.prepare(CURRENT)?, self.prepare(SUPERSEDED)?, self.places(book)?);
         let mut held = |guid: Guid, revision: Revision| {
             let id = (places.of(guid.0), places.of(revision.0));
-            match current.query_row(id, rows::revision).optional()? {
+            match current.query_row(id, |row| rows::revision(&self.packing, row)).optional()? {
                 Some(row) => Ok(Some(row)),
-                None => superseded.query_row(id, rows::revision).optional(),
+                None => superseded.query_row(id, |row| rows::revision(&self.packing, row)).optional(),
             }
         };
         which.iter().map(|(guid, revision)| held(*guid, *revision).or_failure()).collect()
@@ -40,7 +40,7 @@ impl SqliteTx<'_> {
         );
         let (mut current, places) = (self.prepare(CURRENT)?, self.places(book)?);
         let mut held = |guid: &Guid| match current
-            .query_row((places.of(guid.0), places.upto(at.0)), rows::revision)
+            .query_row((places.of(guid.0), places.upto(at.0)), |row| rows::revision(&self.packing, row))
             .optional()
             .or_failure()?
         {
@@ -64,7 +64,7 @@ impl SqliteTx<'_> {
         );
         let places = self.places(book)?;
         let range = (places.upto(after.0), places.upto(at.0), rows_at_most(limit));
-        let page = self.all(PAGE, range, rows::revision)?;
+        let page = self.all(PAGE, range, |row| rows::revision(&self.packing, row))?;
         let state = |row: RevisionRow| match row.revision <= at {
             true => Ok((row.guid, Some(row))),
             false => Ok((row.guid, self.past_as_of(book, at, row.guid)?)),
@@ -80,7 +80,7 @@ impl SqliteTx<'_> {
             " FROM revision WHERE item = ?1 AND place <= ?2 ORDER BY place DESC LIMIT 1"
         );
         let places = self.places(book)?;
-        let last = self.one(LAST, (places.of(guid.0), places.upto(at.0)), rows::revision)?;
+        let last = self.one(LAST, (places.of(guid.0), places.upto(at.0)), |row| rows::revision(&self.packing, row))?;
         Ok(last.filter(|row| row.until.is_some_and(|(until, _)| until > at)))
     }
 
@@ -106,7 +106,7 @@ impl SqliteTx<'_> {
         );
         let places = self.places(book)?;
         let which = (places.of(guid.0), places.upto(before.0.saturating_sub(1)));
-        let mut rows = self.all(CURRENT, which, rows::revision)?;
+        let mut rows = self.all(CURRENT, which, |row| rows::revision(&self.packing, row))?;
         rows.extend(self.past_of(book, guid, before, limit - rows.len())?);
         Ok(rows)
     }
@@ -119,7 +119,7 @@ impl SqliteTx<'_> {
         );
         let places = self.places(book)?;
         let which = (places.of(guid.0), places.upto(before.0.saturating_sub(1)), rows_at_most(limit));
-        self.all(PAST, which, rows::revision)
+        self.all(PAST, which, |row| rows::revision(&self.packing, row))
     }
 
     fn log_of_all(&self, book: BookNo, before: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
@@ -143,7 +143,7 @@ impl SqliteTx<'_> {
         for bound in BOUNDS {
             first = first.max(self.one(bound, (first, last, limit - 1), |row| row.get(0))?.unwrap_or(first));
         }
-        self.all(PAGE, (first, last, limit), rows::revision)
+        self.all(PAGE, (first, last, limit), |row| rows::revision(&self.packing, row))
     }
 
     pub(super) fn superseded(
@@ -244,6 +244,7 @@ impl SqliteTx<'_> {
         let places = self.places(book)?;
         for row in rows {
             let (until, until_at) = sql::until(row)?;
+            let (content, size) = rows::stored(&self.packing, &row.content, row.blob);
             let values = params![
                 places.room(row.revision.0)?,
                 places.room(row.guid.0)?,
@@ -255,9 +256,9 @@ impl SqliteTx<'_> {
                 row.media_type,
                 row.origin.map(|origin| origin.0),
                 row.at.0,
-                row.content,
+                &*content,
                 row.blob.map(|blob| blob.no.0),
-                row.blob.map(|blob| blob.len.cast_signed())
+                size
             ];
             insert.execute(values).or_failure()?;
         }

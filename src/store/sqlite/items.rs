@@ -88,7 +88,8 @@ impl SqliteTx<'_> {
 
     pub(super) fn items(&self, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<ItemRow<'static>>>> {
         let (mut select, places) = (self.prepare(ITEM)?, self.places(book)?);
-        let mut item = |guid: &Guid| select.query_row((places.of(guid.0),), rows::item).optional();
+        let mut item =
+            |guid: &Guid| select.query_row((places.of(guid.0),), |row| rows::item(&self.packing, row)).optional();
         guids.iter().map(|guid| item(guid).or_failure()).collect()
     }
 
@@ -100,7 +101,7 @@ impl SqliteTx<'_> {
         let (mut insert, mut index, places) = (self.prepare(sql)?, self.prepare(INDEX)?, self.places(book)?);
         for row in rows {
             locked.takes(row)?;
-            rows::execute_with_item(&mut insert, places, row)?;
+            rows::execute_with_item(&mut insert, places, &self.packing, row)?;
             if locked.indexes(row.guid) && !row.deleted {
                 self.index(&mut index, book, row.guid, &row.keys)?;
             }
@@ -156,7 +157,7 @@ impl SqliteTx<'_> {
                 let (guid, revision) = (row.guid, row.revision);
                 return Err(StoreError::Corrupt(format!("item {guid} of book {book} is not older than {revision}")));
             }
-            rows::execute_with_item(&mut update, places, row)?;
+            rows::execute_with_item(&mut update, places, &self.packing, row)?;
         }
         self.keep_views(book, &views)?;
         self.note_prints(book, &prints)
@@ -184,7 +185,7 @@ impl SqliteTx<'_> {
         }
         let limit = rows_at_most(limit);
         let (upto, places) = (self.bound(book, after, upto, limit)?, self.places(book)?);
-        self.all(PAGE, (places.upto(after.0), places.upto(upto.0), limit), rows::item)
+        self.all(PAGE, (places.upto(after.0), places.upto(upto.0), limit), |row| rows::item(&self.packing, row))
     }
 
     /// The `count`th revision after `after` that changed an item which was there before, or `upto` where that is

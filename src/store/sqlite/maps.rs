@@ -301,7 +301,7 @@ impl SqliteTx<'_> {
             let end = self.bound(book, after, upto, WINDOW)?;
             let rest = rows_at_most(limit - found.len());
             let window = (self.account, device.0, book.0, epoch, places.upto(after.0), places.upto(end.0), rest);
-            found.extend(self.all(PAGE, window, |row| rows::difference(epoch, row))?);
+            found.extend(self.all(PAGE, window, |row| rows::difference(&self.packing, epoch, row))?);
             after = end;
         }
         Ok(found)

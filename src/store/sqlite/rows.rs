@@ -4,10 +4,12 @@ use super::super::blob::Piece;
 use super::super::sql::{self, DIRECTIONS, OPS, PHASES};
 use super::super::*;
 use super::failure::OrFailure;
+use super::packed::Packing;
 use super::place::{Places, number_at};
 use crate::contact::identity::LargePrint;
 use rusqlite::types::{FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, Value, ValueRef};
 use rusqlite::{Row, Statement, params};
+use std::borrow::Cow;
 
 pub(super) use super::super::sql::{
     direction_number, holds_text, map_state_number, op_number, outgoing_state_number, pack_keys, phase_number,
@@ -27,8 +29,9 @@ macro_rules! item_columns {
 pub(super) use item_columns;
 
 /// Reads `place, changed` and the item columns.
-pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<ItemRow<'static>> {
+pub(super) fn item(packing: &Packing, row: &Row<'_>) -> rusqlite::Result<ItemRow<'static>> {
     let place = row.get(0)?;
+    let (content, blob) = content(packing, row, 10)?;
     Ok(ItemRow {
         guid: Guid(number_at(place)),
         revision: Revision(number_at(row.get::<_, Option<i64>>(1)?.unwrap_or(place))),
@@ -40,14 +43,33 @@ pub(super) fn item(row: &Row<'_>) -> rusqlite::Result<ItemRow<'static>> {
         at: Timestamp(row.get(7)?),
         fingerprint: row.get(8)?,
         keys: unpack_keys(row.get_ref(9)?.as_blob()?).into(),
-        content: row.get::<_, Vec<u8>>(10)?.into(),
-        blob: blob(row, 11)?,
+        content: content.into(),
+        blob,
     })
 }
 
+/// Reads `content, blob, size` from a column on. Where there is no large content whose length it could be, the size is that
+/// of a packed one.
+fn content(packing: &Packing, row: &Row<'_>, first: usize) -> rusqlite::Result<(Vec<u8>, Option<Blob>)> {
+    let stored = row.get_ref(first)?.as_blob()?;
+    let (no, size): (Option<i64>, Option<i64>) = (row.get(first + 1)?, row.get(first + 2)?);
+    let wrong = |damage| rusqlite::Error::FromSqlConversionFailure(first, Type::Blob, Box::new(damage));
+    match (no, size) {
+        (Some(no), Some(len)) => Ok((stored.to_vec(), Some(Blob { no: BlobNo(no), len: len.cast_unsigned() }))),
+        (None, Some(len)) => packing.unpack(stored, len).map(|content| (content, None)).map_err(wrong),
+        _ => Ok((stored.to_vec(), None)),
+    }
+}
+
 /// Binds and runs a statement whose parameters 1 to 13 are an item.
-pub(super) fn execute_with_item(statement: &mut Statement<'_>, places: Places, row: &ItemRow<'_>) -> Result<()> {
+pub(super) fn execute_with_item(
+    statement: &mut Statement<'_>,
+    places: Places,
+    packing: &Packing,
+    row: &ItemRow<'_>,
+) -> Result<()> {
     let room = |number: Option<i64>| number.map(|number| places.room(number)).transpose();
+    let (content, size) = stored(packing, &row.content, row.blob);
     let values = params![
         places.room(row.guid.0)?,
         room(Some(row.revision.0).filter(|revision| *revision != row.guid.0))?,
@@ -59,11 +81,20 @@ pub(super) fn execute_with_item(statement: &mut Statement<'_>, places: Places, r
         row.at.0,
         row.fingerprint,
         pack_keys(&row.keys),
-        &*row.content,
+        &*content,
         row.blob.map(|blob| blob.no.0),
-        row.blob.map(|blob| blob.len.cast_signed()),
+        size
     ];
     statement.execute(values).or_failure().map(drop)
+}
+
+/// The columns `content` and `size` of what is written.
+pub(super) fn stored<'c>(packing: &Packing, content: &'c [u8], blob: Option<Blob>) -> (Cow<'c, [u8]>, Option<i64>) {
+    let packed = if blob.is_some() { None } else { packing.pack(content) };
+    match packed {
+        Some(packed) => (Cow::Owned(packed), Some(content.len() as i64)),
+        None => (Cow::Borrowed(content), blob.map(|blob| blob.len.cast_signed())),
+    }
 }
 
 /// Reads `blob, size` from a column on.
@@ -99,7 +130,8 @@ macro_rules! past_columns {
 pub(super) use past_columns;
 
 /// Reads the places of guid and revision, and the columns of a revision.
-pub(super) fn revision(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
+pub(super) fn revision(packing: &Packing, row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
+    let (content, blob) = content(packing, row, 7)?;
     Ok(RevisionRow {
         guid: Guid(number_at(row.get(0)?)),
         revision: Revision(number_at(row.get(1)?)),
@@ -108,8 +140,8 @@ pub(super) fn revision(row: &Row<'_>) -> rusqlite::Result<RevisionRow> {
         media_type: row.get(4)?,
         origin: row.get::<_, Option<i64>>(5)?.map(DeviceNo),
         at: Timestamp(row.get(6)?),
-        content: row.get(7)?,
-        blob: blob(row, 8)?,
+        content,
+        blob,
         depth: row.get(10)?,
         until: row.get::<_, Option<i64>>(11)?.map(Revision).zip(row.get::<_, Option<i64>>(12)?.map(Timestamp)),
     })
@@ -301,13 +333,17 @@ pub(super) fn map(epoch: i64, row: &Row<'_>) -> rusqlite::Result<MapRow> {
 }
 
 /// Reads the columns of an item, then those of its map entry if it has one.
-pub(super) fn difference(epoch: i64, row: &Row<'_>) -> rusqlite::Result<(ItemRow<'static>, Option<MapRow>)> {
+pub(super) fn difference(
+    packing: &Packing,
+    epoch: i64,
+    row: &Row<'_>,
+) -> rusqlite::Result<(ItemRow<'static>, Option<MapRow>)> {
     const FIRST: usize = 13;
     let entry = match row.get_ref(FIRST)? {
         ValueRef::Null => None,
         _ => Some(map_from(epoch, row, FIRST)?),
     };
-    Ok((item(row)?, entry))
+    Ok((item(packing, row)?, entry))
 }
 
 fn map_from(epoch: i64, row: &Row<'_>, first: usize) -> rusqlite::Result<MapRow> {

@@ -211,7 +211,7 @@ fn a_full_store_says_so_and_keeps_what_it_has() {
 fn another_process_that_holds_the_file_makes_it_busy() {
     let (_folder, path) = folder();
     let account = closed(&path);
-    let store = SqliteStore::open_within(&path, Duration::from_millis(20)).unwrap();
+    let store = SqliteStore::open_within(&path, SqliteOptions::default(), Duration::from_millis(20)).unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = add(&store, account, 1, b"").unwrap_err();

@@ -4,6 +4,7 @@ use super::super::methods::{tx_by_own_methods, tx_methods};
 pub(super) use super::super::sql::{LockedBook, rows_at_most};
 use super::super::*;
 use super::failure::OrFailure;
+use super::packed::Packing;
 use super::place::Places;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 use std::cell::Cell;
@@ -14,11 +15,18 @@ pub(super) struct SqliteTx<'a> {
     pub(super) locked: Vec<LockedBook>,
     /// Where the items of the book are that was asked for last.
     pub(super) known: Cell<Option<(BookNo, Places)>>,
+    pub(super) packing: Packing,
 }
 
 impl<'a> SqliteTx<'a> {
-    pub(super) const fn new(conn: &'a Connection, account: AccountNo) -> Self {
-        Self { conn, account: account.0, locked: Vec::new(), known: Cell::new(None) }
+    pub(super) fn new(conn: &'a Connection, account: AccountNo) -> Self {
+        Self { conn, account: account.0, locked: Vec::new(), known: Cell::new(None), packing: Packing::default() }
+    }
+
+    /// Packs what it writes, or not.
+    pub(super) fn packing(mut self, writes: bool) -> Self {
+        self.packing = Packing::new(writes);
+        self
     }
 
     pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'a>> {
