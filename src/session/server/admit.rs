@@ -262,10 +262,11 @@ impl Server {
             let device = device(tx)?;
             let session_id = asked.header.session_id.as_str();
             // The same bytes carry the credential that was good then; its nonce is used up since.
-            if let Some(row) = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?
+            let session = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?;
+            if let Some(row) = &session
                 && let Some(state) =
-                    read_state(&row).filter(|state| state.proven && self.opened(asked, state, &claim.verifiers))
-                && let Some(known @ Admission::Reply(_)) = self.repeated(asked, &row, &state, Some(claim))
+                    read_state(row).filter(|state| state.proven && self.opened(asked, state, &claim.verifiers))
+                && let Some(known @ Admission::Reply(_)) = self.repeated(asked, row, &state, Some(claim))
             {
                 outcome = Ok(known);
                 return Ok(Verdict::Rollback);
@@ -289,7 +290,6 @@ impl Server {
                 }
             };
             let scheme = claim.presented.scheme();
-            let session = waiting(tx, SessionKey::Ids(device.device, session_id), asked.request.now)?;
             if session.as_ref().is_some_and(|row| !first && is_of_a_later_release(row)) {
                 outcome = Err(Refusal::LaterRelease);
                 return Ok(Verdict::Rollback);
