@@ -301,9 +301,13 @@ const SESSIONS: usize = 2_000;
 /// Where a database of this machine has its files; its processes are at home there.
 #[cfg(feature = "postgres")]
 fn data_folder(url: &str) -> Option<std::path::PathBuf> {
-    let mut client = ::postgres::Client::connect(url, ::postgres::NoTls).ok()?;
-    let row = client.query_one("SHOW data_directory", &[]).ok()?;
-    row.try_get::<_, String>(0).ok().map(Into::into)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let row = runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.ok()?;
+        drop(tokio::spawn(connection));
+        client.query_one("SHOW data_directory", &[]).await.ok()
+    });
+    row?.try_get::<_, String>(0).ok().map(Into::into)
 }
 
 #[cfg(feature = "postgres")]

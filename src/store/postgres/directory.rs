@@ -5,16 +5,16 @@ use super::super::{
     StoreError, Subscribers,
 };
 use super::Shared;
+use super::conn::Values;
 use super::failure::OrFailure;
 use super::items::grants_lock;
-use super::pool::Values;
 use super::rows::{Columns, escape, unescape};
 use super::tx::{PostgresTx, rows_at_most};
 use crate::auth::Verifier;
 use crate::message::Timestamp;
-use ::postgres::Row;
 use std::borrow::Cow;
 use std::sync::Arc;
+use tokio_postgres::Row;
 
 pub(super) struct PostgresDirectory {
     pub(super) shared: Arc<Shared>,

@@ -1,8 +1,8 @@
 //! PostgreSQL's failures in the words of a store.
 
 use super::super::{Result, StoreError};
-use ::postgres::Error;
-use ::postgres::error::SqlState;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 
 /// The answer to what PostgreSQL said: its message without the detail, which may hold what is stored.
 pub(super) fn failure(error: &Error) -> StoreError {

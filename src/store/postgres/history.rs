@@ -4,7 +4,7 @@ use super::super::*;
 use super::failure::OrFailure;
 use super::rows::{self, Columns, current_columns, past_columns};
 use super::tx::{PostgresTx, rows_at_most};
-use ::postgres::Row;
+use tokio_postgres::Row;
 
 /// Reads a revision from the first column on.
 fn revision(row: &Row) -> Result<RevisionRow> {
@@ -66,7 +66,7 @@ impl PostgresTx<'_> {
         const PAGE: &str = "SELECT guid FROM item WHERE account = $1 AND book = $2 AND guid > $3 AND guid <= $4
                             ORDER BY guid LIMIT $5";
         let account = self.account;
-        let values: super::pool::Values<'_> = &[&account, &book.0, &after.0, &at.0, &rows_at_most(limit)];
+        let values: super::conn::Values<'_> = &[&account, &book.0, &after.0, &at.0, &rows_at_most(limit)];
         let page = self.all(PAGE, values, |row| row.try_get(0).or_failure().map(Guid))?;
         let held = self.as_of(book, at, &page)?;
         Ok(page.into_iter().zip(held).collect())

@@ -1,10 +1,14 @@
 //! Books and their items.
 
 use super::super::*;
+use super::conn::{Kept, Values};
 use super::failure::OrFailure;
+use super::known::Shelf;
+use super::maps::PAIRS;
 use super::rows::{self, Columns, escape_some, item_columns};
 use super::tx::{LockedBook, PostgresTx, parts, rows_at_most};
-use ::postgres::Row;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 macro_rules! book_columns {
     () => {
@@ -46,16 +50,17 @@ impl PostgresTx<'_> {
         let mut wanted: Vec<i64> = books.iter().map(|book| book.0).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let values: super::pool::Values<'_> = &[&account, &wanted, &grants_lock(account)];
+        let key = grants_lock(account);
+        let values: Values<'_> = &[&account, &wanted, &key];
         let read = |row: &Row| {
             let (row, indexed_upto) = (rows::book(row)?, Guid(row.try_get(7).or_failure()?));
             let locked = LockedBook { book: row.book, head: row.head, indexed: row.indexed, indexed_upto };
             Ok((row, locked))
         };
-        let mut found = self.all(LOCK, values, read)?;
+        let mut found = self.locked_with(LOCK, values, &wanted)?.iter().map(read).collect::<Result<Vec<_>>>()?;
         if found.len() < wanted.len() {
             self.run(CREATE, &[&account, &wanted])?;
-            found = self.all(LOCK, values, read)?;
+            found = self.locked_with(LOCK, values, &wanted)?.iter().map(read).collect::<Result<_>>()?;
         }
         let row = |book: &BookNo| {
             let row = found.iter().find(|(row, _)| row.book == *book).map(|(row, _)| row.clone());
@@ -65,6 +70,34 @@ impl PostgresTx<'_> {
         self.locked.retain(|locked| !books.contains(&locked.book));
         self.locked.extend(found.iter().map(|(_, locked)| *locked));
         Ok(answer)
+    }
+
+    /// Locks books by a statement, and in the same exchange, now that all is locked, asks what else a device's step goes by.
+    fn locked_with(&mut self, lock: &'static str, values: Values<'_>, books: &[i64]) -> Result<Vec<Row>> {
+        const SHELVES: &str = "SELECT EXISTS (SELECT FROM outgoing WHERE account = $1 AND device = $2),
+              EXISTS (SELECT FROM staged WHERE account = $1 AND device = $2),
+              EXISTS (SELECT FROM partial WHERE account = $1 AND device = $2),
+              EXISTS (SELECT FROM errand WHERE account = $1 AND device = $2),
+              EXISTS (SELECT FROM status_queue WHERE account = $1 AND token = $3)";
+        let Some(device) = self.known.device.as_ref().map(|row| row.device) else { return self.rows(lock, values) };
+        let (account, token) = (self.account, self.known.session.map_or_else(Vec::new, |token| token.0.to_vec()));
+        let of_books: Values<'_> = &[&account, &device.0, &books];
+        let of_device: Values<'_> = &[&account, &device.0, &token];
+        let mut found = self.queries(&[(lock, values), (PAIRS, of_books), (SHELVES, of_device)])?;
+        let (shelves, pairs) = (found.pop().unwrap_or_default(), found.pop().unwrap_or_default());
+        let pairs = pairs.iter().map(|row| rows::pair(device, row)).collect::<Result<Vec<_>>>()?;
+        for book in books {
+            let pair = pairs.iter().find(|pair| pair.book.0 == *book).cloned();
+            self.known.keep_pair(BookNo(*book), pair);
+        }
+        let mut empty = Vec::new();
+        for (place, shelf) in Shelf::ALL.into_iter().enumerate() {
+            if !shelves.first().map_or(Ok(true), |row| row.try_get(place)).or_failure()? {
+                empty.push(shelf);
+            }
+        }
+        self.known.keep_empty(empty);
+        Ok(found.pop().unwrap_or_default())
     }
 
     pub(super) fn book(&mut self, book: BookNo) -> Result<Option<BookRow>> {
@@ -81,10 +114,10 @@ impl PostgresTx<'_> {
         locked.head = row.head;
         let sql = "UPDATE book SET head = $3, live_items = $4, live_bytes = $5, purged_upto = $6
                    WHERE account = $1 AND book = $2";
-        let account = self.account;
-        let values: super::pool::Values<'_> =
-            &[&account, &row.book.0, &row.head.0, &row.live_items, &row.live_bytes, &row.purged_upto.0];
-        self.run(sql, values).map(drop)
+        let counts = [row.head.0, row.live_items, row.live_bytes, row.purged_upto.0];
+        let mut values: Kept = vec![Box::new(self.account), Box::new(row.book.0)];
+        values.extend(counts.map(|count| -> Box<dyn ToSql + Send + Sync> { Box::new(count) }));
+        self.later(sql, values)
     }
 
     pub(super) fn books(&mut self) -> Result<Vec<BookRow>> {
@@ -108,14 +141,13 @@ impl PostgresTx<'_> {
     pub(super) fn mark_dirty(&mut self, book: BookNo) -> Result<()> {
         let sql = "INSERT INTO dirty (device_id, account, book)
                    SELECT device_id, $1, $2 FROM \"grant\" WHERE account = $1 ORDER BY device_id ON CONFLICT DO NOTHING";
-        let account = self.account;
-        self.run(sql, &[&account, &book.0]).map(drop)
+        self.later(sql, vec![Box::new(self.account), Box::new(book.0)])
     }
 
     pub(super) fn clear_dirty(&mut self, device_id: &str, book: BookNo) -> Result<()> {
         let sql = "DELETE FROM dirty WHERE device_id = $3 AND account = $1 AND book = $2";
-        let account = self.account;
-        self.run(sql, &[&account, &book.0, &rows::escape(device_id)]).map(drop)
+        let device_id = rows::escape(device_id).into_owned();
+        self.later(sql, vec![Box::new(self.account), Box::new(book.0), Box::new(device_id)])
     }
 
     pub(super) fn items(&mut self, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<ItemRow<'static>>>> {
@@ -225,7 +257,7 @@ impl PostgresTx<'_> {
             return Ok(Vec::new());
         }
         let account = self.account;
-        let values: super::pool::Values<'_> = &[&account, &book.0, &after.0, &upto.0, &rows_at_most(limit)];
+        let values: Values<'_> = &[&account, &book.0, &after.0, &upto.0, &rows_at_most(limit)];
         self.all(PAGE, values, |row| rows::item(&mut Columns::from(row, 0)))
     }
 
@@ -253,7 +285,7 @@ impl PostgresTx<'_> {
         let sql = "SELECT guid FROM item WHERE account = $1 AND book = $2 AND parent = $3 AND parent IS NOT NULL
                     AND NOT deleted AND guid > $4 ORDER BY guid LIMIT $5";
         let account = self.account;
-        let values: super::pool::Values<'_> = &[&account, &book.0, &parent.0, &after.0, &rows_at_most(limit)];
+        let values: Values<'_> = &[&account, &book.0, &parent.0, &after.0, &rows_at_most(limit)];
         self.all(sql, values, |row| row.try_get(0).or_failure().map(Guid))
     }
 
@@ -265,8 +297,7 @@ impl PostgresTx<'_> {
         let sql = "SELECT guid, keys, deleted FROM item WHERE account = $1 AND book = $2 AND guid > $3
                    ORDER BY guid LIMIT $4";
         let account = self.account;
-        let values: super::pool::Values<'_> =
-            &[&account, &book.0, &locked.indexed_upto.0, &rows_at_most(limit.saturating_add(1))];
+        let values: Values<'_> = &[&account, &book.0, &locked.indexed_upto.0, &rows_at_most(limit.saturating_add(1))];
         let page = self.all(sql, values, |row| {
             let mut columns = Columns::from(row, 0);
             Ok((Guid(columns.next()?), rows::unpack_keys(columns.next()?), columns.next::<bool>()?))

@@ -1,11 +1,12 @@
 //! What was sent, and what was received and waits.
 
 use super::super::*;
+use super::conn::Values;
 use super::failure::OrFailure;
-use super::pool::Values;
+use super::known::Shelf;
 use super::rows::{self, Columns, escape, escape_some};
 use super::tx::{PostgresTx, parts, rows_at_most};
-use ::postgres::Row;
+use tokio_postgres::Row;
 
 macro_rules! outgoing {
     ($before:literal, $rest:literal) => {
@@ -36,6 +37,9 @@ impl PostgresTx<'_> {
         book: BookNo,
         guids: &[Guid],
     ) -> Result<Vec<Option<OutgoingRow>>> {
+        if self.known.lacks(Shelf::Outgoing, device) {
+            return Ok(vec![None; guids.len()]);
+        }
         const FIND: &str = outgoing!(
             "n.place, ",
             "unnest($4::bigint[]) WITH ORDINALITY AS n (guid, place) CROSS JOIN LATERAL
@@ -55,6 +59,9 @@ impl PostgresTx<'_> {
         after: Guid,
         limit: usize,
     ) -> Result<Vec<OutgoingRow>> {
+        if self.known.lacks(Shelf::Outgoing, device) {
+            return Ok(Vec::new());
+        }
         const PAGE: &str = outgoing!(
             "",
             "outgoing AS o WHERE account = $1 AND device = $2 AND book = $3 AND guid > $4 ORDER BY guid LIMIT $5"
@@ -70,6 +77,9 @@ impl PostgresTx<'_> {
         token: &Token,
         refs: &[SentRef],
     ) -> Result<Vec<Option<(BookNo, OutgoingRow)>>> {
+        if self.known.lacks(Shelf::Outgoing, device) {
+            return Ok(vec![None; refs.len()]);
+        }
         // Of several the last answer stays, which is the first in order.
         const FIND: &str = outgoing!(
             "n.place, book, ",
@@ -92,6 +102,9 @@ impl PostgresTx<'_> {
         book: BookNo,
         views: &[ViewFp],
     ) -> Result<Vec<Option<OutgoingRow>>> {
+        if self.known.lacks(Shelf::Outgoing, device) {
+            return Ok(vec![None; views.len()]);
+        }
         const FIND: &str = outgoing!(
             "n.place, ",
             "unnest($4::bytea[]) WITH ORDINALITY AS n (view_fp, place)
@@ -105,6 +118,7 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn put_outgoing(&mut self, device: DeviceNo, book: BookNo, rows: &[OutgoingRow]) -> Result<()> {
+        self.known.fill(Shelf::Outgoing);
         const PUT: &str =
             "INSERT INTO outgoing (account, device, book, guid, op, sent_revision, sent_view_fp, temp_guid,
               state, reason, session, msg_id, cmd_id)
@@ -158,6 +172,7 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn stage(&mut self, device: DeviceNo, book: BookNo, rows: &[NewStaged<'_>]) -> Result<()> {
+        self.known.fill(Shelf::Staged);
         const REPLACED: &str = "SELECT s.blob FROM unnest($4::text[], $5::bigint[]) AS n (luid, epoch)
              CROSS JOIN LATERAL (SELECT blob FROM staged WHERE account = $1 AND device = $2 AND book = $3
               AND staged.luid = n.luid COLLATE \"C\" AND staged.epoch = n.epoch AND blob IS NOT NULL OFFSET 0) AS s";
@@ -209,6 +224,9 @@ impl PostgresTx<'_> {
         after: i64,
         limit: usize,
     ) -> Result<Vec<StagedRow>> {
+        if self.known.lacks(Shelf::Staged, device) {
+            return Ok(Vec::new());
+        }
         const PAGE: &str = staged!(
             "",
             "staged AS s WHERE account = $1 AND device = $2 AND book = $3 AND seq > $4 ORDER BY seq LIMIT $5"
@@ -225,6 +243,9 @@ impl PostgresTx<'_> {
         epoch: i64,
         luids: &[&str],
     ) -> Result<Vec<Option<StagedRow>>> {
+        if self.known.lacks(Shelf::Staged, device) {
+            return Ok(vec![None; luids.len()]);
+        }
         const FIND: &str = staged!(
             "n.number, ",
             "unnest($5::text[]) WITH ORDINALITY AS n (luid, number) CROSS JOIN LATERAL
@@ -261,6 +282,9 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn count_staged(&mut self, device: DeviceNo, book: BookNo, op: Op) -> Result<u64> {
+        if self.known.lacks(Shelf::Staged, device) {
+            return Ok(0);
+        }
         let sql = "SELECT count(*) FROM staged WHERE account = $1 AND device = $2 AND book = $3 AND op = $4";
         let account = self.account;
         let values: Values<'_> = &[&account, &device.0, &book.0, &rows::op_number(op)];
@@ -269,6 +293,9 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn errands(&mut self, device: DeviceNo, from: i64, limit: usize) -> Result<Vec<(i64, Vec<u8>)>> {
+        if self.known.lacks(Shelf::Errands, device) {
+            return Ok(Vec::new());
+        }
         let sql = "SELECT errand, content FROM errand WHERE account = $1 AND device = $2 AND errand >= $3
                    ORDER BY errand LIMIT $4";
         let account = self.account;
@@ -278,6 +305,7 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn put_errand(&mut self, device: DeviceNo, no: i64, content: &[u8]) -> Result<()> {
+        self.known.fill(Shelf::Errands);
         let sql = "INSERT INTO errand (account, device, errand, content) VALUES ($1, $2, $3, $4)
                    ON CONFLICT (account, device, errand) DO UPDATE SET content = excluded.content";
         let account = self.account;
@@ -295,6 +323,9 @@ impl PostgresTx<'_> {
         book: BookNo,
         direction: Direction,
     ) -> Result<Option<PartialRow>> {
+        if self.known.lacks(Shelf::Partial, device) {
+            return Ok(None);
+        }
         let sql = "SELECT direction, uri, op, meta, declared, received, unconfirmed, last_status, blob FROM partial
                    WHERE account = $1 AND device = $2 AND book = $3 AND direction = $4";
         let account = self.account;
@@ -302,6 +333,7 @@ impl PostgresTx<'_> {
     }
 
     pub(super) fn put_partial(&mut self, device: DeviceNo, book: BookNo, row: &PartialRow) -> Result<()> {
+        self.known.fill(Shelf::Partial);
         const PUT: &str = "INSERT INTO partial (account, device, book, direction, uri, op, meta, declared, received,
               unconfirmed, last_status, blob) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
              ON CONFLICT (account, device, book, direction) DO UPDATE SET uri = excluded.uri, op = excluded.op,

@@ -1,11 +1,12 @@
 //! Pairs and map entries.
 
 use super::super::*;
+use super::conn::{Kept, Values};
 use super::failure::OrFailure;
-use super::pool::Values;
 use super::rows::{self, Columns, escape, escape_some, item_columns};
 use super::tx::{PostgresTx, parts, rows_at_most};
-use ::postgres::Row;
+use std::borrow::Cow;
+use tokio_postgres::Row;
 
 /// The items within the bounds that a device is not agreed on, each with its entry if that is not retired.
 macro_rules! differing {
@@ -18,12 +19,22 @@ macro_rules! differing {
     };
 }
 
+/// Pairs of a device by their books.
+pub(super) const PAIRS: &str =
+    "SELECT book, peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens,
+     filter_hash, sync_type, last_type, phase, holds FROM pair WHERE account = $1 AND device = $2 AND book = ANY ($3)";
+
 impl PostgresTx<'_> {
     pub(super) fn pair(&mut self, device: DeviceNo, book: BookNo) -> Result<Option<PairRow>> {
-        let sql = "SELECT peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash,
-                    sync_type, last_type, phase, holds FROM pair WHERE account = $1 AND device = $2 AND book = $3";
+        if let Some(known) = self.known.take_pair(device, book) {
+            return Ok(known);
+        }
         let account = self.account;
-        self.one(sql, &[&account, &device.0, &book.0], |row| rows::pair(device, book, row))
+        let found = self.one(PAIRS, &[&account, &device.0, &&[book.0][..]], |row| rows::pair(device, row))?;
+        if self.known.is_of(device) {
+            self.known.note_pair(book, found.is_some());
+        }
+        Ok(found)
     }
 
     pub(super) fn put_pair(&mut self, row: &PairRow) -> Result<()> {
@@ -36,30 +47,36 @@ impl PostgresTx<'_> {
               cursor = excluded.cursor, upto = excluded.upto, start_head = excluded.start_head, epoch = excluded.epoch,
               lens = excluded.lens, filter_hash = excluded.filter_hash, sync_type = excluded.sync_type,
               last_type = excluded.last_type, phase = excluded.phase, holds = excluded.holds";
-        let account = self.account;
-        self.run(
-            PUT,
-            &[
-                &account,
-                &row.device.0,
-                &row.book.0,
-                &escape_some(row.peer_next.as_deref()),
-                &escape_some(row.peer_prev.as_deref()),
-                &escape_some(row.own_next.as_deref()),
-                &escape_some(row.own_prev.as_deref()),
-                &row.cursor.0,
-                &row.upto.0,
-                &row.start_head.0,
-                &row.epoch,
-                &row.lens.map(|lens| lens.0),
-                &row.filter_hash,
-                &i64::from(row.sync_type),
-                &i64::from(row.last_type),
-                &rows::phase_number(row.phase),
-                &rows::holds_text(&row.holds),
-            ],
-        )
-        .map(drop)
+        const UPDATE: &str =
+            "UPDATE pair SET peer_next = $4, peer_prev = $5, own_next = $6, own_prev = $7, cursor = $8,
+              upto = $9, start_head = $10, epoch = $11, lens = $12, filter_hash = $13, sync_type = $14, last_type = $15,
+              phase = $16, holds = $17 WHERE account = $1 AND device = $2 AND book = $3";
+        let text = |text: &Option<String>| Box::new(escape_some(text.as_deref()).map(Cow::into_owned));
+        let values: Kept = vec![
+            Box::new(self.account),
+            Box::new(row.device.0),
+            Box::new(row.book.0),
+            text(&row.peer_next),
+            text(&row.peer_prev),
+            text(&row.own_next),
+            text(&row.own_prev),
+            Box::new(row.cursor.0),
+            Box::new(row.upto.0),
+            Box::new(row.start_head.0),
+            Box::new(row.epoch),
+            Box::new(row.lens.map(|lens| lens.0)),
+            Box::new(row.filter_hash.clone()),
+            Box::new(i64::from(row.sync_type)),
+            Box::new(i64::from(row.last_type)),
+            Box::new(rows::phase_number(row.phase)),
+            Box::new(rows::holds_text(&row.holds)),
+        ];
+        // Most are there.
+        self.later(if self.known.has_pair(row.device, row.book) { UPDATE } else { PUT }, values)?;
+        if self.known.is_of(row.device) {
+            self.known.note_pair(row.book, true);
+        }
+        Ok(())
     }
 
     pub(super) fn lens(&mut self, lens: LensNo) -> Result<Option<Vec<u8>>> {

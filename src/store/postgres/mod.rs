@@ -3,7 +3,12 @@
 //! A step is one transaction (READ COMMITTED) on a connection of a pool. It takes its locks in one order – the row of the
 //! device, that of its session, those of the books by number – and loads only then, so that what it loads is current. A
 //! book's revisions are numbered under the lock of its row, which is held until they are visible: the order of numbers is
-//! the order of commits (I11). Every call is one statement, however many rows it is given.
+//! the order of commits (I11). Every call is one statement at most, however many rows it is given.
+//!
+//! What an answer costs is mostly the asking. So a step's BEGIN goes out with its first statement, and what is only written
+//! with the next one or the COMMIT, where it fails if it does; what is sure to be asked next goes out with what is asked
+//! now; and what a device has none of, as its step found when it had locked all it needs, is not asked for again
+//! (`known.rs`).
 //!
 //! A statement that finds many rows looks each up by its whole key: `CROSS JOIN LATERAL (… OFFSET 0)`, or `= ANY`. A plain
 //! join leaves it to the planner to read all rows of a book and compare each with each, which it takes for cheaper as long
@@ -24,10 +29,12 @@
 #![allow(clippy::disallowed_methods)]
 
 mod blobs;
+mod conn;
 mod directory;
 mod failure;
 mod history;
 mod items;
+mod known;
 mod ledger;
 mod maps;
 mod place;
@@ -42,10 +49,11 @@ mod words;
 use super::{AccountNo, Directory, Keys, Result, Store, StoreError, Tx, Verdict, watch};
 use crate::auth::Secret;
 use crate::message::Timestamp;
+use conn::Mark;
 use directory::PostgresDirectory;
 use failure::{OrFailure, failure, is_lost, is_spent, may_pass};
 pub use place::Place;
-use pool::{Conn, Mark, Pool};
+use pool::Pool;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -194,13 +202,16 @@ impl Shared {
                 Ok(conn) => conn,
                 Err(error) => return Run::Done(Err(error)),
             };
-            if let Err(error) = conn.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") {
-                return self.not_begun(&error);
-            }
+            conn.begin_look();
             let mut tx = PostgresTx::new(conn, account, false);
             let answer = work(&mut tx);
             let (again, spent) = (tx.again, tx.spent);
-            self.end(taken, spent);
+            if answer.is_ok() && !spent {
+                conn.end_look();
+                taken.give_back();
+            } else {
+                self.end(taken, spent);
+            }
             match answer {
                 Err(error) => again_if(again, error),
                 Ok(()) => Run::Done(Ok(())),
@@ -256,9 +267,7 @@ impl Shared {
             Ok(conn) => conn,
             Err(error) => return Run::Done(Err(error)),
         };
-        if let Err(error) = conn.begin() {
-            return self.not_begun(&error);
-        }
+        conn.begin();
         let mut tx = PostgresTx::new(conn, account, true);
         let verdict = work(&mut tx);
         let (again, spent) = (tx.again, tx.spent);
@@ -273,12 +282,6 @@ impl Shared {
                 again_if(again, error)
             }
         }
-    }
-
-    /// The connection was dead or stale before the step began.
-    fn not_begun(&self, error: &postgres::Error) -> Run {
-        self.note_spent(is_spent(error));
-        again_if(is_spent(error), failure(error))
     }
 
     fn commit(&self, mut taken: pool::Taken<'_>) -> Run {
@@ -306,7 +309,7 @@ impl Shared {
     /// Ends a transaction that shall leave nothing.
     fn end(&self, mut taken: pool::Taken<'_>, spent: bool) {
         self.note_spent(spent);
-        if !spent && taken.conn().and_then(Conn::roll_back).is_ok() {
+        if !spent && taken.conn().and_then(|conn| conn.roll_back().or_failure()).is_ok() {
             taken.give_back();
         }
     }

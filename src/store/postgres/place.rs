@@ -2,9 +2,9 @@
 
 use super::super::{Result, StoreError};
 use super::tls::Tls;
-use ::postgres::Config;
-use ::postgres::config::{Host, SslMode};
 use std::str::FromStr;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
 
 /// Where a database is, as its URL says. `Debug` shows no password.
 #[derive(Clone, Debug, PartialEq, Eq)]

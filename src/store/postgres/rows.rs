@@ -9,9 +9,9 @@ pub(super) use super::super::sql::{
 use super::super::*;
 use super::failure::OrFailure;
 use crate::contact::identity::LargePrint;
-use ::postgres::Row;
-use ::postgres::types::FromSql;
 use std::borrow::Cow;
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
 
 /// The columns of an item, in the order of [`item`], of which guid and revision are left out.
 macro_rules! item_columns {
@@ -237,13 +237,13 @@ pub(super) fn piece(row: &Row) -> Result<Piece> {
     Ok(Piece { seq: columns.next()?, before: LargePrint(columns.octets()?), bytes: columns.next()? })
 }
 
-/// Reads `peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash, sync_type,
+/// Reads `book, peer_next, peer_prev, own_next, own_prev, cursor, upto, start_head, epoch, lens, filter_hash, sync_type,
 /// last_type, phase, holds`.
-pub(super) fn pair(device: DeviceNo, book: BookNo, row: &Row) -> Result<PairRow> {
+pub(super) fn pair(device: DeviceNo, row: &Row) -> Result<PairRow> {
     let mut columns = Columns::from(row, 0);
     Ok(PairRow {
         device,
-        book,
+        book: BookNo(columns.next()?),
         peer_next: columns.maybe_text()?,
         peer_prev: columns.maybe_text()?,
         own_next: columns.maybe_text()?,

@@ -1,8 +1,8 @@
 //! The schema: numbered migrations from `schemas/postgres`, each applied once, in the database's schema `syncml`.
 
 use super::super::{Result, StoreError};
+use super::conn::Conn;
 use super::failure::OrFailure;
-use super::pool::Conn;
 
 /// All migrations; the first makes version 1.
 const MIGRATIONS: &[&str] = &[include_str!("../../../schemas/postgres/0001_first.sql")];

@@ -3,9 +3,10 @@
 use super::super::methods::{tx_by_own_methods, tx_methods};
 pub(super) use super::super::sql::{LockedBook, rows_at_most};
 use super::super::*;
+use super::conn::{Conn, Kept, Values};
 use super::failure::{OrFailure, failure, is_spent, may_pass};
-use super::pool::{Conn, Values};
-use ::postgres::Row;
+use super::known::Known;
+use tokio_postgres::Row;
 
 pub(super) struct PostgresTx<'a> {
     conn: &'a mut Conn,
@@ -13,8 +14,8 @@ pub(super) struct PostgresTx<'a> {
     /// Whether rows can be locked: a look cannot.
     pub(super) locks: bool,
     pub(super) locked: Vec<LockedBook>,
-    /// The device whose row is locked already.
-    pub(super) device_locked: Option<DeviceNo>,
+    /// What a step knows of the device that it locked.
+    pub(super) known: Known,
     /// Whether what went wrong may go well the next time.
     pub(super) again: bool,
     /// Whether the connection shall not be used any more.
@@ -22,12 +23,33 @@ pub(super) struct PostgresTx<'a> {
 }
 
 impl<'a> PostgresTx<'a> {
-    pub(super) const fn new(conn: &'a mut Conn, account: AccountNo, locks: bool) -> Self {
-        Self { conn, account: account.0, locks, locked: Vec::new(), device_locked: None, again: false, spent: false }
+    pub(super) fn new(conn: &'a mut Conn, account: AccountNo, locks: bool) -> Self {
+        Self {
+            conn,
+            account: account.0,
+            locks,
+            locked: Vec::new(),
+            known: Known::default(),
+            again: false,
+            spent: false,
+        }
     }
 
     pub(super) fn run(&mut self, sql: &'static str, values: Values<'_>) -> Result<u64> {
         let done = self.conn.execute(sql, values);
+        done.map_err(|error| self.noted(&error))
+    }
+
+    /// As [`run`](Self::run) where nobody asks how many rows were written: it goes out with the next statement, or with the
+    /// commit, and fails there.
+    pub(super) fn later(&mut self, sql: &'static str, values: Kept) -> Result<()> {
+        let done = self.conn.later(sql, values);
+        done.map_err(|error| self.noted(&error))
+    }
+
+    /// Asks several things at once, one after the other.
+    pub(super) fn queries(&mut self, asked: &[(&'static str, Values<'_>)]) -> Result<Vec<Vec<Row>>> {
+        let done = self.conn.queries(asked);
         done.map_err(|error| self.noted(&error))
     }
 
@@ -98,7 +120,7 @@ impl<'a> PostgresTx<'a> {
         sql::locked(&mut self.locked, book)
     }
 
-    fn noted(&mut self, error: &::postgres::Error) -> StoreError {
+    fn noted(&mut self, error: &tokio_postgres::Error) -> StoreError {
         self.again |= may_pass(error);
         self.spent |= is_spent(error);
         failure(error)

@@ -77,7 +77,7 @@ impl PostgresTx<'_> {
         let spelt = spell(want, [" & ", " | ", " & !"], &|term, prefix| {
             format!("'{}'{}", self.term(term), if prefix { ":*" } else { "" })
         });
-        let values: super::pool::Values<'_> = &[&account, &spelt, &first, &last, &rows_at_most(limit)];
+        let values: super::conn::Values<'_> = &[&account, &spelt, &first, &last, &rows_at_most(limit)];
         let places: Vec<i64> = self.all(FIND, values, |row| row.try_get(0).or_failure())?;
         Ok(places
             .into_iter()
