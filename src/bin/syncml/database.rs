@@ -24,8 +24,8 @@ pub(crate) struct DatabaseArgs {
 /// `--compress`, where a command writes many cards.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct CompressArgs {
-    /// Write cards packed, in about half the room of an SQLite database, for a few microseconds each. What is there
-    /// already stays as it is, and either is read with or without this
+    /// Write cards packed: less room in an SQLite database, half where cards are alike, for some microseconds each. What is
+    /// there already stays as it is, and either is read with or without this
     #[arg(long)]
     compress: bool,
 }
