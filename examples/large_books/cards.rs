@@ -24,7 +24,7 @@ pub(crate) enum Cards {
     Notes,
 }
 
-#[allow(dead_code)]
+#[allow(dead_code)] // for the same reason
 impl Cards {
     const ALL: [Self; 3] = [Self::Plain, Self::Photos, Self::Notes];
 

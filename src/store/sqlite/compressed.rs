@@ -1,4 +1,4 @@
-//! A database with packed contents, and one of both kinds.
+//! Tests: a database with packed contents, and one of both kinds.
 
 use super::super::archive::{check, dump, load};
 use super::super::{BookNo, BookWriter, Draft, Guid, ItemRow, Revision};
