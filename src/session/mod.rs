@@ -17,6 +17,7 @@ mod dimensions;
 mod errand;
 mod filtered;
 mod folders;
+mod former;
 mod guarded;
 pub mod guid;
 mod held;

@@ -171,6 +171,7 @@ impl World<'_> {
             Ok(client) => {
                 device.talk = Some(Talk { client, sync, watch: Watch::default(), alone: true, calm: true });
                 device.sieve = sieve;
+                device.saw_parts |= sieve == Sieve::NoNumbers;
                 self.stats.sessions += 1;
                 Ok(true)
             }
@@ -238,8 +239,8 @@ impl World<'_> {
             self.model.unheard(&std::mem::take(&mut device.deleted));
         }
         let hears_only = talk.client.report().books.first().is_some_and(|book| book.mode == HEARING);
-        if hears_only && self.devices[number].sieve == Sieve::Only {
-            self.taken_away(number)?;
+        if hears_only {
+            self.crossed(number)?;
         }
         let Some(talk) = self.devices[number].talk.as_ref() else { return Ok(()) };
         match taken {
@@ -254,14 +255,17 @@ impl World<'_> {
         }
     }
 
-    /// A filter may just have taken cards from a device that hears only, and that had deleted them itself without having told
-    /// it. To both ends the two deletes look like one, and that of the filter is no word on whether the card is to be.
-    fn taken_away(&mut self, number: usize) -> Outcome {
+    /// A device that hears only may just have been told of cards that it had deleted itself without having told it. A filter takes
+    /// them: to both ends the two deletes look like one, and that of the filter is no word on whether the card is to be. Or
+    /// they come with what a filter had kept from it: to the device that is a change, and a change beats a delete.
+    fn crossed(&mut self, number: usize) -> Outcome {
         let there = cards(self.faults.as_ref(), self.account).map_err(|error| self.misused(&error))?;
         let device = &self.devices[number];
-        let outside = there.iter().map(|card| Face::read(card)).filter(|face| !device.sieve.passes(&face.name));
-        let outside = outside.flat_map(|face| face.tokens);
-        let both: Vec<String> = outside.filter(|token| device.deleted.contains(token)).collect();
+        let shown_more = device.saw_parts && device.sieve != Sieve::NoNumbers;
+        let taken = |face: &Face| device.sieve == Sieve::Only && !device.sieve.passes(&face.name);
+        let told_of = there.iter().map(|card| Face::read(card)).filter(|face| shown_more || taken(face));
+        let tokens = told_of.flat_map(|face| face.tokens);
+        let both: Vec<String> = tokens.filter(|token| device.deleted.contains(token)).collect();
         self.model.unheard(&both);
         Ok(())
     }
@@ -287,6 +291,7 @@ impl World<'_> {
         }
         if talk.alone && talk.sync.sends(Role::Client) {
             device.sure = true;
+            device.saw_parts &= !(device.sieve == Sieve::All && talk.sync.sends(Role::Server));
             device.fresh.clear();
             device.deleted.clear();
             let device = &self.devices[number];

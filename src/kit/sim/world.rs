@@ -50,6 +50,8 @@ pub(super) struct Device {
     pub deleted: Vec<String>,
     /// What it wanted to be sent in its last session.
     pub sieve: Sieve,
+    /// It may have been sent cards without their numbers, and not the rest yet.
+    pub saw_parts: bool,
     /// The server's word on this device's anchor, as last seen.
     pub anchor: Option<String>,
 }
@@ -150,6 +152,7 @@ impl<'l> World<'l> {
                 fresh: BTreeSet::new(),
                 deleted: Vec::new(),
                 sieve: Sieve::All,
+                saw_parts: false,
                 anchor: None,
             };
             devices.push(device);

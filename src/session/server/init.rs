@@ -221,8 +221,13 @@ impl Step<'_, '_> {
         }
         let mut store = StoreState::new(book, sync, pair.epoch);
         store.asked = SyncType::from_alert(requested).unwrap_or(sync);
-        // Where nothing is sent, nothing is kept from anybody.
-        store.filter = filter.filter(|_| sync != SyncType::OneWayFromClient);
+        store.filter = match sync {
+            // Where nothing is sent, nothing is kept from anybody.
+            SyncType::OneWayFromClient => None,
+            // But what is not there may be what the device does not ask for.
+            SyncType::RefreshFromClient => filter.and_then(Filter::of_records),
+            _ => filter,
+        };
         let digest = store.filter.as_ref().map(Filter::digest);
         if pair.filter_hash != digest && pair.filter_hash.is_some() && store.asked == SyncType::RefreshFromClient {
             // What another filter kept from the device is not gone because the device has it not.

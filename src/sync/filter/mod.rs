@@ -182,6 +182,11 @@ impl Filter {
         }
     }
 
+    /// The same records, and all their properties; `None` when that chooses nothing.
+    pub(crate) fn of_records(self) -> Option<Self> {
+        self.record.is_some().then_some(Self { fields: None, ..self })
+    }
+
     /// The properties sent, where not all are.
     #[must_use]
     pub const fn fields(&self) -> Option<Fields> {

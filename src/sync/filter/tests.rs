@@ -167,6 +167,18 @@ fn an_address_may_hold_a_filter() {
     assert_ne!(read("x?N&EQ;A").unwrap().unwrap().digest(), read("x?N&EQ;B").unwrap().unwrap().digest());
 }
 
+/// Who sends all that it has of a record sends all of its properties, whatever it would like to be sent.
+#[test]
+fn flt3_records_stay_where_fields_do_not_count() {
+    let of = |record, fields: &[&'static str]| {
+        Filter::new(Kind::Contact, record, fields.iter().copied(), FilterType::Exclusive).expect("a filter")
+    };
+    let both = of(Some("N&EQ;Ann"), &["N", "FN"]).expect("both");
+    assert!(both.fields().is_some());
+    assert_eq!(both.of_records(), of(Some("N&EQ;Ann"), &[]));
+    assert_eq!(of(None, &["N", "FN"]).and_then(Filter::of_records), None);
+}
+
 #[test]
 fn flt2_every_cell_of_what_is_sent() {
     const fn item(revision: i64, deleted: bool, print: u8) -> ItemRow<'static> {
