@@ -178,13 +178,14 @@ pub(super) fn take_map(
             continue;
         };
         // The same pair was told before: this may be that word again, so what was sent since is not agreed.
-        let told = known.or_else(|| by_luid.get(*luid)).filter(|entry| entry.luid == *luid && entry.guid == guids[i]);
+        let before = known.or_else(|| by_luid.get(*luid)).filter(|entry| entry.luid == *luid && entry.guid == guids[i]);
+        let told = before.is_some();
         // Nor is it when this is word on an earlier sending of it, with other content.
         let doubted = row.state == OutgoingState::Resent && row.session != Some(open.token);
         let (agreed_revision, view_fp) =
             if doubted { (Revision(0), ViewFp::default()) } else { (row.sent_revision, row.sent_view_fp) };
-        let entry = match told.cloned() {
-            Some(told) => MapRow { state: MapState::Live, ..told },
+        let entry = match before.cloned() {
+            Some(before) => MapRow { state: MapState::Live, ..before },
             None => MapRow {
                 epoch,
                 luid: (*luid).to_owned(),
@@ -208,7 +209,15 @@ pub(super) fn take_map(
             }
         }
         let leaves = open.state.filter.as_ref().is_some_and(Filter::removes) && !passes(open, item, Some(luid));
-        if item.deleted || entry.agreed_revision < item.revision || leaves {
+        let may_have_it = row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
+        if told && may_have_it && row.session != Some(open.token) {
+            // It has what was sent, or what it had before that.
+            let state = match row.state {
+                OutgoingState::AckedUnmapped => OutgoingState::Sent,
+                state => state,
+            };
+            change.owed.push(OutgoingRow { state, ..row.clone() });
+        } else if item.deleted || entry.agreed_revision < item.revision || leaves {
             change.owed.push(OutgoingRow::unsent(item));
         }
         if change.mapped.insert(row.guid) {
