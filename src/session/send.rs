@@ -170,7 +170,9 @@ fn send_open_rows(
             // row.
             (None, Some(item)) if (item.deleted || open.sifts()) && unanswered && entry.is_none() => {}
             // Its entry is in the epoch before, which is in force again should this sync of everything break off.
-            (None, Some(item)) if item.deleted && open.state.old_epoch.is_some() => {}
+            (None, Some(item))
+                if open.state.old_epoch.is_some() && entry.is_none() && (item.deleted || row.state.is_unanswered()) => {
+            }
             _ => settled.push(guid),
         }
         open.state.position = Position::Open(guid);
