@@ -175,8 +175,9 @@ CREATE TABLE outgoing (
     PRIMARY KEY (account, device, book, guid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outgoing_ref ON outgoing (account, device, session, msg_id, cmd_id) WHERE session IS NOT NULL;
--- Adds that may have no Map yet.
-CREATE INDEX outgoing_view ON outgoing (account, device, book, sent_view_fp, guid) WHERE op = 0 AND state IN (1, 2, 5);
+-- Adds that may have no Map yet. A list of three states would be made a table of, whenever a row is written or removed.
+CREATE INDEX outgoing_view ON outgoing (account, device, book, sent_view_fp, guid)
+    WHERE op = 0 AND (state = 1 OR state = 2 OR state = 5);
 
 -- Numbers are never used again, so that a reader who remembers one misses nothing.
 CREATE TABLE staged (

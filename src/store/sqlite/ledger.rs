@@ -62,13 +62,13 @@ impl SqliteTx<'_> {
     ) -> Result<Vec<Option<OutgoingRow>>> {
         // Most often nothing is without an answer.
         let any = "SELECT 1 FROM outgoing INDEXED BY outgoing_view WHERE account = ?1 AND device = ?2 AND book = ?3
-                    AND op = 0 AND state IN (1, 2, 5) LIMIT 1";
+                    AND op = 0 AND (state = 1 OR state = 2 OR state = 5) LIMIT 1";
         if self.one(any, (self.account, device.0, book.0), |_| Ok(()))?.is_none() {
             return Ok(vec![None; views.len()]);
         }
         let sql = format!(
             "{OUTGOING} FROM outgoing INDEXED BY outgoing_view WHERE account = ?1 AND device = ?2 AND book = ?3
-              AND sent_view_fp = ?4 AND op = 0 AND state IN (1, 2, 5) ORDER BY guid LIMIT 1"
+              AND sent_view_fp = ?4 AND op = 0 AND (state = 1 OR state = 2 OR state = 5) ORDER BY guid LIMIT 1"
         );
         let mut select = self.prepare(&sql)?;
         let mut row =
