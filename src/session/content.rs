@@ -46,7 +46,7 @@ impl<'m> Content<'m> {
     /// Looks at content once.
     pub(super) fn new(kind: Kind, media_type: Option<Cow<'m, str>>, bytes: Cow<'m, [u8]>) -> Self {
         let identity = identify(kind, &bytes);
-        let keys = identity.keys.iter().map(|key| key.0).collect();
+        let keys = identity.keys.into_iter().map(|key| key.0).collect();
         Self { media_type, bytes, blob: None, print: identity.fingerprint.0, keys, folder: Folder::Unsaid }
     }
 

@@ -79,7 +79,7 @@ impl<'a> Draft<'a> {
         let identity = identify(book.kind(), &content);
         Self {
             fingerprint: identity.fingerprint.0,
-            keys: identity.keys.iter().map(|key| key.0).collect(),
+            keys: identity.keys.into_iter().map(|key| key.0).collect(),
             content,
             ..Self::default()
         }

@@ -100,10 +100,12 @@ fn without_scheme(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// Components of N (family, given, additional, prefix, suffix) in the order one says them.
-pub(in crate::contact) fn render_name(components: &[String]) -> String {
+pub(in crate::contact) fn render_name(components: &[impl AsRef<str>]) -> String {
     let mut out = String::new();
     for at in [3, 1, 2, 0, 4] {
-        let Some(part) = components.get(at).map(|part| part.trim()).filter(|part| !part.is_empty()) else { continue };
+        let Some(part) = components.get(at).map(|part| part.as_ref().trim()).filter(|part| !part.is_empty()) else {
+            continue;
+        };
         out.push_str(if out.is_empty() { "" } else { " " });
         out.push_str(part);
     }

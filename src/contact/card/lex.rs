@@ -1,6 +1,7 @@
 //! Where things are in a card: one pass over the bytes, nothing decoded.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::charset::to_text;
 use super::decode::unfold;
@@ -22,13 +23,14 @@ pub(super) struct Lexed<'a> {
 /// Reads the card whose line BEGIN starts at `begin`, up to its END, the next BEGIN, or the end of the input.
 pub(super) fn lex<'a>(
     bytes: &'a [u8],
+    text: Option<&'a str>,
     begin: usize,
     line: u32,
     cr_only: bool,
     limits: &Limits,
     fallback: Charset,
 ) -> Result<Lexed<'a>, Error> {
-    let mut lexer = Lexer { bytes, cr_only, pos: begin, line, limits, fallback };
+    let mut lexer = Lexer { bytes, text, cr_only, pos: begin, line, limits, fallback };
     let mut properties = Vec::with_capacity(16);
     let mut version = None;
     let mut looks_2_1 = false;
@@ -85,7 +87,8 @@ pub(in crate::contact) fn content_lines<'a>(
     if bytes.len() > limit {
         return Err(Error::TooLarge { size: bytes.len(), limit });
     }
-    let mut lexer = Lexer { bytes, cr_only: find(b'\n', bytes).is_none(), pos: 0, line: 1, limits, fallback };
+    let (text, cr_only) = (std::str::from_utf8(bytes).ok(), find(b'\n', bytes).is_none());
+    let mut lexer = Lexer { bytes, text, cr_only, pos: 0, line: 1, limits, fallback };
     let mut lines = Vec::new();
     let mut version = Version::V3_0;
     while lexer.pos < bytes.len() {
@@ -162,6 +165,8 @@ pub(super) fn is_marker(line: &[u8], word: &[u8]) -> bool {
 
 struct Lexer<'a, 'l> {
     bytes: &'a [u8],
+    /// The same, if it is UTF-8.
+    text: Option<&'a str>,
     cr_only: bool,
     pos: usize,
     line: u32,
@@ -189,6 +194,11 @@ impl<'a> Lexer<'a, '_> {
         self.line += 1;
     }
 
+    /// The text of bytes between delimiters, if all is UTF-8.
+    fn text(&self, range: Range<usize>) -> Option<&'a str> {
+        self.text?.get(range)
+    }
+
     /// Does a continuation (blank first) start at `pos`?
     fn is_fold(&self, pos: usize) -> bool {
         matches!(self.bytes.get(pos), Some(b' ' | b'\t'))
@@ -202,10 +212,12 @@ impl<'a> Lexer<'a, '_> {
             return Ok(None);
         };
         let raw_header = &self.bytes[start..header.colon];
-        let text: Cow<'a, str> = if header.folded {
-            Cow::Owned(to_text(unfold(raw_header, false, self.cr_only), None, self.fallback).into_owned())
-        } else {
-            to_text(Cow::Borrowed(raw_header), None, self.fallback)
+        let text: Cow<'a, str> = match self.text(start..header.colon) {
+            _ if header.folded => {
+                Cow::Owned(to_text(unfold(raw_header, false, self.cr_only), None, self.fallback).into_owned())
+            }
+            Some(text) => Cow::Borrowed(text),
+            None => to_text(Cow::Borrowed(raw_header), None, self.fallback),
         };
         let name_end = find(b';', text.as_bytes()).unwrap_or(text.len());
         let name_start = text.as_bytes()[..name_end].iter().rposition(|&byte| byte == b'.').map_or(0, |dot| dot + 1);
@@ -241,6 +253,9 @@ impl<'a> Lexer<'a, '_> {
         }
         self.pos = next;
         property.place(&self.bytes[start..next], value, nested);
+        if let Some(text) = self.text(header.colon + 1..header.colon + 1 + value.len()) {
+            property.place_text(text);
+        }
         Ok(Some(property))
     }
 

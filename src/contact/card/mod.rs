@@ -30,7 +30,7 @@ pub use write::{PropertyBuf, Value};
 
 pub(in crate::contact) use convert::{is_derived, render_name, stand_in, stand_ins};
 pub(in crate::contact) use lex::content_lines;
-pub(in crate::contact) use names::{Shape, canonical_name, canonical_param, is_single, shape};
+pub(in crate::contact) use names::{Shape, canonical, canonical_name, canonical_param, is_single, shape};
 pub(in crate::contact) use write::{clean, is_internal_param, unpack};
 
 /// The versions of the format.
@@ -241,9 +241,11 @@ impl fmt::Debug for Card<'_> {
 }
 
 /// Iterator over the cards of a file, see [`Card::parse_all`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Cards<'a> {
     bytes: &'a [u8],
+    /// The same, if it is UTF-8.
+    text: Option<&'a str>,
     limits: Limits,
     fallback: Charset,
     cr_only: bool,
@@ -260,7 +262,15 @@ impl<'a> Cards<'a> {
         }
         let cr_only = lex::find(b'\n', bytes).is_none();
         let begin = lex::find_begin(bytes, 0, 1, cr_only);
-        Ok(Self { bytes, limits: *limits, fallback, cr_only, start: 0, begin })
+        let text = std::str::from_utf8(bytes).ok();
+        Ok(Self { bytes, text, limits: *limits, fallback, cr_only, start: 0, begin })
+    }
+}
+
+impl fmt::Debug for Cards<'_> {
+    /// How far it is: cards are personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cards").field("bytes", &self.bytes.len()).field("begin", &self.begin).finish_non_exhaustive()
     }
 }
 
@@ -269,7 +279,7 @@ impl<'a> Iterator for Cards<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (begin, line) = self.begin.take()?;
-        let lexed = match lex::lex(self.bytes, begin, line, self.cr_only, &self.limits, self.fallback) {
+        let lexed = match lex::lex(self.bytes, self.text, begin, line, self.cr_only, &self.limits, self.fallback) {
             Ok(lexed) => lexed,
             Err(error) => return Some(Err(error)),
         };

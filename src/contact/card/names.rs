@@ -157,13 +157,21 @@ pub(super) fn known(name: &str) -> Option<&'static str> {
 /// The name without the `X-` it carries where its own version is not spoken: `X-ANNIVERSARY` is ANNIVERSARY. Standard
 /// names come back in capitals.
 pub(in crate::contact) fn canonical_name(name: &str) -> &str {
-    if let Some(known) = known(name) {
-        return known;
+    canonical(name).0
+}
+
+/// The same, and the shape of its value.
+pub(in crate::contact) fn canonical(name: &str) -> (&str, Shape) {
+    if let Some(entry) = find(name) {
+        return (entry.name, entry.shape);
     }
-    let Some((prefix, rest)) = name.split_at_checked(2) else { return name };
+    let Some((prefix, rest)) = name.split_at_checked(2) else { return (name, Shape::Unknown) };
+    if !prefix.eq_ignore_ascii_case("X-") {
+        return (name, Shape::Unknown);
+    }
     match find(rest) {
-        Some(entry) if prefix.eq_ignore_ascii_case("X-") && entry.versions != 7 => entry.name,
-        _ => name,
+        Some(entry) if entry.versions != 7 => (entry.name, entry.shape),
+        _ => (name, Shape::Unknown),
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Encoding {
 pub struct Property<'a> {
     raw: &'a [u8],
     value: &'a [u8],
+    /// The value where it is its own text: on one line, neither encoded nor escaped. Most are.
+    plain: Option<&'a str>,
     /// Group, name and parameters, unfolded.
     header: Cow<'a, str>,
     /// Behind the dot of the group; 0 without one.
@@ -145,11 +147,17 @@ impl<'a> Property<'a> {
 
     /// The value as text with its escapes still in place: what tells separators from escaped separators.
     pub fn value(&self) -> Cow<'a, str> {
+        if let Some(text) = self.plain {
+            return Cow::Borrowed(text);
+        }
         to_text(self.value_bytes(), self.charset, self.fallback)
     }
 
     /// The value as one text: decoded and unescaped, line breaks as `\n`. Separators stay in place.
     pub fn text(&self) -> Cow<'a, str> {
+        if let Some(text) = self.plain {
+            return Cow::Borrowed(text);
+        }
         if self.nested {
             let value = self.value();
             let mut text = if self.cr_only { value.replace('\r', "\n") } else { with_plain_breaks(&value) };
@@ -169,14 +177,30 @@ impl<'a> Property<'a> {
     /// The components of a structured value such as N or ADR, unescaped (RFC 2426 §4, RFC 6350 §3.4). A component that
     /// is a list keeps its commas.
     pub fn components(&self) -> Vec<String> {
-        let mut components = Vec::new();
-        self.each_component(|component| components.push(component.to_owned()));
-        components
+        self.parts().into_iter().map(Cow::into_owned).collect()
+    }
+
+    /// The same, borrowed where they stand in the value as they are.
+    pub(in crate::contact) fn parts(&self) -> Vec<Cow<'a, str>> {
+        // A name has five, an address seven.
+        let mut parts = Vec::with_capacity(8);
+        match self.value() {
+            Cow::Borrowed(value) => parts.extend(self.split(value)),
+            Cow::Owned(value) => parts.extend(self.split(&value).map(|part| Cow::Owned(part.into_owned()))),
+        }
+        parts
+    }
+
+    fn split<'v>(&self, value: &'v str) -> impl Iterator<Item = Cow<'v, str>> {
+        decode::split(value, b';').map(|part| match self.plain {
+            Some(_) => Cow::Borrowed(part),
+            None => decode::unescape(part, self.version),
+        })
     }
 
     /// Looks at each of its components without keeping them.
     pub(in crate::contact) fn each_component(&self, mut take: impl FnMut(&str)) {
-        decode::split(&self.value(), b';').for_each(|part| take(&decode::unescape(part, self.version)));
+        self.split(&self.value()).for_each(|part| take(&part));
     }
 
     /// The items of a list such as NICKNAME or CATEGORIES, unescaped. In 2.1 a comma cannot be escaped, so every comma
@@ -268,6 +292,7 @@ impl<'a> Property<'a> {
         let mut property = Self {
             raw: &[],
             value: &[],
+            plain: None,
             header,
             group: marks.group as u32,
             name: (marks.name.start as u32, marks.name.end as u32),
@@ -319,6 +344,17 @@ impl<'a> Property<'a> {
         (self.raw, self.value, self.nested) = (raw, value, nested);
     }
 
+    /// Told the text of its value's bytes, if they are UTF-8.
+    pub(super) fn place_text(&mut self, text: &'a str) {
+        // To the end without a branch, several bytes at a time.
+        let is_mark = |byte: u8| (byte == b'\\') | (byte == b'\r') | (byte == b'\n');
+        let as_it_is = self.encoding == Encoding::Plain
+            && !self.nested
+            && self.charset.is_none_or(|charset| charset == Charset::UTF_8)
+            && !text.bytes().fold(false, |found, byte| found | is_mark(byte));
+        self.plain = as_it_is.then_some(text);
+    }
+
     /// Told when the whole card is read: its version, and where it starts in the document.
     pub(super) fn settle(&mut self, version: Version, start: usize) {
         self.version = version;
@@ -365,11 +401,11 @@ impl<'p> Iterator for Params<'p> {
                 continue;
             }
             // An equals sign inside quotes belongs to a bare quoted value.
-            return Some(match raw.split_once('=') {
-                Some((name, value)) if !name.contains('"') => Param {
+            return Some(match find(b'=', raw.as_bytes()) {
+                Some(at) if find(b'"', &raw.as_bytes()[..at]).is_none() => Param {
                     raw,
-                    name: name.trim_ascii_end(),
-                    value: value.trim_ascii_start(),
+                    name: raw[..at].trim_ascii_end(),
+                    value: raw[at + 1..].trim_ascii_start(),
                     bare: false,
                     quoting: self.quoting,
                 },

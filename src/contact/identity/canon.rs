@@ -11,12 +11,15 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quic
 use super::Fingerprint;
 use super::keys::{is_rendering, push_number};
 use crate::contact::card::{
-    Card, Property, Shape, canonical_name, canonical_param, clean, is_derived, is_internal_param, shape, stand_in,
+    Card, Property, Shape, canonical, canonical_name, canonical_param, clean, is_derived, is_internal_param, stand_in,
     unpack,
 };
 
 /// Between components of a value.
 const COMPONENT: u8 = 0x1E;
+
+/// What a card's fingerprint begins with.
+const PREFIX: &[u8] = b"syncml card 1";
 
 /// Bytes of a label's hash.
 const LABEL: usize = 16;
@@ -42,16 +45,17 @@ impl Canon {
 
     /// Reads a card. Properties that say nothing (empty, VERSION, PRODID, REV, UID) have no line.
     pub(in crate::contact) fn of(card: &Card<'_>) -> Self {
-        let mut this = Self { text: Vec::with_capacity(card.body().len()), lines: Vec::new() };
+        let lines = Vec::with_capacity(card.properties().len());
+        let mut this = Self { text: Vec::with_capacity(card.body().len()), lines };
         let labels = Labels::of(card);
         let names = Names::of(card);
         let mut params = Vec::new();
         for (at, property) in card.properties().iter().enumerate() {
-            let name = canonical_name(property.name());
-            if !says_something_as(name, property) || labels.absorbs(property) || is_derived(card, property) {
+            let (name, shape) = canonical(property.name());
+            let absorbed = || labels.absorbs(property) || matches!(name, "N" | "FN") && is_derived(card, property);
+            if !says_something_as(name, property) || absorbed() {
                 continue;
             }
-            let shape = shape(name);
             match name {
                 "FN" if names.fn_at == Some(at) && names.fn_is_derived => continue,
                 "N" if names.n_at == Some(at) && names.n_is_derived => continue,
@@ -78,13 +82,14 @@ impl Canon {
         let mut lines: Vec<&[u8]> = self.lines.iter().map(|line| &self.text[line.start..line.end]).collect();
         lines.sort_unstable();
         lines.dedup();
-        let mut hash = Sha256::new();
-        hash.update(b"syncml card 1");
+        // Put together first: to hash many small pieces takes longer.
+        let mut set = Vec::with_capacity(PREFIX.len() + self.text.len() + lines.len() * size_of::<u64>());
+        set.extend_from_slice(PREFIX);
         for line in lines {
-            hash.update((line.len() as u64).to_be_bytes());
-            hash.update(line);
+            set.extend_from_slice(&(line.len() as u64).to_be_bytes());
+            set.extend_from_slice(line);
         }
-        Fingerprint::finish(hash)
+        Fingerprint::finish(Sha256::new_with_prefix(set))
     }
 
     /// The items of a list that say something. An escaped comma separates as well, since 2.1 cannot escape it.
@@ -272,6 +277,10 @@ fn read_params(name: &str, shape: Shape, property: &Property<'_>, out: &mut Vec<
     let binary = shape == Shape::Binary || property.is_binary();
     let mut preference: Option<String> = None;
     for param in property.params() {
+        if param.is("TYPE") {
+            param.values().for_each(|value| read_param(name, binary, "TYPE", &value, &mut preference, out));
+            continue;
+        }
         let written = clean(param.name());
         let own = canonical_param(&written);
         let passed_over = |own: &str| is_internal_param(own) || date && own.eq_ignore_ascii_case("X-APPLE-OMIT-YEAR");
@@ -385,7 +394,7 @@ impl Labels {
 
     /// Is this a label that its group's other properties carry?
     fn absorbs(&self, property: &Property<'_>) -> bool {
-        is_label(property) && self.find(property).is_some_and(|group| group.2)
+        !self.groups.is_empty() && is_label(property) && self.find(property).is_some_and(|group| group.2)
     }
 
     fn of_property(&self, property: &Property<'_>) -> Option<[u8; 16]> {
@@ -427,7 +436,7 @@ impl Names {
             card.properties().iter().position(says)
         };
         let (n_at, fn_at) = (place("N"), place("FN"));
-        let components = n_at.map(|at| card.properties()[at].components()).unwrap_or_default();
+        let components = n_at.map(|at| card.properties()[at].parts()).unwrap_or_default();
         let full: Option<Cow<'_, str>> = fn_at.map(|at| card.properties()[at].text());
         let repeats = n_at.is_some() && full.as_ref().is_some_and(|full| is_rendering(full, &components));
         let mut filled = components.iter().map(|component| component.trim()).filter(|component| !component.is_empty());

@@ -184,7 +184,7 @@ pub fn may_be_an_edit(kind: Kind, a: &[u8], b: &[u8]) -> bool {
     compare_items(kind, a, b, &MatchRules::default()).likeness != Likeness::Different
 }
 
-fn compare_facts(a: &Facts, b: &Facts, rules: &MatchRules) -> Verdict {
+fn compare_facts(a: &Facts<'_>, b: &Facts<'_>, rules: &MatchRules) -> Verdict {
     let digits = usize::from(rules.number_digits.max(4));
     let number = shares(&a.numbers, &b.numbers, |it| tail(it, digits));
     let email = shares(&a.emails, &b.emails, |it| it);
@@ -219,14 +219,14 @@ fn compare_facts(a: &Facts, b: &Facts, rules: &MatchRules) -> Verdict {
         };
         return verdict(if strong { Likeness::Strong } else { Likeness::Loose }, Why::NameAndEmail);
     }
-    let silent = |it: &Facts| it.numbers.is_empty() && it.emails.is_empty();
+    let silent = |it: &Facts<'_>| it.numbers.is_empty() && it.emails.is_empty();
     if rules.name_alone && (silent(a) || silent(b)) {
         return verdict(Likeness::Loose, Why::NameAlone);
     }
     verdict(Likeness::Different, Why::NumbersDiffer)
 }
 
-fn compare_nameless(a: &Facts, b: &Facts, email: bool, digits: usize) -> Verdict {
+fn compare_nameless(a: &Facts<'_>, b: &Facts<'_>, email: bool, digits: usize) -> Verdict {
     let lines = (Lines::of(a, digits), Lines::of(b, digits));
     if lines.0.are(&lines.1) {
         return verdict(Likeness::Strong, Why::NamelessSameNumbers);
@@ -249,7 +249,7 @@ struct Lines<'f> {
 }
 
 impl<'f> Lines<'f> {
-    fn of(facts: &'f Facts, digits: usize) -> Self {
+    fn of(facts: &'f Facts<'_>, digits: usize) -> Self {
         let mut numbers: Vec<_> = facts.numbers.iter().map(|number| (tail(number, digits), number.as_str())).collect();
         numbers.sort_unstable();
         Self { numbers, lenient: digits < NUMBER_DIGITS }
@@ -278,14 +278,14 @@ enum Agreement {
     Disagree(Why),
 }
 
-fn agreement(a: &Facts, b: &Facts, rules: &MatchRules) -> Agreement {
+fn agreement(a: &Facts<'_>, b: &Facts<'_>, rules: &MatchRules) -> Agreement {
     let shared: Vec<&String> = a.forms.iter().filter(|form| b.forms.contains(form)).collect();
     if !shared.is_empty() {
         // FN may be what several are filed under, a family or a company; then N tells who they are.
-        let own = |it: &Facts, form: &String| it.forms[..it.own].contains(form);
+        let own = |it: &Facts<'_>, form: &String| it.forms[..it.own].contains(form);
         let filed = a.own > 0 && b.own > 0 && !shared.iter().any(|form| own(a, form) || own(b, form));
         // One word in common, where both say more than that, is a family.
-        let more = |it: &Facts| it.forms.iter().any(|form| form.contains(' '));
+        let more = |it: &Facts<'_>| it.forms.iter().any(|form| form.contains(' '));
         let family = more(a) && more(b) && !shared.iter().any(|form| form.contains(' '));
         if filed || family {
             return Agreement::Disagree(Why::NamesDiffer);
@@ -293,10 +293,9 @@ fn agreement(a: &Facts, b: &Facts, rules: &MatchRules) -> Agreement {
         let clash = |one: &str, two: &str| !one.is_empty() && !two.is_empty() && one != two;
         // An initial agrees with the name it stands for.
         let initial = |one: &str, two: &str| one.chars().count() == 1 && two.starts_with(one);
-        let additional = clash(&a.additional, &b.additional)
-            && !initial(&a.additional, &b.additional)
-            && !initial(&b.additional, &a.additional);
-        if additional || clash(&a.suffix, &b.suffix) {
+        let (one, two) = (a.additional(), b.additional());
+        let additional = clash(&one, &two) && !initial(&one, &two) && !initial(&two, &one);
+        if additional || clash(&a.suffix(), &b.suffix()) {
             return Agreement::Disagree(Why::NamePartsDiffer);
         }
         return Agreement::Agree;
@@ -305,7 +304,7 @@ fn agreement(a: &Facts, b: &Facts, rules: &MatchRules) -> Agreement {
     let cut = |one: &str, two: &str| one.chars().count() >= 15 && two.starts_with(one);
     let (one, two) = (a.spoken(), b.spoken());
     let cut = cut(&one, &two) || cut(&two, &one);
-    let within = |one: &Facts, two: &Facts| {
+    let within = |one: &Facts<'_>, two: &Facts<'_>| {
         one.forms
             .iter()
             .any(|form| two.forms.iter().any(|other| form.split(' ').all(|word| other.split(' ').any(|it| it == word))))

@@ -15,15 +15,15 @@ const MAX_NUMBERS: usize = 4;
 const MAX_EMAILS: usize = 2;
 
 /// What is compared of a card.
-pub(super) struct Facts {
+pub(super) struct Facts<'c> {
+    /// The components of N.
+    n: Vec<Cow<'c, str>>,
     /// Ways to say the name, each as sorted words; the first is the shortest full one. Empty: nameless.
     pub(super) forms: Vec<String>,
     /// How many of them, from the first, are of family and given name.
     pub(super) own: usize,
-    /// The name as it is said, before its words are made comparable.
-    said: String,
-    pub(super) additional: String,
-    pub(super) suffix: String,
+    /// FN.
+    full: Option<Cow<'c, str>>,
     /// Digits, sorted, without repetitions.
     pub(super) numbers: Vec<String>,
     /// In small letters, sorted, without repetitions.
@@ -32,15 +32,15 @@ pub(super) struct Facts {
     pub(super) label: Option<String>,
 }
 
-impl Facts {
-    pub(super) fn of(card: &Card<'_>) -> Self {
-        let n = card.all("N").find(|n| !n.is_empty()).map(|n| n.components()).unwrap_or_default();
+impl<'c> Facts<'c> {
+    pub(super) fn of(card: &'c Card<'_>) -> Self {
+        let n = card.all("N").find(|n| !n.is_empty()).map(|n| n.parts()).unwrap_or_default();
         let part = |at: usize| n.get(at).map_or("", |part| part.trim());
         let full = card.text("FN");
         let mut forms = Vec::new();
-        push_form(&mut forms, &format!("{} {}", part(0), part(1)));
+        push_form(&mut forms, &[part(0), part(1)].join(" "));
         if !part(2).is_empty() {
-            push_form(&mut forms, &format!("{} {} {}", part(0), part(1), part(2)));
+            push_form(&mut forms, &[part(0), part(1), part(2)].join(" "));
         }
         let own = forms.len();
         if let Some(full) = &full {
@@ -55,8 +55,6 @@ impl Facts {
         {
             push_form(&mut forms, &text);
         }
-        let spoken = if part(0).is_empty() && part(1).is_empty() { full.as_deref().unwrap_or_default() } else { "" };
-        let said = if spoken.is_empty() { format!("{} {}", part(1), part(0)) } else { spoken.to_owned() };
         let mut numbers: Vec<String> =
             card.all("TEL").map(|tel| digits(&tel.text())).filter(|digits| !digits.is_empty()).collect();
         numbers.sort_unstable();
@@ -69,23 +67,13 @@ impl Facts {
         emails.sort_unstable();
         emails.dedup();
         let label = full
-            .map(Cow::into_owned)
-            .or_else(|| Some(render_name(&n)).filter(|name| !name.is_empty()))
-            .or_else(|| stand_in().map(Cow::into_owned))
-            .or_else(|| card.text("TEL").or_else(|| card.text("EMAIL")).map(Cow::into_owned))
+            .clone()
+            .or_else(|| Some(render_name(&n)).filter(|name| !name.is_empty()).map(Cow::Owned))
+            .or_else(stand_in)
+            .or_else(|| card.text("TEL").or_else(|| card.text("EMAIL")))
             .map(|label| label.trim().to_owned());
         let uid = card.text("UID").map(|uid| normal_uid(&uid));
-        Self {
-            additional: words_in_order(part(2)),
-            suffix: words(part(4)),
-            said,
-            forms,
-            own,
-            numbers,
-            emails,
-            uid,
-            label,
-        }
+        Self { n, full, forms, own, numbers, emails, uid, label }
     }
 
     pub(super) fn keys(&self) -> Vec<MatchKey> {
@@ -122,10 +110,26 @@ impl Facts {
     }
 }
 
-impl Facts {
+impl Facts<'_> {
+    fn part(&self, at: usize) -> &str {
+        self.n.get(at).map_or("", |part| part.trim())
+    }
+
+    pub(super) fn additional(&self) -> String {
+        words_in_order(self.part(2))
+    }
+
+    pub(super) fn suffix(&self) -> String {
+        words(self.part(4))
+    }
+
     /// The name as one string in its own order, for prefixes.
     pub(super) fn spoken(&self) -> String {
-        words_in_order(&self.said)
+        let full = self.full.as_deref().filter(|full| !full.is_empty());
+        match full.filter(|_| self.part(0).is_empty() && self.part(1).is_empty()) {
+            Some(full) => words_in_order(full),
+            None => words_in_order(&[self.part(1), self.part(0)].join(" ")),
+        }
     }
 
     /// Each name form, number and address on its own.
@@ -192,13 +196,15 @@ fn digits(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     push_number(text, &mut out);
     let end = out.iter().position(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80).unwrap_or(out.len());
-    out[..end].iter().filter(|byte| byte.is_ascii_digit()).map(|&byte| char::from(byte)).collect()
+    out.truncate(end);
+    out.retain(u8::is_ascii_digit);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Does FN only repeat N? It must use all words of family and given name and none that N has not, in any order; or be
 /// both names put together, as one writes in Chinese and Japanese.
-pub(in crate::contact) fn is_rendering(full: &str, components: &[String]) -> bool {
-    let part = |at: usize| components.get(at).map_or("", |part| part.trim());
+pub(in crate::contact) fn is_rendering(full: &str, components: &[impl AsRef<str>]) -> bool {
+    let part = |at: usize| components.get(at).map_or("", |part| part.as_ref().trim());
     let full = full.trim();
     if full.is_empty() {
         return true;
@@ -212,7 +218,7 @@ pub(in crate::contact) fn is_rendering(full: &str, components: &[String]) -> boo
     let mut optional: Vec<&str> = Vec::new();
     for (at, component) in components.iter().take(5).enumerate() {
         let list = if at < 2 { &mut required } else { &mut optional };
-        list.extend(component.split(separator).filter(|word| !word.is_empty()));
+        list.extend(component.as_ref().split(separator).filter(|word| !word.is_empty()));
     }
     // With neither given nor family name, what there is must be said.
     if required.is_empty() {
@@ -252,9 +258,8 @@ fn words_in_order(text: &str) -> String {
 
 fn normal(text: &str) -> String {
     if text.is_ascii() {
-        // Of bytes it is known beforehand how many there will be.
         let lower = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b' ' };
-        return or_itself(text.bytes().map(|byte| char::from(lower(byte))).collect(), text);
+        return or_itself(String::from_utf8(text.bytes().map(lower).collect()).unwrap_or_default(), text);
     }
     let out = text
         .nfkd()
