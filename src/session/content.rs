@@ -160,19 +160,17 @@ pub(super) fn render<'i>(
 fn render_card<'i>(content: &'i [u8], wanted: Option<&(String, String)>) -> (Cow<'static, str>, Cow<'i, [u8]>) {
     let media_type = |version| if version == card::Version::V2_1 { "text/x-vcard" } else { "text/vcard" };
     let decoded = card::decode_document(content);
-    let Ok(parsed) = card::Card::parse(&decoded) else {
-        return (Cow::Borrowed("text/x-vcard"), Cow::Borrowed(content));
-    };
-    let version = match wanted {
-        Some((media_type, version)) => wanted_version(media_type, version).unwrap_or_else(|| parsed.version()),
-        None => parsed.version(),
-    };
-    let bytes = if parsed.version() == version && matches!(decoded, Cow::Borrowed(_)) {
-        with_crlf(content)
-    } else {
-        Cow::Owned(card::convert(&parsed, version))
-    };
-    (Cow::Borrowed(media_type(version)), bytes)
+    let rendered = card::version_of(&decoded).and_then(|own| {
+        let wanted = wanted.and_then(|(media_type, version)| wanted_version(media_type, version));
+        let version = wanted.unwrap_or(own);
+        let bytes = if version == own && matches!(decoded, Cow::Borrowed(_)) {
+            with_crlf(content)
+        } else {
+            Cow::Owned(card::convert(&card::Card::parse(&decoded)?, version))
+        };
+        Ok((Cow::Borrowed(media_type(version)), bytes))
+    });
+    rendered.unwrap_or((Cow::Borrowed("text/x-vcard"), Cow::Borrowed(content)))
 }
 
 fn wanted_version(media_type: &str, version: &str) -> Option<card::Version> {

@@ -8,6 +8,7 @@ mod charset;
 mod convert;
 mod decode;
 mod edit;
+mod glance;
 mod lex;
 mod names;
 mod property;
@@ -25,6 +26,7 @@ use std::ops::Range;
 pub use charset::{Charset, decode_document};
 pub use convert::convert;
 pub use edit::{CardBuilder, Editor};
+pub(crate) use glance::version_of;
 pub use property::{Encoding, Param, Params, Property};
 pub use write::{PropertyBuf, Value};
 
