@@ -3,8 +3,10 @@
 use super::super::*;
 use super::failure::OrFailure;
 use super::rows;
+use super::runs::runs;
 use super::tx::{SqliteTx, rows_at_most};
 use rusqlite::{OptionalExtension, params};
+use std::collections::BTreeMap;
 
 const OUTGOING: &str =
     "SELECT guid, op, sent_revision, sent_view_fp, temp_guid, state, reason, session, msg_id, cmd_id";
@@ -16,11 +18,18 @@ const BLOB_BY_SEQ: &str = "SELECT blob FROM staged WHERE account = ?1 AND device
 
 impl SqliteTx<'_> {
     pub(super) fn outgoing(&self, device: DeviceNo, book: BookNo, guids: &[Guid]) -> Result<Vec<Option<OutgoingRow>>> {
-        let sql = format!("{OUTGOING} FROM outgoing WHERE account = ?1 AND device = ?2 AND book = ?3 AND guid = ?4");
-        let mut select = self.prepare(&sql)?;
-        let mut row =
-            |guid: &Guid| select.query_row((self.account, device.0, book.0, guid.0), rows::outgoing).optional();
-        guids.iter().map(|guid| row(guid).or_failure()).collect()
+        let sql = format!(
+            "{OUTGOING} FROM outgoing WHERE account = ?1 AND device = ?2 AND book = ?3 AND guid >= ?4 AND guid <= ?5"
+        );
+        let (mut select, mut found) = (self.prepare(&sql)?, BTreeMap::new());
+        for run in runs(guids.iter().map(|guid| guid.0)) {
+            let which = (self.account, device.0, book.0, run.start(), run.end());
+            for row in select.query_map(which, rows::outgoing).or_failure()? {
+                let row = row.or_failure()?;
+                found.insert(row.guid, row);
+            }
+        }
+        Ok(guids.iter().map(|guid| found.get(guid).cloned()).collect())
     }
 
     pub(super) fn outgoing_page(
@@ -44,14 +53,24 @@ impl SqliteTx<'_> {
     ) -> Result<Vec<Option<(BookNo, OutgoingRow)>>> {
         let sql = format!(
             "{OUTGOING}, book FROM outgoing INDEXED BY outgoing_ref WHERE account = ?1 AND device = ?2 AND session = ?3
-              AND msg_id = ?4 AND cmd_id = ?5 ORDER BY book, guid LIMIT 1"
+              AND msg_id = ?4 AND cmd_id >= ?5 AND cmd_id <= ?6 ORDER BY cmd_id, book, guid"
         );
-        let mut select = self.prepare(&sql)?;
-        let row = |place: &SentRef| {
-            let which = (self.account, device.0, token.0, place.msg_id, place.cmd_id);
-            select.query_row(which, |row| Ok((BookNo(row.get(10)?), rows::outgoing(row)?))).optional().or_failure()
-        };
-        refs.iter().map(row).collect()
+        let mut of_message: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
+        for place in refs {
+            of_message.entry(place.msg_id).or_default().push(place.cmd_id.into());
+        }
+        let (mut select, mut found) = (self.prepare(&sql)?, BTreeMap::new());
+        for (msg_id, commands) in of_message {
+            for run in runs(commands) {
+                let which = (self.account, device.0, token.0, msg_id, run.start(), run.end());
+                let rows = select.query_map(which, |row| Ok((BookNo(row.get(10)?), rows::outgoing(row)?)));
+                for row in rows.or_failure()? {
+                    let row = row.or_failure()?;
+                    found.entry(row.1.sent_as).or_insert(row);
+                }
+            }
+        }
+        Ok(refs.iter().map(|place| found.get(&Some(*place)).cloned()).collect())
     }
 
     pub(super) fn outgoing_by_view(
@@ -104,10 +123,10 @@ impl SqliteTx<'_> {
     }
 
     pub(super) fn drop_outgoing(&self, device: DeviceNo, book: BookNo, guids: &[Guid]) -> Result<()> {
-        let sql = "DELETE FROM outgoing WHERE account = ?1 AND device = ?2 AND book = ?3 AND guid = ?4";
+        let sql = "DELETE FROM outgoing WHERE account = ?1 AND device = ?2 AND book = ?3 AND guid >= ?4 AND guid <= ?5";
         let mut delete = self.prepare(sql)?;
-        for guid in guids {
-            delete.execute((self.account, device.0, book.0, guid.0)).or_failure()?;
+        for run in runs(guids.iter().map(|guid| guid.0)) {
+            delete.execute((self.account, device.0, book.0, run.start(), run.end())).or_failure()?;
         }
         Ok(())
     }

@@ -4,8 +4,10 @@ use super::super::*;
 use super::failure::OrFailure;
 use super::place::number;
 use super::rows::{self, Luid, item_columns};
+use super::runs::runs;
 use super::tx::{SqliteTx, rows_at_most};
 use rusqlite::{OptionalExtension, params};
+use std::collections::BTreeMap;
 
 /// How many changed items are looked at in one go for those a peer is not agreed on.
 const WINDOW: i64 = 500;
@@ -120,17 +122,21 @@ impl SqliteTx<'_> {
         epoch: i64,
         guids: &[Guid],
     ) -> Result<Vec<Option<MapRow>>> {
-        const ENTRY: &str = concat!(
+        const ENTRIES: &str = concat!(
             "SELECT ",
-            map_columns!("?6"),
-            " FROM map WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND guid = ?5 AND state <> 1"
+            map_columns!("?7"),
+            " FROM map WHERE account = ?1 AND device = ?2 AND book = ?3 AND epoch = ?4 AND guid >= ?5 AND guid <= ?6
+              AND state <> 1"
         );
-        let (mut select, items) = (self.prepare(ENTRY)?, self.places(book)?.of(0));
-        let mut entry = |guid: Guid| {
-            let which = (self.account, device.0, book.0, epoch, guid.0, items);
-            select.query_row(which, |row| rows::map(epoch, row)).optional().or_failure()
-        };
-        guids.iter().map(|guid| entry(*guid)).collect()
+        let (mut select, items, mut found) = (self.prepare(ENTRIES)?, self.places(book)?.of(0), BTreeMap::new());
+        for run in runs(guids.iter().map(|guid| guid.0)) {
+            let which = (self.account, device.0, book.0, epoch, run.start(), run.end(), items);
+            for entry in select.query_map(which, |row| rows::map(epoch, row)).or_failure()? {
+                let entry = entry.or_failure()?;
+                found.insert(entry.guid, entry);
+            }
+        }
+        Ok(guids.iter().map(|guid| found.get(guid).cloned()).collect())
     }
 
     pub(super) fn put_maps(&self, device: DeviceNo, book: BookNo, rows: &[MapRow]) -> Result<()> {

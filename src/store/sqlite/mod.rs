@@ -19,6 +19,7 @@ mod place;
 mod plans;
 mod prints;
 mod rows;
+mod runs;
 mod schema;
 mod sessions;
 #[cfg(test)]
