@@ -16,8 +16,8 @@ pub(super) type Answer<T> = std::result::Result<T, Error>;
 /// The values of a statement's parameters.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-/// Values that are sent later.
-pub(super) type Kept = Vec<Box<dyn ToSql + Send + Sync>>;
+/// The same, of a statement that is sent later.
+pub(super) type OwnedValues = Vec<Box<dyn ToSql + Send + Sync>>;
 
 /// What comes back of a statement: rows, or how many were written.
 type Done = (Vec<Row>, u64);
@@ -46,7 +46,7 @@ pub(super) struct Conn {
 
 enum Waiting {
     Begin(&'static str),
-    Statement(Statement, Kept),
+    Statement(Statement, OwnedValues),
 }
 
 /// Which step of which connection.
@@ -184,7 +184,7 @@ impl Conn {
     }
 
     /// A statement that goes out with the next one or with the commit, and fails there.
-    pub(super) fn later(&mut self, sql: &'static str, values: Kept) -> Answer<()> {
+    pub(super) fn later(&mut self, sql: &'static str, values: OwnedValues) -> Answer<()> {
         let statement = self.prepare(sql)?;
         self.waiting.push(Waiting::Statement(statement, values));
         Ok(())

@@ -1,7 +1,7 @@
 //! Books and their items.
 
 use super::super::*;
-use super::conn::{Kept, Values};
+use super::conn::{OwnedValues, Values};
 use super::failure::OrFailure;
 use super::known::Shelf;
 use super::maps::PAIRS;
@@ -115,7 +115,7 @@ impl PostgresTx<'_> {
         let sql = "UPDATE book SET head = $3, live_items = $4, live_bytes = $5, purged_upto = $6
                    WHERE account = $1 AND book = $2";
         let counts = [row.head.0, row.live_items, row.live_bytes, row.purged_upto.0];
-        let mut values: Kept = vec![Box::new(self.account), Box::new(row.book.0)];
+        let mut values: OwnedValues = vec![Box::new(self.account), Box::new(row.book.0)];
         values.extend(counts.map(|count| -> Box<dyn ToSql + Send + Sync> { Box::new(count) }));
         self.later(sql, values)
     }

@@ -1,7 +1,7 @@
 //! Pairs and map entries.
 
 use super::super::*;
-use super::conn::{Kept, Values};
+use super::conn::{OwnedValues, Values};
 use super::failure::OrFailure;
 use super::rows::{self, Columns, escape, escape_some, item_columns};
 use super::tx::{PostgresTx, parts, rows_at_most};
@@ -52,7 +52,7 @@ impl PostgresTx<'_> {
               upto = $9, start_head = $10, epoch = $11, lens = $12, filter_hash = $13, sync_type = $14, last_type = $15,
               phase = $16, holds = $17 WHERE account = $1 AND device = $2 AND book = $3";
         let text = |text: &Option<String>| Box::new(escape_some(text.as_deref()).map(Cow::into_owned));
-        let values: Kept = vec![
+        let values: OwnedValues = vec![
             Box::new(self.account),
             Box::new(row.device.0),
             Box::new(row.book.0),

@@ -1,7 +1,7 @@
 //! Devices, sessions and their queued statuses.
 
 use super::super::*;
-use super::conn::{Kept, Values};
+use super::conn::{OwnedValues, Values};
 use super::failure::OrFailure;
 use super::known::{Known, Shelf};
 use super::rows::{self, escape, escape_some};
@@ -84,7 +84,7 @@ impl PostgresTx<'_> {
             known => Some(known),
         };
         if let Some(device) = known.filter(|known| self.known.is_of(*known)) {
-            let values: Kept = vec![
+            let values: OwnedValues = vec![
                 Box::new(account),
                 Box::new(device.0),
                 Box::new(escape(&row.device_id).into_owned()),
@@ -167,7 +167,7 @@ impl PostgresTx<'_> {
               reply_type = excluded.reply_type, state_version = excluded.state_version, state = excluded.state,
               deadline = excluded.deadline, books = excluded.books";
         let books: Vec<i64> = row.books.iter().map(|book| book.0).collect();
-        let values: Kept = vec![
+        let values: OwnedValues = vec![
             Box::new(self.account),
             Box::new(row.token.0.to_vec()),
             Box::new(row.device.0),
@@ -233,7 +233,7 @@ impl PostgresTx<'_> {
         const INSERT: &str = "INSERT INTO status_queue (account, token, bytes)
              SELECT $1, $2, bytes FROM unnest($3::bytea[]) WITH ORDINALITY AS n (bytes, place) ORDER BY place";
         self.known.fill(Shelf::Statuses);
-        let values: Kept = vec![Box::new(self.account), Box::new(token.0.to_vec()), Box::new(statuses.to_vec())];
+        let values: OwnedValues = vec![Box::new(self.account), Box::new(token.0.to_vec()), Box::new(statuses.to_vec())];
         self.later(INSERT, values)
     }
 

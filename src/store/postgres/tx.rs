@@ -3,7 +3,7 @@
 use super::super::methods::{tx_by_own_methods, tx_methods};
 pub(super) use super::super::sql::{LockedBook, rows_at_most};
 use super::super::*;
-use super::conn::{Conn, Kept, Values};
+use super::conn::{Conn, OwnedValues, Values};
 use super::failure::{OrFailure, failure, is_spent, may_pass};
 use super::known::Known;
 use tokio_postgres::Row;
@@ -42,7 +42,7 @@ impl<'a> PostgresTx<'a> {
 
     /// As [`run`](Self::run) where nobody asks how many rows were written: it goes out with the next statement, or with the
     /// commit, and fails there.
-    pub(super) fn later(&mut self, sql: &'static str, values: Kept) -> Result<()> {
+    pub(super) fn later(&mut self, sql: &'static str, values: OwnedValues) -> Result<()> {
         let done = self.conn.later(sql, values);
         done.map_err(|error| self.noted(&error))
     }
