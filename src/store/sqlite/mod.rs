@@ -5,8 +5,6 @@
 
 mod blobs;
 mod checkpoint;
-#[cfg(test)]
-mod compressed;
 mod directory;
 mod failure;
 mod history;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::disallowed_types)]
 
+mod packed;
+
 use super::super::{BookNo, BookWriter, DeviceNo, Draft, Guid, PairRow};
 use super::*;
 use crate::auth::Verifier;

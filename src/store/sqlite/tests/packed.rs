@@ -1,12 +1,8 @@
-//! Tests: a database with packed contents, and one of both kinds.
+//! A database with packed contents, and one of both kinds.
 
-use super::super::archive::{check, dump, load};
-use super::super::{BookNo, BookWriter, Draft, Guid, ItemRow, Revision};
 use super::*;
-use crate::auth::Verifier;
-use tempfile::TempDir;
-
-const BOOK: BookNo = BookNo::CONTACTS;
+use crate::store::archive::{check, dump, load};
+use crate::store::{ItemRow, Revision};
 
 fn card(name: &str) -> Vec<u8> {
     let (work, note) = ("TEL;TYPE=WORK:+49301234567", "NOTE:met at the station, likes tea");
