@@ -50,8 +50,12 @@ impl<B: Book + ?Sized> Book for Aligned<'_, B> {
         Ok(found.map(|found| Versioned { content: self.taken(found.content), ..found }))
     }
 
-    fn persist(&mut self, last: bool) -> Result<bool, String> {
-        self.book.persist(last)
+    fn is_durable(&self) -> bool {
+        self.book.is_durable()
+    }
+
+    fn persist(&mut self) -> Result<(), String> {
+        self.book.persist()
     }
 
     fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String> {

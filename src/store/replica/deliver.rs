@@ -68,7 +68,7 @@ fn pass(replica: &Replica<'_>, own: &mut dyn Book, report: &mut ReplicaReport) -
             Err(error) => {
                 // What was done before stays done.
                 if !rows.is_empty() {
-                    write_down(replica, own, &pair, &mut rows, true)?;
+                    write_down(replica, own, &pair, &mut rows)?;
                 }
                 return Err(error);
             }
@@ -79,29 +79,30 @@ fn pass(replica: &Replica<'_>, own: &mut dyn Book, report: &mut ReplicaReport) -
         }
         faster.extend(behind.into_iter().map(|(_, id)| id));
         pair.cursor = held.unwrap_or(after);
-        write_down(replica, own, &pair, &mut rows, last.is_none())?;
         if last.is_none() {
+            write_down(replica, own, &pair, &mut rows)?;
             return Ok(faster);
+        }
+        if own.is_durable() {
+            write_down(replica, own, &pair, &mut rows)?;
         }
     }
 }
 
-/// Writes down what was delivered, once the book has made it durable.
+/// Has the book make durable what was delivered, and writes that down.
 fn write_down(
     replica: &Replica<'_>,
     own: &mut dyn Book,
     pair: &PairRow,
     rows: &mut Vec<MapRow>,
-    last: bool,
 ) -> Result<(), ReplicaError> {
-    if own.persist(last).map_err(ReplicaError::Book)? || last {
-        replica.step(Verdict::Commit, |tx| {
-            tx.lock_books(&[replica.book])?;
-            rows.chunks(PAGE).try_for_each(|rows| replica.put_maps(tx, rows))?;
-            tx.put_pair(pair)
-        })?;
-        rows.clear();
-    }
+    own.persist().map_err(ReplicaError::Book)?;
+    replica.step(Verdict::Commit, |tx| {
+        tx.lock_books(&[replica.book])?;
+        rows.chunks(PAGE).try_for_each(|rows| replica.put_maps(tx, rows))?;
+        tx.put_pair(pair)
+    })?;
+    rows.clear();
     Ok(())
 }
 

@@ -166,14 +166,18 @@ pub trait Book {
     /// A sentence for the user; what was done before stays done.
     fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String>;
 
-    /// Whether what was applied so far is durable; only then it is written down as delivered. Asked after every
-    /// [`apply`](Self::apply), and once more, with `last`, when nothing follows: then it has to be. A book that is written as a
-    /// whole waits for that, the others are durable when [`apply`](Self::apply) returns.
+    /// Whether what was applied so far is durable: only then it is written down as delivered. A book that is written as a whole
+    /// answers `false` until it is told to [`persist`](Self::persist); the others are durable when [`apply`](Self::apply) returns.
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    /// Makes durable what was applied and is not. Asked when nothing more follows; a book that is durable has nothing to do.
     ///
     /// # Errors
     /// A sentence for the user; nothing applied since it was durable last counts as done.
-    fn persist(&mut self, _last: bool) -> Result<bool, String> {
-        Ok(true)
+    fn persist(&mut self) -> Result<(), String> {
+        Ok(())
     }
 }
 

@@ -338,15 +338,16 @@ impl Book for Document<'_> {
         Ok(answers)
     }
 
-    fn persist(&mut self, last: bool) -> Result<bool, String> {
-        if !last {
-            return Ok(self.applied.is_none());
-        }
-        let Some(rows) = self.applied.take() else { return Ok(true) };
+    fn is_durable(&self) -> bool {
+        self.applied.is_none()
+    }
+
+    fn persist(&mut self) -> Result<(), String> {
+        let Some(rows) = self.applied.take() else { return Ok(()) };
         let cards: Vec<&[u8]> = rows.iter().map(|row| row.card.as_slice()).collect();
         let (bytes, back) = self.written(&cards).map_err(|error| error.to_string())?;
         (self.write)(&bytes)?;
         self.rows = Some(rows.into_iter().zip(back).map(|(row, card)| Row::new(row.id, card)).collect());
-        Ok(true)
+        Ok(())
     }
 }

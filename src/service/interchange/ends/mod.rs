@@ -142,7 +142,7 @@ pub fn turn(
             .map(|owed| BookOp::Replace { id: &owed.id, expected: &owed.version, content: &owed.card })
             .collect();
         let done = wide.apply(&ops).map_err(ReplicaError::Book)?;
-        wide.persist(true).map_err(ReplicaError::Book)?;
+        wide.persist().map_err(ReplicaError::Book)?;
         turned.delivered.changed += done.len() as u64;
         // So that what they are now is known.
         collect(store, account, book, &mut wide, &replica, now)?;

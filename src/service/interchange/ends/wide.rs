@@ -154,8 +154,12 @@ impl Book for Wide<'_> {
         self.end.apply(ops)
     }
 
-    fn persist(&mut self, last: bool) -> Result<bool, String> {
-        self.end.persist(last)
+    fn is_durable(&self) -> bool {
+        self.end.is_durable()
+    }
+
+    fn persist(&mut self) -> Result<(), String> {
+        self.end.persist()
     }
 }
 
