@@ -1,8 +1,33 @@
 //! jCard (RFC 7095): a card of version 4.0 as JSON.
 
 use crate::contact::card::{Card, Property, PropertyBuf, Value as CardValue, Version, convert};
-use crate::service::interchange::error::{InterchangeError, Result};
+use crate::service::interchange::error::{InterchangeError, Limits, Result};
 use serde_json::{Map, Value, json};
+
+/// How a list begins and ends.
+pub(super) const BEGIN: &str = "[";
+pub(super) const END: &str = "\n]\n";
+
+/// What a list may still have: no more than is read again, as a whole.
+pub(super) struct Room {
+    left: usize,
+    most: usize,
+}
+
+impl Room {
+    pub(super) const fn new(limits: Limits) -> Self {
+        Self { left: limits.whole.saturating_sub(BEGIN.len() + END.len()), most: limits.whole }
+    }
+
+    pub(super) fn take(&mut self, bytes: usize) -> Result<()> {
+        let most = self.most;
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            let what = format!("a list of jCards has at most {most} bytes; choose contacts, or another kind of file");
+            InterchangeError::Unusable(what)
+        })?;
+        Ok(())
+    }
+}
 
 pub(super) fn write(card: &Card<'_>) -> Result<String> {
     let converted = convert(card, Version::V4_0);

@@ -9,7 +9,7 @@ mod pdf;
 
 use super::cells::{LeftOut, cells};
 use super::charset::encode;
-use super::error::{InterchangeError, Result};
+use super::error::{InterchangeError, Limits, Result};
 use super::layout::Layout;
 use super::table::quoted;
 use crate::contact::card::{Card, Version, convert, decode_document};
@@ -141,6 +141,8 @@ pub struct Writer<W: Write> {
     target: Target,
     /// The layout of LDIF.
     ldif: Option<Layout>,
+    /// Of a list of jCards.
+    room: jcard::Room,
     written: Written,
 }
 
@@ -160,7 +162,7 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// Those of the writer, and a layout with more columns than a page has room for.
     pub fn new(mut out: W, target: Target) -> Result<Self> {
-        let mut ldif = None;
+        let (mut ldif, room) = (None, jcard::Room::new(Limits::default()));
         match &target {
             Target::Vcard(_) | Target::Text(_) => {}
             Target::Table(layout) => {
@@ -169,7 +171,7 @@ impl<W: Write> Writer<W> {
                 let head = format!("{mark}{}", row(&names, layout.delimiter));
                 out.write_all(&encode(layout.charset, &head))?;
             }
-            Target::Jcard => out.write_all(b"[")?,
+            Target::Jcard => out.write_all(jcard::BEGIN.as_bytes())?,
             Target::Ldif => {
                 ldif = Layout::named("ldif");
                 out.write_all(b"version: 1\n")?;
@@ -177,15 +179,15 @@ impl<W: Write> Writer<W> {
             #[cfg(feature = "documents")]
             Target::Xlsx(layout) | Target::Ods(layout) | Target::Docx(layout) => {
                 let out = Out::Document(Box::new(office::Document::new(out, &target, layout)?));
-                return Ok(Self { out, target, ldif, written: Written::default() });
+                return Ok(Self { out, target, ldif, room, written: Written::default() });
             }
             #[cfg(feature = "documents")]
             Target::Pdf(layout) => {
                 let out = Out::List(out, Box::new(pdf::List::new(layout)?));
-                return Ok(Self { out, target, ldif, written: Written::default() });
+                return Ok(Self { out, target, ldif, room, written: Written::default() });
             }
         }
-        Ok(Self { out: Out::Plain(out), target, ldif, written: Written::default() })
+        Ok(Self { out: Out::Plain(out), target, ldif, room, written: Written::default() })
     }
 
     /// The same with fonts. Only a PDF needs any, and cannot be finished without.
@@ -201,7 +203,7 @@ impl<W: Write> Writer<W> {
     /// Writes a contact.
     ///
     /// # Errors
-    /// Bytes that are no card, and those of the writer.
+    /// Bytes that are no card, one contact more than such a file can have and be read again, and those of the writer.
     pub fn put(&mut self, card: &[u8]) -> Result<()> {
         let content = decode_document(card);
         let unusable = |error: crate::contact::card::Error| InterchangeError::Unusable(error.to_string());
@@ -209,6 +211,9 @@ impl<W: Write> Writer<W> {
         match &mut self.out {
             Out::Plain(out) => {
                 let text = text(&card, &self.target, self.ldif.as_ref(), &mut self.written)?;
+                if self.target == Target::Jcard {
+                    self.room.take(text.len())?;
+                }
                 out.write_all(&text)?;
             }
             #[cfg(feature = "documents")]
@@ -239,7 +244,7 @@ impl<W: Write> Writer<W> {
         let mut out = match self.out {
             Out::Plain(mut out) => {
                 if self.target == Target::Jcard {
-                    out.write_all(b"\n]\n")?;
+                    out.write_all(jcard::END.as_bytes())?;
                 }
                 out
             }
@@ -311,4 +316,36 @@ fn row(cells: &[String], delimiter: u8) -> String {
         out.push_str(&quoted(cell, delimiter));
     }
     out + "\r\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Limits, Target, Writer, jcard};
+    use crate::service::interchange::{ReadOptions, read};
+    use std::io::Cursor;
+
+    const CARD: &[u8] = b"BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Ann\r\nEND:VCARD\r\n";
+
+    /// A list of that many jCards.
+    fn list(cards: usize, whole: usize) -> super::Result<Vec<u8>> {
+        let mut writer = Writer::new(Vec::new(), Target::Jcard)?;
+        writer.room = jcard::Room::new(Limits { whole, ..Limits::default() });
+        (0..cards).try_for_each(|_| writer.put(CARD))?;
+        Ok(writer.finish()?.0)
+    }
+
+    #[test]
+    fn a_list_of_jcards_is_no_longer_than_what_is_read() {
+        let three = list(3, usize::MAX).unwrap();
+        let whole = three.len();
+        assert_eq!(list(3, whole).unwrap(), three);
+        let options = ReadOptions { limits: Limits { whole, ..Limits::default() }, ..ReadOptions::default() };
+        assert_eq!(read(Cursor::new(&three), &options).unwrap().entries.count(), 3);
+        for (cards, whole) in [(3, whole - 1), (4, whole)] {
+            let error = list(cards, whole).unwrap_err().to_string();
+            assert!(error.contains(&format!("at most {whole} bytes; choose contacts")), "{error}");
+        }
+        let four = list(4, usize::MAX).unwrap();
+        assert!(read(Cursor::new(&four), &options).is_err(), "what is refused could not be read again");
+    }
 }
