@@ -232,6 +232,46 @@ fn a_session_survives_a_break_at_every_exchange() {
     assert_eq!(phone.cards(), expected);
 }
 
+/// What waits for nothing goes out with what does.
+#[test]
+fn a_session_without_changes_waits_seldom() {
+    let Some(cluster) = cluster() else { return };
+    // One connection: all is prepared after the first sessions.
+    let Place { database: _database, cutter, node } = place(cluster, |options| options.connections = 1);
+    let mut world = World::with(node, ServerConfig::default());
+    let phone = Device::new("phone");
+    phone.put(&numbered(0));
+    let mut session = || {
+        let before = cutter.counts();
+        assert!(world.sync(&phone).unwrap().books.iter().all(|book| book.clean));
+        let now = cutter.counts();
+        (now.0 - before.0, now.1 - before.1)
+    };
+    for _ in 0..3 {
+        session();
+    }
+    // 21 exchanges, as docs/performance.md says.
+    let (sent, waits) = session();
+    assert!(sent <= 47 && waits <= 21, "{sent} statements and batches, {waits} exchanges");
+    assert!(waits > 0 && sent > waits, "nothing was counted: {sent}, {waits}");
+}
+
+/// Nobody waits for the answer to its end.
+#[test]
+fn a_look_is_over_when_it_has_seen() {
+    let Some(cluster) = cluster() else { return };
+    let Place { database: _database, cutter, node } = place(cluster, |_| {});
+    let look = || node.look(ACCOUNT, &mut |tx| tx.device("phone").map(drop)).unwrap();
+    look();
+    let (over, is_over) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::channel();
+    // BEGIN, the question, ROLLBACK.
+    cutter.cut(3, Cut::Instead(Box::new(move || tell.send(is_over.recv_timeout(Duration::from_secs(30))).unwrap())));
+    look();
+    over.send(()).unwrap();
+    assert_eq!(told.recv().unwrap(), Ok(()), "it waited");
+}
+
 #[test]
 fn a_connection_that_is_ended_in_a_step_costs_a_repetition() {
     let Some(cluster) = cluster() else { return };

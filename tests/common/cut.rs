@@ -1,4 +1,4 @@
-//! A proxy between a node and PostgreSQL that breaks one of their exchanges.
+//! A proxy between a node and PostgreSQL that breaks one of their exchanges, and counts them.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::io::{self, Read, Write};
@@ -38,7 +38,8 @@ enum Which {
 struct Shared {
     /// How many of the kind are still to come, that one included.
     plan: Mutex<Option<(Which, usize, Cut)>>,
-    exchanges: AtomicUsize,
+    statements: AtomicUsize,
+    waits: AtomicUsize,
     closed: AtomicBool,
 }
 
@@ -93,9 +94,9 @@ impl Cutter {
         self.shared.closed.store(false, Ordering::SeqCst);
     }
 
-    /// How many exchanges there were.
-    pub fn exchanges(&self) -> usize {
-        self.shared.exchanges.load(Ordering::SeqCst)
+    /// How many batches there were that ask for an answer, and how often a node that had sent some waited for theirs.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.shared.statements.load(Ordering::SeqCst), self.shared.waits.load(Ordering::SeqCst))
     }
 }
 
@@ -144,7 +145,11 @@ impl Link {
                     _ => {}
                 }
             }
-            self.shared.exchanges.fetch_add(1, Ordering::SeqCst);
+            self.shared.statements.fetch_add(1, Ordering::SeqCst);
+            // What goes out together is written at once. The end of a look is not waited for.
+            if !batch.starts_with(b"Q\0\0\0\x0dROLLBACK") && !self.sent_more()? {
+                self.shared.waits.fetch_add(1, Ordering::SeqCst);
+            }
             match self.due(text.contains("; COMMIT")) {
                 None => {
                     self.server.write_all(&batch)?;
@@ -194,6 +199,14 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// Whether the node has sent more already.
+    fn sent_more(&self) -> io::Result<bool> {
+        self.node.set_nonblocking(true)?;
+        let more = self.node.peek(&mut [0]).is_ok_and(|bytes| bytes > 0);
+        self.node.set_nonblocking(false)?;
+        Ok(more)
     }
 
     /// What befalls this exchange.
