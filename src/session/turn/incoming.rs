@@ -5,11 +5,11 @@ use crate::contact::identity::Kind;
 use crate::message::{Change, Command, ContainerKind, Data, Item, Location, Meta, Op, StatusCode, Sync, Text};
 use crate::session::content::{Content, scoped, unpack};
 use crate::session::guid;
-use crate::session::large::{self, BookRoom, LargeLimits, Taken};
+use crate::session::large::{self, BookRoom, Ended, LargeLimits, Taken};
 use crate::session::outbox::{Extra, Queued};
 use crate::session::receive::{Key, Outcome, Place, ROOT, Received, Verb, When, receive};
 use crate::session::state::StoreState;
-use crate::store::{Guid, Result, Tx};
+use crate::store::{BlobNo, Guid, Result, Tx};
 use crate::sync::{Incoming, Role};
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -30,10 +30,47 @@ impl Turn {
         let said = store.own_room.map_or(u64::MAX, |room| room.bytes);
         let book = BookRoom { now: self.quota.bytes.saturating_sub(live).min(said), ever: self.quota.bytes };
         let limits = LargeLimits { book, ..self.large };
-        let mut batch = Vec::new();
-        let mut blobs = Vec::new();
-        let mut asked = Vec::new();
-        let mut ended = None;
+        let Gathered { asked, batch, blobs, mut ended } = self.gather(tx, store, &limits, sync, msg_ref)?;
+        let outcomes = self.open(store, |open, _| receive(tx, open, batch, When::Arriving))?;
+        large::drop_unused(tx, &blobs)?;
+        let mut outcomes = outcomes.into_iter();
+        let mut statuses = Vec::with_capacity(asked.len());
+        for (place, asked) in asked.into_iter().enumerate() {
+            let (status, wanted) = match asked {
+                Asked::Answered(status) => (status, true),
+                Asked::Waiting(queued, change) => {
+                    (self.status_of(store, change, queued, outcomes.next()), !change.no_resp)
+                }
+                Asked::Silent => continue,
+            };
+            // An object's answer is kept until it is known to be heard; the next object's chunks take its place.
+            if let Some((_, ended)) = ended.take_if(|(of, _)| *of == place)
+                && !store.large_in
+            {
+                ended.keep(tx, self.device, store.book, StatusCode(status.code))?;
+            }
+            if wanted {
+                statuses.push(status);
+            }
+        }
+        // Some want none (§11.1), but for what was not done; and a sender of chunks waits for each of them (§3.8).
+        if self.manners.item_statuses == Some(false) {
+            statuses
+                .retain(|status| !StatusCode(status.code).is_success() || status.code == StatusCode::CHUNK_ACCEPTED.0);
+        }
+        Ok(statuses)
+    }
+
+    /// Reads the changes of a Sync, as far as that takes nothing of the book.
+    fn gather<'c, 'm>(
+        &self,
+        tx: &mut dyn Tx,
+        store: &mut StoreState,
+        limits: &LargeLimits,
+        sync: &'c Sync<'m>,
+        msg_ref: &str,
+    ) -> Result<Gathered<'c, 'm>> {
+        let Gathered { mut asked, mut batch, mut blobs, mut ended } = Gathered::default();
         let kind = store.book.kind();
         for Inside { command, refused, meta } in flatten(sync) {
             let meta = meta.as_deref();
@@ -44,14 +81,14 @@ impl Turn {
                 }
                 continue;
             };
+            let queued = |code| Queued::new(msg_ref, change.cmd_id.as_str(), change.op.name(), code);
             if change.items.is_empty() {
-                let code = StatusCode::INCOMPLETE_COMMAND;
-                asked.push(Asked::of(Queued::new(msg_ref, change.cmd_id.as_str(), change.op.name(), code), change));
+                asked.push(Asked::of(queued(StatusCode::INCOMPLETE_COMMAND), change));
             }
             for item in &change.items {
-                let queued = Queued::new(msg_ref, change.cmd_id.as_str(), change.op.name(), StatusCode::OK).about(item);
+                let answered = |code| Asked::of(queued(code).about(item), change);
                 let taken = match refused {
-                    None => large::take(tx, self.device, store, &limits, change, item, meta)?,
+                    None => large::take(tx, self.device, store, limits, change, item, meta)?,
                     Some(code) => Taken::Refused(code),
                 };
                 let read = match taken {
@@ -66,87 +103,56 @@ impl Turn {
                         read
                     }
                     Taken::Answered(code) => {
-                        asked.push(Asked::of(Queued { code: code.0, ..queued }, change));
+                        asked.push(answered(code));
+                        continue;
+                    }
+                    Taken::Chunk => {
+                        asked.push(answered(StatusCode::CHUNK_ACCEPTED));
                         continue;
                     }
                     Taken::Refused(code) => Err(code),
-                    Taken::Chunk => {
-                        asked.push(Asked::of(Queued { code: StatusCode::CHUNK_ACCEPTED.0, ..queued }, change));
-                        continue;
-                    }
                 };
                 asked.push(match read {
                     Ok(received) => {
                         batch.push(received);
-                        Asked::Waiting(queued, change)
+                        Asked::Waiting(queued(StatusCode::OK).about(item), change)
                     }
                     Err(code) => {
                         store.received.refused += 1;
-                        Asked::of(Queued { code: code.0, ..queued }, change)
+                        answered(code)
                     }
                 });
             }
         }
-        let outcomes = self.open(store, |open, _| receive(tx, open, batch, When::Arriving))?;
-        large::drop_unused(tx, &blobs)?;
-        let stamp = self.rows.get(&store.book).map_or(0, |row| row.stamp);
-        let mut outcomes = outcomes.into_iter();
-        let mut statuses = Vec::with_capacity(asked.len());
-        for (place, asked) in asked.into_iter().enumerate() {
-            // An object's answer is kept until it is known to be heard; the next object's chunks take its place.
-            let mut keep = |tx: &mut dyn Tx, code| match ended.take_if(|(of, _)| *of == place) {
-                Some((_, ended)) if !store.large_in => ended.keep(tx, self.device, store.book, code),
-                _ => Ok(()),
-            };
-            match asked {
-                Asked::Answered(queued) => {
-                    keep(tx, StatusCode(queued.code))?;
-                    statuses.push(queued);
-                }
-                Asked::Silent => {}
-                Asked::Waiting(queued, change) => {
-                    let mut queued = queued;
-                    let code = match outcomes.next() {
-                        Some(Outcome::Done(code)) => code,
-                        Some(Outcome::Merged(guid)) => {
-                            // The server names what it merged (§6.1); the client's ids are its own affair.
-                            if let (Role::Server, Some(luid)) = (self.role, queued.sources.first().cloned()) {
-                                queued = queued.saying(Extra::Merged(guid::to_text(guid, stamp), luid));
-                            }
-                            StatusCode::CONFLICT_MERGED
-                        }
-                        Some(Outcome::Duplicated(guid)) => {
-                            if let (Role::Server, Some(luid)) = (self.role, queued.sources.first().cloned()) {
-                                queued = queued.saying(Extra::Merged(guid::to_text(guid, stamp), luid));
-                            }
-                            StatusCode::CONFLICT_DUPLICATED
-                        }
-                        Some(Outcome::Undecided) | None => StatusCode::COMMAND_FAILED,
-                    };
-                    if code == StatusCode::DEVICE_FULL {
-                        let room = store.own_room.map_or(0, |room| room.items);
-                        queued = queued.saying(Extra::Text(room.to_string()));
-                    }
-                    // Where history is not kept, the item is deleted all the same (§3.12).
-                    let archived = self.archives.contains(&store.book);
-                    let code = if change.archive && !archived && code == StatusCode::OK {
-                        StatusCode::DELETED_WITHOUT_ARCHIVE
-                    } else {
-                        code
-                    };
-                    keep(tx, code)?;
-                    if !change.no_resp {
-                        statuses.push(Queued { code: code.0, ..queued });
-                    }
-                }
+        Ok(Gathered { asked, batch, blobs, ended })
+    }
+
+    /// The Status of a change, by what came of it.
+    fn status_of(&self, store: &StoreState, change: &Change<'_>, queued: Queued, outcome: Option<Outcome>) -> Queued {
+        let (code, twin) = match outcome {
+            Some(Outcome::Done(code)) => (code, None),
+            Some(Outcome::Merged(guid)) => (StatusCode::CONFLICT_MERGED, Some(guid)),
+            Some(Outcome::Duplicated(guid)) => (StatusCode::CONFLICT_DUPLICATED, Some(guid)),
+            Some(Outcome::Undecided) | None => (StatusCode::COMMAND_FAILED, None),
+        };
+        let mut queued = queued;
+        // The server names what it merged (§6.1); the client's ids are its own affair.
+        if let (Role::Server, Some(guid), Some(luid)) = (self.role, twin, queued.sources.first().cloned()) {
+            let stamp = self.rows.get(&store.book).map_or(0, |row| row.stamp);
+            queued = queued.saying(Extra::Merged(guid::to_text(guid, stamp), luid));
+        }
+        if code == StatusCode::DEVICE_FULL {
+            let room = store.own_room.map_or(0, |room| room.items);
+            queued = queued.saying(Extra::Text(room.to_string()));
+        }
+        // Where history is not kept, the item is deleted all the same (§3.12).
+        let code = match code {
+            StatusCode::OK if change.archive && !self.archives.contains(&store.book) => {
+                StatusCode::DELETED_WITHOUT_ARCHIVE
             }
-        }
-        // Some want none (§11.1), but for what was not done; and a sender of chunks waits for each of them (§3.8).
-        if self.manners.item_statuses == Some(false) {
-            statuses
-                .retain(|status| !StatusCode(status.code).is_success() || status.code == StatusCode::CHUNK_ACCEPTED.0);
-        }
-        Ok(statuses)
+            code => code,
+        };
+        Queued { code: code.0, ..queued }
     }
 
     /// Reads one item of a change; the status that refuses it otherwise.
@@ -254,6 +260,19 @@ impl Turn {
         };
         Some(place)
     }
+}
+
+/// What a Sync asks for.
+#[derive(Default)]
+struct Gathered<'c, 'm> {
+    /// What each command and item is answered, in their order.
+    asked: Vec<Asked<'c, 'm>>,
+    /// What is done in the book: one for each that waits.
+    batch: Vec<Received<'m>>,
+    /// Where the contents of large objects are.
+    blobs: Vec<BlobNo>,
+    /// The last object that came in chunks, and its place among those asked.
+    ended: Option<(usize, Ended)>,
 }
 
 enum Asked<'c, 'm> {
