@@ -30,6 +30,8 @@ pub struct Document<'d> {
     rows: Option<Vec<Row>>,
     /// What they will be when what was applied is written.
     applied: Option<Vec<Row>>,
+    /// Where each row is; `None` since rows came or went.
+    places: Option<HashMap<String, usize>>,
     next: u64,
     write: Box<Write<'d>>,
 }
@@ -74,7 +76,7 @@ impl<'d> Document<'d> {
         write: impl FnMut(&[u8]) -> Result<(), String> + 'd,
     ) -> Result<Self, InterchangeError> {
         check(&target)?;
-        Ok(Self { target, options, rows: None, applied: None, next: 1, write: Box::new(write) })
+        Ok(Self { target, options, rows: None, applied: None, places: None, next: 1, write: Box::new(write) })
     }
 
     /// Takes the document as it is now.
@@ -107,7 +109,7 @@ impl<'d> Document<'d> {
 
     /// The document is not there. If it ever was, that is an error at the next turn: it has not lost its contacts.
     pub fn lose(&mut self) {
-        (self.rows, self.applied) = (None, None);
+        (self.rows, self.applied, self.places) = (None, None, None);
     }
 
     const fn format(&self) -> Format {
@@ -130,6 +132,14 @@ impl<'d> Document<'d> {
             .as_deref()
             .or(self.rows.as_deref())
             .ok_or_else(|| "the document is not there, or cannot be read".to_owned())
+    }
+
+    fn row(&mut self, id: &str) -> Result<Option<&Row>, String> {
+        if self.places.is_none() {
+            self.places = Some(self.rows()?.iter().enumerate().map(|(at, row)| (row.id.clone(), at)).collect());
+        }
+        let at = self.places.as_ref().and_then(|places| places.get(id)).copied();
+        Ok(at.and_then(|at| self.rows().ok()?.get(at)))
     }
 
     /// The cards as the document, and as they are when it is read.
@@ -198,7 +208,7 @@ impl End for Document<'_> {
 
     fn recall(&mut self, known: &HashMap<String, Known>, card: &mut dyn FnMut(&str) -> Option<Vec<u8>>) {
         // What a turn that failed did not come to write.
-        self.applied = None;
+        (self.applied, self.places) = (None, None);
         let highest = known.keys().filter_map(|id| id.parse::<u64>().ok()).max().unwrap_or(0);
         self.next = self.next.max(highest.saturating_add(1));
         if known.is_empty() && self.rows.is_none() {
@@ -246,17 +256,27 @@ fn recognise(rows: &mut [Row], known: &HashMap<String, Known>, mut shown: impl F
             row.id = id.to_owned();
         }
     }
-    let mut gone: Vec<(&str, Who)> = Vec::new();
-    if rows.iter().any(|row| row.id.is_empty()) {
-        let left: BTreeSet<&str> = same.into_values().flatten().collect();
-        gone = left.into_iter().filter_map(|id| Some((id, Who::of(&shown(id)?)?))).collect();
+    if rows.iter().all(|row| !row.id.is_empty()) {
+        return;
+    }
+    let mut gone: BTreeSet<&str> = same.into_values().flatten().collect();
+    let (mut by_name, mut by_calls) =
+        (HashMap::<String, Vec<&str>>::new(), HashMap::<BTreeSet<String>, Vec<&str>>::new());
+    // The first comes off first.
+    for id in gone.iter().rev() {
+        let Some(who) = shown(id).and_then(|card| Who::of(&card)) else { continue };
+        by_name.entry(who.name).or_default().push(id);
+        by_calls.entry(who.calls).or_default().push(id);
     }
     for row in rows.iter_mut().filter(|row| row.id.is_empty()) {
         let Some(who) = Who::of(&row.card) else { continue };
-        let by_name = gone.iter().position(|(_, it)| !who.name.is_empty() && it.name == who.name);
-        let found = by_name.or_else(|| gone.iter().position(|(_, it)| !who.calls.is_empty() && it.calls == who.calls));
-        if let Some(found) = found {
-            row.id = gone.remove(found).0.to_owned();
+        let alike = [
+            by_name.get_mut(&who.name).filter(|_| !who.name.is_empty()),
+            by_calls.get_mut(&who.calls).filter(|_| !who.calls.is_empty()),
+        ];
+        let mut alike = alike.into_iter().flatten().flat_map(|ids| std::iter::from_fn(|| ids.pop()));
+        if let Some(id) = alike.find(|id| gone.remove(id)) {
+            row.id = id.to_owned();
         }
     }
 }
@@ -294,12 +314,11 @@ impl Book for Document<'_> {
     }
 
     fn versions(&mut self, ids: &[&str]) -> Result<Vec<Option<Vec<u8>>>, String> {
-        let by_id: HashMap<&str, &Row> = self.rows()?.iter().map(|row| (row.id.as_str(), row)).collect();
-        Ok(ids.iter().map(|id| by_id.get(id).map(|row| row.version.clone())).collect())
+        ids.iter().map(|id| Ok(self.row(id)?.map(|row| row.version.clone()))).collect()
     }
 
     fn read(&mut self, id: &str) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.rows()?.iter().find(|row| row.id == id).map(|row| row.card.clone()))
+        Ok(self.row(id)?.map(|row| row.card.clone()))
     }
 
     fn apply(&mut self, ops: &[BookOp<'_>]) -> Result<Vec<Applied>, String> {
@@ -334,7 +353,7 @@ impl Book for Document<'_> {
         }
         let mut at = 0..;
         rows.retain(|_| at.next().is_none_or(|at| !gone.contains(&at)));
-        self.applied = Some(rows);
+        (self.applied, self.places) = (Some(rows), None);
         Ok(answers)
     }
 
@@ -344,6 +363,7 @@ impl Book for Document<'_> {
 
     fn persist(&mut self) -> Result<(), String> {
         let Some(rows) = self.applied.take() else { return Ok(()) };
+        self.places = None;
         let cards: Vec<&[u8]> = rows.iter().map(|row| row.card.as_slice()).collect();
         let (bytes, back) = self.written(&cards).map_err(|error| error.to_string())?;
         (self.write)(&bytes)?;

@@ -90,7 +90,8 @@ impl<'w> Wide<'w> {
             return Ok(None);
         }
         let Some(card) = self.card(guid)? else { return Ok(Some(shown)) };
-        if !self.end.shown(&card).is_ok_and(|would| same_meaning(&would, &shown)) {
+        // What it would show takes writing a document.
+        if card != shown && !self.end.shown(&card).is_ok_and(|would| same_meaning(&would, &shown)) {
             self.behind.insert(id.to_owned(), Some(guid));
         }
         Ok(Some(card))
