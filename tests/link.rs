@@ -15,6 +15,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 use std::thread;
 use syncml::notify::{Notification, SAN_MEDIA_TYPE, parse};
+use syncml::service::interchange::{Layout, ReadOptions, Target, Writer, read};
 use syncml::transport::obex::{Framer, Object, ServerMachine, Turn};
 
 fn link(world: &World, files: &[&str], more: &[&str]) -> Command {
@@ -197,6 +198,17 @@ fn i8_office_documents_are_ends_too() {
     assert_eq!(code, 0, "{err}");
     once(&files);
     assert_eq!(texts(), [wanted("Captain"), wanted("Captain"), wanted("")]);
+    // Each with its own columns.
+    let head = |layout| {
+        let writer = Writer::new(Vec::new(), Target::Table(layout)).unwrap();
+        String::from_utf8(writer.finish().unwrap().0).unwrap().trim_start_matches('\u{feff}').to_owned()
+    };
+    let columns = |file| {
+        let reading = read(fs::File::open(world.path(file)).unwrap(), &ReadOptions::default()).unwrap();
+        head(reading.table.unwrap())
+    };
+    let phone = head(Layout::named("phone").unwrap());
+    assert_eq!(files.map(columns), ["Name,Mobile,Title\r\n", phone.as_str(), "Name,Mobile\r\n"]);
     let bytes = || files.map(|file| fs::read(world.path(file)).unwrap());
     let before = bytes();
     assert_eq!((once(&files).as_str(), bytes() == before), ("", true));
