@@ -261,13 +261,12 @@ fn a_session_without_changes_waits_seldom() {
 fn a_look_is_over_when_it_has_seen() {
     let Some(cluster) = cluster() else { return };
     let Place { database: _database, cutter, node } = place(cluster, |_| {});
-    let look = || node.look(ACCOUNT, &mut |tx| tx.device("phone").map(drop)).unwrap();
-    look();
     let (over, is_over) = std::sync::mpsc::channel();
     let (tell, told) = std::sync::mpsc::channel();
-    // BEGIN, the question, ROLLBACK.
-    cutter.cut(3, Cut::Instead(Box::new(move || tell.send(is_over.recv_timeout(Duration::from_secs(30))).unwrap())));
-    look();
+    cutter.cut_rollback(Cut::Instead(Box::new(move || {
+        tell.send(is_over.recv_timeout(Duration::from_secs(30))).unwrap();
+    })));
+    node.look(ACCOUNT, &mut |tx| tx.device("phone").map(drop)).unwrap();
     over.send(()).unwrap();
     assert_eq!(told.recv().unwrap(), Ok(()), "it waited");
 }

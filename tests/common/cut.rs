@@ -32,6 +32,7 @@ pub enum Cut {
 enum Which {
     Any,
     Commit,
+    Rollback,
 }
 
 #[derive(Default)]
@@ -82,6 +83,11 @@ impl Cutter {
     /// The next COMMIT.
     pub fn cut_commit(&self, cut: Cut) {
         *self.shared.plan.lock().unwrap() = Some((Which::Commit, 1, cut));
+    }
+
+    /// The next ROLLBACK that goes by itself, as at the end of a look.
+    pub fn cut_rollback(&self, cut: Cut) {
+        *self.shared.plan.lock().unwrap() = Some((Which::Rollback, 1, cut));
     }
 
     /// Whether it has happened; forgets it else.
@@ -146,11 +152,18 @@ impl Link {
                 }
             }
             self.shared.statements.fetch_add(1, Ordering::SeqCst);
+            let which = if batch.starts_with(b"Q\0\0\0\x0dROLLBACK") {
+                Which::Rollback
+            } else if text.contains("; COMMIT") {
+                Which::Commit
+            } else {
+                Which::Any
+            };
             // What goes out together is written at once. The end of a look is not waited for.
-            if !batch.starts_with(b"Q\0\0\0\x0dROLLBACK") && !self.sent_more()? {
+            if which != Which::Rollback && !self.sent_more()? {
                 self.shared.waits.fetch_add(1, Ordering::SeqCst);
             }
-            match self.due(text.contains("; COMMIT")) {
+            match self.due(which) {
                 None => {
                     self.server.write_all(&batch)?;
                     if self.answer(true).is_err() {
@@ -210,10 +223,10 @@ impl Link {
     }
 
     /// What befalls this exchange.
-    fn due(&self, commit: bool) -> Option<Cut> {
+    fn due(&self, which: Which) -> Option<Cut> {
         let mut plan = self.shared.plan.lock().unwrap();
-        let (which, left, _) = plan.as_mut()?;
-        if *which == Which::Commit && !commit {
+        let (wanted, left, _) = plan.as_mut()?;
+        if *wanted != Which::Any && *wanted != which {
             return None;
         }
         *left -= 1;
