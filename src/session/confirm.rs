@@ -3,7 +3,6 @@
 
 use super::filtered::passes;
 use super::folders::look_inside;
-use super::former;
 use super::guid::{self, Parsed};
 use super::receive::{OpenBook, own_entry};
 use crate::message::{Op, StatusCode};
@@ -50,10 +49,14 @@ pub(super) fn confirm(
     let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
     let guids: Vec<Guid> = answered.iter().map(|(row, _)| row.guid).collect();
     let entries = tx.maps_by_guid(device, book, epoch, &guids)?;
-    let unknown = guids.iter().zip(&entries).filter(|(_, entry)| entry.is_none()).map(|(guid, _)| *guid);
-    let mut before = former::ids(tx, open, unknown)?;
+    // In a sync of everything a client keeps the server's ids of the map before: the server may add those items again.
+    let before = match open.state.old_epoch.filter(|_| open.role == Role::Client) {
+        Some(old) => tx.maps_by_guid(device, book, old, &guids)?,
+        None => vec![None; guids.len()],
+    };
+    let before = unless_taken(tx, open, &entries, before)?;
     let (mut maps, mut put, mut done, mut added) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for ((row, code), entry) in answered.into_iter().zip(entries) {
+    for (((row, code), entry), before) in answered.into_iter().zip(entries).zip(before) {
         let counts = &mut open.state.sent;
         match (decide_confirmation(row.op, code), row.op) {
             (Confirmation::Done, Op::Add) if open.role == Role::Server && entry.is_none() => {
@@ -71,7 +74,7 @@ pub(super) fn confirm(
                 let lens = open.sent_lens(&row);
                 let entry = entry.unwrap_or_else(|| MapRow {
                     epoch,
-                    luid: before.remove(&row.guid).unwrap_or_else(|| own_entry(row.guid)),
+                    luid: before.unwrap_or_else(|| own_entry(row.guid)),
                     guid: row.guid,
                     agreed_revision: row.sent_revision,
                     lens: None,
@@ -118,6 +121,27 @@ pub(super) fn confirm(
     tx.put_outgoing(device, book, &put)?;
     tx.drop_outgoing(device, book, &done)?;
     look_inside(tx, open, &added)
+}
+
+/// The ids that items had in the map before and have not now, but for those that are other items' by now: the server has added
+/// what an item was once more, while the Status of that item was missing.
+fn unless_taken(
+    tx: &mut dyn Tx,
+    open: &OpenBook<'_, '_>,
+    entries: &[Option<MapRow>],
+    before: Vec<Option<MapRow>>,
+) -> Result<Vec<Option<String>>> {
+    let before: Vec<Option<MapRow>> =
+        before.into_iter().zip(entries).map(|(old, now)| old.filter(|_| now.is_none())).collect();
+    let luids: Vec<&str> = before.iter().flatten().map(|old| old.luid.as_str()).collect();
+    if luids.is_empty() {
+        return Ok(vec![None; before.len()]);
+    }
+    let now = tx.maps_by_luid(open.device, open.book(), open.state.epoch, &luids)?;
+    let now = now.into_iter().flatten().filter(|entry| entry.state != MapState::Gone);
+    let now: HashMap<String, Guid> = now.map(|entry| (entry.luid, entry.guid)).collect();
+    let free = |old: &MapRow| now.get(&old.luid).is_none_or(|guid| *guid == old.guid);
+    Ok(before.into_iter().map(|old| old.filter(free).map(|old| old.luid)).collect())
 }
 
 /// The row of what was not taken. That this failed says nothing of what was sent before it: the doubt about that stays,

@@ -1,9 +1,8 @@
 //! GUIDs and LUIDs as texts.
 //!
 //! A GUID on the wire is the item's number and the book's stamp, both in base 36: short, found again without a table,
-//! and never mistaken for an item of the book's earlier life. A device that keeps shorter ids, or may take the GUID for
-//! another item's (`former`), gets the number alone, as a temporary GUID remembered with the Add until its Map
-//! comes (§3.6).
+//! and never mistaken for an item of the book's earlier life. A device that keeps shorter ids gets the number alone, as a
+//! temporary GUID remembered with the Add until its Map comes (§3.6).
 
 use crate::store::Guid;
 
@@ -18,14 +17,9 @@ pub fn to_text(guid: Guid, stamp: u32) -> String {
 pub fn to_short_text(guid: Guid, stamp: u32, max: Option<u64>) -> (String, bool) {
     let full = to_text(guid, stamp);
     match max {
-        Some(max) if max > 0 && full.len() as u64 > max => (to_temporary_text(guid), true),
+        Some(max) if max > 0 && full.len() as u64 > max => (base36(guid.0.unsigned_abs()), true),
         _ => (full, false),
     }
-}
-
-/// The text under which an item is added when its GUID will not do.
-pub(super) fn to_temporary_text(guid: Guid) -> String {
-    base36(guid.0.unsigned_abs())
 }
 
 /// A GUID read back.

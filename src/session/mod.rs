@@ -17,7 +17,6 @@ mod dimensions;
 mod errand;
 mod filtered;
 mod folders;
-mod former;
 mod guarded;
 pub mod guid;
 mod held;

@@ -10,7 +10,6 @@ use super::count::gave_all;
 use super::datastore::is_folder_type;
 use super::filtered::{all_changes, due, passes, shown};
 use super::folders::{Parent, Reach, UNPLACED, reach, was_moved};
-use super::former;
 use super::guid;
 use super::large_out::{Chunk, LargeOut, Placed, item_at, item_of, place_chunk, rendered};
 use super::outbox::{Fit, Outbox};
@@ -115,8 +114,6 @@ fn send_open_rows(
     let guids: Vec<Guid> = rows.iter().map(|row| row.guid).collect();
     let items = tx.items(book, &guids)?;
     let entries = tx.maps_by_guid(device, book, open.state.epoch, &guids)?;
-    let unknown = guids.iter().zip(&entries).filter(|(_, entry)| entry.is_none()).map(|(guid, _)| *guid);
-    open.displaced = former::displaced(tx, open, unknown)?;
     let (mut put, mut settled) = (Vec::new(), Vec::new());
     let mut all = true;
     for ((row, item), entry) in rows.into_iter().zip(items).zip(entries) {
@@ -226,8 +223,6 @@ fn send_range(
 ) -> Result<bool> {
     let (device, book) = (open.device, open.book());
     let guids: Vec<Guid> = page.iter().map(|(item, _)| item.guid).collect();
-    let unknown = page.iter().filter(|(_, entry)| entry.is_none()).map(|(item, _)| item.guid);
-    open.displaced = former::displaced(tx, open, unknown)?;
     let open_rows: HashMap<Guid, OutgoingRow> =
         tx.outgoing(device, book, &guids)?.into_iter().flatten().map(|row| (row.guid, row)).collect();
     let mut put = Vec::new();
@@ -268,8 +263,6 @@ fn send_as_it_was(
     let guids: Vec<Guid> = page.iter().map(|item| item.guid).collect();
     let rows = tx.outgoing(device, book, &guids)?;
     let entries = tx.maps_by_guid(device, book, open.state.epoch, &guids)?;
-    let unknown = guids.iter().zip(&entries).filter(|(_, entry)| entry.is_none()).map(|(guid, _)| *guid);
-    open.displaced = former::displaced(tx, open, unknown)?;
     let before = tx.as_of(book, open.state.upto, &guids)?;
     for (((item, row), entry), before) in page.into_iter().zip(rows).zip(entries).zip(before) {
         let of_this = |row: &OutgoingRow| row.session == Some(open.token) && row.state != OutgoingState::Unsent;
@@ -315,9 +308,6 @@ fn go_on(tx: &mut dyn Tx, open: &mut OpenBook<'_, '_>, outbox: &mut Outbox) -> R
     };
     let entry = tx.maps_by_guid(device, book, open.state.epoch, &[large.guid])?.pop().flatten();
     let (mut address, _) = address(open, large.guid, entry.as_ref(), large.op);
-    if let Some(temporary) = &row.temp_guid {
-        address.source = Some(Location::new(temporary.clone()));
-    }
     if let Reach::Now(parent) = reach(tx, open, &[], &was, large.op)? {
         parent.put(open.role, &mut address);
     }
@@ -346,10 +336,7 @@ fn address(open: &OpenBook<'_, '_>, guid: Guid, entry: Option<&MapRow>, op: Op) 
     match (open.role, op) {
         (Role::Client, _) => item.source = Some(Location::new(guid::luid(guid))),
         (Role::Server, Op::Add) => {
-            let (text, temporary) = match open.displaced.contains(&guid) {
-                true => (guid::to_temporary_text(guid), true),
-                false => guid::to_short_text(guid, open.writer.row().stamp, open.state.max_guid),
-            };
+            let (text, temporary) = guid::to_short_text(guid, open.writer.row().stamp, open.state.max_guid);
             temp_guid = temporary.then(|| text.clone());
             item.source = Some(Location::new(text));
         }

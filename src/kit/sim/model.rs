@@ -33,6 +33,8 @@ pub(super) struct Model {
     backs: Vec<(Vec<String>, Vec<String>)>,
     /// Other changes that took tokens out, the same way.
     others: Vec<(Vec<String>, Vec<String>)>,
+    /// Tokens of cards when they were deleted.
+    deleted: Vec<Vec<String>>,
     /// Cards that somebody left, copied or restored without any token.
     blank: usize,
 }
@@ -80,6 +82,7 @@ impl Model {
             }
             return Vec::new();
         }
+        self.deleted.push(before.tokens.clone());
         if !sure {
             self.unheard(&before.tokens);
         }
@@ -125,8 +128,14 @@ impl Model {
         }
     }
 
-    /// A deleted card is there again as it was: which nobody who deletes it has seen yet.
+    /// A deleted card is there again as it was: which nobody who deletes it has seen yet. That may be as it was before it became
+    /// what was deleted.
     pub(super) fn revived(&mut self, face: &Face) {
+        let later = |tokens: &&Vec<String>| {
+            tokens.len() > face.tokens.len() && face.tokens.iter().all(|token| tokens.contains(token))
+        };
+        let later = self.deleted.iter().rev().find(later).cloned();
+        self.backs.extend(later.map(|later| (later, face.tokens.clone())));
         self.blank += usize::from(face.tokens.is_empty());
         for token in &face.tokens {
             if let Some(fate) = self.tokens.get_mut(token) {

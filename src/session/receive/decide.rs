@@ -72,6 +72,15 @@ impl<'m> Overlay<'m> {
                 // What is not there any more is added, whatever the command is called (§2.2).
                 self.known(tx, open, Received { op: Incoming::Add, ..received }, entry)
             }
+            // What a client has shown, and had answered, the server calls by its LUID from then on: what it adds under the GUID of
+            // before is another item.
+            (Incoming::Add, Some(entry))
+                if open.role == Role::Client && open.state.old_epoch.is_some() && entry.state == MapState::Live =>
+            {
+                self.retire(&entry);
+                self.learn_and_write(MapRow { luid: own_entry(entry.guid), ..entry });
+                self.unknown(tx, open, received, when, full)
+            }
             (_, Some(entry)) => {
                 // What an earlier session showed and did not come to settle.
                 if open.state.forgot

@@ -24,7 +24,6 @@ use crate::session::state::StoreState;
 use crate::store::{BookNo, BookWriter, DeviceNo, Guid, Hold, Result, Token, Tx};
 use crate::sync::{DeletionGuard, Incoming, Reception, Role, Terms, Treatment};
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::rc::Rc;
 
 /// Candidates looked at for one key.
@@ -131,8 +130,6 @@ pub(super) struct OpenBook<'s, 'm> {
     pub guard: DeletionGuard,
     /// What is held in this step.
     pub holds: Vec<Hold>,
-    /// Of the items that are looked at to be sent, those that are added under another name than their GUID.
-    pub displaced: HashSet<Guid>,
 }
 
 /// What a book may hold, whoever fills it.

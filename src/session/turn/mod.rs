@@ -22,7 +22,7 @@ use crate::store::{
     BookNo, BookRow, BookWriter, DeviceNo, DeviceRow, PairRow, Phase, Result, Revision, StoreError, Token, Tx,
 };
 use crate::sync::{DeletionGuard, Role, SyncType};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Statuses taken out of the queue at a time.
@@ -135,23 +135,9 @@ impl Turn {
         let lens = if seen.is_some() { Rc::new(held.with_fields(seen)) } else { held };
         let lenses = std::mem::take(&mut self.lenses);
         let treatment = self.manners.treatment(book);
-        let guard = treatment.guard(self.guard);
-        let (holds, displaced) = (Vec::new(), HashSet::new());
-        let mut open = OpenBook {
-            role,
-            device,
-            token,
-            kind,
-            lens,
-            lenses,
-            state,
-            writer,
-            quota,
-            treatment,
-            guard,
-            holds,
-            displaced,
-        };
+        let (guard, holds) = (treatment.guard(self.guard), Vec::new());
+        let mut open =
+            OpenBook { role, device, token, kind, lens, lenses, state, writer, quota, treatment, guard, holds };
         let result = work(&mut open, pair)?;
         open.holds.drain(..).for_each(|hold| pair.add_hold(hold));
         pair.lens = open.state.observed.or(pair.lens);
