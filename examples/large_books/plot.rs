@@ -1,4 +1,5 @@
-//! Server CPU per contact against the size of the book, both logarithmic, as an SVG.
+//! Server CPU per contact against the size of the book, both logarithmic, as an SVG: a colour for each scenario of each
+//! store, dashed where messages are XML.
 
 use super::{Case, Line};
 use std::fmt::Write as _;
@@ -8,12 +9,16 @@ const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 60.0;
 const BOTTOM: f64 = 40.0;
-const RIGHT: f64 = 300.0;
-const COLOURS: [&str; 8] = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f"];
+const RIGHT: f64 = 250.0;
+const COLOURS: [&str; 8] = ["#1f77b4", "#7f7f7f", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#ff7f0e"];
 
-/// One curve: a scenario in a kind of case.
+/// Parts of the limit, which is drawn as a whole.
+const LEFT_OUT: [&str; 3] = ["limit: memcpy", "limit: XML events", "limit: inserts"];
+
+/// One curve: a scenario of a store, in one encoding.
 struct Curve {
     name: String,
+    encoding: Encoding,
     points: Vec<(f64, f64)>,
 }
 
@@ -42,17 +47,26 @@ pub(crate) fn svg(lines: &[Line]) -> String {
             text(&mut out, (x(size) - 12.0, HEIGHT - BOTTOM + 16.0), "black", &size.to_string());
         }
     }
-    for (number, (curve, colour)) in curves.iter().zip(COLOURS.iter().cycle()).enumerate() {
+    let mut names: Vec<&str> = Vec::new();
+    for curve in &curves {
+        let number = names.iter().position(|name| *name == curve.name).unwrap_or(names.len());
+        let colour = COLOURS[number % COLOURS.len()];
+        if number == names.len() {
+            names.push(&curve.name);
+            text(&mut out, (WIDTH - RIGHT + 10.0, 24.0 + 15.0 * number as f64), colour, &curve.name);
+        }
         let points: Vec<String> =
             curve.points.iter().map(|(size, cost)| format!("{:.1},{:.1}", x(*size), y(*cost))).collect();
-        let dash = if number >= COLOURS.len() { " stroke-dasharray=\"4 3\"" } else { "" };
+        let dash = if curve.encoding == Encoding::Xml { " stroke-dasharray=\"4 3\"" } else { "" };
         writeln!(
             out,
             "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dash} points=\"{}\"/>",
             points.join(" ")
         )
         .unwrap_or_default();
-        text(&mut out, (WIDTH - RIGHT + 10.0, 24.0 + 15.0 * number as f64), colour, &curve.name);
+    }
+    if curves.iter().any(|curve| curve.encoding == Encoding::Xml) {
+        text(&mut out, (WIDTH - RIGHT + 10.0, 34.0 + 15.0 * names.len() as f64), "black", "dashed: XML, else WBXML");
     }
     text(&mut out, (LEFT, HEIGHT - 6.0), "black", "contacts in the book; CPU of the server per contact");
     out.push_str("</svg>\n");
@@ -62,12 +76,14 @@ pub(crate) fn svg(lines: &[Line]) -> String {
 fn curves(lines: &[Line]) -> Vec<Curve> {
     let mut curves: Vec<Curve> = Vec::new();
     for Line { case: Case { store, encoding, size, .. }, scenario, cost } in lines {
-        let encoding = if *encoding == Encoding::Xml { "XML" } else { "WBXML" };
-        let name = format!("{scenario}, {}, {encoding}", store.name());
+        if LEFT_OUT.contains(scenario) {
+            continue;
+        }
+        let name = format!("{scenario}, {}", store.name());
         let point = (*size as f64, (cost.server * 1e6 / *size as f64).max(1e-3));
-        match curves.iter_mut().find(|curve| curve.name == name) {
+        match curves.iter_mut().find(|curve| curve.name == name && curve.encoding == *encoding) {
             Some(curve) => curve.points.push(point),
-            None => curves.push(Curve { name, points: vec![point] }),
+            None => curves.push(Curve { name, encoding: *encoding, points: vec![point] }),
         }
     }
     curves
