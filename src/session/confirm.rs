@@ -233,8 +233,7 @@ pub(super) fn take_map(
             }
         }
         let leaves = open.state.filter.as_ref().is_some_and(Filter::removes) && !passes(open, item, Some(luid));
-        let may_have_it = row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
-        if told && may_have_it && row.session != Some(open.token) {
+        if told && row.state.may_be_there() && row.session != Some(open.token) {
             // It has what was sent, or what it had before that.
             let state = match row.state {
                 OutgoingState::AckedUnmapped => OutgoingState::Sent,

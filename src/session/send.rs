@@ -118,8 +118,7 @@ fn send_open_rows(
     let mut all = true;
     for ((row, item), entry) in rows.into_iter().zip(items).zip(entries) {
         let guid = row.guid;
-        let may_be_there = row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
-        let unanswered = row.op == Op::Add && may_be_there;
+        let unanswered = row.op == Op::Add && row.state.may_be_there();
         let op = item.as_ref().and_then(|item| match due(open, item, entry.as_ref()) {
             None => in_doubt(open, &row, item, entry.as_ref()),
             // The server may have the earlier text of it: a Replace of an unknown id is an Add there (§2.2).
@@ -182,9 +181,8 @@ fn send_open_rows(
 /// The row of what is sent once more: what was sent before may be there, until there is an answer to both, unless it was
 /// just the same. What is not sent for now leaves word of that as it is.
 fn again(before: Option<&OutgoingRow>, sent: OutgoingRow) -> OutgoingRow {
-    let doubted = |row: &&OutgoingRow| row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped;
     let said = |row: &OutgoingRow| (row.op, row.sent_revision, row.sent_view_fp);
-    match (sent.state, before.filter(doubted)) {
+    match (sent.state, before.filter(|row| row.state.may_be_there())) {
         (OutgoingState::Sent, Some(before)) if before.state != OutgoingState::Resent && said(before) == said(&sent) => {
             sent
         }

@@ -291,7 +291,9 @@ impl World<'_> {
         }
         if talk.alone && talk.sync.sends(Role::Client) {
             device.sure = true;
-            device.saw_parts &= !(device.sieve == Sieve::All && talk.sync.sends(Role::Server));
+            if device.sieve == Sieve::All && talk.sync.sends(Role::Server) {
+                device.saw_parts = false;
+            }
             device.fresh.clear();
             device.deleted.clear();
             let device = &self.devices[number];

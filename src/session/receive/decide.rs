@@ -72,8 +72,8 @@ impl<'m> Overlay<'m> {
                 // What is not there any more is added, whatever the command is called (§2.2).
                 self.known(tx, open, Received { op: Incoming::Add, ..received }, entry)
             }
-            // What a client has shown, and had answered, the server calls by its LUID from then on: what it adds under the GUID of
-            // before is another item.
+            // What a client has shown and had answered in a sync of everything, or told by a Map, the server calls by its LUID from
+            // then on: what it adds under the GUID of before is another item.
             (Incoming::Add, Some(entry))
                 if open.role == Role::Client && open.state.old_epoch.is_some() && entry.state == MapState::Live =>
             {

@@ -74,7 +74,7 @@ impl MemoryTx<'_> {
         self.with(|tables, changes| {
             for row in rows {
                 Self::remove_outgoing(tables, changes, (device, book, row.guid));
-                if row.op == Op::Add && (row.state.is_unanswered() || row.state == OutgoingState::AckedUnmapped) {
+                if row.op == Op::Add && row.state.may_be_there() {
                     changes.outgoing_by_view.put((device, book, row.sent_view_fp, row.guid), ());
                 }
                 changes.outgoing.put((device, book, row.guid), row.clone());

@@ -255,6 +255,11 @@ impl OutgoingState {
     pub const fn is_unanswered(self) -> bool {
         matches!(self, Self::Sent | Self::Resent)
     }
+
+    /// Whether the peer may have what was sent, and it is not known under which id.
+    pub(crate) const fn may_be_there(self) -> bool {
+        self.is_unanswered() || matches!(self, Self::AckedUnmapped)
+    }
 }
 
 /// Where a command was sent: message and command number.
