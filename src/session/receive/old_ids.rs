@@ -25,45 +25,84 @@ impl<'m> Overlay<'m> {
     ) -> Result<Option<Twin>> {
         let content = &heard(&old, content.clone());
         self.acknowledged(tx, open, &mut old, content)?;
-        let same = old.view_fp == content.print;
-        let (guid, luid) = (old.guid, Cow::Owned(old.luid.clone()));
+        if open.mirrors() {
+            return self.mirror_old(tx, open, &old, content, when);
+        }
+        if old.view_fp == content.print {
+            self.bind_as_agreed(tx, open, old, content)?;
+            return Ok(Some(Twin::Exact));
+        }
         // An edit waits for the whole set, so that it takes no item that another id shows unchanged; but it goes before any
         // strong match, so that a twin does not take the item from under its own id.
-        let decides = when != When::Arriving || open.role == Role::Client;
-        if open.mirrors() {
-            let known = same || (when != When::Arriving && self.may_be_edit_of(tx, open, &old, &content.bytes)?);
-            if !known {
-                return Ok(None);
-            }
-            let agreed = (old.agreed_revision, old.view_fp, old.lens);
-            let meant = self.whole(tx, open, guid, agreed, content.clone())?;
-            let meant = Meant { lens: lens_after(&old, content, meant.lens), ..meant };
-            self.mirror(open, luid, guid, meant, content.print)?;
-        } else if same {
-            let item = self.item(guid)?.clone();
-            let was = self.agreed_folder(tx, open, &old, &item)?;
-            let mut agreed = old.agreed_revision;
-            if content.folder.differs(was) && !item.deleted {
-                let moved = self.replace(open, &item, Content::of(&item).at(content.folder.or(was)));
-                // What else changed here is still to be told.
-                if item.revision <= agreed {
-                    agreed = moved.revision;
-                }
-            }
-            let lens = lens_after(&old, content, old.lens);
-            self.bind_under(open, luid, guid, (agreed, old.view_fp, lens));
-        } else if decides && open.state.forgot {
-            return Ok(self.as_it_once_was(tx, open, &old, content)?.then_some(Twin::Exact));
-        } else if when != When::Arriving && self.is_rather_another(&old, content)? {
-            // Who that is is decided when no id has a claim on it any more.
-            let Some(twin) = self.exact_twin(&old.luid, content) else { return Ok(None) };
-            self.notice_elsewhere(open, twin)?;
-            self.bind_twin(open, luid, twin, content)?;
-        } else if decides && self.edited_since(tx, open, &old, content)? {
-            return Ok(Some(Twin::Strong));
-        } else {
+        let waits = when == When::Arriving;
+        if waits && open.role == Role::Server {
             return Ok(None);
         }
+        if open.state.forgot {
+            return Ok(self.as_it_once_was(tx, open, &old, content)?.then_some(Twin::Exact));
+        }
+        if !waits && self.is_rather_another(&old, content)? {
+            return self.bind_another(open, &old, content);
+        }
+        Ok(self.edited_since(tx, open, &old, content)?.then_some(Twin::Strong))
+    }
+
+    /// In a refresh an item becomes what its id shows, if that is the same or can be an edit of it.
+    fn mirror_old(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+        when: When,
+    ) -> Result<Option<Twin>> {
+        let same = old.view_fp == content.print;
+        if !same && (when == When::Arriving || !self.may_be_edit_of(tx, open, old, &content.bytes)?) {
+            return Ok(None);
+        }
+        let agreed = (old.agreed_revision, old.view_fp, old.lens);
+        let meant = self.whole(tx, open, old.guid, agreed, content.clone())?;
+        let meant = Meant { lens: lens_after(old, content, meant.lens), ..meant };
+        self.mirror(open, Cow::Owned(old.luid.clone()), old.guid, meant, content.print)?;
+        open.state.received.matched += 1;
+        Ok(Some(Twin::Exact))
+    }
+
+    /// Binds an id whose card is as it was agreed on, wherever the peer has put it since.
+    fn bind_as_agreed(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        old: MapRow,
+        content: &Content<'m>,
+    ) -> Result<()> {
+        let item = self.item(old.guid)?.clone();
+        let was = self.agreed_folder(tx, open, &old, &item)?;
+        let mut agreed = old.agreed_revision;
+        if content.folder.differs(was) && !item.deleted {
+            let moved = self.replace(open, &item, Content::of(&item).at(content.folder.or(was)));
+            // What else changed here is still to be told.
+            if item.revision <= agreed {
+                agreed = moved.revision;
+            }
+        }
+        let lens = lens_after(&old, content, old.lens);
+        self.bind_under(open, Cow::Owned(old.luid), old.guid, (agreed, old.view_fp, lens));
+        open.state.received.matched += 1;
+        Ok(())
+    }
+
+    /// Binds an id whose card is somebody else now, who is here just so. Who that is is decided when no id has a claim on it
+    /// any more.
+    fn bind_another(
+        &mut self,
+        open: &mut OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<Option<Twin>> {
+        let Some(twin) = self.exact_twin(&old.luid, content) else { return Ok(None) };
+        self.notice_elsewhere(open, twin)?;
+        self.bind_twin(open, Cow::Owned(old.luid.clone()), twin, content)?;
         open.state.received.matched += 1;
         Ok(Some(Twin::Exact))
     }
