@@ -1,15 +1,13 @@
 //! One change against the rows it touches: what is done, and what is answered.
 
 use super::agreement::Meant;
-use super::conflict::Claim;
 use super::overlay::Overlay;
-use super::place::{Resolved, heard, is_soft, lens_after};
+use super::place::{Resolved, is_soft};
 use super::{OpenBook, Outcome, Received, Verb, When, own_entry};
-use crate::contact::identity::may_be_an_edit;
 use crate::message::StatusCode;
 use crate::session::content::{Content, Folder};
 use crate::store::{Guid, ItemRow, MapRow, MapState, OutgoingRow, Result, Tx};
-use crate::sync::{Action, Entry, Incoming, ItemNow, Reception, Role, Terms, Twin, decide_incoming};
+use crate::sync::{Entry, Incoming, ItemNow, Role, Terms, Twin, decide_incoming};
 use std::borrow::Cow;
 
 impl<'m> Overlay<'m> {
@@ -95,126 +93,6 @@ impl<'m> Overlay<'m> {
             }
             (_, None) => self.unknown(tx, open, received, when, full),
         }
-    }
-
-    /// A change of an item that the map in force has.
-    pub(super) fn known(
-        &mut self,
-        tx: &mut dyn Tx,
-        open: &mut OpenBook<'_, 'm>,
-        received: Received<'m>,
-        entry: MapRow,
-    ) -> Result<Outcome> {
-        let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
-        let content = heard(&entry, content);
-        let mut entry = entry;
-        let before = entry.state;
-        let returns = matches!(before, MapState::SoftDeleted | MapState::Held | MapState::Leaving);
-        if returns {
-            entry.state = MapState::Live;
-            self.learn_and_write(entry.clone());
-        }
-        if open.role == Role::Client && received.op == Incoming::Add {
-            // The server adds again what is here already: it never got the Map.
-            entry.state = MapState::Unconfirmed;
-            self.learn_and_write(entry.clone());
-        }
-        let patched = if received.partial { self.patched(tx, open, &entry, &content)? } else { None };
-        if received.partial && patched.is_none() {
-            return Ok(Outcome::Done(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-        }
-        if patched.is_none() && self.acknowledged(tx, open, &mut entry, &content)? {
-            self.learn_and_write(entry.clone());
-        }
-        let agreed = (entry.agreed_revision, entry.view_fp, entry.lens);
-        let (meant, view) = match patched {
-            Some((whole, view)) => {
-                (Meant { whole, told: None, lens: entry.lens, narrow: entry.lens.is_some(), echo: false }, view)
-            }
-            None => {
-                let meant = self.whole(tx, open, entry.guid, agreed, content.clone())?;
-                (Meant { lens: lens_after(&entry, &content, meant.lens), ..meant }, content.print)
-            }
-        };
-        if open.mirrors() {
-            let code = decide_incoming(received.op, Entry::Unknown { twin: Twin::Exact }, Terms::PLAIN).status;
-            self.mirror(open, Cow::Owned(entry.luid), entry.guid, meant, view)?;
-            return Ok(Outcome::Done(code));
-        }
-        let Meant { whole, told, lens, narrow, echo } = meant;
-        if echo && entry.view_fp != view {
-            // It says the same in its own way, or as much of it as this session is about.
-            entry.view_fp = view;
-            entry.lens = lens;
-            self.learn_and_write(entry.clone());
-        }
-        let was = self.agreed_folder(tx, open, &entry, self.item(entry.guid)?)?;
-        let item = self.item(entry.guid)?;
-        let alike = !item.deleted && item.fingerprint == whole.print && item.parent == was;
-        if echo && alike && item.revision > entry.agreed_revision {
-            // What was only stored again here since is no change that a delete there could cross.
-            entry.agreed_revision = item.revision;
-            self.learn_and_write(entry.clone());
-        }
-        let item = self.item(entry.guid)?;
-        let moved = whole.folder.differs(was);
-        let same = entry.view_fp == view;
-        let echo = same && !moved;
-        let now = match item_now(&entry, item, was, Some(&whole)) {
-            // There is something to be told.
-            ItemNow::ChangedAlike if told.is_some() => ItemNow::Changed,
-            now => now,
-        };
-        let stranger = received.op == Incoming::Add
-            && !echo
-            && match now {
-                ItemNow::Deleted => !self.may_be_edit_of(tx, open, &entry, &content.bytes)?,
-                _ => !may_be_an_edit(open.kind, &item.content, &content.bytes),
-            };
-        let decision =
-            decide_incoming(received.op, Entry::Known { item: now, echo, stranger }, open.terms(Reception::Changes));
-        let (item, guid) = (item.clone(), entry.guid);
-        let luid = Cow::Owned(entry.luid.clone());
-        match decision.action {
-            // What became of it here since was not told while the device had it not.
-            Action::Keep if returns && item.revision > entry.agreed_revision => {
-                self.owed.push(OutgoingRow::unsent(&item))
-            }
-            Action::Keep => {}
-            Action::Agree => self.bind_under(open, luid, guid, (item.revision, view, lens)),
-            // The peer shows more or less of the card than before, but nothing else.
-            Action::Update
-                if narrow && told.is_none() && !item.deleted && item.fingerprint == whole.print && !moved =>
-            {
-                self.bind_under(open, luid, guid, (item.revision, view, lens));
-            }
-            Action::Merge | Action::Overrule | Action::Fork | Action::Split => {
-                let claim = Claim { entry, item, whole, known: told, view: (view, lens), same, moved };
-                return self.carry_out(tx, open, claim, decision);
-            }
-            Action::Update if now == ItemNow::Changed => {
-                let claim = Claim { entry, item, whole, known: told, view: (view, lens), same, moved };
-                return self.carry_out(tx, open, claim, decision);
-            }
-            Action::Update => {
-                let added = u64::from(item.deleted);
-                let (agreed, _) = self.take_in(open, &item, whole, told);
-                self.bind_under(open, luid, guid, (agreed.revision, view, lens));
-                open.state.received.added += added;
-                open.state.received.changed += 1 - added;
-            }
-            Action::CreateAnew => {
-                self.hand_over(open, &entry, before, &item);
-                if open.is_full(content.len()) {
-                    open.state.received.refused += 1;
-                    return Ok(Outcome::Done(StatusCode::DEVICE_FULL));
-                }
-                self.create(open, luid, content);
-            }
-            // The table gives no other action for a known item that is not deleted.
-            _ => {}
-        }
-        Ok(Outcome::Done(decision.status))
     }
 
     /// An id is somebody else's now. Whom it meant before is still here: what the device had freed or deleted stays so, by an

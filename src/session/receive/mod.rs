@@ -8,6 +8,7 @@ mod agreement;
 mod conflict;
 mod decide;
 mod delete;
+mod known;
 mod old_ids;
 mod overlay;
 mod place;
