@@ -9,6 +9,7 @@ mod conflict;
 mod decide;
 mod delete;
 mod known;
+mod load;
 mod old_ids;
 mod overlay;
 mod place;

@@ -1,6 +1,6 @@
 //! The rows that a batch touches: loaded in one go, read and changed while its changes are decided, written in one go.
 
-use super::{Key, MAX_CANDIDATES, MAX_TWINS, OpenBook, Place, Received, Verb, When};
+use super::{OpenBook, Place, When};
 use crate::session::content::{Content, Folder};
 use crate::session::datastore::is_folder_type;
 use crate::session::folders::look_inside;
@@ -13,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 pub(super) type Agreed = (Revision, [u8; 16], Option<LensNo>);
 
 /// The rows that a batch touches, as they are after the changes decided so far.
+#[derive(Default)]
 pub(super) struct Overlay<'m> {
     pub(super) entries: HashMap<String, MapRow>,
     pub(super) by_guid: HashMap<Guid, String>,
@@ -43,139 +44,6 @@ pub(super) struct Overlay<'m> {
 }
 
 impl<'m> Overlay<'m> {
-    pub(super) fn load(tx: &mut dyn Tx, open: &OpenBook<'_, 'm>, batch: &[Received<'m>], when: When) -> Result<Self> {
-        let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
-        let mut overlay = Self {
-            entries: HashMap::new(),
-            by_guid: HashMap::new(),
-            old_entries: HashMap::new(),
-            items: HashMap::new(),
-            by_print: HashMap::new(),
-            by_key: HashMap::new(),
-            pending: HashMap::new(),
-            assumed: HashMap::new(),
-            sent: HashMap::new(),
-            claimed: HashMap::new(),
-            shown: HashMap::new(),
-            taken: HashSet::new(),
-            put_into: HashMap::new(),
-            new_folders: Vec::new(),
-            maps: Vec::new(),
-            staged: Vec::new(),
-            sent_off: Vec::new(),
-            owed: Vec::new(),
-        };
-        let mut wanted: Vec<Guid> = Vec::new();
-
-        // Where items are put and what they are copies of is looked up with them.
-        let named = || {
-            batch.iter().flat_map(|received| {
-                let place = match &received.place {
-                    Some(Place::In(key)) => Some(key),
-                    _ => None,
-                };
-                let copied = match &received.verb {
-                    Verb::Copy(key) => Some(key),
-                    _ => None,
-                };
-                std::iter::once(&received.key).chain(place).chain(copied)
-            })
-        };
-        let luids: Vec<&str> = named()
-            .filter_map(|key| match key {
-                Key::Peer(luid) => Some(&**luid),
-                Key::Own(_) => None,
-            })
-            .collect();
-        for entry in tx.maps_by_luid(device, book, epoch, &luids)?.into_iter().flatten() {
-            wanted.push(entry.guid);
-            overlay.learn_entry(entry);
-        }
-        if let Some(old) = open.state.old_epoch {
-            let unknown: Vec<&str> =
-                luids.iter().copied().filter(|luid| !overlay.entries.contains_key(*luid)).collect();
-            for entry in tx.maps_by_luid(device, book, old, &unknown)?.into_iter().flatten() {
-                wanted.push(entry.guid);
-                overlay.old_entries.insert(entry.luid.clone(), entry);
-            }
-        }
-        overlay.learn_shown(tx, open, batch, when)?;
-        let own: Vec<Guid> = named()
-            .filter_map(|key| match key {
-                Key::Own(guid) => Some(*guid),
-                Key::Peer(_) => None,
-            })
-            .collect();
-        for entry in tx.maps_by_guid(device, book, epoch, &own)?.into_iter().flatten() {
-            overlay.learn_entry(entry);
-        }
-        overlay.learn_sent(tx, open, &own)?;
-        wanted.extend(own);
-
-        let unknown = || {
-            batch.iter().filter(|received| match &received.key {
-                Key::Peer(luid) => !overlay.entries.get(&**luid).is_some_and(|entry| entry.state != MapState::Gone),
-                Key::Own(_) => false,
-            })
-        };
-        let prints: Vec<[u8; 16]> = unknown().filter_map(|r| r.content.as_ref().map(|c| c.print)).collect();
-        let retired = overlay.entries.values().filter(|entry| entry.state == MapState::Gone);
-        let mut candidates: Vec<Guid> = overlay.old_entries.values().chain(retired).map(|entry| entry.guid).collect();
-        // What was sent may have been deleted here since: it is looked for even where no live item could match.
-        if open.role == Role::Server || open.compares() {
-            for (print, row) in prints.iter().zip(tx.outgoing_by_view(device, book, &prints)?) {
-                if let Some(row) = row {
-                    candidates.push(row.guid);
-                    overlay.pending.insert(*print, row);
-                }
-            }
-        }
-        if !nothing_to_match(open) {
-            let strong = match when {
-                When::Arriving => open.state.old_epoch.is_none() && open.writer.row().indexed,
-                When::Settling { strong } => strong && open.writer.row().indexed,
-            };
-            let keys: Vec<u64> = if strong {
-                let mut keys: Vec<u64> =
-                    unknown().filter_map(|r| r.content.as_ref()).flat_map(|c| c.keys.iter().copied()).collect();
-                keys.sort_unstable();
-                keys.dedup();
-                keys
-            } else {
-                Vec::new()
-            };
-            let by_print = tx.by_fingerprint(book, &prints, MAX_TWINS)?;
-            let by_key = tx.by_match_key(book, &keys, MAX_CANDIDATES)?;
-            candidates.extend(by_print.iter().chain(&by_key).flatten());
-            overlay.by_print.extend(prints.into_iter().zip(by_print));
-            overlay.by_key.extend(keys.into_iter().zip(by_key));
-        }
-        candidates.sort_unstable();
-        candidates.dedup();
-        for entry in tx.maps_by_guid(device, book, epoch, &candidates)?.into_iter().flatten() {
-            overlay.taken.insert(entry.guid);
-        }
-        // A peer's ids may all be other items' by now, once it has forgotten what it was told: then a claim is good until all is
-        // known, and no longer.
-        let claims = match when {
-            When::Arriving => true,
-            When::Settling { strong } => !strong && !open.state.forgot,
-        };
-        if let Some(old) = open.state.old_epoch.filter(|_| claims) {
-            for entry in tx.maps_by_guid(device, book, old, &candidates)?.into_iter().flatten() {
-                overlay.claimed.insert(entry.guid, entry.luid);
-            }
-        }
-        wanted.extend(candidates);
-
-        wanted.sort_unstable();
-        wanted.dedup();
-        for item in tx.items(book, &wanted)?.into_iter().flatten() {
-            overlay.items.insert(item.guid, item);
-        }
-        Ok(overlay)
-    }
-
     // Writes: into the overlay, and onto the list of what to apply.
 
     pub(super) fn create(&mut self, open: &mut OpenBook<'_, 'm>, luid: Cow<'m, str>, content: Content<'m>) {
@@ -335,28 +203,6 @@ impl<'m> Overlay<'m> {
         });
     }
 
-    /// What is staged under ids that are deleted although the map in force does not have them.
-    fn learn_shown(
-        &mut self,
-        tx: &mut dyn Tx,
-        open: &OpenBook<'_, '_>,
-        batch: &[Received<'_>],
-        when: When,
-    ) -> Result<()> {
-        if when != When::Arriving || open.role != Role::Server || !open.state.resuming || !open.compares() {
-            return Ok(());
-        }
-        let deleted = batch.iter().filter_map(|received| match &received.key {
-            Key::Peer(luid) if received.op == Incoming::Delete => Some(&**luid),
-            _ => None,
-        });
-        let deleted: Vec<&str> = deleted.filter(|luid| !self.entries.contains_key(*luid)).collect();
-        let staged = tx.staged_under(open.device, open.book(), open.state.epoch, &deleted)?;
-        let changes = staged.into_iter().flatten().map(|row| row.change);
-        self.shown.extend(changes.map(|change| (change.luid.into_owned(), change.content.into_owned())));
-        Ok(())
-    }
-
     pub(super) fn learn_and_write(&mut self, entry: MapRow) {
         self.maps.push(entry.clone());
         self.learn_entry(entry);
@@ -406,9 +252,4 @@ impl<'m> Overlay<'m> {
         }
         look_inside(tx, open, &self.new_folders)
     }
-}
-
-/// Whether there is nothing here that an unknown item could be the same as. A client leaves matching to the server.
-pub(super) const fn nothing_to_match(open: &OpenBook<'_, '_>) -> bool {
-    (matches!(open.role, Role::Client) && !open.compares()) || open.state.alone
 }

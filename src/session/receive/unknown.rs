@@ -1,6 +1,7 @@
 //! A change under an id that the map in force has not: whom it may mean.
 
-use super::overlay::{Overlay, nothing_to_match};
+use super::load::nothing_to_match;
+use super::overlay::Overlay;
 use super::place::heard;
 use super::{Key, OpenBook, Outcome, Place, Received, When, own_entry};
 use crate::message::StatusCode;
