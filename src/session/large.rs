@@ -110,32 +110,6 @@ pub(super) fn resume(tx: &mut dyn Tx, device: DeviceNo, store: &mut StoreState) 
     Ok(())
 }
 
-/// The answer to the last chunk of an object, if this is that chunk once more: a peer that did not get the answer says the
-/// chunk's position, the size of what remains, or nothing.
-fn said_again(
-    tx: &mut dyn Tx,
-    (device, book): (DeviceNo, BookNo),
-    change: &Change<'_>,
-    item: &Item<'_>,
-    (at, size): (Option<u64>, Option<u64>),
-) -> Result<Option<StatusCode>> {
-    let row = tx.partial(device, book, Direction::In)?.filter(|row| row.op == change.op && row.uri == uri(item));
-    let Some((row, code)) = row.and_then(|row| row.last_status.map(|code| (row, StatusCode(code)))) else {
-        return Ok(None);
-    };
-    let from = row.received.saturating_sub(row.unconfirmed);
-    let same = !item.more_data && row.meta == *Sha256::digest(data(item));
-    Ok(match at {
-        Some(at) => (at > 0 && at == from).then_some(code),
-        None if same => Some(code),
-        // The beginning of it, as far as this message had room; or another object of just that size, which comes whole then.
-        None if item.more_data && size.is_some() && size == row.declared.checked_sub(from) => {
-            Some(StatusCode::PARTIAL_NOT_ACCEPTED)
-        }
-        None => None,
-    })
-}
-
 /// What the first chunk says for all of them, and how far the bytes are read.
 #[derive(Serialize, Deserialize)]
 struct Said {
@@ -185,6 +159,58 @@ impl Read {
     }
 }
 
+/// An item of a change that may be a chunk, and the Meta of the Sync around it.
+struct Chunk<'c, 'm> {
+    change: &'c Change<'m>,
+    item: &'c Item<'m>,
+    sync: Option<&'c Meta<'m>>,
+}
+
+impl<'c, 'm> Chunk<'c, 'm> {
+    fn said<T>(&self, read: impl Fn(&'c Meta<'_>) -> Option<T>) -> Option<T> {
+        scoped(self.item, self.change, self.sync, read)
+    }
+
+    /// The size that is declared, in bytes.
+    fn size(&self) -> Option<u64> {
+        self.said(|meta| meta.size)
+    }
+
+    /// Where in the object it begins, if it says so.
+    fn at(&self) -> Option<u64> {
+        self.said(|meta| meta.emi.iter().find_map(|emi| datapos(emi)))
+    }
+
+    fn format(&self) -> Option<&'c str> {
+        self.said(|meta| meta.format.as_deref())
+    }
+
+    fn is_of(&self, row: &PartialRow) -> bool {
+        row.op == self.change.op && row.uri == uri(self.item)
+    }
+
+    /// The answer to the last chunk of an object, if this is that chunk once more: a peer that did not get the answer says the
+    /// chunk's position, the size of what remains, or nothing.
+    fn said_again(&self, tx: &mut dyn Tx, device: DeviceNo, book: BookNo) -> Result<Option<StatusCode>> {
+        let row = tx.partial(device, book, Direction::In)?.filter(|row| self.is_of(row));
+        let Some((row, code)) = row.and_then(|row| row.last_status.map(|code| (row, StatusCode(code)))) else {
+            return Ok(None);
+        };
+        let (item, size) = (self.item, self.size());
+        let from = row.received.saturating_sub(row.unconfirmed);
+        let same = !item.more_data && row.meta == *Sha256::digest(data(item));
+        Ok(match self.at() {
+            Some(at) => (at > 0 && at == from).then_some(code),
+            None if same => Some(code),
+            // The beginning of it, as far as this message had room; or another object of just that size, which comes whole then.
+            None if item.more_data && size.is_some() && size == row.declared.checked_sub(from) => {
+                Some(StatusCode::PARTIAL_NOT_ACCEPTED)
+            }
+            None => None,
+        })
+    }
+}
+
 /// Takes an item of a change if it is a chunk, or ends a chunked object.
 pub(super) fn take<'m>(
     tx: &mut dyn Tx,
@@ -195,66 +221,74 @@ pub(super) fn take<'m>(
     item: &Item<'m>,
     sync: Option<&Meta<'m>>,
 ) -> Result<Taken<'m>> {
-    let book = store.book;
-    let uri = uri(item);
-    let bytes = data(item);
-    let size = scoped(item, change, sync, |meta| meta.size);
-    let at = scoped(item, change, sync, |meta| meta.emi.iter().find_map(|emi| datapos(emi)));
-    if store.large_in {
-        let first = std::mem::take(&mut store.large_resumed);
-        let row = tx.partial(device, book, Direction::In)?;
-        match row.filter(|row| row.op == change.op && row.uri == uri) {
-            // The same from its beginning; but some senders say the size with every chunk.
-            Some(row) if at == Some(0) || (first && at.is_none() && size == Some(row.declared)) => {}
-            Some(row) => {
-                let size = size.filter(|_| first);
-                return match Object::resumed(tx, row, at, size)? {
-                    Some(object) => object.go_on(tx, device, store, item, bytes),
-                    None => {
-                        store.large_in = false;
-                        discard(tx, device, book)?;
-                        Ok(Taken::Refused(StatusCode::PARTIAL_NOT_ACCEPTED))
-                    }
-                };
-            }
-            // Who goes on with something else begins the object anew.
-            None if first => give_up(tx, device, store)?,
-            // Something else came before the end: the sender is told, and what was there is forgotten (223).
-            None => forget(tx, device, store)?,
-        }
+    let chunk = Chunk { change, item, sync };
+    if store.large_in
+        && let Some(taken) = go_on(tx, device, store, &chunk)?
+    {
+        return Ok(taken);
     }
     if std::mem::take(&mut store.large_resumed)
-        && let Some(code) = said_again(tx, (device, book), change, item, (at, size))?
+        && let Some(code) = chunk.said_again(tx, device, store.book)?
     {
         return Ok(Taken::Answered(code));
     }
-    if at.is_some_and(|at| at > 0) {
+    if chunk.at().is_some_and(|at| at > 0) {
         return Ok(Taken::Refused(StatusCode::PARTIAL_NOT_ACCEPTED));
     }
     if !item.more_data {
         return Ok(Taken::Plain);
     }
-    let Some(declared) = size else {
-        return Ok(Taken::Refused(StatusCode::SIZE_REQUIRED));
-    };
-    let max = limits.object_of(book.kind());
-    if declared > max || bytes.len() as u64 > max {
-        return Ok(Taken::Refused(StatusCode::SIZE_TOO_BIG));
+    begin(tx, device, store, limits, &chunk)
+}
+
+/// The next chunk of the object that is coming; `None` if this begins something else.
+fn go_on<'m>(
+    tx: &mut dyn Tx,
+    device: DeviceNo,
+    store: &mut StoreState,
+    chunk: &Chunk<'_, 'm>,
+) -> Result<Option<Taken<'m>>> {
+    let (at, size) = (chunk.at(), chunk.size());
+    let first = std::mem::take(&mut store.large_resumed);
+    let row = tx.partial(device, store.book, Direction::In)?;
+    match row.filter(|row| chunk.is_of(row)) {
+        // The same from its beginning; but some senders say the size with every chunk.
+        Some(row) if at == Some(0) || (first && at.is_none() && size == Some(row.declared)) => Ok(None),
+        Some(row) => match Object::resumed(tx, row, at, size.filter(|_| first))? {
+            Some(object) => object.go_on(tx, device, store, chunk.item).map(Some),
+            None => {
+                store.large_in = false;
+                discard(tx, device, store.book)?;
+                Ok(Some(Taken::Refused(StatusCode::PARTIAL_NOT_ACCEPTED)))
+            }
+        },
+        // Who goes on with something else begins the object anew.
+        None if first => give_up(tx, device, store).map(|()| None),
+        // Something else came before the end: the sender is told, and what was there is forgotten (223).
+        None => forget(tx, device, store).map(|()| None),
     }
-    let format = scoped(item, change, sync, |meta| meta.format.as_deref());
-    let undone = if is_b64(format) { declared / 4 * 3 } else { declared };
-    if undone > limits.book.ever {
+}
+
+/// The first chunk of an object, if there is room for all of it.
+fn begin<'m>(
+    tx: &mut dyn Tx,
+    device: DeviceNo,
+    store: &mut StoreState,
+    limits: &LargeLimits,
+    chunk: &Chunk<'_, 'm>,
+) -> Result<Taken<'m>> {
+    let (book, uri, bytes) = (store.book, uri(chunk.item), data(chunk.item));
+    let Some(declared) = chunk.size() else { return Ok(Taken::Refused(StatusCode::SIZE_REQUIRED)) };
+    let max = limits.object_of(book.kind());
+    let undone = if is_b64(chunk.format()) { declared / 4 * 3 } else { declared };
+    if declared > max || bytes.len() as u64 > max || undone > limits.book.ever {
         return Ok(Taken::Refused(StatusCode::SIZE_TOO_BIG));
     }
     // In a sync of everything, and under an id that is known, it may be here already.
-    if change.op == Op::Add
+    if chunk.change.op == Op::Add
         && undone > limits.book.now
         && store.old_epoch.is_none()
-        && tx
-            .maps_by_luid(device, book, store.epoch, &[uri])?
-            .iter()
-            .flatten()
-            .all(|entry| entry.state == MapState::Gone)
+        && is_unknown(tx, device, store, uri)?
     {
         store.received.refused += 1;
         return Ok(Taken::Refused(StatusCode::DEVICE_FULL));
@@ -264,9 +298,9 @@ pub(super) fn take<'m>(
         return Ok(Taken::Refused(StatusCode::DEVICE_FULL));
     }
     let mut said = Said {
-        format: format.map(str::to_owned),
-        media_type: scoped(item, change, sync, |meta| meta.media_type.as_deref()).map(str::to_owned),
-        field_level: scoped(item, change, sync, |meta| meta.field_level.then_some(())).is_some(),
+        format: chunk.format().map(str::to_owned),
+        media_type: chunk.said(|meta| meta.media_type.as_deref()).map(str::to_owned),
+        field_level: chunk.said(|meta| meta.field_level.then_some(())).is_some(),
         read: Read::default(),
         before: Read::default(),
     };
@@ -274,7 +308,7 @@ pub(super) fn take<'m>(
     let row = PartialRow {
         direction: Direction::In,
         uri: uri.to_owned(),
-        op: change.op,
+        op: chunk.change.op,
         meta: Vec::new(),
         declared,
         received: bytes.len() as u64,
@@ -285,6 +319,12 @@ pub(super) fn take<'m>(
     Object { row, said }.keep(tx, device, book)?;
     store.large_in = true;
     Ok(Taken::Chunk)
+}
+
+/// Whether the map in force has nothing under an id.
+fn is_unknown(tx: &mut dyn Tx, device: DeviceNo, store: &StoreState, uri: &str) -> Result<bool> {
+    let entries = tx.maps_by_luid(device, store.book, store.epoch, &[uri])?;
+    Ok(entries.iter().flatten().all(|entry| entry.state == MapState::Gone))
 }
 
 /// The position in an `EMI` element.
@@ -332,8 +372,8 @@ impl Object {
         device: DeviceNo,
         store: &mut StoreState,
         item: &Item<'m>,
-        bytes: &[u8],
     ) -> Result<Taken<'m>> {
+        let bytes = data(item);
         self.row.received += bytes.len() as u64;
         self.row.unconfirmed = bytes.len() as u64;
         let ended = self.row.clone();
