@@ -134,8 +134,9 @@ fn take_in(
         report.changed += done.changed;
         report.conflicts += done.conflicts;
         for id in moved {
-            renamed.forget(&id);
-            vanished.remove(&id);
+            if let Some(known) = vanished.remove(&id) {
+                renamed.forget(&id, &known.fp);
+            }
         }
     }
     Ok(report)
@@ -215,8 +216,8 @@ impl Renamed {
         self.0.get(fp).map_or(&[], Vec::as_slice)
     }
 
-    fn forget(&mut self, id: &str) {
-        for group in self.0.values_mut() {
+    fn forget(&mut self, id: &str, fp: &ViewFp) {
+        if let Some(group) = self.0.get_mut(fp) {
             group.retain(|(other, _)| other != id);
         }
     }
