@@ -2,6 +2,7 @@
 
 mod admit;
 mod anew;
+mod attempt;
 mod begin;
 mod busy;
 mod door;

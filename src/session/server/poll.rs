@@ -1,6 +1,6 @@
 //! Answering "has anything changed for me?" (see [`changes`](crate::session::changes)).
 
-use super::admit::unavailable;
+use super::attempt::{device_of, unavailable};
 use super::prove::{Claim, Denied};
 use super::step::Step;
 use super::{Admission, Asked, Refusal, Reply, Server, refusal, unanswerable};
@@ -45,9 +45,7 @@ impl Server {
         let mut outcome = None;
         let locked = |book| self.is_locked(account, &asked.header.source.uri, book);
         let ask = |tx: &mut dyn Tx, keep: bool, outcome: &mut Option<Result<Reply, Denied>>| -> StoreResult<Verdict> {
-            let device_id = &asked.header.source.uri;
-            let device = tx.device(device_id)?.unwrap_or_else(|| DeviceRow::new(device_id, asked.request.now));
-            let (mut device, chal) = match self.prove(asked, claim, account, device) {
+            let (mut device, chal) = match self.prove(asked, claim, account, device_of(tx, asked)?) {
                 Ok(proven) => proven,
                 Err(denied) => {
                     *outcome = Some(Err(denied));

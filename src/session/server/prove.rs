@@ -1,6 +1,6 @@
 //! Who speaks: credentials are checked here, and challenges put to those who are not let in (§5.3).
 
-use super::admit::unavailable;
+use super::attempt::unavailable;
 use super::{Admission, Asked, Refusal, Server};
 use crate::auth::{Challenge, MacHeader, Policy, Presented, Scheme, Transport, Verifier, formulas, verify};
 use crate::message::{Chal, StatusCode};
