@@ -60,19 +60,24 @@ impl Client {
         }
         self.answers_with_mac |= answered == Answered::Good;
         self.take_result(&message)?;
-        let authenticated = self.state.authenticated || code == StatusCode::AUTHENTICATED;
-        self.state.authenticated = authenticated;
+        self.state.authenticated |= code == StatusCode::AUTHENTICATED;
         if nonce.is_some() {
             self.nonce.clone_from(&nonce);
         }
         let mut nonce = nonce;
         let Some(message) = self.believe(message, answered, &mut nonce, now)? else { return Ok(()) };
-        let known_nonce = self.nonce.clone();
+        self.go_on(&message, nonce.as_deref(), now)?;
+        self.unknown_book().map_or(Ok(()), Err)
+    }
+
+    /// Does what the server says, and writes the next message. A fresh nonce is kept for the next session.
+    fn go_on(&mut self, message: &Message<'_>, nonce: Option<&[u8]>, now: Timestamp) -> Result<(), ClientError> {
+        let (authenticated, known_nonce) = (self.state.authenticated, self.nonce.clone());
         self.msg_id += 1;
         let next = self.server.next.take();
         let (state, request) = self.step(now, |step, tx| {
-            if let Some(nonce) = &nonce {
-                step.device.nonce_in = Some(nonce.clone());
+            if let Some(nonce) = nonce {
+                step.device.nonce_in = Some(nonce.to_vec());
             }
             if let Some(next) = &next {
                 step.device.nonce_out = Some(next.nonce.clone());
@@ -82,22 +87,21 @@ impl Client {
                 step.credential =
                     step.config.credentials.first(&step.config.device_id, step.state.version, known_nonce.as_deref());
             }
-            step.run(tx, &message)
+            step.run(tx, message)
         })?;
         self.sent(state, request);
         if self.state.package != Package::Init {
             // Only what brings the session on is worth new patience.
             self.busy = 0;
         }
-        for (store, book) in self.state.stores.iter().zip(&self.config.books) {
-            if let Some(code @ (404 | 403)) = store.failed {
-                let unknown = ClientError::UnknownBook { name: book.remote_uri.clone(), code: StatusCode(code) };
-                if self.state.stores.len() == 1 && code == 404 {
-                    return Err(unknown);
-                }
-            }
-        }
         Ok(())
+    }
+
+    /// Where one book is all there is to sync, its being unknown there ends the session.
+    fn unknown_book(&self) -> Option<ClientError> {
+        let ([store], Some(book)) = (&*self.state.stores, self.config.books.first()) else { return None };
+        let code = store.failed.filter(|code| *code == StatusCode::NOT_FOUND.0)?;
+        Some(ClientError::UnknownBook { name: book.remote_uri.clone(), code: StatusCode(code) })
     }
 
     /// The server wants a credential, or a better one: package 1 again, in the same session (§5.3).
