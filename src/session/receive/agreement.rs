@@ -59,10 +59,11 @@ impl<'m> Overlay<'m> {
         if entry.view_fp == content.print || item.revision <= entry.agreed_revision {
             return Ok(false);
         }
-        let sent = self.sent.get(&entry.guid).filter(|(_, view)| *view == content.print).map(|(revision, _)| *revision);
-        let was = match sent {
-            None if item.fingerprint != content.print => self.revision_like(tx, open, entry, content)?,
-            sent => sent,
+        let was = match self.sent.get(&entry.guid) {
+            Some((revision, view)) if *view == content.print => Some(*revision),
+            Some(_) if item.fingerprint != content.print => self.revision_like(tx, open, entry, content)?,
+            // Nothing was sent, or there is nothing else to be told.
+            _ => None,
         };
         if let Some(revision) = was {
             (entry.agreed_revision, entry.view_fp) = (revision, content.print);
