@@ -179,6 +179,10 @@ pub(super) fn take_map(
         tx.maps_by_guid(device, book, epoch, &guids)?.into_iter().flatten().map(|e| (e.guid, e)).collect();
     let mut by_luid: HashMap<String, MapRow> =
         tx.maps_by_luid(device, book, epoch, &luids)?.into_iter().flatten().map(|e| (e.luid.clone(), e)).collect();
+    let old = match open.state.old_epoch {
+        Some(old) => tx.maps_by_luid(device, book, old, &luids)?,
+        None => vec![None; luids.len()],
+    };
 
     let mut change = MapChange::default();
     let mut statuses = Vec::with_capacity(pairs.len());
@@ -202,14 +206,18 @@ pub(super) fn take_map(
             continue;
         };
         // The same pair was told before: this may be that word again, so what was sent since is not agreed.
-        let before = known.or_else(|| by_luid.get(*luid)).filter(|entry| entry.luid == *luid && entry.guid == guids[i]);
+        // In a sync of everything also in the map before, unless it was sent in this one: a device that was emptied begins with
+        // the same ids.
+        let before_all = old[i].as_ref().filter(|_| row.session != Some(open.token));
+        let before = known.or_else(|| by_luid.get(*luid)).or(before_all);
+        let before = before.filter(|entry| entry.luid == *luid && entry.guid == guids[i]);
         let told = before.is_some();
         // Nor is it when this is word on an earlier sending of it, with other content.
         let doubted = row.state == OutgoingState::Resent && row.session != Some(open.token);
         let (agreed_revision, view_fp) =
             if doubted { (Revision(0), ViewFp::default()) } else { (row.sent_revision, row.sent_view_fp) };
         let entry = match before.cloned() {
-            Some(before) => MapRow { state: MapState::Live, ..before },
+            Some(before) => MapRow { state: MapState::Live, epoch, ..before },
             None => MapRow {
                 epoch,
                 luid: (*luid).to_owned(),
