@@ -133,8 +133,8 @@ impl<'m> Overlay<'m> {
         }
         let agreed = (entry.agreed_revision, entry.view_fp, entry.lens);
         let meant = self.whole(tx, open, entry.guid, agreed, content.clone())?;
-        let lens = lens_after(entry, content, meant.lens);
-        Ok(Some((Meant { lens, ..meant }, content.print)))
+        let (lens, view) = (lens_after(entry, content, meant.lens), open.view_there(content, &meant.whole));
+        Ok(Some((Meant { lens, ..meant }, view)))
     }
 }
 

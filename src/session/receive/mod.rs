@@ -165,6 +165,13 @@ impl OpenBook<'_, '_> {
         self.state.mirrors(self.role)
     }
 
+    /// The fingerprint of what the peer has of an item, if it shows this and means that: a server that is asked for some fields has
+    /// the others, too.
+    fn view_there(&self, shown: &Content<'_>, whole: &Content<'_>) -> [u8; 16] {
+        let in_part = matches!(self.role, Role::Client) && self.state.fields().is_some();
+        if in_part { whole.print } else { shown.print }
+    }
+
     /// Whether the book has no room for one more item of so many bytes.
     pub(super) fn is_full(&mut self, bytes: u64) -> bool {
         let row = self.writer.row();

@@ -63,7 +63,8 @@ impl<'m> Overlay<'m> {
         let agreed = (old.agreed_revision, old.view_fp, old.lens);
         let meant = self.whole(tx, open, old.guid, agreed, content.clone())?;
         let meant = Meant { lens: lens_after(old, content, meant.lens), ..meant };
-        self.mirror(open, Cow::Owned(old.luid.clone()), old.guid, meant, content.print)?;
+        let view = open.view_there(content, &meant.whole);
+        self.mirror(open, Cow::Owned(old.luid.clone()), old.guid, meant, view)?;
         open.state.received.matched += 1;
         Ok(Some(Twin::Exact))
     }
@@ -169,10 +170,10 @@ impl<'m> Overlay<'m> {
         let item = self.item(old.guid)?.clone();
         let agreed = (old.agreed_revision, old.view_fp, old.lens);
         let Meant { whole, told, lens, echo, .. } = self.whole(tx, open, old.guid, agreed, content.clone())?;
-        let lens = lens_after(old, content, lens);
+        let (lens, view) = (lens_after(old, content, lens), open.view_there(content, &whole));
         let luid = || Cow::Owned(old.luid.clone());
         if echo && !content.folder.differs(item.parent) {
-            self.bind_under(open, luid(), old.guid, (old.agreed_revision, content.print, lens));
+            self.bind_under(open, luid(), old.guid, (old.agreed_revision, view, lens));
             return Ok(true);
         }
         let now = match item_now(old, &item, item.parent, Some(&whole)) {
@@ -183,15 +184,22 @@ impl<'m> Overlay<'m> {
         let entry = Entry::Known { item: now, echo: false, stranger: false };
         let decision = decide_incoming(Incoming::Replace, entry, open.terms(open.reception()));
         match decision.action {
-            Action::Agree => self.bind_under(open, luid(), old.guid, (item.revision, content.print, lens)),
+            Action::Agree => self.bind_under(open, luid(), old.guid, (item.revision, view, lens)),
             Action::Update if now == ItemNow::AsAgreed => {
                 let (agreed, _) = self.take_in(open, &item, whole, told);
-                self.bind_under(open, luid(), old.guid, (agreed.revision, content.print, lens));
+                self.bind_under(open, luid(), old.guid, (agreed.revision, view, lens));
                 open.state.received.changed += 1;
             }
             _ => {
-                let view = (content.print, lens);
-                let claim = Claim { entry: old.clone(), item, whole, known: told, view, same: false, moved: true };
+                let claim = Claim {
+                    entry: old.clone(),
+                    item,
+                    whole,
+                    known: told,
+                    view: (view, lens),
+                    same: false,
+                    moved: true,
+                };
                 self.carry_out(tx, open, claim, decision)?;
             }
         }

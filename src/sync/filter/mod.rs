@@ -250,11 +250,9 @@ pub fn decide_filtered(
         // Nothing that does not pass comes to the device.
         (_, Some(Op::Add)) => due.filter(|_| passes),
         (Some(MapState::Live), due) if due != Some(Op::Delete) && !passes && removes => Some(Op::Delete),
-        // It passes what it passed before, but now more of it is to be seen.
-        (Some(MapState::Live), None) => {
-            let differs = entry.is_some_and(|entry| entry.view_fp != shown.fingerprint);
-            (wider && differs && !shown.deleted).then_some(Op::Replace)
-        }
+        // It passes what it passed before, but now more of it is to be seen. Even where there is no more: what the device was not
+        // shown to be gone it may have kept from the time before.
+        (Some(MapState::Live), None) => (wider && !shown.deleted).then_some(Op::Replace),
         (_, due) => due,
     }
 }
