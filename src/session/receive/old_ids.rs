@@ -6,7 +6,7 @@ use super::decide::item_now;
 use super::overlay::Overlay;
 use super::place::{heard, lens_after};
 use super::{MAX_CANDIDATES, OpenBook, When};
-use crate::contact::identity::may_be_an_edit;
+use crate::contact::identity::{identify, may_be_an_edit};
 use crate::session::content::Content;
 use crate::store::{MapRow, MapState, Result, Revision, Tx};
 use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Twin, decide_incoming};
@@ -243,11 +243,14 @@ impl<'m> Overlay<'m> {
         content: &[u8],
     ) -> Result<bool> {
         let like = |was: &[u8]| may_be_an_edit(open.kind, was, content);
-        if let Some(base) = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten() {
-            return Ok(like(&base.content));
-        }
         let item = self.item(old.guid)?;
-        if !item.deleted && like(&item.content) {
+        let like_now = || !item.deleted && like(&item.content);
+        if let Some(base) = tx.revisions(open.book(), &[(old.guid, old.agreed_revision)])?.pop().flatten() {
+            // Who was shown a part has more of it than was agreed on.
+            let has_more = || identify(open.kind, &base.content).fingerprint.0 != old.view_fp;
+            return Ok(like(&base.content) || has_more() && like_now());
+        }
+        if like_now() {
             return Ok(true);
         }
         let history = tx.history(open.book(), old.guid, MAX_CANDIDATES)?;
