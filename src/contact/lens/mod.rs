@@ -22,7 +22,7 @@ mod tests;
 
 pub use capability::{Declared, DeclaredProperty, Dimension, Doubt, Rules};
 pub use fields::{Fields, NAMES};
-pub use parts::{any_term, has, news, patch, put_news, term};
+pub use parts::{any_term, has, news, patch, put_news, repeats, term};
 pub use put::{Put, has_picture, put, repeats_picture};
 pub use room::{Room, Size};
 pub use view::view;

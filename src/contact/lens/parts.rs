@@ -38,6 +38,23 @@ pub fn news<'p>(shown: &[u8], fields: Fields, past: impl IntoIterator<Item = &'p
     Some(editor.finish())
 }
 
+/// Whether a card says nothing that earlier versions of it did not say, each of its lines in any of them. `false` if it is no
+/// card.
+pub fn repeats<'p>(shown: &[u8], past: impl IntoIterator<Item = &'p [u8]>) -> bool {
+    let shown = decode_document(shown);
+    let Ok(card) = Card::parse(&shown) else { return false };
+    let canon = Canon::of(&card);
+    let mut new: HashSet<&[u8]> = canon.lines().map(|(_, _, line)| line).collect();
+    for past in past {
+        let past = decode_document(past);
+        let Ok(past) = Card::parse(&past) else { continue };
+        for (_, _, line) in Canon::of(&past).lines() {
+            new.remove(line);
+        }
+    }
+    new.is_empty()
+}
+
 /// What the card of a device means ([`put`]) that saw more of it at other times, and repeats that: only its [`news`] counts.
 ///
 /// Where it so has what is not in the card any more and could be told of that now, it is: then it can be said to know the

@@ -1,6 +1,6 @@
 //! The lens in tables. Rows of the field notes are named by the tests.
 
-use super::{Declared, DeclaredProperty, Dimension, Doubt, Fields, Lens, Put, Rules, Size, put, view};
+use super::{Declared, DeclaredProperty, Dimension, Doubt, Fields, Lens, Put, Rules, Size, put, repeats, view};
 use crate::contact::merge::same_meaning;
 use crate::contact::testing::{at_least, card as card_of, soup};
 use proptest::prelude::*;
@@ -573,6 +573,25 @@ fn a_cut_that_was_left_over_is_no_news() {
     let put = put(&card(&base), &card(&["N:A;B", "item7.ORG:Acme", "item7.X-ABLabel:x"]), &then, &now).unwrap();
     assert_eq!(inner(&put.whole), base.join("|"));
     assert_eq!(put.told.as_deref().map(inner).unwrap(), "N:A;B|item1.ORG:Acme|item1.X-ABLabel:x");
+}
+
+/// A card repeats what earlier versions of it said, in whichever of them each of its lines was.
+#[test]
+fn what_was_said_in_parts_is_repeated() {
+    let past = [card(&["N:A;B", "TEL:1", "NOTE:x"]), card(&["N:A;B", "TEL:2", "NOTE:y"])];
+    for (shown, is_repeated, why) in [
+        (&["N:A;B", "TEL:2", "NOTE:y"][..], true, "one of them"),
+        (&["NOTE:x", "N:A;B"], true, "as a field filter shows it"),
+        (&["N:A;B", "TEL:1", "NOTE:y"], true, "a part from before, and a part of a change"),
+        (&["N:A;B"], true, "what no filter takes"),
+        (&["N:A;B", "TEL:1", "NOTE:z"], false, "a line that is new"),
+        (&["N:A;C", "TEL:1", "NOTE:x"], false, "another name"),
+        (&["N:A;B", "EMAIL:1", "NOTE:x"], false, "a value of another property"),
+    ] {
+        assert_eq!(repeats(&card(shown), past.iter().map(Vec::as_slice)), is_repeated, "{why}");
+    }
+    assert!(!repeats(&card(&["N:A;B"]), []), "nothing was said");
+    assert!(!repeats(b"no card", past.iter().map(Vec::as_slice)));
 }
 
 /// What was observed is kept apart from what was declared, of which only the last word counts (law L5).

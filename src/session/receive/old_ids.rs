@@ -6,8 +6,10 @@ use super::decide::item_now;
 use super::overlay::Overlay;
 use super::place::{heard, lens_after};
 use super::{MAX_CANDIDATES, OpenBook, When};
-use crate::contact::identity::{identify, may_be_an_edit};
+use crate::contact::identity::{Kind, identify, may_be_an_edit};
+use crate::contact::lens;
 use crate::session::content::Content;
+use crate::session::filtered::NOTHING;
 use crate::store::{MapRow, MapState, Result, Revision, Tx};
 use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Twin, decide_incoming};
 use std::borrow::Cow;
@@ -117,7 +119,7 @@ impl<'m> Overlay<'m> {
 
     /// Binds an id of the old map of a peer that has forgotten what it was told. Where its card is as the item once was, it
     /// went back to that, and what became of the item since is told again. Otherwise what the card lacks it may never have
-    /// had: both are kept, in one. A deleted item has nothing to be kept.
+    /// had: both are kept, in one. A deleted item has nothing to be kept, and comes back only for what it never said.
     pub(super) fn by_an_old_id(
         &mut self,
         tx: &mut dyn Tx,
@@ -128,10 +130,13 @@ impl<'m> Overlay<'m> {
         if self.as_it_once_was(tx, open, old, content)? {
             return Ok(Some(Twin::Exact));
         }
-        let luid = Cow::Owned(old.luid.clone());
-        if self.item(old.guid)?.deleted || !self.may_be_edit_of(tx, open, old, &content.bytes)? {
+        if self.item(old.guid)?.deleted {
+            return Ok(self.as_parts_of_it_once_were(tx, open, old, content)?.then_some(Twin::Exact));
+        }
+        if !self.may_be_edit_of(tx, open, old, &content.bytes)? {
             return Ok(None);
         }
+        let luid = Cow::Owned(old.luid.clone());
         self.bind_strong(tx, open, luid, old.guid, content.clone(), Action::BindAndMerge)?;
         Ok(Some(Twin::Strong))
     }
@@ -217,6 +222,32 @@ impl<'m> Overlay<'m> {
         let Some(revision) = self.once_was(tx, open, old, content)? else { return Ok(false) };
         let lens = lens_after(old, content, open.state.lens);
         self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (revision, content.print, lens));
+        open.state.received.matched += 1;
+        Ok(true)
+    }
+
+    /// Binds an id of before of a deleted item whose card says only what the item once said, though never all of that or just
+    /// that: a field filter showed it so, or sent a part of a change to who had the rest from before. What the card lacks is
+    /// no word of a peer that has forgotten what it was told, so nothing in it is an edit that would bring the item back.
+    fn as_parts_of_it_once_were(
+        &mut self,
+        tx: &mut dyn Tx,
+        open: &mut OpenBook<'_, 'm>,
+        old: &MapRow,
+        content: &Content<'m>,
+    ) -> Result<bool> {
+        if open.kind != Kind::Contact || open.mirrors() {
+            return Ok(false);
+        }
+        let mut past = tx.history(open.book(), old.guid, MAX_CANDIDATES)?;
+        past.retain(|was| !was.deleted);
+        let Some(last) = past.iter().map(|was| was.revision).max() else { return Ok(false) };
+        if !lens::repeats(&content.bytes, past.iter().map(|was| &*was.content)) {
+            return Ok(false);
+        }
+        // How much of that it has been shown nobody knows any more.
+        let lens = lens_after(old, content, Some(NOTHING));
+        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (last, content.print, lens));
         open.state.received.matched += 1;
         Ok(true)
     }

@@ -175,14 +175,16 @@ impl<'m> Overlay<'m> {
         Ok(is_sent.then_some(Ruling::Known(Twin::Exact)))
     }
 
-    /// Nothing that is here could be the same: nothing has to be looked for, nor waited for.
+    /// Nothing that is here could be the same: nothing has to be looked for, nor waited for. What was deleted may be meant by an
+    /// id of before even so, where that is decided when all is known.
     fn rule_nothing_here(
         &mut self,
         _: &mut dyn Tx,
         open: &mut OpenBook<'_, 'm>,
         change: &Unknown<'m>,
     ) -> Result<Option<Ruling>> {
-        Ok((!change.claims && nothing_to_match(open)).then_some(Ruling::New))
+        let waits = change.claims || (open.state.forgot && change.old.is_some());
+        Ok((!waits && nothing_to_match(open)).then_some(Ruling::New))
     }
 
     /// An item of equal meaning: there is no doubt, whatever is still to come.
