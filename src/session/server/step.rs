@@ -16,7 +16,7 @@ use crate::session::state::{Package, Settling, State, StoreState};
 use crate::session::turn::{
     Turn, broken, find_store, keep_overflow, out_of_place, refuse_all, write_broken, write_statuses,
 };
-use crate::store::{BookNo, DeviceRow, Result, Tx};
+use crate::store::{BookNo, DeviceRow, Phase, Result, Tx};
 use crate::sync::{OnAlert, Role, status_policy};
 
 /// Rows settled in one message at most: what a phone waits for is bounded, whatever the book's size.
@@ -347,13 +347,24 @@ impl Step<'_, '_> {
                 }
             }
             if budget.is_some() {
-                for store in &mut self.state.stores {
-                    store.upto = self.turn.rows.get(&store.book).map_or(store.upto, |row| row.head);
-                }
-                self.state.package = Package::Sending;
+                self.begin_sending();
             }
         }
         Ok(())
+    }
+
+    /// All that the device has said is decided: now it is our turn. Should the sync break off after that, its pair tells that all
+    /// was heard.
+    fn begin_sending(&mut self) {
+        for store in &mut self.state.stores {
+            store.upto = self.turn.rows.get(&store.book).map_or(store.upto, |row| row.head);
+            // Who said nothing of the book has not said what it has.
+            let heard = store.active() && store.sync_seen;
+            if let Some(pair) = self.turn.pairs.get_mut(&store.book).filter(|_| heard) {
+                pair.phase = Phase::Sending;
+            }
+        }
+        self.state.package = Package::Sending;
     }
 
     /// Goes on settling what earlier sessions left behind; this session's changes wait for it.

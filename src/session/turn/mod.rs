@@ -19,7 +19,8 @@ use super::sight::Lenses;
 use super::state::{State, StoreState};
 use crate::message::{AlertCode, DevInf, Location, Timestamp, Version};
 use crate::store::{
-    BookNo, BookRow, BookWriter, DeviceNo, DeviceRow, PairRow, Phase, Result, Revision, StoreError, Token, Tx,
+    BookNo, BookRow, BookWriter, DeviceNo, DeviceRow, Guid, MapState, PairRow, Phase, Result, Revision, StoreError,
+    Token, Tx,
 };
 use crate::sync::{DeletionGuard, Role, SyncType};
 use std::collections::BTreeMap;
@@ -27,6 +28,9 @@ use std::rc::Rc;
 
 /// Statuses taken out of the queue at a time.
 const QUEUE_PAGE: usize = 500;
+
+/// Map entries retired at a time.
+const MAP_PAGE: usize = 1_000;
 
 /// One message's work: who it is with, and the books it holds.
 pub(super) struct Turn {
@@ -222,9 +226,12 @@ pub(super) fn find_store(
 /// An earlier sync of everything broke off: what it bound is true, and what it did not reach is as before. But an item may
 /// have lost its id to another one, without a row on the ledger: so all that is not agreed is looked for, however old.
 pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()> {
-    let full = SyncType::from_alert(AlertCode(pair.sync_type)).is_some_and(SyncType::is_full);
-    if pair.phase != Phase::Idle && full {
+    let full = SyncType::from_alert(AlertCode(pair.sync_type)).filter(|sync| sync.is_full());
+    if let Some(sync) = full.filter(|_| pair.phase != Phase::Idle) {
         let new = pair.epoch.saturating_add(1);
+        if pair.phase == Phase::Sending && sync.sends(Role::Client) {
+            retire_ids(tx, pair)?;
+        }
         tx.carry_maps(pair.device, pair.book, pair.epoch, new)?;
         tx.drop_maps(pair.device, pair.book, new)?;
         pair.epoch = new;
@@ -232,6 +239,22 @@ pub(super) fn fold_open_epoch(tx: &mut dyn Tx, pair: &mut PairRow) -> Result<()>
     }
     pair.phase = Phase::Idle;
     Ok(())
+}
+
+/// Retires the ids of a map whose device has since shown all that it has. Those that it showed are in the map after it. Under
+/// the others it had nothing: what it shows there from now on is first what it certainly is, and an edit of what was there
+/// only then.
+fn retire_ids(tx: &mut dyn Tx, pair: &PairRow) -> Result<()> {
+    let mut after = Guid(0);
+    loop {
+        let mut rows = tx.map_page(pair.device, pair.book, pair.epoch, after, MAP_PAGE)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.guid;
+        // What it has freed, or what was kept from it, it did not have to show.
+        rows.retain(|row| row.state == MapState::Live);
+        rows.iter_mut().for_each(|row| row.state = MapState::Gone);
+        tx.put_maps(pair.device, pair.book, &rows)?;
+    }
 }
 
 /// A reply that cannot be written is a fault of this engine; nothing of the message stays.
