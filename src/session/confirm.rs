@@ -7,7 +7,8 @@ use super::guid::{self, Parsed};
 use super::receive::{OpenBook, own_entry};
 use crate::message::{Op, StatusCode};
 use crate::store::{
-    BookNo, DeviceNo, Guid, MapRow, MapState, OutgoingRow, OutgoingState, Result, Revision, SentRef, Token, Tx, ViewFp,
+    BookNo, DeviceNo, Guid, MapRow, MapState, OutgoingRow, OutgoingState, Phase, Result, Revision, SentRef, Token, Tx,
+    ViewFp,
 };
 use crate::sync::filter::Filter;
 use crate::sync::{Confirmation, Role, decide_confirmation};
@@ -159,9 +160,12 @@ fn unsent(row: OutgoingRow, code: StatusCode) -> OutgoingRow {
 pub(super) fn take_map(
     tx: &mut dyn Tx,
     open: &mut OpenBook<'_, '_>,
+    phase: Phase,
     pairs: &[(&str, &str)],
 ) -> Result<Vec<StatusCode>> {
-    let (device, book, epoch) = (open.device, open.book(), open.state.epoch);
+    let (device, book) = (open.device, open.book());
+    // Before a device has shown all that it has, its Map is about an earlier sync: whether it still has that, it is about to show.
+    let epoch = open.state.old_epoch.filter(|_| phase == Phase::Receiving).unwrap_or(open.state.epoch);
     let stamp = open.writer.row().stamp;
     let parsed: Vec<Option<Parsed>> = pairs.iter().map(|(guid, _)| guid::parse(guid)).collect();
     let guids: Vec<Guid> = parsed
@@ -179,7 +183,7 @@ pub(super) fn take_map(
         tx.maps_by_guid(device, book, epoch, &guids)?.into_iter().flatten().map(|e| (e.guid, e)).collect();
     let mut by_luid: HashMap<String, MapRow> =
         tx.maps_by_luid(device, book, epoch, &luids)?.into_iter().flatten().map(|e| (e.luid.clone(), e)).collect();
-    let old = match open.state.old_epoch {
+    let old = match open.state.old_epoch.filter(|old| *old != epoch) {
         Some(old) => tx.maps_by_luid(device, book, old, &luids)?,
         None => vec![None; luids.len()],
     };

@@ -194,7 +194,8 @@ impl Step<'_, '_> {
             };
             let pairs: Vec<(&str, &str)> =
                 map.items.iter().map(|item| (&*item.target.uri, &*item.source.uri)).collect();
-            let codes = self.turn.open(&mut self.state.stores[at], |open, _| take_map(tx, open, &pairs))?;
+            let codes =
+                self.turn.open(&mut self.state.stores[at], |open, pair| take_map(tx, open, pair.phase, &pairs))?;
             if codes.windows(2).all(|pair| pair[0] == pair[1]) {
                 let code = codes.first().copied().unwrap_or(StatusCode::OK);
                 let queued = whole(self.queued(index, code));
