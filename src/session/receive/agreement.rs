@@ -4,9 +4,10 @@ use super::overlay::{Agreed, Overlay};
 use super::{MAX_CANDIDATES, OpenBook};
 use crate::contact::identity::{Kind, identify};
 use crate::contact::lens::{self, Fields};
+use crate::message::Op;
 use crate::session::content::Content;
 use crate::session::filtered::NOTHING;
-use crate::store::{Guid, LensNo, MapRow, Result, Revision, Tx};
+use crate::store::{Guid, LensNo, MapRow, OutgoingState, Result, Revision, RevisionRow, Tx};
 use crate::sync::Role;
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -38,9 +39,18 @@ impl<'m> Overlay<'m> {
         }
         let mut guids = unknown;
         guids.extend(self.entries.values().chain(self.old_entries.values()).map(|entry| entry.guid));
-        for row in tx.outgoing(device, book, &guids)?.into_iter().flatten() {
-            if row.state.is_unanswered() && row.op != crate::message::Op::Delete {
-                self.sent.insert(row.guid, (row.sent_revision, row.sent_view_fp));
+        let unanswered =
+            tx.outgoing(device, book, &guids)?.into_iter().flatten().filter(|row| row.state.is_unanswered());
+        for row in unanswered {
+            match row.op {
+                // What was sent before that has no answer either.
+                Op::Delete if row.state == OutgoingState::Resent => {
+                    self.doubted.insert(row.guid);
+                }
+                Op::Delete => {}
+                _ => {
+                    self.sent.insert(row.guid, (row.sent_revision, row.sent_view_fp));
+                }
             }
         }
         Ok(())
@@ -59,11 +69,15 @@ impl<'m> Overlay<'m> {
         if entry.view_fp == content.print || item.revision <= entry.agreed_revision {
             return Ok(false);
         }
-        let was = match self.sent.get(&entry.guid) {
+        let sent = self.sent.get(&entry.guid);
+        // Its Map may have been word on any of what was sent; or that was more than the ledger says.
+        let in_doubt = entry.agreed_revision == Revision(0) || self.doubted.contains(&entry.guid);
+        let was = match sent {
             Some((revision, view)) if *view == content.print => Some(*revision),
-            Some(_) if item.fingerprint != content.print => self.revision_like(tx, open, entry, content)?,
             // Nothing was sent, or there is nothing else to be told.
-            _ => None,
+            None if !in_doubt => None,
+            _ if item.fingerprint == content.print => None,
+            _ => self.revision_like(tx, open, entry, content)?,
         };
         if let Some(revision) = was {
             (entry.agreed_revision, entry.view_fp) = (revision, content.print);
@@ -123,15 +137,19 @@ impl<'m> Overlay<'m> {
         if open.kind != Kind::Contact || sees_all && !lens::has_picture(&content.bytes) {
             return Ok(Meant { whole: content, told: None, lens, narrow: false, echo: false });
         }
-        let base = tx.revisions(open.book(), &[(guid, agreed)])?.pop().flatten().filter(|base| !base.deleted);
+        let mut base = tx.revisions(open.book(), &[(guid, agreed)])?.pop().flatten().filter(|base| !base.deleted);
+        if base.is_none() {
+            if sees_all {
+                return Ok(Meant { whole: content, told: None, lens, narrow: false, echo: false });
+            }
+            // Nothing is known of what it has: what it could see and does not show is told.
+            then = Rc::new(Fields::NONE.into());
+            base = self.before_it_went(tx, open, guid, &content.bytes)?;
+        }
+        let upto = base.as_ref().map_or(agreed, |base| base.revision);
         let base = match &base {
             Some(base) => &*base.content,
-            None if sees_all => return Ok(Meant { whole: content, told: None, lens, narrow: false, echo: false }),
-            None => {
-                // Nothing is known of what it has: what it could see and does not show is told.
-                then = Rc::new(Fields::NONE.into());
-                &*self.item(guid)?.content
-            }
+            None => &*self.item(guid)?.content,
         };
         let print = identify(open.kind, base).fingerprint.0;
         // Who saw some fields of a card that had no others saw it all.
@@ -156,13 +174,35 @@ impl<'m> Overlay<'m> {
             Role::Server if narrow => tx.history(open.book(), guid, MAX_CANDIDATES)?,
             _ => Vec::new(),
         };
-        let past = past.iter().filter(|row| row.revision <= agreed && !row.deleted).map(|row| &*row.content);
+        let past = past.iter().filter(|row| row.revision <= upto && !row.deleted).map(|row| &*row.content);
         let Some(put) = lens::put_news(base, &content.bytes, (&then, &now), past) else {
             return Ok(Meant { whole: content, told: None, lens, narrow: true, echo: false });
         };
         // To tell it what it lacks of an item that is gone is no reason to bring that back.
         let echo = put.whole == base && (put.told.is_none() || self.item(guid)?.deleted);
         Ok(Meant { whole: read(put.whole), told: put.told.map(read), lens, narrow: true, echo })
+    }
+
+    /// What an item that is gone was when the peer was sent it, of which it shows a part; else what it was last. In a refresh the
+    /// item becomes just what the peer shows.
+    fn before_it_went(
+        &self,
+        tx: &mut dyn Tx,
+        open: &OpenBook<'_, '_>,
+        guid: Guid,
+        shown: &[u8],
+    ) -> Result<Option<RevisionRow>> {
+        if open.mirrors() || !self.item(guid)?.deleted {
+            return Ok(None);
+        }
+        let mut past = tx.history(open.book(), guid, MAX_CANDIDATES)?;
+        past.retain(|row| !row.deleted);
+        let nothing = Fields::NONE.into();
+        let has_all = |row: &RevisionRow| {
+            lens::put(&row.content, shown, &nothing, &open.lens).is_some_and(|put| put.whole == row.content)
+        };
+        let at = past.iter().position(has_all).unwrap_or(0);
+        Ok(past.into_iter().nth(at))
     }
 
     /// What a Replace of single fields makes of the card that both last agreed on (§3.17), and what of it the peer sees.

@@ -26,6 +26,8 @@ pub(super) struct Overlay<'m> {
     pub(super) assumed: HashMap<Guid, (Revision, [u8; 16])>,
     /// What was sent and is not answered.
     pub(super) sent: HashMap<Guid, (Revision, [u8; 16])>,
+    /// Items that were sent and not answered before a delete was.
+    pub(super) doubted: HashSet<Guid>,
     /// In a sync of everything: by which id the peer had an item before, who has the first claim on it.
     pub(super) claimed: HashMap<Guid, String>,
     /// In a sync that goes on: what is staged under the ids that the batch deletes.
