@@ -85,7 +85,8 @@ impl<'m> Overlay<'m> {
                     && when != When::Arriving
                     && let Some(content) = received.content.clone()
                     && entry.view_fp != content.print
-                    && self.by_an_old_id(tx, open, &entry, &content)?.is_some()
+                    && (self.is_about_to_be_shown(open, &entry, &content)
+                        || self.by_an_old_id(tx, open, &entry, &content)?.is_some())
                 {
                     return Ok(Outcome::Done(StatusCode::OK));
                 }

@@ -117,9 +117,16 @@ impl<'m> Overlay<'m> {
         Ok(self.item(old.guid)?.deleted && free.next().is_some())
     }
 
+    /// Of what an earlier session left: whether the peer has under another id just what it showed under this one, as far as is
+    /// known. Whose it is, all that it is about to show will tell.
+    pub(super) fn is_about_to_be_shown(&self, open: &OpenBook<'_, '_>, old: &MapRow, content: &Content<'_>) -> bool {
+        open.state.shown_again && self.live_twins(content).any(|twin| twin != old.guid)
+    }
+
     /// Binds an id of the old map of a peer that has forgotten what it was told. Where its card is as the item once was, it
     /// went back to that, and what became of the item since is told again. Otherwise what the card lacks it may never have
-    /// had: both are kept, in one. A deleted item has nothing to be kept, and comes back only for what it never said.
+    /// had: both are kept, in one. A deleted item has nothing to be kept, and comes back only for what it never said; nor is a
+    /// card somebody else who says only what the item once said.
     pub(super) fn by_an_old_id(
         &mut self,
         tx: &mut dyn Tx,
@@ -130,11 +137,8 @@ impl<'m> Overlay<'m> {
         if self.as_it_once_was(tx, open, old, content)? {
             return Ok(Some(Twin::Exact));
         }
-        if self.item(old.guid)?.deleted {
+        if self.item(old.guid)?.deleted || !self.may_be_edit_of(tx, open, old, &content.bytes)? {
             return Ok(self.as_parts_of_it_once_were(tx, open, old, content)?.then_some(Twin::Exact));
-        }
-        if !self.may_be_edit_of(tx, open, old, &content.bytes)? {
-            return Ok(None);
         }
         let luid = Cow::Owned(old.luid.clone());
         self.bind_strong(tx, open, luid, old.guid, content.clone(), Action::BindAndMerge)?;
@@ -226,8 +230,7 @@ impl<'m> Overlay<'m> {
         Ok(true)
     }
 
-    /// Binds an id of before of a deleted item whose card says only what the item once said, though never all of that or just
-    /// that: a field filter showed it so, or sent a part of a change to who had the rest from before. What the card lacks is
+    /// Binds an id of before whose card says only what the item once said, though never all of that or just that: a field filter showed it so, or sent a part of a change to who had the rest from before. What the card lacks is
     /// no word of a peer that has forgotten what it was told, so nothing in it is an edit that would bring the item back.
     fn as_parts_of_it_once_were(
         &mut self,
