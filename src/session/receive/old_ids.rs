@@ -230,8 +230,9 @@ impl<'m> Overlay<'m> {
         Ok(true)
     }
 
-    /// Binds an id of before whose card says only what the item once said, though never all of that or just that: a field filter showed it so, or sent a part of a change to who had the rest from before. What the card lacks is
-    /// no word of a peer that has forgotten what it was told, so nothing in it is an edit that would bring the item back.
+    /// Binds an id of before whose card says only what the item once said, though never all of that or just that: a field
+    /// filter showed it so, or sent a part of a change to who had the rest from before. What the card lacks is no word of a
+    /// peer that has forgotten what it was told, so nothing in it is an edit.
     fn as_parts_of_it_once_were(
         &mut self,
         tx: &mut dyn Tx,
