@@ -321,11 +321,12 @@ def devices_and_progress(world, driver, pages):
     world.gate.close()
     running = subprocess.Popen([world.program, *world.syncing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=world.environment)
     try:
-        made = []
+        made, phases = [], []
         while world.gate.is_one_waiting(running):
             part = driver.wait_for("fetch('/console/devices/live').then((it) => it.text()).then(arguments[0])")
-            found = re.search(r"receiving</strong>.* (\d+) changes made here", part)
-            made += [int(found.group(1))] if found else []
+            found = re.search(r"<strong>(\w+)</strong>.* (\d+) changes made here", part)
+            phases += [found.group(1)] if found else []
+            made += [int(found.group(2))] if found else []
             if found and len(made) <= 2:
                 # The page has it by itself, and then that it went on.
                 driver.sees("receiving", f" {made[-1]} changes made here", selector="#live")
@@ -335,8 +336,10 @@ def devices_and_progress(world, driver, pages):
     finally:
         world.gate.open()
         ended = running.wait()
-    if ended or len(made) < 3 or made != sorted(set(made)) or made[-1] != 300:
-        raise Problem(f"exit {ended}, and the page said {made}")
+    # Once all is received it is the server's turn.
+    turns = ["receiving"] * (len(phases) - 1) + ["sending"]
+    if ended or len(made) < 3 or made != sorted(set(made)) or made[-1] != 300 or phases != turns:
+        raise Problem(f"exit {ended}, and the page said {made} {phases}")
     driver.sees("No device is syncing now.", selector="#live")
     for path in world.phone.glob("more*.vcf"):
         path.unlink()
