@@ -183,7 +183,7 @@ pub(super) fn take_map(
         tx.maps_by_guid(device, book, epoch, &guids)?.into_iter().flatten().map(|e| (e.guid, e)).collect();
     let mut by_luid: HashMap<String, MapRow> =
         tx.maps_by_luid(device, book, epoch, &luids)?.into_iter().flatten().map(|e| (e.luid.clone(), e)).collect();
-    let old = match open.state.old_epoch.filter(|old| *old != epoch) {
+    let map_before = match open.state.old_epoch.filter(|old| *old != epoch) {
         Some(old) => tx.maps_by_luid(device, book, old, &luids)?,
         None => vec![None; luids.len()],
     };
@@ -212,7 +212,7 @@ pub(super) fn take_map(
         // The same pair was told before: this may be that word again, so what was sent since is not agreed.
         // In a sync of everything also in the map before, unless it was sent in this one: a device that was emptied begins with
         // the same ids.
-        let before_all = old[i].as_ref().filter(|_| row.session != Some(open.token));
+        let before_all = map_before[i].as_ref().filter(|_| row.session != Some(open.token));
         let before = known.or_else(|| by_luid.get(*luid)).or(before_all);
         let before = before.filter(|entry| entry.luid == *luid && entry.guid == guids[i]);
         let told = before.is_some();

@@ -74,8 +74,9 @@ impl<'m> Overlay<'m> {
         let in_doubt = entry.agreed_revision == Revision(0) || self.doubted.contains(&entry.guid);
         let was = match sent {
             Some((revision, view)) if *view == content.print => Some(*revision),
-            // Nothing was sent, or there is nothing else to be told.
+            // Nothing was sent.
             None if !in_doubt => None,
+            // There is nothing else to be told.
             _ if item.fingerprint == content.print => None,
             _ => self.revision_like(tx, open, entry, content)?,
         };
@@ -171,10 +172,10 @@ impl<'m> Overlay<'m> {
         // A device that has it whole from another time repeats what it then was.
         let narrow = then.with_fields(now.fields()).fields().is_some();
         let past = match open.role {
-            Role::Server if narrow => tx.history(open.book(), guid, MAX_CANDIDATES)?,
+            Role::Server if narrow => past_of(tx, open, guid)?,
             _ => Vec::new(),
         };
-        let past = past.iter().filter(|row| row.revision <= upto && !row.deleted).map(|row| &*row.content);
+        let past = past.iter().filter(|row| row.revision <= upto).map(|row| &*row.content);
         let Some(put) = lens::put_news(base, &content.bytes, (&then, &now), past) else {
             return Ok(Meant { whole: content, told: None, lens, narrow: true, echo: false });
         };
@@ -195,8 +196,7 @@ impl<'m> Overlay<'m> {
         if open.mirrors() || !self.item(guid)?.deleted {
             return Ok(None);
         }
-        let mut past = tx.history(open.book(), guid, MAX_CANDIDATES)?;
-        past.retain(|row| !row.deleted);
+        let past = past_of(tx, open, guid)?;
         let nothing = Fields::NONE.into();
         let has_all = |row: &RevisionRow| {
             lens::put(&row.content, shown, &nothing, &open.lens).is_some_and(|put| put.whole == row.content)
@@ -226,4 +226,11 @@ impl<'m> Overlay<'m> {
         let print = seen.map_or(whole.print, |seen| Content::new(open.kind, None, Cow::Owned(seen)).print);
         Ok(Some((whole, print)))
     }
+}
+
+/// What an item was before, newest first, where it was there.
+pub(super) fn past_of(tx: &mut dyn Tx, open: &OpenBook<'_, '_>, guid: Guid) -> Result<Vec<RevisionRow>> {
+    let mut past = tx.history(open.book(), guid, MAX_CANDIDATES)?;
+    past.retain(|was| !was.deleted);
+    Ok(past)
 }

@@ -98,8 +98,9 @@ impl<'m> Overlay<'m> {
         when: When,
     ) -> Result<Vec<Guid>> {
         let (device, book) = (open.device, open.book());
-        let any = open.state.forgot && open.state.shown_again;
-        let unknown = batch.iter().filter(|received| any || self.is_unknown(&received.key));
+        // Of what an earlier session left of a peer that has forgotten what it was told, no id is certain.
+        let none_is_certain = open.state.forgot && open.state.shown_again;
+        let unknown = batch.iter().filter(|received| none_is_certain || self.is_unknown(&received.key));
         let unknown: Vec<&Content<'m>> = unknown.filter_map(|received| received.content.as_ref()).collect();
         let prints: Vec<[u8; 16]> = unknown.iter().map(|content| content.print).collect();
         let retired = self.entries.values().filter(|entry| entry.state == MapState::Gone);

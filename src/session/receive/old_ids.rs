@@ -1,11 +1,11 @@
 //! Ids that the peer used before: those of the old map, and those that were retired.
 
-use super::agreement::Meant;
+use super::agreement::{Meant, past_of};
 use super::conflict::Claim;
 use super::decide::item_now;
-use super::overlay::Overlay;
+use super::overlay::{Agreed, Overlay};
 use super::place::{heard, lens_after};
-use super::{MAX_CANDIDATES, OpenBook, When};
+use super::{OpenBook, When};
 use crate::contact::identity::{Kind, identify, may_be_an_edit};
 use crate::contact::lens;
 use crate::session::content::Content;
@@ -31,7 +31,7 @@ impl<'m> Overlay<'m> {
             return self.mirror_old(tx, open, &old, content, when);
         }
         if old.view_fp == content.print {
-            self.bind_as_agreed(tx, open, old, content)?;
+            self.bind_as_agreed(tx, open, &old, content)?;
             return Ok(Some(Twin::Exact));
         }
         // An edit waits for the whole set, so that it takes no item that another id shows unchanged; but it goes before any
@@ -76,11 +76,11 @@ impl<'m> Overlay<'m> {
         &mut self,
         tx: &mut dyn Tx,
         open: &mut OpenBook<'_, 'm>,
-        old: MapRow,
+        old: &MapRow,
         content: &Content<'m>,
     ) -> Result<()> {
         let item = self.item(old.guid)?.clone();
-        let was = self.agreed_folder(tx, open, &old, &item)?;
+        let was = self.agreed_folder(tx, open, old, &item)?;
         let mut agreed = old.agreed_revision;
         if content.folder.differs(was) && !item.deleted {
             let moved = self.replace(open, &item, Content::of(&item).at(content.folder.or(was)));
@@ -89,9 +89,8 @@ impl<'m> Overlay<'m> {
                 agreed = moved.revision;
             }
         }
-        let lens = lens_after(&old, content, old.lens);
-        self.bind_under(open, Cow::Owned(old.luid), old.guid, (agreed, old.view_fp, lens));
-        open.state.received.matched += 1;
+        let lens = lens_after(old, content, old.lens);
+        self.bind_again(open, old, (agreed, old.view_fp, lens));
         Ok(())
     }
 
@@ -225,8 +224,7 @@ impl<'m> Overlay<'m> {
     ) -> Result<bool> {
         let Some(revision) = self.once_was(tx, open, old, content)? else { return Ok(false) };
         let lens = lens_after(old, content, open.state.lens);
-        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (revision, content.print, lens));
-        open.state.received.matched += 1;
+        self.bind_again(open, old, (revision, content.print, lens));
         Ok(true)
     }
 
@@ -243,17 +241,21 @@ impl<'m> Overlay<'m> {
         if open.kind != Kind::Contact || open.mirrors() {
             return Ok(false);
         }
-        let mut past = tx.history(open.book(), old.guid, MAX_CANDIDATES)?;
-        past.retain(|was| !was.deleted);
-        let Some(last) = past.iter().map(|was| was.revision).max() else { return Ok(false) };
+        let past = past_of(tx, open, old.guid)?;
+        let Some(last) = past.first().map(|was| was.revision) else { return Ok(false) };
         if !lens::repeats(&content.bytes, past.iter().map(|was| &*was.content)) {
             return Ok(false);
         }
         // How much of that it has been shown nobody knows any more.
         let lens = lens_after(old, content, Some(NOTHING));
-        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, (last, content.print, lens));
-        open.state.received.matched += 1;
+        self.bind_again(open, old, (last, content.print, lens));
         Ok(true)
+    }
+
+    /// Binds an id to the item that it meant before.
+    fn bind_again(&mut self, open: &mut OpenBook<'_, 'm>, old: &MapRow, agreed: Agreed) {
+        self.bind_under(open, Cow::Owned(old.luid.clone()), old.guid, agreed);
+        open.state.received.matched += 1;
     }
 
     /// The revision of which the item was just this.
@@ -288,7 +290,6 @@ impl<'m> Overlay<'m> {
         if like_now() {
             return Ok(true);
         }
-        let history = tx.history(open.book(), old.guid, MAX_CANDIDATES)?;
-        Ok(history.iter().any(|was| !was.deleted && like(&was.content)))
+        Ok(past_of(tx, open, old.guid)?.iter().any(|was| like(&was.content)))
     }
 }

@@ -38,10 +38,6 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    fn anchor(&self) -> Option<&Anchor<'_>> {
-        anchor_of(self.item)
-    }
-
     /// Why everything is compared, in a word for metrics.
     fn word(&self) -> Option<&'static str> {
         let asked = self.sync == SyncType::Slow && self.requested != AlertCode::RESUME;
@@ -223,7 +219,7 @@ fn open_sync(plan: &Plan<'_>, row: &BookRow, pair: &mut PairRow, now: Timestamp)
         // No filter is in force until the device has all that this one wants it to have.
         pair.filter_hash = Some(Vec::new());
     }
-    let (meta, anchor) = (plan.item.meta.as_ref(), plan.anchor());
+    let (meta, anchor) = (plan.item.meta.as_ref(), anchor_of(plan.item));
     let last = anchor.and_then(|anchor| anchor.last.as_deref());
     StoreState {
         asked,

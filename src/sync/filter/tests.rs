@@ -231,6 +231,7 @@ fn flt2_every_cell_of_what_is_sent() {
         assert_eq!((decide(&exclusive), decide(&inclusive)), (ex, inc), "{why}");
     }
     let more = ItemRow { fingerprint: [3; 16], ..same };
+    assert_eq!(decide_filtered(None, &more, agreed.as_ref(), true, true), Some(Op::Replace), "more is shown");
     assert_eq!(decide_filtered(None, &more, agreed.as_ref(), true, false), None, "less is no reason to send");
 }
 
