@@ -13,14 +13,14 @@ use super::devinf::{self, Said};
 use super::kept::Kept;
 use super::large::LargeLimits;
 use super::profile::{Manners, Profiles};
-use super::receive::{OpenBook, Quota};
+use super::receive::{OpenBook, Quota, own_entry};
 use super::settle::settle;
 use super::sight::Lenses;
 use super::state::{State, StoreState};
 use crate::message::{AlertCode, DevInf, Location, Timestamp, Version};
 use crate::store::{
-    BookNo, BookRow, BookWriter, DeviceNo, DeviceRow, Guid, MapState, PairRow, Phase, Result, Revision, StoreError,
-    Token, Tx,
+    BookNo, BookRow, BookWriter, DeviceNo, DeviceRow, Guid, MapRow, MapState, PairRow, Phase, Result, Revision,
+    StoreError, Token, Tx,
 };
 use crate::sync::{DeletionGuard, Role, SyncType};
 use std::collections::BTreeMap;
@@ -195,7 +195,10 @@ impl Turn {
         for store in stores {
             let Some(pair) = self.pairs.get_mut(&store.book) else { continue };
             store.finish(self.role, pair);
-            if store.clean && store.old_epoch.is_some() {
+            if let Some(old) = store.old_epoch.filter(|_| store.clean) {
+                if self.role == Role::Client {
+                    forget_guids(tx, pair, old)?;
+                }
                 tx.drop_maps(self.device, store.book, pair.epoch)?;
             }
         }
@@ -253,6 +256,30 @@ fn retire_ids(tx: &mut dyn Tx, pair: &PairRow) -> Result<()> {
         // What it has freed, or what was kept from it, it did not have to show.
         rows.retain(|row| row.state == MapState::Live);
         rows.iter_mut().for_each(|row| row.state = MapState::Gone);
+        tx.put_maps(pair.device, pair.book, &rows)?;
+    }
+}
+
+/// After a sync of everything a server calls what its client showed by the client's ids: what it adds from then on under a GUID
+/// of the map before is another item.
+fn forget_guids(tx: &mut dyn Tx, pair: &PairRow, old: i64) -> Result<()> {
+    let mut after = Guid(0);
+    loop {
+        let before = tx.map_page(pair.device, pair.book, old, after, MAP_PAGE)?;
+        let Some(last) = before.last() else { return Ok(()) };
+        after = last.guid;
+        let guids: Vec<Guid> = before.iter().map(|row| row.guid).collect();
+        let now = tx.maps_by_guid(pair.device, pair.book, pair.epoch, &guids)?;
+        let mut rows = Vec::new();
+        for (old, now) in before.iter().zip(now) {
+            let own = own_entry(old.guid);
+            let Some(now) = now.filter(|now| now.state == MapState::Live && now.luid == old.luid && now.luid != own)
+            else {
+                continue;
+            };
+            rows.push(MapRow { state: MapState::Gone, ..now.clone() });
+            rows.push(MapRow { luid: own, ..now });
+        }
         tx.put_maps(pair.device, pair.book, &rows)?;
     }
 }
