@@ -10,7 +10,7 @@ use crate::contact::identity::{Kind, identify, may_be_an_edit};
 use crate::contact::lens;
 use crate::session::content::Content;
 use crate::session::filtered::NOTHING;
-use crate::store::{MapRow, MapState, Result, Revision, Tx};
+use crate::store::{ItemRow, MapRow, MapState, Result, Revision, Tx};
 use crate::sync::{Action, Entry, Incoming, ItemNow, Role, Twin, decide_incoming};
 use std::borrow::Cow;
 
@@ -122,9 +122,9 @@ impl<'m> Overlay<'m> {
         open.state.shown_again && self.live_twins(content).any(|twin| twin != old.guid)
     }
 
-    /// Binds an id of the old map of a peer that has forgotten what it was told. Where its card is as the item once was, it
-    /// went back to that, and what became of the item since is told again. Otherwise what the card lacks it may never have
-    /// had: both are kept, in one. A deleted item has nothing to be kept, and comes back only for what it never said; nor is a
+    /// Binds an id of before that a peer has forgotten, or had given up. Where its card is as the item once was, it went back to
+    /// that, and what became of the item since is told again. Otherwise what the card lacks it may never have had: both are
+    /// kept, in one. A deleted item has nothing to be kept, and comes back only for what it never said; nor is a
     /// card somebody else who says only what the item once said.
     pub(super) fn by_an_old_id(
         &mut self,
@@ -144,7 +144,9 @@ impl<'m> Overlay<'m> {
         Ok(Some(Twin::Strong))
     }
 
-    /// Binds an id again that was retired, if its item is here, has no other id, and the card can be an edit of it.
+    /// Binds an id again that was retired, if its item has no other id: the peer has confirmed that it has nothing there, so
+    /// the card may as well be a new one, and nothing of the item is given up for it. A deleted item is meant only by who has
+    /// forgotten what it was told.
     pub(super) fn by_its_former_id(
         &mut self,
         tx: &mut dyn Tx,
@@ -153,13 +155,13 @@ impl<'m> Overlay<'m> {
         content: &Content<'m>,
     ) -> Result<bool> {
         let free = |old: &&MapRow| {
+            let is_meant = |item: &ItemRow<'_>| open.state.forgot || !item.deleted;
             old.state == MapState::Gone
                 && !self.taken.contains(&old.guid)
-                && self.items.get(&old.guid).is_some_and(|item| !item.deleted)
+                && self.items.get(&old.guid).is_some_and(is_meant)
         };
         match self.entries.get(luid).or_else(|| self.old_entries.get(luid)).filter(free).cloned() {
-            Some(old) if open.state.forgot => Ok(self.by_an_old_id(tx, open, &old, content)?.is_some()),
-            Some(old) => self.edited_since(tx, open, &old, content),
+            Some(old) => Ok(self.by_an_old_id(tx, open, &old, content)?.is_some()),
             None => Ok(false),
         }
     }

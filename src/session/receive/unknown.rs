@@ -183,7 +183,7 @@ impl<'m> Overlay<'m> {
         open: &mut OpenBook<'_, 'm>,
         change: &Unknown<'m>,
     ) -> Result<Option<Ruling>> {
-        let waits = change.claims || (open.state.forgot && change.old.is_some());
+        let waits = change.claims || (open.state.forgot && self.old_entries.contains_key(&*change.luid));
         Ok((!waits && nothing_to_match(open)).then_some(Ruling::New))
     }
 
