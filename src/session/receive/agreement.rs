@@ -56,6 +56,11 @@ impl<'m> Overlay<'m> {
         Ok(())
     }
 
+    /// Whether something was sent of an item that the peer has not answered.
+    pub(super) fn is_unanswered(&self, guid: Guid) -> bool {
+        self.sent.contains_key(&guid) || self.doubted.contains(&guid)
+    }
+
     /// A peer that shows just what it was sent has it, though its Status was lost: what was sent last, or anything that the
     /// item was here since the agreement. `true` when that moved the agreement.
     pub(super) fn acknowledged(

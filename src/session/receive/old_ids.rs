@@ -178,6 +178,10 @@ impl<'m> Overlay<'m> {
             return Ok(false);
         }
         let item = self.item(old.guid)?.clone();
+        // What was sent without an answer may have come, or a part of it: who says only that again has not edited what is gone.
+        if item.deleted && self.is_unanswered(old.guid) && self.as_parts_of_it_once_were(tx, open, old, content)? {
+            return Ok(true);
+        }
         let agreed = (old.agreed_revision, old.view_fp, old.lens);
         let Meant { whole, told, lens, echo, .. } = self.whole(tx, open, old.guid, agreed, content.clone())?;
         let (lens, view) = (lens_after(old, content, lens), open.view_there(content, &whole));
