@@ -80,7 +80,13 @@ impl<'m> Overlay<'m> {
             Key::Own(guid) => return self.own_without_entry(tx, open, guid, received),
         };
         let Some(content) = received.content else { return Ok(Outcome::Done(StatusCode::INCOMPLETE_COMMAND)) };
-        let there = |old: &&MapRow| matches!(old.state, MapState::Live | MapState::SoftDeleted | MapState::Held);
+        let is_here = |guid| self.items.get(&guid).is_some_and(|item| !item.deleted);
+        let there = |old: &&MapRow| match old.state {
+            MapState::Live | MapState::SoftDeleted | MapState::Held => true,
+            // A server's refresh names what it sends by its own ids, however it called that since.
+            MapState::Gone => open.role == Role::Client && open.mirrors() && is_here(old.guid),
+            _ => false,
+        };
         let old = self.old_entries.get(&*luid).filter(there);
         let old = old.filter(|old| !self.taken.contains(&old.guid)).cloned();
         let claims = self.has_the_first_claim(tx, open, old.as_ref(), &content, when == When::Arriving && full)?;

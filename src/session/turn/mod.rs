@@ -196,7 +196,7 @@ impl Turn {
             let Some(pair) = self.pairs.get_mut(&store.book) else { continue };
             store.finish(self.role, pair);
             if let Some(old) = store.old_epoch.filter(|_| store.clean) {
-                if self.role == Role::Client {
+                if self.role == Role::Client && store.sync.sends(Role::Client) {
                     forget_guids(tx, pair, old)?;
                 }
                 tx.drop_maps(self.device, store.book, pair.epoch)?;
@@ -261,7 +261,7 @@ fn retire_ids(tx: &mut dyn Tx, pair: &PairRow) -> Result<()> {
 }
 
 /// After a sync of everything a server calls what its client showed by the client's ids: what it adds from then on under a GUID
-/// of the map before is another item.
+/// of the map before is another item. In a refresh from the server nothing is shown, and the next one names the same GUIDs.
 fn forget_guids(tx: &mut dyn Tx, pair: &PairRow, old: i64) -> Result<()> {
     let mut after = Guid(0);
     loop {
