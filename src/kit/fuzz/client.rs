@@ -39,6 +39,10 @@ const MODES: [AlertCode; 6] = [
 
 /// Plays what the choices say.
 pub fn client(bytes: &[u8]) {
+    // What a server says itself, a client may repeat.
+    if holds(bytes, PASSWORD) {
+        return;
+    }
     let mut input = Input::new(bytes);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new([2; 32]));
     let account =
@@ -127,9 +131,12 @@ fn session(
 fn told_nothing(body: &[u8], uri: &str) {
     let basic = STANDARD.encode(format!("alice:{PASSWORD}"));
     for secret in [PASSWORD, &basic] {
-        let told = body.windows(secret.len()).any(|window| window == secret.as_bytes());
-        assert!(!told && !uri.contains(secret), "the password is told to a server that asks for it");
+        assert!(!holds(body, secret) && !uri.contains(secret), "the password is told to a server that asks for it");
     }
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
 struct Hostile {
